@@ -1,0 +1,1 @@
+"""Extracts records from any REST API, described in configuration, with no holes."""
