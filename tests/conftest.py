@@ -1,0 +1,53 @@
+"""What every test may ask for: a Postgres of its own.
+
+The server is the embedded one, in a temporary folder, unless EVENTGEN_TEST_DATABASE_URL names another, by the URL of a
+superuser on it: so the tests run on every supported version of Postgres.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+
+from target_eventgen import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def execute(url: str, statement: str) -> None:
+    """One statement outside of any transaction."""
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a superuser on a server that lives as long as the session."""
+    if given := os.environ.get("EVENTGEN_TEST_DATABASE_URL"):
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("postgres")
+    try:
+        yield embedded.up(folder)
+    finally:
+        embedded.remove(folder)
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The URL of an empty database that is this test's own."""
+    name = f"test_{secrets.token_hex(8)}"
+    execute(postgres, f"create database {name}")
+    try:
+        yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    finally:
+        execute(postgres, f"drop database {name} with (force)")
