@@ -33,5 +33,5 @@ format: setup
 
 clean:  ## all that the other targets made; an embedded Postgres is stopped first
 	-test -x $(BIN)/target-eventgen && $(BIN)/target-eventgen db down
-	rm -rf $(VENV) .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) .cache .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

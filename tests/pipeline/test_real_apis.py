@@ -1,0 +1,116 @@
+"""APIs that others wrote, extracted while they change: nothing is missing and nothing is stale."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.pipeline.processes import TAP, whole_lines
+from tests.pipeline.real_apis import datasette, kinto
+from tests.pipeline.real_apis.judge import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SEEDS = (1, 2, 3)
+NOTHING = Verdict(missing=[], stale=[])
+
+
+class Mutating(threading.Thread):
+    """Writes to an API, a hundred times a second, until told to stop."""
+
+    def __init__(self, mutations: Iterator[None]) -> None:
+        super().__init__(daemon=True)
+        self.mutations, self.stopping, self.count = mutations, threading.Event(), 0
+
+    def run(self) -> None:
+        while not self.stopping.wait(0.01):
+            next(self.mutations)
+            self.count += 1
+
+    def __enter__(self) -> Mutating:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.join()
+
+
+def messages(folder: Path, configuration: dict[str, Any]) -> list[dict[str, Any]]:
+    """A run from the last STATE of the run before it, where there was one: its messages."""
+    (folder / "tap.json").write_text(json.dumps(configuration))
+    command = [TAP, "--config", folder / "tap.json"]
+    state = folder / "state.json"
+    if state.exists():
+        command += ["--state", state]
+    with (folder / "tap.log").open("w") as log:
+        finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=log, text=True, check=False)
+    assert finished.returncode == 0, (folder / "tap.log").read_text()[-4000:]
+    found = [json.loads(line) for line in whole_lines(finished.stdout)]
+    states = [message["value"] for message in found if message["type"] == "STATE"]
+    state.write_text(json.dumps(states[-1]))
+    return found
+
+
+def of_stream(found: list[dict[str, Any]], stream: str) -> list[dict[str, Any]]:
+    return [message["record"] for message in found if message["type"] == "RECORD" and message["stream"] == stream]
+
+
+@pytest.fixture(scope="module")
+def kinto_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with kinto.running(tmp_path_factory.mktemp("kinto")) as address:
+        yield address
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kinto_extracted_while_it_changes_and_once_more_misses_nothing(
+    kinto_address: str, tmp_path: Path, seed: int
+) -> None:
+    orders = kinto.collection(kinto_address, f"shop-{seed}")
+    orders.seed()
+    with Mutating(orders.mutations(seed)) as mutating:
+        found = messages(tmp_path, kinto.tap_configuration(orders))
+    extracted = of_stream(found, "orders")
+    again = of_stream(messages(tmp_path, kinto.tap_configuration(orders)), "orders")
+
+    assert mutating.count > 20
+    assert len(extracted) >= kinto.LARGEST_TIE
+    assert judge(orders.rows(), extracted + again, ["id"]) == NOTHING
+    assert len(again) < len(orders.rows()) / 2
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_datasette_extracted_while_it_changes_and_once_more_misses_nothing(tmp_path: Path, seed: int) -> None:
+    with datasette.running(tmp_path) as shop:
+        with Mutating(shop.mutations(seed)) as mutating:
+            found = messages(tmp_path, datasette.tap_configuration(shop))
+        time.sleep(datasette.HELD_BACK)
+        again = messages(tmp_path, datasette.tap_configuration(shop))
+        orders = shop.rows("select id, number, revision, amount, updated_at, silent from orders")
+        lines = shop.rows("select * from order_lines")
+        notes = shop.rows("select rowid, body from notes")
+
+    assert mutating.count > 20
+    columns = ("id", "number", "revision", "amount", "updated_at")
+    everything = [{name: row[name] for name in columns} for row in orders]
+    visible = [row for row, whole in zip(everything, orders, strict=True) if row["updated_at"] and not whole["silent"]]
+    assert len(visible) > datasette.LARGEST_TIE
+    both = found + again
+    assert judge(everything, of_stream(both, "orders"), ["id"]) == NOTHING
+    assert judge(lines, of_stream(both, "order_lines"), ["order_id", "line"]) == NOTHING
+    assert judge(notes, of_stream(both, "notes"), ["rowid"]) == NOTHING
+    assert judge(visible, of_stream(both, "orders_by_time"), ["id"]) == NOTHING
+    assert len(of_stream(again, "orders_by_time")) < len(orders) / 2
+
+
+def test_the_judge_sees_a_missing_a_stale_and_a_deleted_row() -> None:
+    truth = [{"id": 1, "revision": 1}, {"id": 2, "revision": 2}, {"id": 3, "revision": 0}]
+    records = [{"id": 1, "revision": 1}, {"id": 2, "revision": 2}, {"id": 2, "revision": 1}, {"id": 9, "revision": 0}]
+    assert judge(truth, records, ["id"]) == Verdict(missing=[(3,)], stale=[(2,)])

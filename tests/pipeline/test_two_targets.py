@@ -1,0 +1,73 @@
+"""Two targets that load the same new keys at once."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tests.pipeline.loaded import query, told_events
+from tests.pipeline.processes import TARGET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS = 3000
+SCHEMA = {
+    "type": "SCHEMA",
+    "stream": "orders",
+    "key_properties": ["id"],
+    "schema": {"type": "object", "properties": {"id": {"type": "integer"}, "amount": {"type": "number"}}},
+}
+
+
+def singer(order: list[int], round_: int) -> bytes:
+    records = [{"type": "RECORD", "stream": "orders", "record": {"id": key, "amount": round_ + 0.5}} for key in order]
+    messages = [SCHEMA, *records, {"type": "STATE", "value": {"round": round_}}]
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event_once(database: str, tmp_path: Path) -> None:
+    chance = random.Random(7)
+    configuration = {
+        "database_url": database,
+        "default_target_schema": "public",
+        "initial_load": "emit",
+        "events": [{"type": "order.created", "stream": "orders", "on": "created"}],
+    }
+    (tmp_path / "target.json").write_text(json.dumps(configuration))
+    rounds = 3
+    for round_ in range(rounds):
+        keys = list(range(round_ * KEYS, (round_ + 1) * KEYS))
+        inputs = [singer(chance.sample(keys, len(keys)), round_) for _ in range(2)]
+        targets = [
+            subprocess.Popen(
+                [TARGET, "--config", tmp_path / "target.json"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=(tmp_path / f"log-{number}").open("wb"),
+            )
+            for number in range(2)
+        ]
+        # Both have their whole input but the end before either is let go, so that they load at the same moment.
+        for target, input_ in zip(targets, inputs, strict=True):
+            assert target.stdin is not None
+            target.stdin.write(input_)
+            target.stdin.flush()
+        for target in targets:
+            assert target.stdin is not None
+            target.stdin.close()
+        for number, target in enumerate(targets):
+            assert target.stdout is not None
+            assert json.loads(target.stdout.read()) == {"round": round_}
+            target.stdout.close()
+            log = (tmp_path / f"log-{number}").read_text()
+            assert target.wait(60) == 0, log[-4000:]
+            assert "Error" not in log
+
+    assert told_events(database) == Counter({("order.created", key): 1 for key in range(rounds * KEYS)})
+    assert query(database, "select count(*), count(distinct id) as distinct from public.orders") == [
+        {"count": rounds * KEYS, "distinct": rounds * KEYS}
+    ]
