@@ -88,13 +88,15 @@ def condition(where: object) -> Sql:
 
 def order(sort: str) -> str:
     """The ORDER BY list of a `sort` parameter."""
-    return ", ".join(f"{column(name.lstrip('-'))} {'desc' if name.startswith('-') else 'asc'}" for name in sort.split(","))
+    return ", ".join(
+        f"{column(name.lstrip('-'))} {'desc' if name.startswith('-') else 'asc'}" for name in sort.split(",")
+    )
 
 
 def query(parameters: dict[str, str]) -> Sql:
     """The SELECT that a request's parameters ask for."""
     if unknown := parameters.keys() - {"where", "sort", "limit"}:
-        raise BadRequestError(f"unknown parameter {sorted(unknown)[0]!r}; there are where, sort, limit")
+        raise BadRequestError(f"unknown parameter {min(unknown)!r}; there are where, sort, limit")
     try:
         where = condition(json.loads(parameters.get("where", "{}")))
         limit = int(parameters.get("limit", "100"))
@@ -103,7 +105,9 @@ def query(parameters: dict[str, str]) -> Sql:
     if not 1 <= limit <= MOST:
         raise BadRequestError(f"limit must be between 1 and {MOST}")
     columns = ", ".join(store.COLUMNS)
-    text = f"select {columns} from subscriptions where {where.text} order by {order(parameters.get('sort', 'id'))} limit ?"  # noqa: S608 column() admits known names only
+    text = (
+        f"select {columns} from subscriptions where {where.text} order by {order(parameters.get('sort', 'id'))} limit ?"  # noqa: S608 column() admits known names only
+    )
     return Sql(text, (*where.values, limit))
 
 

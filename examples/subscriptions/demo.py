@@ -71,7 +71,14 @@ def configure(url: str) -> None:
 @contextmanager
 def serving() -> Iterator[str]:
     """The API on a free port: its address. It ends with the demo, even with one that is killed: its input closes."""
-    command = [sys.executable, HERE / "api.py", "--database", FOLDER / "subscriptions.db", "--port", "0"]
+    command: list[str | Path] = [
+        sys.executable,
+        HERE / "api.py",
+        "--database",
+        FOLDER / "subscriptions.db",
+        "--port",
+        "0",
+    ]
     with (FOLDER / "api.log").open("wb") as log:
         api = subprocess.Popen(
             [*command, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
@@ -220,7 +227,7 @@ def demo() -> None:
 
         first = run("first")
         rows = count(database, f"select count(*) from {SCHEMA}.subscriptions")  # noqa: S608 constant
-        demand(rows == 1000 == first.records, f"1,000 records were due, {first.records} came and {rows} are stored")  # noqa: PLR2004 seeded
+        demand(rows == 1000 == first.records, f"1,000 records were due, {first.records} came and {rows} are stored")
         demand(not told(), "a first load should tell no events")
         say("2  Backfill    tap-restextract | target-eventgen")
         say(f"               1,000 records, 1,000 rows in Postgres, no event: {first.seconds:.1f} s")
@@ -259,7 +266,7 @@ def where_next() -> None:
     say()
     say("Where to look next")
     say(f"  the events        {target} events --json")
-    say(f'  the rows          psql "$({target} db url)" -c "select * from {SCHEMA}.subscriptions limit 5"')
+    say(f'  the rows          psql "$({target} db url)" -c "table {SCHEMA}.subscriptions limit 5"')
     say(f"  how it is read    {tap} plan --config {folder}/tap.json")
     say(f"  what was said     {folder}/second.singer, and the STATE after it in {folder}/state.json")
     say(f"  the configuration {folder}/tap.json, {folder}/target.json; as meltano.yml in the README")

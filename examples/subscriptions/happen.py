@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes things happen to the subscriptions while the API serves them, and says what did.
 
-    python happen.py --database subscriptions.db [--passed 5] [--canceled 4] … [--seed 1] [--json] [--rounds 1] [--pause 0]
+    python happen.py --database subscriptions.db [--passed 5] [--canceled 4] … [--seed 1] [--json]
 
 | what     | the change                                   | the events that it should cause                     |
 |----------|----------------------------------------------|-----------------------------------------------------|
@@ -139,7 +139,9 @@ def main() -> None:
     counts = {what: getattr(arguments, what) for what in KINDS}
     for _ in range(arguments.rounds):
         for happening in round_of_happenings(arguments.database, counts, chance):
-            told = json.dumps(happening) if arguments.json else f"{happening['what']:<10} subscription {happening['id']}"
+            told = (
+                json.dumps(happening) if arguments.json else f"{happening['what']:<10} subscription {happening['id']}"
+            )
             print(told, flush=True)
         time.sleep(arguments.pause)
 

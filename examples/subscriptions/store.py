@@ -1,4 +1,4 @@
-"""The example's subscriptions: one SQLite file that `api.py` reads and `happen.py` writes, each in a process of its own.
+"""The example's subscriptions: one SQLite file that `api.py` reads and `happen.py` writes.
 
 `updated_at` is UTC text of one width (`2024-03-01T12:00:00.000Z`), so that text order is time order. Writers take
 SQLite's write lock before they read the clock, so no transaction commits a time that is older than one already visible:
@@ -46,7 +46,7 @@ def written(moment: datetime) -> str:
 
 
 def next_time(connection: sqlite3.Connection) -> str:
-    """The time for a transaction that holds the write lock: now, or a millisecond after the newest row if that is later."""
+    """The time for a transaction that holds the write lock: now, but at least a millisecond after the newest row."""
     newest: str = connection.execute("select coalesce(max(updated_at), '') from subscriptions").fetchone()[0]
     now = written(datetime.now(timezone.utc))
     if now > newest:

@@ -50,7 +50,14 @@ def environment(name: str, *requirements: str) -> Path:
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         finished = subprocess.run([*pip, *requirements], check=False, capture_output=True, text=True)
         assert finished.returncode == 0, finished.stderr[-4000:]
 

@@ -36,8 +36,17 @@ class Example(NamedTuple):
 
     def happening(self, seed: int, *, rounds: int = 1, pause: float = 0, **counts: int) -> subprocess.Popen[str]:
         """The process that makes things happen: its output is a JSON document a happening."""
-        options = [f"--{what}={counts.get(what, 0)}" for what in ("passed", "canceled", "created", "replanned", "touched")]
-        command = [sys.executable, EXAMPLE / "happen.py", "--database", self.file, "--json", f"--seed={seed}"]
+        options = [
+            f"--{what}={counts.get(what, 0)}" for what in ("passed", "canceled", "created", "replanned", "touched")
+        ]
+        command: list[str | Path] = [
+            sys.executable,
+            EXAMPLE / "happen.py",
+            "--database",
+            self.file,
+            "--json",
+            f"--seed={seed}",
+        ]
         return subprocess.Popen(
             [*command, f"--rounds={rounds}", f"--pause={pause}", *options], stdout=subprocess.PIPE, text=True
         )

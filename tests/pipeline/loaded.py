@@ -12,9 +12,10 @@ import psycopg2.extras
 
 def query(database: str, text: str) -> list[dict[str, Any]]:
     """The rows of a query, as mappings."""
-    with closing(psycopg2.connect(database)) as connection, connection.cursor(
-        cursor_factory=psycopg2.extras.RealDictCursor
-    ) as cursor:
+    with (
+        closing(psycopg2.connect(database)) as connection,
+        connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor,
+    ):
         cursor.execute(text)
         return [dict(row) for row in cursor]
 

@@ -59,7 +59,9 @@ def wait_until(true: Callable[[], bool], seconds: float = 60, *, what: str) -> N
 
 
 @contextmanager
-def server(command: list[str | Path], address: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
+def server(
+    command: list[str | Path], address: str, log: Path, environment: dict[str, str] | None = None
+) -> Iterator[None]:
     """An HTTP server as a process, from its first answer at `address` on; its output goes to `log`."""
 
     def answers() -> bool:
@@ -109,7 +111,9 @@ def whole_lines(text: str) -> list[str]:
 class Pipe:
     """`tap | tee | target` as three processes, as a shell would start them."""
 
-    def __init__(self, tap: list[str | Path], target: list[str | Path], folder: Path, folder_of_target: Path | None = None) -> None:
+    def __init__(
+        self, tap: list[str | Path], target: list[str | Path], folder: Path, folder_of_target: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.singer, self.out, self.log = folder / "tap.singer", folder / "target.out", folder / "log"
         with self.log.open("wb") as log, self.out.open("wb") as out:

@@ -30,7 +30,7 @@ def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(da
     def started(name: str) -> Pipe:
         state = tmp_path / "state.json"
         state.write_text(states[-1] if states else "{}")
-        tap = [TAP, "--config", tmp_path / "tap.json", "--state", state]
+        tap: list[str | Path] = [TAP, "--config", tmp_path / "tap.json", "--state", state]
         return Pipe(tap, [TARGET, "--config", tmp_path / "target.json"], tmp_path / name)
 
     def remembered(run: Run) -> Run:

@@ -21,11 +21,11 @@ def test_target_jsonl_takes_all_records_and_the_state_of_our_tap(example: Exampl
     target = environment("target-jsonl", "target-jsonl==0.1.4", "setuptools<81") / "target-jsonl"
     (tmp_path / "tap.json").write_text(json.dumps(example.configuration()))
     (tmp_path / "target.json").write_text(json.dumps({"destination_path": str(tmp_path), "do_timestamp_file": False}))
-    out = [target, "--config", tmp_path / "target.json"]
+    out: list[str | Path] = [target, "--config", tmp_path / "target.json"]
 
     first = ran([TAP, "--config", tmp_path / "tap.json"], out, tmp_path / "first")
     (tmp_path / "state.json").write_text(first.states[-1])
-    again = [TAP, "--config", tmp_path / "tap.json", "--state", tmp_path / "state.json"]
+    again: list[str | Path] = [TAP, "--config", tmp_path / "tap.json", "--state", tmp_path / "state.json"]
     second = ran(again, out, tmp_path / "second")
     happenings = example.happen(5, passed=3, created=2, touched=4)
     third = ran(again, out, tmp_path / "third")

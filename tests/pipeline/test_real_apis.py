@@ -6,6 +6,7 @@ import json
 import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,19 +35,23 @@ class Mutating(threading.Thread):
             next(self.mutations)
             self.count += 1
 
-    def __enter__(self) -> Mutating:
-        self.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.join()
+@contextmanager
+def mutating(mutations: Iterator[None]) -> Iterator[Mutating]:
+    """Writes while the block runs, and ends with it."""
+    writer = Mutating(mutations)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        writer.stopping.set()
+        writer.join()
 
 
 def messages(folder: Path, configuration: dict[str, Any]) -> list[dict[str, Any]]:
     """A run from the last STATE of the run before it, where there was one: its messages."""
     (folder / "tap.json").write_text(json.dumps(configuration))
-    command = [TAP, "--config", folder / "tap.json"]
+    command: list[str | Path] = [TAP, "--config", folder / "tap.json"]
     state = folder / "state.json"
     if state.exists():
         command += ["--state", state]
@@ -75,12 +80,12 @@ def test_kinto_extracted_while_it_changes_and_once_more_misses_nothing(
 ) -> None:
     orders = kinto.collection(kinto_address, f"shop-{seed}")
     orders.seed()
-    with Mutating(orders.mutations(seed)) as mutating:
+    with mutating(orders.mutations(seed)) as writer:
         found = messages(tmp_path, kinto.tap_configuration(orders))
     extracted = of_stream(found, "orders")
     again = of_stream(messages(tmp_path, kinto.tap_configuration(orders)), "orders")
 
-    assert mutating.count > 20
+    assert writer.count > 20
     assert len(extracted) >= kinto.LARGEST_TIE
     assert judge(orders.rows(), extracted + again, ["id"]) == NOTHING
     assert len(again) < len(orders.rows()) / 2
@@ -89,7 +94,7 @@ def test_kinto_extracted_while_it_changes_and_once_more_misses_nothing(
 @pytest.mark.parametrize("seed", SEEDS)
 def test_datasette_extracted_while_it_changes_and_once_more_misses_nothing(tmp_path: Path, seed: int) -> None:
     with datasette.running(tmp_path) as shop:
-        with Mutating(shop.mutations(seed)) as mutating:
+        with mutating(shop.mutations(seed)) as writer:
             found = messages(tmp_path, datasette.tap_configuration(shop))
         time.sleep(datasette.HELD_BACK)
         again = messages(tmp_path, datasette.tap_configuration(shop))
@@ -97,7 +102,7 @@ def test_datasette_extracted_while_it_changes_and_once_more_misses_nothing(tmp_p
         lines = shop.rows("select * from order_lines")
         notes = shop.rows("select rowid, body from notes")
 
-    assert mutating.count > 20
+    assert writer.count > 20
     columns = ("id", "number", "revision", "amount", "updated_at")
     everything = [{name: row[name] for name in columns} for row in orders]
     visible = [row for row, whole in zip(everything, orders, strict=True) if row["updated_at"] and not whole["silent"]]

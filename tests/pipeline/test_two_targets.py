@@ -29,7 +29,9 @@ def singer(order: list[int], round_: int) -> bytes:
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
 
-def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event_once(database: str, tmp_path: Path) -> None:
+def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event_once(
+    database: str, tmp_path: Path
+) -> None:
     chance = random.Random(7)
     configuration = {
         "database_url": database,
