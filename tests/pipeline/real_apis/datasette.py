@@ -1,9 +1,9 @@
 """Datasette, a JSON API over SQLite files: an extraction's source that others wrote.
 
-Facts found by trying 0.65.5. Tables are listed in the order of their primary key (`rowid` where there is none),
-the body's `next` is a token made of the last row's key: a position, so it stays good while rows are inserted and deleted. With
-`_sort` the first page is not ordered within ties, so a list sorted by time loses rows; `/shop.json?sql=` takes any
-query, and thus a compound cursor. A named parameter that isn't sent counts as the empty text.
+Facts found by trying 0.65.5. Tables are listed in the order of their primary key (`rowid` where there is none), the
+body's `next` is a token made of the last row's key: a position, so it stays good while rows are inserted and deleted.
+With `_sort` the first page is not ordered within ties, so a list sorted by time loses rows; `/shop.json?sql=` takes
+any query, and thus a compound cursor. A named parameter that isn't sent counts as the empty text.
 
 The rows are ours: `updated_at` is text in whole seconds, NULL in some rows, and one update in twenty leaves it as it
 was: an incremental extraction can't see these, a whole one can.

@@ -3,9 +3,9 @@
 Facts found by trying 26.5.0 with its memory backend. Lists take `_sort`, `_limit` and filters such as
 `min_last_modified` (inclusive). The header `Next-Page` holds the next page's address; its token consists of the sort
 fields' values, so it names a position, but only `_sort=last_modified,id` names one within a tie: with the default
-sort, records that share a time are lost where a page ends among them. `last_modified` is in milliseconds, set by
-the server and then rising with each write, or given by the client. With a filter on it, deleted records are listed as well, as
-`{"id", "last_modified", "deleted": true}`.
+sort, records that share a time are lost where a page ends among them. `last_modified` is in milliseconds, set by the
+server and then rising with each write, or given by the client. With a filter on it, deleted records are listed as
+well, as `{"id", "last_modified", "deleted": true}`.
 """
 
 from __future__ import annotations
