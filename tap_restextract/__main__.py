@@ -1,0 +1,5 @@
+"""`python -m tap_restextract` is the console script."""
+
+from tap_restextract.cli import main
+
+main()

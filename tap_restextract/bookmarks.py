@@ -1,0 +1,94 @@
+"""Bookmarks: what STATE keeps of a stream, and how it is read back.
+
+Standard Singer keys, so that Meltano and people can read them, and the walk's own beside them: `cursor` (both parts of
+a compound cursor) or `boundary` (the hashes of the records that share the bookmark's window). A STATE of another walk,
+or of another tap, degrades to its `replication_key_value`, inclusively.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from tap_restextract.cursor import Cursor, NoRankError, rank
+from tap_restextract.errors import StateError
+from tap_restextract.plan import Plan, Walk
+
+_encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
+DIGEST_BYTES: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """How far a stream was emitted: everything before `cursor`, and of its window the records in `boundary`."""
+
+    cursor: Cursor
+    boundary: frozenset[str] = frozenset()
+
+
+def content_hash(record: Mapping[str, Any]) -> str:
+    """Twelve characters that stand for a record's whole content, whatever the order of its keys."""
+    digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
+    """The bookmark as the stream's part of STATE."""
+    incremental = plan.stream.incremental
+    assert incremental is not None
+    state: dict[str, Any] = {"replication_key": plan.replication_key, "replication_key_value": bookmark.cursor.value}
+    if plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}:
+        cursor = {incremental.cursor_path: bookmark.cursor.value}
+        if incremental.tie_breaker:
+            cursor[incremental.tie_breaker] = bookmark.cursor.tie
+        return {**state, "cursor": cursor}
+    return {**state, "boundary": sorted(bookmark.boundary)}
+
+
+def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
+    """The bookmark of an earlier run; None for a first one.
+
+    Raises:
+        StateError: for a STATE that can't be read, or that belongs to another replication key.
+    """
+    incremental = plan.stream.incremental
+    if incremental is None:
+        return None
+    value = state.get("replication_key_value")
+    if value is None:
+        return None
+    place = f"stream {plan.stream.name}: STATE"
+    key = state.get("replication_key", plan.replication_key)
+    if key not in {plan.replication_key, incremental.cursor_path}:
+        raise StateError(
+            f"{place} was written for the replication key {key!r}, the configuration says {plan.replication_key!r}; "
+            "reset this stream's STATE for a full backfill, or restore the configuration"
+        )
+    if plan.walk is not Walk.UNIQUE_KEYSET:
+        try:
+            rank(value)
+        except NoRankError as error:
+            raise StateError(
+                f"{place} holds a replication_key_value that is neither an instant nor a number; reset this stream's STATE"
+            ) from error
+    cursor = state.get("cursor")
+    if plan.walk is Walk.UNIQUE_KEYSET:
+        return Bookmark(Cursor(value))
+    if plan.walk is Walk.KEYSET:
+        parts = (incremental.cursor_path, incremental.tie_breaker)
+        if (
+            isinstance(cursor, Mapping)
+            and all(cursor.get(part) is not None for part in parts)
+            and cursor[parts[0]] == value
+        ):
+            return Bookmark(Cursor(value, cursor[incremental.tie_breaker]))
+        return Bookmark(Cursor(value))
+    boundary = state.get("boundary", [])
+    if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
+        raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
+    return Bookmark(Cursor(value), frozenset(boundary))

@@ -1,0 +1,140 @@
+"""Cursors: the replication key's value as the API wrote it, and its rank among others.
+
+The text is kept because it is what goes back to the API, without a digit lost; the rank (a number: seconds since the
+epoch for instants, the value itself for numbers) is what is compared, never the text. Instants are ISO 8601 / RFC 3339
+with any number of fractional digits; one without an offset is taken as UTC, as all of them are sent by one API.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, Final
+
+Rank = int | Decimal
+
+INSTANT: Final = re.compile(
+    r"^(?P<date>\d{4}-\d\d-\d\d)(?:(?P<sep>[Tt ])(?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?"
+    r"(?P<gap> ?)(?P<offset>[Zz]|[+-]\d\d:?\d\d|[+-]\d\d|UTC)?)?$"
+)
+NUMBER: Final = re.compile(r"^-?\d+(?:\.\d+)?$")
+UNITS: Final = {
+    "us": Decimal("0.000001"),
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the order: the replication key's value and, where the cursor is compound, the tie-breaker's."""
+
+    value: Any
+    tie: Any = None
+
+
+class NoRankError(ValueError):
+    """The value is neither an instant nor a number, so nothing can be before or behind it."""
+
+
+@functools.lru_cache(maxsize=8192)
+def _rank_of_text(text: str) -> tuple[str, Rank]:
+    if NUMBER.match(text):
+        number = Decimal(text)
+        return "number", int(number) if number == number.to_integral_value() else number
+    match = INSTANT.match(text)
+    if match is None:
+        raise NoRankError
+    try:
+        seconds = _seconds(match)
+    except ValueError as error:
+        raise NoRankError from error
+    fraction = match["fraction"]
+    return "instant", seconds + Decimal(f"0.{fraction}") if fraction and int(fraction) else seconds
+
+
+def _seconds(match: re.Match[str]) -> int:
+    date, time = match["date"], match["time"] or "00:00:00"
+    leap = time.endswith(":60")
+    moment = datetime.fromisoformat(f"{date}T{time[:-2]}59" if leap else f"{date}T{time}")
+    seconds = int((moment.replace(tzinfo=timezone.utc) - EPOCH).total_seconds()) + leap
+    return seconds - _offset(match["offset"])
+
+
+def _offset(text: str | None) -> int:
+    if text is None or text in {"Z", "z", "UTC"}:
+        return 0
+    hours, minutes = int(text[1:3]), int(text[-2:]) if len(text) > len("+hh") else 0
+    return (-1 if text[0] == "-" else 1) * (hours * 3600 + minutes * 60)
+
+
+def kind_and_rank(value: Any) -> tuple[str, Rank]:
+    """The value's kind ("instant" or "number") and its rank.
+
+    Raises:
+        NoRankError: for a value that is neither.
+    """
+    if isinstance(value, str):
+        return _rank_of_text(value)
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal, float)):
+        raise NoRankError
+    return "number", Decimal(str(value)) if isinstance(value, float) else value
+
+
+def rank(value: Any) -> Rank:
+    """The value's rank: seconds since the epoch (UTC) for an instant, itself for a number."""
+    return kind_and_rank(value)[1]
+
+
+def precision_of(text: str) -> Decimal:
+    """A duration such as 1s, 500ms or 1d in seconds; a bare number in the values' own unit."""
+    digits = text.rstrip("usmhd")
+    return Decimal(digits) * UNITS.get(text[len(digits) :], Decimal(1))
+
+
+def finest(value: Any) -> Decimal:
+    """The smallest step that the value's own writing shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
+    if isinstance(value, str) and (match := INSTANT.match(value)):
+        if match["time"] is None:
+            return UNITS["d"]
+        return Decimal(1).scaleb(-len(match["fraction"] or ""))
+    exponent = Decimal(str(value)).as_tuple().exponent
+    return Decimal(1).scaleb(min(int(exponent), 0))
+
+
+def back(value: Any, step: Decimal) -> Any:
+    """The value one step earlier, written as the value is written."""
+    return _written(value, rank(value) - step)
+
+
+def floor(value: Any, step: Decimal) -> Any:
+    """The latest multiple of the step that isn't behind the value, written as the value is written."""
+    steps = (Decimal(rank(value)) / step).to_integral_value(rounding=ROUND_FLOOR)
+    return _written(value, steps * step)
+
+
+def _written(like: Any, value: Rank) -> Any:
+    """A rank in the writing of another value: its separator, offset and at least its fractional digits."""
+    if not isinstance(like, str):
+        whole = Decimal(value) == Decimal(value).to_integral_value()
+        return int(value) if whole else Decimal(value)
+    match = INSTANT.match(like)
+    if match is None:
+        return f"{Decimal(value):f}"
+    offset = _offset(match["offset"])
+    local = Decimal(value) + offset
+    seconds = int(local.to_integral_value(rounding=ROUND_FLOOR))
+    fraction = local - seconds
+    moment = EPOCH + timedelta(seconds=seconds)
+    if match["time"] is None and not seconds % 86400 and not fraction:
+        return moment.strftime("%Y-%m-%d")
+    digits = max(len(match["fraction"] or ""), -int(fraction.normalize().as_tuple().exponent) if fraction else 0)
+    tail = f".{int(fraction.scaleb(digits)):0{digits}d}" if digits else ""
+    return f"{moment:%Y-%m-%d}{match['sep'] or 'T'}{moment:%H:%M:%S}{tail}{match['gap'] or ''}{match['offset'] or ''}"

@@ -1,0 +1,47 @@
+"""What can go wrong, split by who must act.
+
+    TapError
+    ├── ConfigurationError    the configuration's author: a fact is missing, contradictory or unknown
+    ├── StateError            whoever keeps the STATE: it can't be read, or belongs to another configuration
+    ├── ApiError              the API's owner (or whoever holds its credentials)
+    │   ├── AnswerError       an answer that isn't what the configuration says: status, HTML, no records
+    │   └── NoAnswerError   no whole answer at all, after every retry
+    └── WalkError             a stream can't be walked safely: its STATE stays where it was
+
+Every message names the stream, the place, the cause and the remedy, in this order. No record value but a replication
+key's tied value, and no secret, is in any of them.
+"""
+
+from __future__ import annotations
+
+
+class TapError(Exception):
+    """The root: whatever a person can mend. Its text is the whole message."""
+
+
+class ConfigurationError(TapError):
+    """All faults of a configuration at once, a line each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class StateError(TapError):
+    """The STATE that came as input can't be used; nothing was extracted."""
+
+
+class ApiError(TapError):
+    """The API refused, or did not answer as configured."""
+
+
+class AnswerError(ApiError):
+    """An answer arrived that isn't what the configuration says."""
+
+
+class NoAnswerError(ApiError):
+    """No whole answer arrived, after every retry."""
+
+
+class WalkError(TapError):
+    """Going on would skip or repeat records for ever; STATE stays where it was (promise T4)."""

@@ -1,0 +1,204 @@
+"""From a stream's facts to the walk that is safe for them, and the reason why.
+
+One row a rule, the first that fits; what fits no row is refused with what would make it safe.
+
+    order  filter        paginator              walk
+    asc    compound      any                    compound keyset
+    asc    exclusive     any, on a unique key   unique keyset
+    asc    >= or >       tokens, stable         stable tokens
+    asc    >= or >       none                   single page
+    asc    >= or >       any other              restart keyset
+    (no `incremental`)   any                    traversal
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tap_restextract import paginators
+from tap_restextract.cursor import Cursor, NoRankError, back, finest, floor, precision_of, rank
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.paths import steps
+from tap_restextract.placeholders import FORMS, forms
+from tap_restextract.request import cursor_names
+from tap_restextract.settings import Incremental, SinglePage, StreamSettings
+
+NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+class Walk(enum.Enum):
+    """How a list is read."""
+
+    KEYSET = "compound keyset"
+    UNIQUE_KEYSET = "unique keyset"
+    TOKENS = "stable tokens"
+    RESTART = "restart keyset"
+    SINGLE = "single page"
+    TRAVERSAL = "traversal"
+
+
+REASONS: Final = {
+    Walk.KEYSET: (
+        "each page is asked for behind the last record's (key, tie-breaker), so ties and a list that shifts skip nothing",
+        "after each page, to that page's last (key, tie-breaker), exactly",
+    ),
+    Walk.UNIQUE_KEYSET: (
+        "each page is asked for behind the last record's unique key; it finds new records, not changed ones",
+        "after each page, to that page's last key, exactly",
+    ),
+    Walk.TOKENS: (
+        "tokens that name a position are followed from the bookmark; the boundary's records are known by content, so that they come once",
+        "after each page, to that page's last key; the boundary's hashes go with it",
+    ),
+    Walk.RESTART: (
+        "after each page the list is asked for again from its last key, so that records which move can't shift the rest; pages are counted only inside a tie, and each seam is checked against the page before",
+        "after each page, to that page's last key; the boundary's hashes go with it",
+    ),
+    Walk.SINGLE: (
+        "one answer holds all from the bookmark on, or at most `limit` records, and then the next is asked for from the last key; a tie that fills a whole answer is an error",
+        "after each answer, to its last key; the boundary's hashes go with it",
+    ),
+    Walk.TRAVERSAL: ("every run reads the whole list from its beginning", "never: there is no bookmark"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stream with the walk derived for it."""
+
+    stream: StreamSettings
+    walk: Walk
+    tie_floor: Any = None
+
+    @property
+    def safe_because(self) -> str:
+        """Why the walk skips nothing."""
+        return REASONS[self.walk][0]
+
+    @property
+    def state_moves(self) -> str:
+        """When the bookmark may move."""
+        return REASONS[self.walk][1]
+
+    @property
+    def replication_key(self) -> str | None:
+        """The Singer replication key: the cursor's path, its steps joined by two underscores."""
+        return replication_key(self.stream.incremental) if self.stream.incremental else None
+
+
+def replication_key(incremental: Incremental) -> str:
+    """A property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
+    return "__".join(steps(incremental.cursor_path) or (incremental.cursor_path,))
+
+
+def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Plan:
+    """The walk that is safe for the stream's facts.
+
+    Raises:
+        ConfigurationError: with every reason why no walk is, each with what would make it safe.
+    """
+    faults = [f"stream {stream.name}: {fault}" for fault in _faults(stream)]
+    if faults:
+        raise ConfigurationError(faults)
+    return Plan(stream, _walk(stream), _tie_floor(stream.incremental, schema))
+
+
+def _walk(stream: StreamSettings) -> Walk:
+    incremental = stream.incremental
+    if incremental is None:
+        return Walk.TRAVERSAL
+    if incremental.filter == "compound":
+        return Walk.KEYSET
+    if incremental.filter == "exclusive" and stream.primary_key == [incremental.cursor_path]:
+        return Walk.UNIQUE_KEYSET
+    if isinstance(stream.paginator, SinglePage):
+        return Walk.SINGLE
+    return Walk.TOKENS if paginators.is_stable(stream.paginator) else Walk.RESTART
+
+
+def _faults(stream: StreamSettings) -> Iterator[str]:
+    incremental = stream.incremental
+    mentioned = cursor_names(stream)
+    known = set()
+    if incremental:
+        known.add(f"cursor.{incremental.cursor_path}")
+        if incremental.tie_breaker:
+            known.add(f"cursor.{incremental.tie_breaker}")
+        yield from _incremental_faults(incremental, mentioned)
+    for name in sorted(mentioned - known):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = (
+            f"did you mean {{{near[0]}}}?"
+            if near
+            else f"known are {', '.join(f'{{{name}}}' for name in sorted(known)) or 'none'}"
+        )
+        yield f"the request mentions {{{name}}}, which has no value; {hint}"
+    for part in (stream.path, stream.params, stream.headers, stream.json):
+        for form in forms(part):
+            if form not in FORMS and "%" not in form:
+                yield f"the placeholder form {form!r} is unknown; use {', '.join(FORMS)}, or a strftime form such as %Y-%m-%d"
+    if any("cursor." in name for name in _path_names(stream)) and incremental and incremental.initial_value is None:
+        yield "the path mentions a cursor, and the first run has none; set incremental.initial_value"
+
+
+def _path_names(stream: StreamSettings) -> set[str]:
+    return {name for name in cursor_names(stream) if f"{{{name}" in stream.path}
+
+
+def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
+    key, tie = incremental.cursor_path, incremental.tie_breaker
+    if incremental.order != "asc":
+        yield (
+            f"order: {incremental.order} can't be walked incrementally; ask the API to sort by {key} ascending "
+            "(order: asc), or leave `incremental` out to read the whole list each run"
+        )
+    elif incremental.filter == "none":
+        yield (
+            f"order: asc with filter: none reads the whole list each run; declare the filter by {key} that the API has, "
+            "or leave `incremental` out"
+        )
+    if incremental.filter == "compound" and tie is None:
+        yield "filter: compound needs tie_breaker, a unique value by which the API orders ties, such as tie_breaker: id"
+    if incremental.filter != "none" and f"cursor.{key}" not in mentioned:
+        yield (
+            f"filter: {incremental.filter} is declared, but no part of the request mentions {{cursor.{key}}}; "
+            "put it where the API filters, such as params: {since: " + f'"{{cursor.{key}}}"' + "}"
+        )
+    if incremental.filter == "compound" and tie and f"cursor.{tie}" not in mentioned:
+        yield f"filter: compound is declared, but no part of the request mentions {{cursor.{tie}}}"
+    if incremental.initial_value is not None:
+        try:
+            rank(incremental.initial_value)
+        except NoRankError:
+            yield "incremental.initial_value is neither an instant (2020-01-01T00:00:00Z) nor a number"
+    if incremental.precision is not None and precision_of(incremental.precision) <= 0:
+        yield "incremental.precision must be more than nothing, such as 1s"
+
+
+def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
+    """A tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
+    if incremental is None or incremental.tie_breaker is None:
+        return None
+    described = (schema or {}).get("properties", {}).get(incremental.tie_breaker, {})
+    kinds = described.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if "integer" in kinds or "number" in kinds:
+        return 0
+    return NIL_UUID if described.get("format") == "uuid" else ""
+
+
+def window(incremental: Incremental, value: Any) -> Any:
+    """The first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
+    return floor(value, precision_of(incremental.precision)) if incremental.precision else value
+
+
+def asked(incremental: Incremental, value: Any) -> Cursor:
+    """The cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
+    first = window(incremental, value)
+    if incremental.filter != "exclusive":
+        return Cursor(first)
+    return Cursor(back(first, precision_of(incremental.precision) if incremental.precision else finest(first)))

@@ -1,0 +1,67 @@
+"""Whether an answer is good, worth another try, or refused: a pure decision over its status and headers.
+
+`Retry-After` (RFC 9110, 10.2.3) is read as seconds and as a date, and obeyed whole; without it the waits double from one
+second to a minute, with full jitter added by the caller.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+TRANSIENT: Final = frozenset({408, 425, 429})
+LONGEST_WAIT: Final = 60.0
+
+
+class Verdict(enum.Enum):
+    """What to do with an answer."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"
+    REDIRECT = "redirect"
+    UNAUTHORIZED = "unauthorized"
+    REFUSE = "refuse"
+
+
+def verdict(status: int) -> Verdict:
+    """What an HTTP status asks for: 408, 425, 429 and 5xx pass; other 4xx don't."""
+    if 200 <= status < 300:
+        return Verdict.ACCEPT
+    if status in TRANSIENT or status >= 500:
+        return Verdict.RETRY
+    if status in {301, 302, 303, 307, 308}:
+        return Verdict.REDIRECT
+    return Verdict.UNAUTHORIZED if status == 401 else Verdict.REFUSE
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that the server asks to wait; None where it doesn't say.
+
+    Args:
+        headers: under lower-case names.
+        now: this moment by this machine's clock, in seconds since the epoch, for an answer without a Date.
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return float(text)
+    until = http_date(text)
+    if until is None:
+        return None
+    return max(0.0, until - (http_date(headers.get("date", "")) or now))
+
+
+def http_date(text: str) -> float | None:
+    """An HTTP date in seconds since the epoch; None for anything else."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def longest_wait(attempt: int) -> float:
+    """The most seconds to wait before another try, where the server doesn't say; the first attempt is 1."""
+    return min(LONGEST_WAIT, 2.0 ** (attempt - 1))

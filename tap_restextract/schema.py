@@ -1,0 +1,72 @@
+"""A stream's JSON Schema: declared, taken from an OpenAPI document, or inferred from a sample of records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tap_restextract.cursor import INSTANT
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.plan import Plan
+
+Schema = dict[str, Any]
+
+
+def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
+    """The narrowest flat schema that each record of the sample fits; every property may be null or missing."""
+    kinds: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.items():
+            kinds.setdefault(name, set()).add(_kind(value))
+    return {"type": "object", "properties": {name: _property(found - {"null"}) for name, found in kinds.items()}}
+
+
+def completed(schema: Schema, plan: Plan) -> Schema:
+    """The schema with the property that holds a nested replication key, and checked for the keys that the plan needs.
+
+    Raises:
+        ConfigurationError: where it has no properties, or lacks a key.
+    """
+    name = plan.stream.name
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        raise ConfigurationError(
+            [f"stream {name}: the schema has no properties; declare them, or leave `schema` out to have it inferred"]
+        )
+    incremental = plan.stream.incremental
+    if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
+        properties = {**properties, plan.replication_key: {"type": ["string", "integer", "number", "null"]}}
+    missing = [
+        key for key in (*plan.stream.primary_key, *filter(None, [plan.replication_key])) if key not in properties
+    ]
+    if missing:
+        raise ConfigurationError(
+            [
+                f"stream {name}: the schema has no property {key!r}, which is a key; add it, or mend primary_key or cursor_path"
+                for key in missing
+            ]
+        )
+    return {**schema, "properties": properties}
+
+
+def _property(kinds: set[str]) -> Schema:
+    if kinds == {"date-time"}:
+        return {"type": ["string", "null"], "format": "date-time"}
+    kinds = {"string" if kind == "date-time" else kind for kind in kinds}
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    # A property that was only ever null, or of several kinds, is left open: any later value fits it.
+    return {"type": [*kinds, "null"]} if len(kinds) == 1 else {}
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        match = INSTANT.match(value)
+        return "date-time" if match and match["time"] else "string"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {int: "integer", float: "number", Decimal: "number", dict: "object", list: "array"}
+    return kinds[type(value)]

@@ -1,0 +1,408 @@
+"""The configuration as frozen values: one struct a table of the documentation, checked whole.
+
+The structs are the only description of the settings: the JSON Schema that singer-sdk shows (`--about`) is made from
+them. Key names follow dlt's `rest_api` source where it has one. Every key of `Shared` may stand at the top and in each
+stream, where it is merged over the top's: mappings key by key (`null` takes a key away), all else replaces.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tap_restextract.errors import ConfigurationError
+
+Json = dict[str, Any]
+
+
+def _described(text: str) -> Any:
+    return Meta(description=text)
+
+
+def _secret(text: str) -> Any:
+    return Meta(description=text, extra_json_schema={"secret": True, "writeOnly": True})
+
+
+class SinglePage(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="single_page"):
+    """The API answers all at once, or at most `limit` records, and has no way to ask for more."""
+
+    limit: (
+        Annotated[int, Meta(ge=1, description="The most records that one answer holds, where there is a most.")] | None
+    ) = None
+
+
+class CursorToken(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="cursor"):
+    """A token in the body asks for the next page."""
+
+    cursor_path: Annotated[str, _described("JSONPath of the token in the body.")] = "cursors.next"
+    cursor_param: Annotated[str, _described("Query parameter that carries the token.")] | None = None
+    cursor_body_path: Annotated[str, _described("Dotted path in the JSON body that carries the token.")] | None = None
+    has_more_path: Annotated[str, _described("JSONPath of a boolean that says whether more follows.")] | None = None
+    stable: Annotated[bool, _described("The token names a position or a snapshot, not an offset in disguise.")] = False
+
+
+class HeaderCursor(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="header_cursor"):
+    """A token in a response header asks for the next page."""
+
+    cursor_key: Annotated[str, _described("Response header that holds the token.")] = "next"
+    cursor_param: Annotated[str, _described("Query parameter that carries the token.")] = "cursor"
+    stable: Annotated[bool, _described("The token names a position or a snapshot, not an offset in disguise.")] = False
+
+
+class JsonLink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="json_link"):
+    """The body holds the next page's address."""
+
+    next_url_path: Annotated[str, _described("JSONPath of the address in the body.")] = "next"
+    stable: Annotated[bool, _described("The link names a position or a snapshot, not an offset in disguise.")] = False
+
+
+class HeaderLink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="header_link"):
+    """A response header holds the next page's address: RFC 8288's `Link`, or one that is the bare address."""
+
+    links_next_key: Annotated[str, _described("The link's relation in a Link header.")] = "next"
+    header: Annotated[str, _described("Another header than Link, whose value is the address itself.")] = "Link"
+    stable: Annotated[bool, _described("The link names a position or a snapshot, not an offset in disguise.")] = False
+
+
+class PageNumber(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="page_number"):
+    """Pages are counted."""
+
+    base_page: Annotated[int, Meta(ge=0, description="The first page's number.")] = 0
+    page_param: Annotated[str, _described("Query parameter that carries the number.")] | None = None
+    page_body_path: Annotated[str, _described("Dotted path in the JSON body that carries the number.")] | None = None
+    total_path: Annotated[str, _described("JSONPath of the number of pages.")] | None = None
+    has_more_path: Annotated[str, _described("JSONPath of a boolean that says whether more follows.")] | None = None
+
+
+class Offset(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="offset"):
+    """Records are counted."""
+
+    limit: Annotated[int, Meta(ge=1, description="Records to ask for.")]
+    offset: Annotated[int, Meta(ge=0, description="The first record's offset.")] = 0
+    offset_param: Annotated[str, _described("Query parameter that carries the offset.")] | None = None
+    limit_param: Annotated[str, _described("Query parameter that carries the limit.")] | None = None
+    offset_body_path: Annotated[str, _described("Dotted path in the JSON body that carries the offset.")] | None = None
+    limit_body_path: Annotated[str, _described("Dotted path in the JSON body that carries the limit.")] | None = None
+    total_path: Annotated[str, _described("JSONPath of the number of records.")] | None = None
+    has_more_path: Annotated[str, _described("JSONPath of a boolean that says whether more follows.")] | None = None
+
+
+Paginator = SinglePage | CursorToken | HeaderCursor | JsonLink | HeaderLink | PageNumber | Offset
+
+
+class NoAuth(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="none"):
+    """No credentials are sent."""
+
+
+class Bearer(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="bearer"):
+    """`Authorization: Bearer` with the setting auth_token (RFC 6750)."""
+
+
+class ApiKey(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="api_key"):
+    """The setting auth_api_key in a header, a query parameter or a cookie."""
+
+    name: Annotated[str, _described("Name of the header, parameter or cookie.")] = "Authorization"
+    location: Annotated[Literal["header", "query", "cookie"], _described("Where the key goes.")] = "header"
+
+
+class HttpBasic(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="http_basic"):
+    """HTTP Basic (RFC 7617) with the settings auth_username and auth_password."""
+
+
+class OAuth2ClientCredentials(
+    Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="oauth2_client_credentials"
+):
+    """OAuth 2.0 client credentials (RFC 6749, 4.4) with auth_client_id and auth_client_secret."""
+
+    access_token_url: Annotated[str, _described("Address of the token endpoint.")]
+    scope: Annotated[str, _described("Scopes, separated by blanks.")] | None = None
+    access_token_request_data: Annotated[Json, _described("More form fields of the token request.")] = {}
+    client_authentication: Annotated[
+        Literal["body", "header"], _described("Whether the client's id and secret go in the form or in a Basic header.")
+    ] = "body"
+
+
+class OAuth2RefreshToken(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="oauth2_refresh_token"):
+    """OAuth 2.0 refresh token (RFC 6749, 6) with auth_refresh_token; a rotated token is kept in `token_file`."""
+
+    access_token_url: Annotated[str, _described("Address of the token endpoint.")]
+    scope: Annotated[str, _described("Scopes, separated by blanks.")] | None = None
+    access_token_request_data: Annotated[Json, _described("More form fields of the token request.")] = {}
+    client_authentication: Annotated[
+        Literal["body", "header"], _described("Whether the client's id and secret go in the form or in a Basic header.")
+    ] = "body"
+    token_file: Annotated[str, _described("Where a rotated refresh token is kept, readable by its owner alone.")] = (
+        ".tap-restextract/refresh_token.json"  # noqa: S105  a path
+    )
+
+
+Auth = NoAuth | Bearer | ApiKey | HttpBasic | OAuth2ClientCredentials | OAuth2RefreshToken
+
+
+class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts about the API's order and filter, from which the walk is derived."""
+
+    cursor_path: Annotated[str, _described("Path of the replication key in a record, dotted where it is nested.")]
+    tie_breaker: (
+        Annotated[str, _described("Path of a unique value by which the API orders ties; makes the cursor compound.")]
+        | None
+    ) = None
+    order: Annotated[Literal["asc", "desc", "none"], _described("How the API returns the list.")] = "asc"
+    filter: Annotated[
+        Literal["compound", "inclusive", "exclusive", "none"],
+        _described("What the request's filter does: behind (key, tie-breaker), >= key, > key, or nothing."),
+    ] = "inclusive"
+    precision: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^\d+(ms|us|s|m|h|d)?$",
+                description="Of the API's filter, where coarser than its values: 1ms, 1s, 1m, 1d.",
+            ),
+        ]
+        | None
+    ) = None
+    initial_value: Annotated[str | int, _described("Where the first run begins, inclusively.")] | None = None
+
+
+class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys that may stand at the top and in each stream."""
+
+    base_url: Annotated[str, _described("Address that paths are joined to, such as https://api.example.com/v1.")] = ""
+    method: Annotated[Literal["GET", "POST"], _described("HTTP method of the list requests.")] = "GET"
+    headers: Annotated[Json, _described("Request headers. Their values may hold placeholders.")] = {}
+    params: Annotated[
+        Json, _described("Query parameters. Those that mention {cursor.…} are sent once there is a cursor.")
+    ] = {}
+    json: (
+        Annotated[Json, _described("JSON body. Top keys that mention {cursor.…} are sent once there is a cursor.")]
+        | None
+    ) = None
+    records: Annotated[str, _described("JSONPath of the records in the body; $ is the body itself.")] = "$"
+    primary_key: Annotated[list[str], _described("Properties that identify a record.")] = []
+    paginator: Annotated[Paginator, _described("How the next page is asked for, by its type.")] = SinglePage()
+    incremental: (
+        Annotated[Incremental, _described("Facts about order and filter; without them every run reads all.")] | None
+    ) = None
+    auth: Annotated[
+        Auth, _described("How requests are authenticated, by its type. Secrets are settings of their own.")
+    ] = NoAuth()
+    auth_token: Annotated[str, _secret("Token of auth type bearer.")] | None = None
+    auth_api_key: Annotated[str, _secret("Key of auth type api_key.")] | None = None
+    auth_username: Annotated[str, _described("User name of auth type http_basic.")] | None = None
+    auth_password: Annotated[str, _secret("Password of auth type http_basic.")] | None = None
+    auth_client_id: Annotated[str, _described("Client id of the OAuth 2.0 types.")] | None = None
+    auth_client_secret: Annotated[str, _secret("Client secret of the OAuth 2.0 types.")] | None = None
+    auth_refresh_token: Annotated[str, _secret("Refresh token of auth type oauth2_refresh_token.")] | None = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for an answer's next byte.")] = 60.0
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="Tries of one request before the stream stops with an error.")
+    ] = 6
+    max_response_bytes: Annotated[
+        int, Meta(ge=1, description="The largest answer accepted, in bytes, decompressed.")
+    ] = 268_435_456
+    user_agent: Annotated[str, _described("Value of the User-Agent header.")] | None = None
+    openapi: Annotated[str, _described("Address or path of an OpenAPI document, for schemas given by name.")] | None = (
+        None
+    )
+
+
+class StreamSettings(Shared, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One stream: its own keys, and those of `Shared` merged over the top's."""
+
+    name: Annotated[str, Meta(min_length=1, description="The Singer stream's name.")]
+    path: Annotated[str, _described("Path below base_url, or a whole address on the same host.")]
+    schema: (
+        Annotated[
+            Json | str,
+            _described(
+                "JSON Schema of a record, or a component's name in `openapi`; inferred from a sample otherwise."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Settings(Shared, frozen=True, kw_only=True):
+    """The whole configuration; singer-sdk's own keys are its business."""
+
+    streams: Annotated[list[Json], Meta(min_length=1, description="The streams, each a mapping.")]
+
+
+SECRETS = tuple(
+    field.name
+    for field in msgspec.structs.fields(Shared)
+    if field.name in {"auth_token", "auth_api_key", "auth_password", "auth_client_secret", "auth_refresh_token"}
+)
+
+
+def json_schema() -> Json:
+    """The settings' JSON Schema, for singer-sdk's `--about` and for Meltano."""
+    _, components = msgspec.json.schema_components([Settings], ref_template="#/$defs/{name}")
+    own = components.pop("Settings")
+    properties = {name: _without_null(described) for name, described in own["properties"].items()}
+    return {"type": "object", "properties": properties, "required": own["required"], "$defs": components}
+
+
+def _without_null(described: Json) -> Json:
+    """An optional setting as singer-sdk's users read it: its own type, and no null as its default."""
+    kept = {key: value for key, value in described.items() if key != "default" or value is not None}
+    members = [member for member in kept.get("anyOf", []) if member != {"type": "null"}]
+    if len(members) == 1 and "$ref" not in members[0]:
+        return {**{key: value for key, value in kept.items() if key != "anyOf"}, **members[0]}
+    # singer-sdk reads environment variables as JSON only where a setting says that it is an object.
+    return {**kept, "type": "object", "anyOf": members} if members else kept
+
+
+def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = ()) -> tuple[StreamSettings, ...]:
+    """Every stream's settings, the top's merged below them.
+
+    Args:
+        config: the whole configuration, as JSON values.
+        foreign: keys at the top that belong to singer-sdk.
+
+    Raises:
+        ConfigurationError: with every fault of the configuration at once.
+    """
+    top = {key: value for key, value in config.items() if key not in foreign}
+    faults: list[str] = []
+    streams = top.get("streams")
+    if not isinstance(streams, list) or not streams:
+        faults += _faults(
+            Settings,
+            {key: value for key, value in top.items() if key != "streams"} | {"streams": [{}]},
+            "config",
+            foreign,
+        )
+        faults.append(
+            "config.streams: a list of at least one stream is needed, such as [{name: orders, path: /orders}]"
+        )
+        raise ConfigurationError(faults)
+    faults += _faults(Settings, {**top, "streams": [{}]}, "config", foreign)
+    shared = {key: value for key, value in top.items() if key != "streams"}
+    read_streams = []
+    names: set[str] = set()
+    for index, stream in enumerate(streams):
+        place = f"config.streams[{index}]"
+        if not isinstance(stream, dict):
+            faults.append(f"{place}: a mapping is needed, such as {{name: orders, path: /orders}}")
+            continue
+        name = stream.get("name")
+        if isinstance(name, str) and name:
+            place = f"stream {name}"
+            if name in names:
+                faults.append(f"{place}: the name is used twice; give each stream its own")
+            names.add(name)
+        found = _faults(StreamSettings, stream, place, ())
+        merged = _merged({key: value for key, value in shared.items() if key in _SHARED}, stream)
+        if found or faults:
+            faults += found
+            continue
+        settings = msgspec.convert(merged, StreamSettings, strict=False)
+        faults += [f"{place}: {fault}" for fault in _missing(settings)]
+        read_streams.append(settings)
+    if faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    return tuple(read_streams)
+
+
+_SHARED = {field.name for field in msgspec.structs.fields(Shared)}
+
+
+def _merged(below: Json, over: Json) -> Json:
+    merged = dict(below)
+    for key, value in over.items():
+        if key in {"headers", "params", "json"} and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            both = {**merged[key], **value}
+            merged[key] = {name: held for name, held in both.items() if held is not None}
+        elif value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _missing(stream: StreamSettings) -> typing.Iterator[str]:
+    """What one value needs of another, which no struct can say."""
+    if not stream.base_url and "://" not in stream.path:
+        yield "base_url is missing; set it at the top or in the stream, such as https://api.example.com/v1"
+    elif not stream.base_url.startswith(("http://", "https://")) and "://" not in stream.path:
+        yield f"base_url is no web address: {stream.base_url.split('?', maxsplit=1)[0]!r}; it begins with https://"
+    needed: dict[type, tuple[str, ...]] = {
+        Bearer: ("auth_token",),
+        ApiKey: ("auth_api_key",),
+        HttpBasic: ("auth_username", "auth_password"),
+        OAuth2ClientCredentials: ("auth_client_id", "auth_client_secret"),
+        OAuth2RefreshToken: ("auth_refresh_token",),
+    }
+    for name in needed.get(type(stream.auth), ()):
+        if getattr(stream, name) in {None, ""}:
+            kind = type(stream.auth).__struct_config__.tag
+            yield f"auth type {kind} needs the setting {name}; set it, or the variable TAP_RESTEXTRACT_{name.upper()}"
+    if isinstance(stream.schema, str) and not stream.openapi:
+        yield f"schema names the component {stream.schema!r}, but no `openapi` document is given"
+    if stream.json is not None and stream.method == "GET":
+        yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
+
+
+def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]) -> list[str]:
+    """Every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
+    if not isinstance(value, dict):
+        return [f"{place}: a mapping is needed, not {_kind(value)}"]
+    faults: list[str] = []
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    tag_field = struct.__struct_config__.tag_field
+    unknown = [key for key in value if key not in fields and key != tag_field]
+    faults += [f"{place}: unknown key {key!r}{_nearest(key, [*fields, *foreign])}" for key in unknown]
+    for key, field in fields.items():
+        if key not in value:
+            if field.required:
+                faults.append(f"{place}: the key {key!r} is missing")
+            continue
+        faults += _value_faults(field.type, value[key], f"{place}.{key}")
+    return faults
+
+
+def _value_faults(kind: Any, value: Any, place: str) -> list[str]:
+    if value is None:
+        return []
+    structs = [member for member in _members(kind) if isinstance(member, type) and issubclass(member, Struct)]
+    if structs:
+        if not isinstance(value, dict):
+            return [f"{place}: a mapping is needed, not {_kind(value)}"]
+        tags = {member.__struct_config__.tag: member for member in structs}
+        if None in tags:
+            return _faults(tags[None], value, place, ())
+        tag = value.get("type")
+        if tag not in tags:
+            known = ", ".join(sorted(str(name) for name in tags))
+            return [f"{place}.type: {tag!r} is none of {known}{_nearest(str(tag), [str(name) for name in tags])}"]
+        return _faults(tags[tag], value, place, ())
+    try:
+        msgspec.convert(value, kind, strict=False)  # environment variables are strings
+    except msgspec.ValidationError as error:
+        return [f"{place}: {str(error)[:1].lower()}{str(error)[1:]}"]
+    return []
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    if typing.get_origin(kind) is Annotated:
+        return _members(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+        return tuple(inner for member in typing.get_args(kind) for inner in _members(member))
+    return (kind,)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
