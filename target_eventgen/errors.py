@@ -1,14 +1,87 @@
 """Every error of target-eventgen, by who must act.
 
 EventgenError
-└── EmbeddedPostgresError   the machine's owner: the Postgres in the project's folder can't run
+├── SettingsError            the configuration's author: settings that are unknown, missing or contradict each other
+├── RuleError                the configuration's author: an event rule that the stream or Postgres can't follow
+├── MessageError             the tap's owner: lines that are not Singer's
+│   ├── MissingSchemaError   a RECORD before its SCHEMA
+│   ├── InvalidSchemaError   a SCHEMA that no table can be made from
+│   ├── InvalidRecordError   a record that its own SCHEMA doesn't allow
+│   └── MissingKeyError      a record without its key
+├── DatabaseError            the database's owner
+│   ├── ConnectionLostError  the database is down, or went away
+│   ├── TableError           a table that can't take the stream
+│   └── ValueRefusedError    a value that doesn't fit its column
+├── OutputError              the reader of STATE is gone
+└── EmbeddedPostgresError    the machine's owner: the Postgres in the project's folder can't run
+
+Some are errors of the SDK too, since its standard tests, and programs that drive a target, expect these classes.
 """
 
 from __future__ import annotations
 
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    InvalidInputLine,
+    InvalidJSONSchema,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
+
 
 class EventgenError(Exception):
     """Something that a person must act on; its text is the whole message."""
+
+
+class SettingsError(EventgenError, ConfigValidationError):
+    """All faults of a configuration at once."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("The configuration of target-eventgen is not usable: " + "; ".join(faults), errors=faults)
+
+
+class RuleError(EventgenError):
+    """An event rule that its stream or Postgres can't follow."""
+
+
+class MessageError(EventgenError, InvalidInputLine):
+    """A line of the input that is not a Singer message."""
+
+
+class MissingSchemaError(MessageError, RecordsWithoutSchemaException):
+    """A message about a stream whose SCHEMA has not come."""
+
+
+class InvalidSchemaError(MessageError, InvalidJSONSchema):
+    """A SCHEMA that no table can be made from."""
+
+
+class InvalidRecordError(MessageError):
+    """A record that its SCHEMA doesn't allow."""
+
+
+class MissingKeyError(MessageError, MissingKeyPropertiesError):
+    """A record without one of its key properties."""
+
+
+class DatabaseError(EventgenError):
+    """Postgres refused something."""
+
+
+class ConnectionLostError(DatabaseError):
+    """Postgres can't be reached, or the connection broke."""
+
+
+class TableError(DatabaseError):
+    """A table that can't take its stream."""
+
+
+class ValueRefusedError(DatabaseError):
+    """A value that its column can't hold."""
+
+
+class OutputError(EventgenError):
+    """STATE could not be written: its reader is gone."""
 
 
 class EmbeddedPostgresError(EventgenError):

@@ -1,0 +1,55 @@
+"""What is committed together: every record of every stream since the checkpoint before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_eventgen.columns import Table
+    from target_eventgen.plan import Plan
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records of one stream, as COPY lines.
+
+    Attributes:
+        plan: of the stream.
+        lines: COPY text, one line a record, in order of arrival.
+        rows: how many.
+        sparse: places of the content columns that some record doesn't mention, ascending.
+        unversioned: whether some record has no version, though its stream has a replication key.
+    """
+
+    plan: Plan
+    lines: str
+    rows: int
+    sparse: tuple[int, ...] = ()
+    unversioned: bool = False
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One transaction, and the STATE that may leave once it is committed.
+
+    Attributes:
+        batches: at most one a stream.
+        state: a STATE line's value as JSON, None where nothing is to be said.
+        loaded: tables whose first load ends with this checkpoint.
+    """
+
+    batches: tuple[Batch, ...]
+    state: str | None = None
+    loaded: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one batch: numbers of rows and events."""
+
+    created: int
+    updated: int
+    stale: int
+    fired: int
+    recorded: int

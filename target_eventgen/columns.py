@@ -1,0 +1,213 @@
+"""The table that a stream is stored in: its name, its columns, their Postgres types; all derived from the SCHEMA.
+
+Types are those that users of other Postgres targets of the SDK expect, but for two. `date-time` becomes timestamptz,
+not timestamp: a timestamp without zone drops the offset, so that 12:00+02:00 and 10:00Z compare as different instants
+and versions would be ordered wrongly. Arrays become jsonb, not Postgres arrays: items may be of mixed types or nested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from target_eventgen.errors import InvalidSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+METADATA: Mapping[str, str] = {
+    "_sdc_extracted_at": "timestamp with time zone",
+    "_sdc_received_at": "timestamp with time zone",
+    "_sdc_batched_at": "timestamp with time zone",
+    "_sdc_deleted_at": "timestamp with time zone",
+    "_sdc_sequence": "bigint",
+    "_sdc_table_version": "bigint",
+    "_sdc_sync_started_at": "bigint",
+}
+"""The SDK's metadata columns. They tell of the load, not of the thing loaded: no content, no part of an event."""
+
+PREFIX = "_eventgen_"
+"""Begins every name of ours beside the stream's columns; a property may not begin with it."""
+
+VERSION = "_eventgen_version"
+"""The column that counts a row's accepted versions."""
+
+LONGEST_NAME = 63
+"""Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
+
+SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""Columns that every Postgres table has already."""
+
+ORDERED_TYPES = frozenset(
+    {
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "date",
+        "time without time zone",
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "text",
+        "character varying",
+    }
+)
+"""Types whose values can say which of two versions is older."""
+
+_FORMATS = {
+    "date-time": "timestamp with time zone",
+    "date": "date",
+    "time": "time without time zone",
+    "uuid": "uuid",
+}
+_SCALARS = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name as in the SCHEMA, its type as Postgres spells it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where a stream is stored.
+
+    Attributes:
+        stream: the stream's name.
+        schema: the Postgres schema.
+        name: the table's name within it.
+        content: the columns of the stream's properties, in their order.
+        metadata: the SDK's columns, none where they are turned off.
+        key: names of the key columns; empty where every record is a row of its own.
+        replication_key: the column that says which of two versions is older; None where arrival does.
+    """
+
+    stream: str
+    schema: str
+    name: str
+    content: tuple[Column, ...]
+    metadata: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+    replication_key: Column | None = field(default=None)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Content, then metadata."""
+        return self.content + self.metadata
+
+    @property
+    def title(self) -> str:
+        """The table as a message names it."""
+        return f'"{self.schema}"."{self.name}"'
+
+
+def place(stream: str, default_schema: str | None) -> tuple[str, str]:
+    """Return (schema, table) for a stream: `schema-table`, as SQL targets of the SDK read it.
+
+    The prefix gives the schema unless a default is configured, which always wins; without both it is `public`.
+    """
+    parts = stream.split("-")
+    if len(parts) in {2, 3} and all(parts):
+        return default_schema or parts[-2], parts[-1]
+    return default_schema or "public", stream
+
+
+def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the settings
+    stream: str,
+    schema: Mapping[str, Any],
+    *,
+    key: Sequence[str],
+    replication_key: str | None,
+    default_schema: str | None,
+    with_metadata: bool,
+) -> Table:
+    """Return the table for a SCHEMA message.
+
+    Raises:
+        InvalidSchemaError: no properties, or names that Postgres can't hold.
+    """
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        raise InvalidSchemaError(
+            f'stream "{stream}": its SCHEMA has no properties, so there is nothing to make columns of; '
+            "the tap must describe the stream's properties"
+        )
+    content = tuple(
+        Column(name, postgres_type(definition)) for name, definition in properties.items() if name not in METADATA
+    )
+    schema_name, table_name = place(stream, default_schema)
+    for kind, name in (
+        ("schema", schema_name),
+        ("table", table_name),
+        *(("column", column.name) for column in content),
+    ):
+        fault = name_fault(name, is_column=kind == "column")
+        if fault:
+            raise InvalidSchemaError(
+                f'stream "{stream}": the {kind} name "{name[:80]}" {fault}; rename it with a stream map'
+            )
+    by_name = {column.name: column for column in content}
+    for name in key:
+        if name not in by_name:
+            raise InvalidSchemaError(
+                f'stream "{stream}": key property "{name}" is not among the properties of its SCHEMA; '
+                "the tap must send both alike"
+            )
+    return Table(
+        stream,
+        schema_name,
+        table_name,
+        content,
+        tuple(Column(name, type_) for name, type_ in METADATA.items()) if with_metadata else (),
+        tuple(key),
+        by_name.get(replication_key) if replication_key else None,
+    )
+
+
+def name_fault(name: str, *, is_column: bool) -> str | None:
+    """Return why Postgres can't hold the name, or None."""
+    if not name or "\0" in name:
+        return "is no identifier"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"is longer than the {LONGEST_NAME} bytes that Postgres keeps of an identifier"
+    if is_column and (name in SYSTEM_NAMES or name.startswith(PREFIX)):
+        return "is taken by Postgres or by target-eventgen"
+    return None
+
+
+def postgres_type(definition: Any) -> str:
+    """Return the Postgres type for a property's JSON Schema; jsonb holds whatever has no single type."""
+    types = set(_types(definition))
+    types.discard("null")
+    if not types:
+        return "jsonb"
+    if len(types) == 1:
+        return types.pop()
+    if types <= {"bigint", "numeric"}:
+        return "numeric"
+    if "jsonb" in types or not types & {"text", *_FORMATS.values()}:
+        return "jsonb"
+    # A string beside any scalar: text holds each of them as it was written.
+    return "text"
+
+
+def _types(definition: Any) -> Iterator[str]:
+    """Yield the Postgres type of each alternative of a JSON Schema, and "null"."""
+    if not isinstance(definition, dict):
+        return
+    for union in ("anyOf", "oneOf", "allOf"):
+        for alternative in definition.get(union) or ():
+            yield from _types(alternative)
+    named = definition.get("type", ())
+    for name in [named] if isinstance(named, str) else named:
+        if name == "null":
+            yield "null"
+        elif name == "string":
+            yield _FORMATS.get(definition.get("format", ""), "text")
+        else:
+            yield _SCALARS.get(name, "jsonb")

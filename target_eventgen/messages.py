@@ -1,0 +1,119 @@
+"""The Singer lines of the input, decoded once, and stopped at a safe point.
+
+Theory of operation. A signal to end may come at any moment. While the reader waits for a line nothing is half done, so
+the signal's handler may raise there (see `interrupt`); at any other moment it only leaves a note, and the reader stops
+before the next line. Either way the caller sees a plain end of input, and `interrupted` says why.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_eventgen.errors import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "RECORD": ("stream", "record"),
+    "SCHEMA": ("stream", "schema"),
+    "STATE": ("value",),
+    "ACTIVATE_VERSION": ("stream", "version"),
+    "BATCH": ("stream", "encoding", "manifest"),
+}
+
+
+class _InterruptedError(BaseException):
+    """Raised by a signal's handler into a waiting read."""
+
+
+class LineReader(GenericSingerReader[str]):
+    """Reads Singer messages; numbers keep all of their digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
+        self._waiting = False
+        self.interrupted = False
+
+    @property
+    def default_input(self) -> IO[str]:
+        """Standard input, as bytes: what decodes JSON decodes UTF-8."""
+        return sys.stdin.buffer  # type: ignore[return-value]  # the decoder takes both
+
+    def interrupt(self) -> None:
+        """End the input here; called by the handler of a signal, in the thread that reads."""
+        first, self.interrupted = not self.interrupted, True
+        if first and self._waiting:
+            raise _InterruptedError
+
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        """Return the message of a line."""
+        return dict(self._decode(line))
+
+    def process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Hand each message to the callback of its type, until the input ends.
+
+        Raises:
+            MessageError: a line is not a Singer message; the text names its number.
+        """
+        source: Any = file_input or self.default_input
+        lines = iter(getattr(source, "buffer", source))
+        counts: Counter[str] = Counter()
+        number = 0
+        while not self.interrupted:
+            try:
+                self._waiting = True
+                line = next(lines, None)
+                self._waiting = False
+            except _InterruptedError:
+                break
+            except UnicodeDecodeError as error:
+                raise MessageError(f"line {number + 1} of the input is not UTF-8; the tap must write UTF-8") from error
+            if line is None:
+                break
+            number += 1
+            if not line.strip():
+                continue
+            message = self._message(line, number)
+            kind = message["type"]
+            callbacks[kind](message)
+            counts[kind] += 1
+        self._waiting = False
+        return counts
+
+    def _message(self, line: str | bytes, number: int) -> dict[str, Any]:
+        try:
+            message = self._decode(line)
+        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
+            cut = line[-1:] not in {"\n", b"\n"}
+            remedy = (
+                "it has no line end, so the tap may have died while it wrote: run again"
+                if cut
+                else "nothing but Singer messages may be written to standard output: have the tap log to standard error"
+            )
+            raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error
+        if not isinstance(message, dict) or message.get("type") not in REQUIRED:
+            kinds = ", ".join(REQUIRED)
+            raise MessageError(
+                f"line {number} of the input is no Singer message: its type must be one of {kinds}; "
+                "check that its writer is a Singer tap"
+            )
+        kind = message["type"]
+        for name in REQUIRED[kind]:
+            if name not in message:
+                raise MessageError(f'line {number} of the input: a {kind} message without "{name}"; correct the tap')
+        for name in ("record", "schema"):
+            if name in message and not isinstance(message[name], dict):
+                raise MessageError(f'line {number} of the input: "{name}" of a {kind} must be an object; correct the tap')
+        if "stream" in message and not isinstance(message["stream"], str):
+            raise MessageError(f'line {number} of the input: "stream" of a {kind} must be a text; correct the tap')
+        return message

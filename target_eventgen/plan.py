@@ -1,0 +1,71 @@
+"""What is decided about a stream once its SCHEMA has come: its table, its rules, how its versions are ordered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_eventgen.columns import ORDERED_TYPES, Column, Table
+from target_eventgen.errors import RuleError
+from target_eventgen.rules import Changes, Rule, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stream's part in every checkpoint.
+
+    Attributes:
+        table: where it is stored.
+        types: its columns as they are in the database, in the table's order; an older table may differ from the SCHEMA.
+        rules: those that watch it, in the order of the configuration; none while its events are suppressed.
+        stage: the name of its temporary staging table.
+        source: the CloudEvents source.
+    """
+
+    table: Table
+    types: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    stage: str
+    source: str
+
+    @property
+    def version(self) -> Column | None:
+        """The column that says which of two versions is older, with its type in the database; None: arrival does."""
+        key = self.table.replication_key
+        stored = None if key is None else self.type_of(key.name)
+        return stored if stored is not None and stored.type in ORDERED_TYPES else None
+
+    def type_of(self, name: str) -> Column | None:
+        """Return a column as it is in the database."""
+        return next((column for column in self.types if column.name == name), None)
+
+
+def rules_for(stream: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Return the rules that watch a stream."""
+    return tuple(rule for rule in rules if rule.stream == stream)
+
+
+def check(table: Table, rules: Sequence[Rule]) -> None:
+    """Refuse rules that the stream's SCHEMA alone shows to be impossible.
+
+    Raises:
+        RuleError: a stream without key, or a column that it doesn't have.
+    """
+    names = [column.name for column in table.content]
+    for rule in rules:
+        if not table.key:
+            raise RuleError(
+                f'stream "{table.stream}" has no key properties, so no row of it can change: '
+                f'the rule {rule.place} ("{rule.type}") has nothing to compare; '
+                "declare key properties in the tap, or with __key_properties__ in a stream map"
+            )
+        if isinstance(rule.trigger, Changes):
+            for name in rule.trigger.columns:
+                if name not in names:
+                    raise RuleError(
+                        f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": there is no column "{name}"'
+                        f"{nearest(name, names)}; its columns are {', '.join(names)}"
+                    )

@@ -1,0 +1,453 @@
+"""The thin shell around Postgres: one connection, one transaction a checkpoint, its errors in words.
+
+Theory of operation. A `Postgres` is used by one thread at a time: the target prepares streams with it while no
+checkpoint is under way, and hands it checkpoints one after the other. A transaction that meets a deadlock or a
+serialization failure is repeated whole; nothing has left before the commit, so nothing is said twice. Any other error
+rolls back and ends the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import backoff
+import psycopg2
+from psycopg2 import errors, extensions, sql
+
+from target_eventgen import checks, events, statements
+from target_eventgen.checkpoint import Outcome
+from target_eventgen.columns import VERSION, Column
+from target_eventgen.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    EventgenError,
+    RuleError,
+    SettingsError,
+    TableError,
+    ValueRefusedError,
+)
+from target_eventgen.plan import Plan
+from target_eventgen.rules import Enters, Leaves, Rule, When, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from target_eventgen.checkpoint import Batch, Checkpoint
+    from target_eventgen.columns import Table
+
+OLDEST_SERVER = 150000
+"""libpq's number of the oldest Postgres that is tested."""
+
+CONNECT_SECONDS = 15
+
+_SESSION = sql.SQL(
+    "SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601';"
+    " SET standard_conforming_strings = on; SET client_min_messages = warning; SET idle_session_timeout = 0;"
+    " SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0"
+)
+
+_RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
+
+logger = logging.getLogger("target-eventgen")
+
+
+class Postgres:
+    """A connection to the database that streams are stored in."""
+
+    def __init__(self, dsn: str) -> None:
+        """Connect, and make the outbox where it is missing.
+
+        Args:
+            dsn: a postgresql:// URL or libpq's `name=value` form.
+
+        Raises:
+            SettingsError: the dsn is neither.
+            ConnectionLostError: nothing answers there, or it refuses.
+            DatabaseError: the outbox can't be made.
+        """
+        self._place = place_of(dsn)
+        try:
+            self._connection = psycopg2.connect(
+                dsn, application_name="target-eventgen", connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+            )
+        except psycopg2.OperationalError as error:
+            raise ConnectionLostError(
+                f"can't connect to Postgres at {self._place}: {_first_line(error)}; "
+                "check that it runs and that database_url (or host, port, user, password, database) is right"
+            ) from error
+        self._connection.autocommit = False
+        if self._connection.server_version < OLDEST_SERVER:
+            self.close()
+            raise DatabaseError(f"Postgres at {self._place} is older than 15; use 15 or newer")
+        self._stages: dict[str, Plan] = {}
+        with self._refusals("making the tables of the schema eventgen"), self._transaction() as cursor:
+            cursor.execute(_SESSION)
+            cursor.execute(events.EXIST)
+            if cursor.fetchone() != (True,):
+                cursor.execute(events.LOCK_TABLES)
+                cursor.execute(events.CREATE)
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        return str(self._connection.info.dbname)
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is rolled back."""
+        with contextlib.suppress(psycopg2.Error):
+            self._connection.close()
+
+    # -- streams ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
+        """Check a stream's rules, bring its table up to its SCHEMA, and make its staging table; all or nothing.
+
+        Args:
+            table: what the SCHEMA asks for.
+            rules: those that watch the stream.
+            source: the CloudEvents source.
+            emit_first_load: whether a table's very first load records events.
+
+        Raises:
+            RuleError: a condition that is not one, or not over this stream's columns.
+            TableError: the table belongs to another stream, or has another key.
+            DatabaseError: Postgres refuses to make or alter the table.
+        """
+        return self._retrying(
+            lambda: self._prepare(table, rules, source=source, emit_first_load=emit_first_load)
+        )
+
+    def _prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
+        stage = self._stages.get(table.stream)
+        name = f"eventgen_stage_{len(self._stages) + 1}" if stage is None else stage.stage
+        doing = f'stream "{table.stream}": making its table {table.title}'
+        with self._refusals(doing), self._transaction() as cursor:
+            types = self._columns(cursor, table)
+            self._check(cursor, table, types, rules)
+            types, loaded = self._adapt(cursor, table, types)
+            plan = Plan(table, types, rules if loaded or emit_first_load else (), name, source)
+            cursor.execute(statements.drop_stage(plan))
+            cursor.execute(statements.create_stage(plan))
+        self._stages[table.stream] = plan
+        return plan
+
+    def _columns(self, cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
+        """Return the table's columns as they are in the database."""
+        cursor.execute(statements.existing_columns(table))
+        return tuple(Column(name, type_) for name, type_ in cursor.fetchall())
+
+    def _adapt(
+        self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...]
+    ) -> tuple[tuple[Column, ...], bool]:
+        """Make or alter the table; return its columns, and whether its first load has ended."""
+        wanted = (*table.columns, Column(VERSION, "bigint"))
+        if {column.name for column in wanted} - {column.name for column in types} or not self._known(cursor, table):
+            # Others may be at the same: whoever gets the lock looks again.
+            cursor.execute(events.LOCK_TABLES)
+            types = self._columns(cursor, table)
+            if not types:
+                cursor.execute(statements.create_schema(table.schema))
+                cursor.execute(statements.create_table(table))
+            elif missing := [column for column in wanted if column.name not in {c.name for c in types}]:
+                cursor.execute(statements.add_columns(table, missing))
+            if not self._known(cursor, table):
+                cursor.execute(statements.has_rows(table))
+                cursor.execute(events.remember(table, loaded=_value(cursor)))
+            types = self._columns(cursor, table)
+        if table.key:
+            self._ensure_key(cursor, table)
+        cursor.execute(events.first_load(table))
+        row = cursor.fetchone()
+        assert row is not None
+        stream, loaded = row
+        if stream != table.stream:
+            raise TableError(
+                f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
+                "give one of them another name with a stream map's __alias__, or unset default_target_schema"
+            )
+        return types, bool(loaded)
+
+    def _known(self, cursor: extensions.cursor, table: Table) -> bool:
+        cursor.execute(events.first_load(table))
+        return cursor.fetchone() is not None
+
+    def _ensure_key(self, cursor: extensions.cursor, table: Table) -> None:
+        cursor.execute(statements.existing_keys(table))
+        keys = cursor.fetchall()
+        if any(set(names) == set(table.key) for _, names in keys):
+            return
+        if any(primary for primary, _ in keys):
+            primary = next(names for is_primary, names in keys if is_primary)
+            raise TableError(
+                f'stream "{table.stream}": its key properties are ({", ".join(table.key)}), but the primary key of '
+                f"{table.title} is ({', '.join(primary)}); change the table's key, or load into another table"
+            )
+        cursor.execute(events.LOCK_TABLES)
+        try:
+            cursor.execute(statements.add_key(table))
+        except (errors.UniqueViolation, errors.NotNullViolation) as error:
+            raise TableError(
+                f'stream "{table.stream}": {table.title} has no primary key, and its rows are not distinct by '
+                f"({', '.join(table.key)}), the stream's key properties; remove the duplicates, or load into another table"
+            ) from error
+
+    # -- rules --------------------------------------------------------------------------------------------------------
+
+    def _check(
+        self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]
+    ) -> None:
+        """Let Postgres judge each condition; nothing remains of it.
+
+        Raises:
+            RuleError: naming the stream, the place in the configuration, and what Postgres said.
+        """
+        conditions = [rule for rule in rules if isinstance(rule.trigger, Enters | Leaves | When)]
+        if not conditions:
+            return
+        stored = {column.name: column for column in types}
+        sample = [stored.get(column.name, column) for column in table.content]
+        cursor.execute("SAVEPOINT eventgen_checks")
+        cursor.execute(checks.create_sample(table.name, sample))
+        for rule in conditions:
+            assert isinstance(rule.trigger, Enters | Leaves | When)
+            text = rule.trigger.condition
+            over_versions = isinstance(rule.trigger, When)
+            cursor.execute("SAVEPOINT eventgen_check")
+            try:
+                cursor.execute(checks.carry(text))
+                for statement in checks.single_expression(table.name, over_versions=over_versions):
+                    cursor.execute(statement)
+                cursor.execute(checks.row_condition(table.name, over_versions=over_versions))
+                cursor.execute(checks.parsed(table.name, over_versions=over_versions))
+                cursor.execute(checks.volatile(str(_value(cursor))))
+            except psycopg2.OperationalError:
+                raise
+            except psycopg2.Error as error:
+                raise RuleError(_condition_fault(table, rule, text, error)) from error
+            if names := [name for (name,) in cursor.fetchall()]:
+                raise RuleError(
+                    f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": a condition may not call '
+                    f"{', '.join(f'{name}()' for name in names)}, whose result changes from call to call; "
+                    "use columns, constants and stable functions such as now()"
+                )
+            cursor.execute("ROLLBACK TO SAVEPOINT eventgen_check")
+        cursor.execute("ROLLBACK TO SAVEPOINT eventgen_checks")
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
+        """Write a checkpoint: rows and events of all its streams in one transaction.
+
+        Raises:
+            ValueRefusedError: a value that its column can't hold.
+            DatabaseError: anything else that Postgres refuses. Nothing of the checkpoint is written then.
+        """
+        return self._retrying(lambda: self._commit(checkpoint))
+
+    def _commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
+        # One order of tables for every writer: else two of them could wait for each other.
+        batches = sorted(checkpoint.batches, key=lambda batch: (batch.plan.table.schema, batch.plan.table.name))
+        with self._refusals("a checkpoint"), self._transaction() as cursor:
+            outcomes = tuple(self._write(cursor, batch) for batch in batches)
+            if checkpoint.loaded:
+                cursor.execute(events.end_first_load(checkpoint.loaded))
+        return outcomes
+
+    def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
+        plan = batch.plan
+        with self._refusals(f'stream "{plan.table.stream}"', plan):
+            cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+            if not plan.table.key:
+                cursor.execute(statements.append(plan))
+                return Outcome(batch.rows, 0, 0, 0, 0)
+            cursor.execute(statements.analyze(plan))
+            cursor.execute(statements.claim(plan, sparse=batch.sparse, unversioned=batch.unversioned))
+            created = cursor.rowcount
+            if created == batch.rows and not plan.rules:
+                return Outcome(created, 0, 0, 0, 0)
+            cursor.execute(statements.record(plan, sparse=batch.sparse, unversioned=batch.unversioned))
+            row = cursor.fetchone()
+            assert row is not None
+            updated, fired, recorded, stale = row
+            return Outcome(created, updated, stale, fired, recorded)
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[extensions.cursor]:
+        """Commit at the end, roll back on any error."""
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+            self._connection.commit()
+        except BaseException:
+            if not self._connection.closed:
+                with contextlib.suppress(psycopg2.Error):
+                    self._connection.rollback()
+            raise
+
+    def _retrying(self, work: Callable[[], Any]) -> Any:
+        def announce(details: Any) -> None:
+            logger.info("Postgres asked for a retry (%s); attempt %d", details["exception"].sqlstate, details["tries"])
+
+        repeated = backoff.on_exception(
+            backoff.expo, RetryableError, max_tries=10, max_value=5, factor=0.05, on_backoff=announce, logger=None
+        )(work)
+        return repeated()
+
+    @contextlib.contextmanager
+    def _refusals(self, doing: str, plan: Plan | None = None) -> Iterator[None]:
+        """Say what Postgres refused in a sentence that names the place and the remedy, but no value."""
+        try:
+            yield
+        except EventgenError:
+            raise
+        except _RETRIED as error:
+            raise RetryableError(
+                f"{doing}: Postgres gave up again and again ({_first_line(error)}); fewer writers at once may help",
+                str(error.pgcode),
+            ) from error
+        except psycopg2.Error as error:
+            if self._connection.closed or isinstance(error, errors.AdminShutdown | errors.CrashShutdown):
+                raise ConnectionLostError(
+                    f"{doing}: the connection to Postgres at {self._place} broke; nothing since the last STATE counts: "
+                    "run again once it is up"
+                ) from error
+            raise _refusal(doing, plan, error) from error
+
+
+class RetryableError(DatabaseError):
+    """A deadlock or a serialization failure: the same transaction may succeed the next time."""
+
+    def __init__(self, message: str, sqlstate: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class _Lines:
+    """Text as the file that COPY reads."""
+
+    def __init__(self, text: str) -> None:
+        self._bytes = text.encode()
+        self._at = 0
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._bytes) if size < 0 else self._at + size
+        piece = self._bytes[self._at : end]
+        self._at += len(piece)
+        return piece
+
+    def readline(self, size: int = -1) -> bytes:
+        return self.read(size)
+
+
+def place_of(dsn: str) -> str:
+    """Return host, port and database of a dsn, without its password.
+
+    Raises:
+        SettingsError: it is no dsn.
+    """
+    try:
+        parts = extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        # libpq's message quotes the dsn, and with it the password.
+        raise SettingsError(
+            [
+                "database_url is not a Postgres URL: it must look like postgresql://user:password@host:5432/database, "
+                "with special characters percent-encoded"
+            ]
+        ) from None
+    host = parts.get("host", "localhost")
+    return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
+
+
+def _value(cursor: extensions.cursor) -> Any:
+    row = cursor.fetchone()
+    assert row is not None
+    return row[0]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+_MISFITS = {
+    "22P02": "is not a valid {type}",
+    "22003": "is out of range for {type}",
+    "22007": "is not a valid {type}",
+    "22008": "is out of range for {type}",
+    "22P05": "holds a NUL character, which Postgres can't store",
+    "22021": "holds bytes that are no characters",
+    "54000": "is larger than Postgres can hold",
+}
+"""What is wrong with a value, by SQLSTATE."""
+
+
+def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseError:
+    """Return our error for Postgres's, in words that hold no value of a record."""
+    state = error.pgcode or ""
+    said = _without_values(error.diag.message_primary or _first_line(error))
+    if plan is not None and error.diag.context and error.diag.context.startswith("COPY"):
+        column = _column_in(plan, error.diag.context)
+        if column is not None:
+            misfit = _MISFITS.get(state, "does not fit {type}").format(type=column.type)
+            return ValueRefusedError(
+                f'{doing}, column "{column.name}": a value {misfit}; '
+                "correct the type in the stream's SCHEMA, or convert the value in the tap or a stream map"
+            )
+    if plan is not None and state.startswith("22"):
+        conditions = ", ".join(
+            f'{rule.place} of "{rule.type}"'
+            for rule in plan.rules
+            if isinstance(rule.trigger, Enters | Leaves | When)
+        )
+        return ValueRefusedError(
+            f"{doing}: a rule's condition can't be computed for a record: {said}; "
+            f"guard it, for instance with nullif() or CASE: {conditions}"
+        )
+    if plan is not None and error.diag.column_name:
+        return ValueRefusedError(
+            f'{doing}, column "{error.diag.column_name}" of {plan.table.title}: {said}; '
+            "the table's own constraints must allow what the stream sends"
+        )
+    if state == "42501":
+        return DatabaseError(f"{doing}: Postgres says {said}; grant the user the right, or use another user")
+    return DatabaseError(f"{doing}: Postgres refused it (SQLSTATE {state}): {said}")
+
+
+def _without_values(message: str) -> str:
+    """Cut what Postgres quotes behind a colon, which may be a value."""
+    return re.sub(r': ".*', "", message.splitlines()[0])
+
+
+def _column_in(plan: Plan, context: str) -> Column | None:
+    """Return the column that a COPY error's context names."""
+    match = re.match(r"COPY \S+, line \d+, column (.*)", context, flags=re.DOTALL)
+    if match is None:
+        return None
+    rest = match.group(1)
+    named = [c for c in plan.table.columns if rest == c.name or rest.startswith((f"{c.name}:", f"{c.name},"))]
+    longest = max(named, key=lambda column: len(column.name), default=None)
+    return None if longest is None else plan.type_of(longest.name)
+
+
+def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error) -> str:
+    """Return what Postgres says of a condition, and where in it."""
+    diag = error.diag
+    said = diag.message_primary or _first_line(error)
+    place = ""
+    if diag.internal_position and diag.internal_query:
+        at = checks.place_of(int(diag.internal_position), diag.internal_query, text)
+        if at is not None:
+            place = f' at character {at} ("{text[at - 1 : at + 19].strip()}")'
+    names = [column.name for column in table.content]
+    hint = ""
+    if isinstance(error, errors.UndefinedColumn) and (match := re.search(r'column "?(?:\w+\.)?([^"\s]+)"?', said)):
+        hint = f"{nearest(match.group(1), names)}; the stream's columns are {', '.join(names)}"
+    return (
+        f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": Postgres does not take the condition'
+        f"{place}: {said}{hint}; it must be one boolean expression over the stream's columns, without subqueries"
+    )

@@ -1,0 +1,145 @@
+"""The rules that turn a transition of a row into an event: parsed from the configuration, one class a form.
+
+A rule is a fact about two versions of a row. Its conditions are Postgres expressions; Postgres itself says whether
+they are sound, once the columns of the stream are known (see `postgres`). What can be said without a database is said
+here, all faults at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Enters:
+    """Fires where the condition is true of the new version and was not true of the one before (or there was none)."""
+
+    condition: str
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Fires where the condition was true of the version before and is not true (false or NULL) of the new one."""
+
+    condition: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Fires where an existing row gets another value in one of the columns."""
+
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Created:
+    """Fires where there was no row before."""
+
+
+@dataclass(frozen=True)
+class Updated:
+    """Fires where an existing row gets other content."""
+
+
+@dataclass(frozen=True)
+class When:
+    """Fires where a condition over `old` and `new` is true; where there was no row, all of `old` is NULL."""
+
+    condition: str
+
+
+Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | When
+
+FORMS = ("enters", "leaves", "changes", "on", "when")
+"""The keys of which a rule has exactly one."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An event type, the stream whose rows it watches, what makes it fire, and its place in the configuration."""
+
+    type: str
+    stream: str
+    trigger: Trigger
+    definition: str
+    """The rule as canonical JSON: part of an event's id, so that two rules of one type stay apart."""
+
+    place: str
+    """Where a person finds it, such as `events[2].enters`."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean "x"?)` where something known is close to the name, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
+    """Return the rules of the setting `events`, and every fault found in it."""
+    rules: list[Rule] = []
+    faults: list[str] = []
+    for index, entry in enumerate(entries):
+        found = _rule(entry, f"events[{index}]")
+        if isinstance(found, Rule):
+            rules.append(found)
+        else:
+            faults.extend(found)
+    definitions = [rule.definition for rule in rules]
+    faults.extend(
+        f"{rule.place.rpartition('.')[0]} is the same rule as an earlier one"
+        for index, rule in enumerate(rules)
+        if rule.definition in definitions[:index]
+    )
+    return tuple(rules), faults
+
+
+def _rule(entry: Any, place: str) -> Rule | list[str]:
+    if not isinstance(entry, dict):
+        return [f"{place} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
+    known = ("type", "stream", *FORMS)
+    faults = [f'{place} has an unknown key "{key}"{nearest(key, known)}' for key in entry if key not in known]
+    faults.extend(
+        f"{place}.{key} must be a text that is not empty"
+        for key in ("type", "stream")
+        if not isinstance(entry.get(key), str) or not entry[key].strip()
+    )
+    forms = [form for form in FORMS if form in entry]
+    if len(forms) != 1:
+        said = " and ".join(forms) if forms else "none"
+        faults.append(f"{place} needs exactly one of {', '.join(FORMS)}; it has {said}")
+        return faults
+    trigger = _trigger(forms[0], entry[forms[0]])
+    if isinstance(trigger, str):
+        faults.append(f"{place}.{forms[0]} {trigger}")
+        return faults
+    if faults:
+        return faults
+    definition = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+    return Rule(entry["type"], entry["stream"], trigger, definition, f"{place}.{forms[0]}")
+
+
+def _trigger(form: str, value: Any) -> Trigger | str:
+    """Return what fires the rule, or what is wrong with it."""
+    if form == "changes":
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+            return "must be a list of column names"
+        return Changes(tuple(value))
+    if form == "on":
+        if value == "deleted":
+            return "can't be deleted: deletions are not followed yet; the choices are created and updated"
+        choices: dict[str, Trigger] = {"created": Created(), "updated": Updated()}
+        if not isinstance(value, str) or value not in choices:
+            return "must be created or updated"
+        return choices[value]
+    if not isinstance(value, str) or not value.strip():
+        return "must be a Postgres boolean expression, such as \"status = 'paid'\""
+    if "\0" in value:
+        return "holds a NUL character, which no Postgres expression can"
+    conditions: dict[str, type[Enters | Leaves | When]] = {"enters": Enters, "leaves": Leaves, "when": When}
+    return conditions[form](value)

@@ -1,0 +1,185 @@
+"""The settings: what they are called, what they mean, and whether a given configuration is usable.
+
+Names that other Postgres targets of the SDK have are kept (host, port, user, password, database,
+default_target_schema, add_record_metadata), so that a configuration moves over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extensions import make_dsn
+from singer_sdk import typing as th
+
+from target_eventgen import rules as rules_
+from target_eventgen.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_eventgen.rules import Rule
+
+BATCH_SIZE_ROWS = 10_000
+CHECKPOINT_SECONDS = 5
+
+_RULE = th.ObjectType(
+    th.Property("type", th.StringType, required=True, description="The event's type, such as order.paid."),
+    th.Property("stream", th.StringType, required=True, description="The stream whose rows the rule watches."),
+    th.Property("enters", th.StringType, description="Fires where this condition becomes true."),
+    th.Property("leaves", th.StringType, description="Fires where this condition stops being true."),
+    th.Property("changes", th.ArrayType(th.StringType), description="Fires where one of these columns changes."),
+    th.Property("on", th.StringType, description="created or updated."),
+    th.Property("when", th.StringType, description="Fires where this condition over old and new is true."),
+)
+
+SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "database_url",
+        th.StringType,
+        secret=True,
+        title="Database URL",
+        description="postgresql://user:password@host:port/database. Without it, and without the parts below, a Postgres "
+        "of the project's own is started in the folder .eventgen/postgres.",
+    ),
+    th.Property("host", th.StringType, title="Host", description="Of Postgres; not beside database_url."),
+    th.Property("port", th.IntegerType, title="Port", description="Of Postgres, 5432 if not given."),
+    th.Property("user", th.StringType, title="User", description="Of Postgres; not beside database_url."),
+    th.Property("password", th.StringType, secret=True, title="Password", description="Of the user."),
+    th.Property("database", th.StringType, title="Database", description="Its name; not beside database_url."),
+    th.Property(
+        "default_target_schema",
+        th.StringType,
+        title="Default schema",
+        description="The Postgres schema of every stream. Without it a stream named schema-table goes into that schema, "
+        "any other into public.",
+    ),
+    th.Property(
+        "events",
+        th.ArrayType(_RULE),
+        default=[],
+        title="Event rules",
+        description="Each has a type, a stream, and one of enters, leaves, changes, on, when.",
+    ),
+    th.Property(
+        "initial_load",
+        th.StringType,
+        default="suppress",
+        allowed_values=["suppress", "emit"],
+        title="Initial load",
+        description="Whether a table's very first load, until an input has ended normally, records events.",
+    ),
+    th.Property(
+        "source",
+        th.StringType,
+        title="Event source",
+        description="The CloudEvents source; target-eventgen/<database> if not given.",
+    ),
+    th.Property(
+        "batch_size_rows",
+        th.IntegerType,
+        default=BATCH_SIZE_ROWS,
+        title="Rows a checkpoint",
+        description="A STATE commits once this many records have gathered.",
+    ),
+    th.Property(
+        "checkpoint_seconds",
+        th.NumberType,
+        default=CHECKPOINT_SECONDS,
+        title="Seconds a checkpoint",
+        description="A STATE commits once this many seconds have passed since the last commit.",
+    ),
+    th.Property(
+        "add_record_metadata",
+        th.BooleanType,
+        default=True,
+        title="Add record metadata",
+        description="Whether tables have the SDK's _sdc_ columns.",
+    ),
+).to_dict()
+
+_PARTS = ("host", "port", "user", "password", "database")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration that was found usable.
+
+    Attributes:
+        dsn: where Postgres is; None: the project's own.
+        default_schema: of every stream; None: the stream's prefix, or public.
+        rules: in the order of the configuration.
+        emit_first_load: whether a table's very first load records events.
+        source: the CloudEvents source; None: made of the database's name.
+        batch_size_rows: records that make a STATE commit.
+        checkpoint_seconds: seconds since the last commit that make a STATE commit.
+        with_metadata: whether tables have the SDK's columns.
+        validate: whether records are held against their SCHEMA.
+    """
+
+    dsn: str | None
+    default_schema: str | None
+    rules: tuple[Rule, ...]
+    emit_first_load: bool
+    source: str | None
+    batch_size_rows: int
+    checkpoint_seconds: float
+    with_metadata: bool
+    validate: bool
+
+
+def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Return what a JSON Schema can't say of a configuration, each fault in a sentence without any value of a secret.
+
+    Args:
+        config: the configuration.
+        known: the settings that exist.
+    """
+    found = [
+        f'there is no setting "{name}"{rules_.nearest(name, known)}' for name in config if name not in known
+    ]
+    parts = [name for name in _PARTS if config.get(name) not in {None, ""}]
+    if config.get("database_url") and parts:
+        found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")
+    elif parts and "host" not in parts:
+        found.append(f"host is missing beside {', '.join(parts)}")
+    for name in ("batch_size_rows", "checkpoint_seconds"):
+        value = config.get(name)
+        if isinstance(value, int | float) and value <= 0:
+            found.append(f"{name} must be greater than 0")
+    entries = config.get("events")
+    if isinstance(entries, list):
+        found.extend(rules_.parse(entries)[1])
+    return found
+
+
+def parse(config: Mapping[str, Any]) -> Settings:
+    """Return the settings of a configuration.
+
+    Raises:
+        SettingsError: a rule is not one.
+    """
+    parsed, found = rules_.parse(config.get("events") or [])
+    if found:
+        raise SettingsError(found)
+    return Settings(
+        dsn=_dsn(config),
+        default_schema=config.get("default_target_schema") or None,
+        rules=parsed,
+        emit_first_load=config.get("initial_load") == "emit",
+        source=config.get("source") or None,
+        batch_size_rows=config.get("batch_size_rows") or BATCH_SIZE_ROWS,
+        checkpoint_seconds=float(config.get("checkpoint_seconds") or CHECKPOINT_SECONDS),
+        with_metadata=config.get("add_record_metadata", True),
+        validate=config.get("validate_records", True),
+    )
+
+
+def _dsn(config: Mapping[str, Any]) -> str | None:
+    if url := config.get("database_url"):
+        # SQLAlchemy's way of naming the driver; libpq knows only the scheme.
+        return str(url).replace("postgresql+psycopg2://", "postgresql://", 1)
+    if not config.get("host"):
+        return None
+    given = {name: config.get(name) for name in _PARTS if config.get(name) not in {None, ""}}
+    return str(make_dsn(**{"dbname" if name == "database" else name: value for name, value in given.items()}))

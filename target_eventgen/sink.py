@@ -1,0 +1,122 @@
+"""A stream's records between its SCHEMA and the next checkpoint."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.sinks import Sink
+
+from target_eventgen import validation
+from target_eventgen.checkpoint import Batch
+from target_eventgen.staging import Encoding, Metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from singer_sdk import Target
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+    from target_eventgen.plan import Plan
+
+
+class EventgenSink(Sink):
+    """Gathers one stream's records as COPY lines. It writes nothing itself: the target commits all streams together."""
+
+    plan: Plan
+
+    def __init__(
+        self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        self._record_schema = dict(schema)
+        super().__init__(target, stream_name, dict(schema, properties=dict(schema["properties"])), key_properties)
+        self._validate = (
+            validation.compiled(stream_name, self._record_schema) if self.config.get("validate_records", True) else None
+        )
+        self._surplus_warned: set[str] = set()
+        self._clear()
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """Return none of the SDK's: records are validated by compiled code."""
+        return None
+
+    def follow(self, plan: Plan) -> None:
+        """Take the stream's plan, as soon as its table is made."""
+        self.plan = plan
+        self._encoding = Encoding(plan.table, plan.types)
+        version = plan.version
+        self._version_name = None if version is None else version.name
+
+    def _clear(self) -> None:
+        self._lines: list[str] = []
+        self._sparse: set[int] = set()
+        self._unversioned = False
+        self.bytes = 0
+        self._batched_at = datetime.now(tz=timezone.utc).isoformat()
+
+    @property
+    def rows(self) -> int:
+        """Records gathered since the last checkpoint."""
+        return len(self._lines)
+
+    def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> None:
+        """Take one record.
+
+        Args:
+            record: as it is to be stored.
+            message: the RECORD that it came in.
+
+        Raises:
+            InvalidRecordError: the SCHEMA doesn't allow it.
+            MissingKeyError: a key property is absent or null.
+            ValueRefusedError: a value that Postgres can't hold.
+        """
+        if self._validate is not None:
+            self._validate(record)
+        if surplus := self._encoding.surplus(record):
+            self._warn_of(surplus)
+        metadata = self._metadata(record, message) if self.plan.table.metadata else None
+        line, absent = self._encoding.line(len(self._lines) + 1, record, metadata)
+        if absent:
+            self._sparse.update(absent)
+        if self._version_name is not None and record.get(self._version_name) is None:
+            self._unversioned = True
+        self._lines.append(line)
+        self.bytes += len(line)
+
+    def take(self) -> Batch:
+        """Return what has gathered, and begin anew."""
+        batch = Batch(
+            self.plan, "".join(self._lines), len(self._lines), tuple(sorted(self._sparse)), self._unversioned
+        )
+        self.record_counter_metric.increment(len(self._lines))
+        self._clear()
+        return batch
+
+    def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
+        now = time.time()
+        return Metadata(
+            extracted_at=message.get("time_extracted"),
+            received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
+            batched_at=self._batched_at,
+            deleted_at=record.get("_sdc_deleted_at"),
+            sequence=round(now * 1000),
+            table_version=message.get("version"),
+            sync_started_at=self.sync_started_at,
+        )
+
+    def _warn_of(self, surplus: set[str]) -> None:
+        unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned
+        for name in sorted(unknown):
+            self.logger.warning('stream "%s": records have a property "%s" that its SCHEMA lacks', self.stream_name, name)
+        self._surplus_warned |= unknown
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Take one record; the SDK's name for `add`."""
+        self.add(record, context)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Take the records of a BATCH file; the SDK's name for many `add`."""
+        for record in context.get("records", ()):
+            self.add(record, {})

@@ -1,0 +1,176 @@
+"""Records as lines of Postgres's COPY text format, ready for a staging table.
+
+One encoder a column, chosen once by the column's type. Values are written as the tap sent them: Postgres parses
+timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
+named in the line's list of absent columns, which is how "not said" stays apart from null and from an empty string.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_eventgen.errors import MissingKeyError, ValueRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_eventgen.columns import Column, Table
+
+Encoder = "Callable[[Any], str]"
+
+_NULL = "\\N"
+_SPECIAL = re.compile(r"[\\\n\r\t\0]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_JSON = msgspec.json.Encoder(decimal_format="number")
+_ABSENT = object()
+
+
+class UnstorableError(ValueError):
+    """A value that Postgres can't hold in any column of its type; the caller knows stream and column."""
+
+
+def _escaped(text: str) -> str:
+    if _SPECIAL.search(text) is None:
+        return text
+    if "\0" in text:
+        raise UnstorableError("holds a NUL character, which Postgres can't store")
+    return text.translate(_ESCAPES)
+
+
+def as_text(value: Any) -> str:
+    """Return a value for a text column: strings as they are, the rest as JSON writes it."""
+    if type(value) is str:
+        return _escaped(value)
+    return as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Return a value for a jsonb column."""
+    text = _JSON.encode(value).decode()
+    return text.translate(_ESCAPES) if "\\" in text else text
+
+
+def as_number(value: Any) -> str:
+    """Return a value for a number column, all of its digits."""
+    if type(value) is int or type(value) is Decimal:
+        return str(value)
+    return as_text(value)
+
+
+def as_integer(value: Any) -> str:
+    """Return a value for an integer column; 1.0 and 1e3 are integers in JSON Schema."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is Decimal and value == value.to_integral_value():
+        return str(int(value))
+    return as_number(value)
+
+
+def as_boolean(value: Any) -> str:
+    """Return a value for a boolean column."""
+    if value is True:
+        return "t"
+    if value is False:
+        return "f"
+    return as_text(value)
+
+
+def encoder(type_: str) -> Callable[[Any], str]:
+    """Return the encoder for a column type, as Postgres spells it."""
+    if type_ in {"jsonb", "json"}:
+        return as_json
+    if type_ in {"bigint", "integer", "smallint"}:
+        return as_integer
+    if type_.startswith("numeric") or type_ in {"real", "double precision"}:
+        return as_number
+    if type_ == "boolean":
+        return as_boolean
+    return as_text
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the SDK's metadata columns say of one record; times as ISO 8601, the rest as Singer has it."""
+
+    extracted_at: str | None
+    received_at: str
+    batched_at: str
+    deleted_at: str | None
+    sequence: int
+    table_version: int | None
+    sync_started_at: int
+
+
+class Encoding:
+    """Turns records of one table into COPY lines; pure but for remembering nothing."""
+
+    def __init__(self, table: Table, types: Sequence[Column]) -> None:
+        """Take the types from the table as it is in the database: an older table may have others than the SCHEMA."""
+        by_name = {column.name: column.type for column in types}
+        self._stream = table.stream
+        self._key = table.key
+        self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
+        self._names = frozenset(column.name for column in table.content)
+        self._has_metadata = bool(table.metadata)
+
+    def surplus(self, record: Mapping[str, Any]) -> set[str]:
+        """Return the properties of a record that have no column."""
+        return set() if self._names.issuperset(record) else set(record) - self._names
+
+    def line(self, number: int, record: Mapping[str, Any], metadata: Metadata | None) -> tuple[str, list[int]]:
+        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+
+        Args:
+            number: the record's place in its checkpoint, in order of arrival.
+            record: property names to decoded JSON.
+            metadata: None where the table has no metadata columns.
+
+        Raises:
+            MissingKeyError: a key property is absent or null.
+            ValueRefusedError: a value that Postgres can't hold.
+        """
+        for name in self._key:
+            if record.get(name) is None:
+                said = "is null" if name in record else "is missing"
+                raise MissingKeyError(
+                    f'stream "{self._stream}": the key property "{name}" {said} in a record; '
+                    "the tap must send it in every record, or declare other key properties"
+                )
+        fields: list[str] = []
+        absent: list[int] = []
+        for name, encode in self._content:
+            value = record.get(name, _ABSENT)
+            if value is None:
+                fields.append(_NULL)
+            elif value is _ABSENT:
+                absent.append(len(fields))
+                fields.append(_NULL)
+            else:
+                try:
+                    fields.append(encode(value))
+                except UnstorableError as error:
+                    raise ValueRefusedError(
+                        f'stream "{self._stream}", column "{name}": a value {error}; remove it in the tap or by a stream map'
+                    ) from error
+        if self._has_metadata:
+            assert metadata is not None
+            fields += _metadata_fields(metadata)
+        places = "{" + ",".join(map(str, absent)) + "}" if absent else _NULL
+        return f"{number}\t{places}\t" + "\t".join(fields) + "\n", absent
+
+
+def _metadata_fields(metadata: Metadata) -> list[str]:
+    return [
+        _NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
+        metadata.received_at,
+        metadata.batched_at,
+        _NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
+        str(metadata.sequence),
+        _NULL if metadata.table_version is None else as_integer(metadata.table_version),
+        str(metadata.sync_started_at),
+    ]

@@ -1,0 +1,521 @@
+"""The SQL of a checkpoint, as values built by pure functions.
+
+Theory of operation, one stream, one transaction:
+
+    COPY → stage      every version of the checkpoint, typed, numbered in order of arrival
+    claim             one INSERT … ON CONFLICT, in key order: absent keys get their last version at once, and rows that
+                      exist are locked by the conflict, without being written. One pass over all keys in one order is
+                      what keeps two writers from deadlock; and a lock can't hold a row that isn't there, so the
+                      insertion is the lock of an absent key: of two writers one inserts, the other waits and then
+                      finds a row. What a statement sees is older than its locks, hence the second statement:
+    record            before ∪ stage → chain → transitions → rows and events
+
+`before` are the rows that other transactions wrote: xmin tells them from those that this one has just claimed, which
+have no row before them. A checkpoint uses no savepoints, since these have transaction ids of their own.
+
+`chain` puts the versions of a key in order: the row before, then by (version, arrival). A NULL version counts as new
+as the newest that arrived before it in its checkpoint, else as new as the row before: it is applied, never dropped. A
+property that a record doesn't mention has the value of the version before it. `transitions` are the versions that
+differ in content from the one before; each raises the row's counter by one. Everything else follows from a transition's
+old and new content, which stand side by side in it.
+
+Conditions of rules stand in the statements as they were written. They have been checked alone before (see `checks`):
+there each of them had exactly these columns and this table name in sight, no more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg2 import sql
+from typing_extensions import assert_never
+
+from target_eventgen.columns import VERSION
+from target_eventgen.rules import Changes, Created, Enters, Leaves, Updated, When
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from target_eventgen.columns import Column, Table
+    from target_eventgen.plan import Plan
+    from target_eventgen.rules import Rule
+
+ARRIVAL = "_eventgen_n"
+"""A staged version's place in its checkpoint, from 1; the row before is 0."""
+
+ABSENT = "_eventgen_absent"
+"""Places of the content columns that a staged record doesn't mention."""
+
+_AT = sql.Identifier("_eventgen_at")
+_N = sql.Identifier(ARRIVAL)
+_COUNT = sql.Identifier("_eventgen_count")
+_VERSION = sql.Identifier(VERSION)
+_ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=_N, at=_AT)
+
+
+def _list(items: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(items)
+
+
+def _names(columns: Iterable[Column | str], qualifier: str | None = None) -> sql.Composed:
+    """Return column names, separated by commas."""
+    return _list(_name(column, qualifier) for column in columns)
+
+
+def _name(column: Column | str, qualifier: str | None = None) -> sql.Identifier:
+    name = column if isinstance(column, str) else column.name
+    return sql.Identifier(qualifier, name) if qualifier else sql.Identifier(name)
+
+
+def _old(place: int) -> sql.Identifier:
+    """Return the name of a content column's value before the transition."""
+    return sql.Identifier(f"_eventgen_old_{place}")
+
+
+def qualified(table: Table) -> sql.Identifier:
+    """Return the table's full name."""
+    return sql.Identifier(table.schema, table.name)
+
+
+def stage_of(plan: Plan) -> sql.Identifier:
+    """Return the staging table's full name."""
+    return sql.Identifier("pg_temp", plan.stage)
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def create_schema(name: str) -> sql.Composable:
+    """Make a schema."""
+    return sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name))
+
+
+def create_table(table: Table) -> sql.Composable:
+    """Make a stream's table. Only keys are NOT NULL: any other property may be missing from a record."""
+    lines = [sql.SQL("{} {}").format(_name(column), sql.SQL(column.type)) for column in table.columns]
+    lines.append(sql.SQL("{} bigint NOT NULL DEFAULT 0").format(_VERSION))
+    if table.key:
+        lines.append(sql.SQL("PRIMARY KEY ({})").format(_names(table.key)))
+    return sql.SQL("CREATE TABLE {} ({})").format(qualified(table), _list(lines))
+
+
+def add_columns(table: Table, columns: Sequence[Column]) -> sql.Composable:
+    """Add columns that the table lacks."""
+    clauses = [
+        sql.SQL("ADD COLUMN IF NOT EXISTS {} {}{}").format(
+            _name(column), sql.SQL(column.type), sql.SQL(" NOT NULL DEFAULT 0" if column.name == VERSION else "")
+        )
+        for column in columns
+    ]
+    return sql.SQL("ALTER TABLE {} {}").format(qualified(table), _list(clauses))
+
+
+def add_key(table: Table) -> sql.Composable:
+    """Give the table its primary key."""
+    return sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(qualified(table), _names(table.key))
+
+
+def existing_columns(table: Table) -> sql.Composable:
+    """Return (name, type) of each column, nothing where there is no such table."""
+    return sql.SQL(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+    ).format(_regclass(table))
+
+
+def existing_keys(table: Table) -> sql.Composable:
+    """Return (is primary, names) of each unique index over whole columns and all rows."""
+    return sql.SQL(
+        "SELECT i.indisprimary, ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid"
+        " AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))"
+        " FROM pg_index i WHERE i.indrelid = to_regclass({}) AND i.indisunique AND i.indisvalid"
+        " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
+    ).format(_regclass(table))
+
+
+def has_rows(table: Table) -> sql.Composable:
+    """Return whether the table holds anything."""
+    return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
+
+
+def _regclass(table: Table) -> sql.Literal:
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
+    return sql.Literal(quoted)
+
+
+# -- staging ----------------------------------------------------------------------------------------------------------
+
+
+def create_stage(plan: Plan) -> sql.Composable:
+    """Make the staging table, typed as the stream's table is; a commit empties it."""
+    return sql.SQL(
+        "CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS"
+        " SELECT NULL::bigint AS {n}, NULL::smallint[] AS {absent}, {columns} FROM {table} WITH NO DATA"
+    ).format(
+        stage=sql.Identifier(plan.stage),
+        n=_N,
+        absent=sql.Identifier(ABSENT),
+        columns=_names(plan.table.columns),
+        table=qualified(plan.table),
+    )
+
+
+def drop_stage(plan: Plan) -> sql.Composable:
+    """Drop the staging table."""
+    return sql.SQL("DROP TABLE IF EXISTS {}").format(stage_of(plan))
+
+
+def copy(plan: Plan) -> sql.Composable:
+    """Fill the staging table."""
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(
+        stage_of(plan), _names([ARRIVAL, ABSENT, *(column.name for column in plan.table.columns)])
+    )
+
+
+def analyze(plan: Plan) -> sql.Composable:
+    """Tell the planner how many versions and keys are staged; without it a fresh table may get a far slower plan."""
+    return sql.SQL("ANALYZE {} ({})").format(stage_of(plan), _names([ARRIVAL, *plan.table.key]))
+
+
+# -- a checkpoint -----------------------------------------------------------------------------------------------------
+
+
+def append(plan: Plan) -> sql.Composable:
+    """Store the versions of a stream without key: each is a row of its own."""
+    columns = _names(plan.table.columns)
+    return sql.SQL("INSERT INTO {} ({}, {}) SELECT {}, 1 FROM {} ORDER BY {}").format(
+        qualified(plan.table), columns, _VERSION, columns, stage_of(plan), _N
+    )
+
+
+def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+    """Insert the last version of each absent key and lock every other row, in key order.
+
+    Args:
+        plan: of the stream.
+        sparse: places of the content columns that some staged record doesn't mention.
+        unversioned: whether some staged record has no version.
+    """
+    columns = _names(plan.table.columns)
+    return sql.SQL(
+        "WITH {chain}"
+        " INSERT INTO {table} AS stored ({columns}, {version})"
+        " SELECT {columns}, {count} FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
+    ).format(
+        chain=_chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
+        table=qualified(plan.table),
+        columns=columns,
+        version=_VERSION,
+        count=_COUNT,
+        key=_names(plan.table.key),
+    )
+
+
+def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+    """Write the last version of each row that was there, and the events of every transition.
+
+    Returns one row: rows updated, events fired, events recorded (a smaller number means that the outbox knew some),
+    versions dropped because they are older than the row.
+    """
+    return sql.SQL(
+        "WITH {chain}, written AS ({update} RETURNING 1){events}"
+        " SELECT (SELECT count(*) FROM written), {fired}, {recorded}, {stale}"
+    ).format(
+        chain=_chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
+        update=_update(plan),
+        events=_events(plan) if plan.rules else sql.SQL(""),
+        fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
+        recorded=sql.SQL("(SELECT count(*) FROM recorded)" if plan.rules else "0"),
+        stale=_stale(plan),
+    )
+
+
+def _version_of(plan: Plan, qualifier: str) -> sql.Composable:
+    """Return the version of a row; texts compare by their bytes, whatever the database's locale."""
+    column = plan.version
+    if column is None:
+        return sql.SQL("NULL::bigint")
+    collation = sql.SQL(' COLLATE "C"' if column.type in {"text", "character varying"} else "")
+    return sql.SQL("{}{}").format(_name(column, qualifier), collation)
+
+
+def _same_key(plan: Plan, left: str, right: str) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(_name(name, left), _name(name, right)) for name in plan.table.key
+    )
+
+
+def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: bool) -> sql.Composed:
+    """Return the common table expressions up to `transitions`."""
+    table = plan.table
+    key = _names(table.key)
+    content, metadata = _names(table.content), table.metadata
+    at = _version_of(plan, "s")
+    if unversioned and plan.version is not None:
+        at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY {n}))").format(at=at, key=key, n=_N)
+    history = sql.SQL(
+        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version} FROM {stage} AS s"
+    ).format(
+        columns=_names(table.columns),
+        n=_N,
+        absent=sql.Identifier(ABSENT),
+        at=at,
+        at_name=_AT,
+        version=_VERSION,
+        stage=stage_of(plan),
+    )
+    parts: list[sql.Composable] = []
+    if with_before:
+        parts.append(
+            sql.SQL(
+                "before AS MATERIALIZED (SELECT {content}, {version} FROM {table} AS t"
+                " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.xmin <> pg_current_xact_id()::xid)"
+            ).format(
+                content=_names(table.content, "t"),
+                version=_name(VERSION, "t"),
+                table=qualified(table),
+                keys=_names(table.key, "t"),
+                key=key,
+                stage=stage_of(plan),
+            )
+        )
+        if plan.version is not None:
+            history = sql.SQL(
+                "SELECT s.* FROM ({staged}) AS s LEFT JOIN before AS b ON {same}"
+                " WHERE ({new} < {old}) IS NOT TRUE"
+            ).format(
+                staged=history, same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
+            )
+        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {version} FROM before").format(
+            staged=history, content=content, metadata=sql.SQL(", NULL" * len(metadata)), version=_VERSION
+        )
+    parts.append(sql.SQL("history AS ({})").format(history))
+    source = "history"
+    if sparse:
+        parts.extend(_filled(plan, sparse))
+        source = "filled"
+    before = [sql.SQL("lag({}) OVER w AS {}").format(_name(c), _old(i)) for i, c in enumerate(table.content)]
+    parts.append(
+        sql.SQL(
+            "chain AS (SELECT *, lag({n}) OVER w IS NOT NULL AS _eventgen_existed, {before},"
+            " max({version}) OVER (PARTITION BY {key}) AS _eventgen_base"
+            " FROM {source} WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+        ).format(
+            n=_N, before=_list(before), version=_VERSION, key=key, source=sql.Identifier(source), order=_ORDER
+        )
+    )
+    parts.append(
+        sql.SQL(
+            "transitions AS MATERIALIZED (SELECT *,"
+            " coalesce(_eventgen_base, 0) + row_number() OVER w AS {count}, lead({n}) OVER w IS NULL AS _eventgen_last"
+            " FROM chain WHERE {n} > 0 AND (NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old}))"
+            " WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+        ).format(
+            count=_COUNT,
+            n=_N,
+            new=content,
+            old=_list(_old(place) for place in range(len(table.content))),
+            key=key,
+            order=_ORDER,
+        )
+    )
+    return _list(parts)
+
+
+def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
+    """Return the expressions that give a property which a record doesn't mention its value of the version before.
+
+    A running count of the records that do mention it numbers the stretches over which it keeps its value.
+    """
+    stretch = {place: sql.Identifier(f"_eventgen_stretch_{place}") for place in sparse}
+    counts = [
+        sql.SQL("count(*) FILTER (WHERE ({place} = ANY ({absent})) IS NOT TRUE) OVER w AS {stretch}").format(
+            place=sql.Literal(place), absent=sql.Identifier(ABSENT), stretch=name
+        )
+        for place, name in stretch.items()
+    ]
+    key = _names(plan.table.key)
+    columns: list[sql.Composable] = [
+        sql.SQL("first_value({c}) OVER (PARTITION BY {key}, {stretch} ORDER BY {order}) AS {c}").format(
+            c=_name(column), key=key, stretch=stretch[place], order=_ORDER
+        )
+        if place in stretch
+        else _name(column)
+        for place, column in enumerate(plan.table.content)
+    ]
+    columns += [_name(column) for column in plan.table.metadata]
+    return [
+        sql.SQL(
+            "stretches AS (SELECT *, {counts} FROM history WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+        ).format(counts=_list(counts), key=key, order=_ORDER),
+        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {version} FROM stretches)").format(
+            columns=_list(columns), n=_N, at=_AT, version=_VERSION
+        ),
+    ]
+
+
+def _update(plan: Plan) -> sql.Composed:
+    columns = [column for column in plan.table.columns if column.name not in plan.table.key]
+    assignments = [
+        sql.SQL("{} = {}").format(_name(column), _name(column, "transition")) for column in columns
+    ]
+    assignments.append(sql.SQL("{} = {}").format(_VERSION, sql.Identifier("transition", "_eventgen_count")))
+    return sql.SQL(
+        "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
+        " WHERE transition._eventgen_last AND transition._eventgen_base IS NOT NULL AND {same}"
+    ).format(
+        table=qualified(plan.table), assignments=_list(assignments), same=_same_key(plan, "stored", "transition")
+    )
+
+
+def _stale(plan: Plan) -> sql.Composed:
+    if plan.version is None:
+        return sql.Composed([sql.SQL("0")])
+    return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
+        stage=stage_of(plan), same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
+    )
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+
+def _content(plan: Plan, *, new: bool) -> sql.Composed:
+    """Return the new or the old content of `_eventgen_transition`, under the columns' own names."""
+    qualifier = "_eventgen_transition"
+    return _list(
+        sql.SQL("{} AS {}").format(
+            sql.Identifier(qualifier, column.name if new else f"_eventgen_old_{place}"), _name(column)
+        )
+        for place, column in enumerate(plan.table.content)
+    )
+
+
+def condition(text: str) -> sql.Composable:
+    """Return a condition as an expression that is true or false; its line break ends a comment at its end."""
+    return sql.SQL("((") + sql.SQL(text) + sql.SQL("\n) IS TRUE)")
+
+
+def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, sql.Composed]:
+    """Return (lateral sub-selects that evaluate each condition, array of what fires)."""
+    now: list[sql.Composable] = []
+    was: list[sql.Composable] = []
+    when: list[sql.Composable] = []
+    fires: list[sql.Composable] = []
+    places = {column.name: place for place, column in enumerate(plan.table.content)}
+    for index, rule in enumerate(rules):
+        now_name, was_name = sql.Identifier(f"_eventgen_now_{index}"), sql.Identifier(f"_eventgen_was_{index}")
+        match rule.trigger:
+            case Enters(text) | Leaves(text):
+                now.append(sql.SQL("{} AS {}").format(condition(text), now_name))
+                was.append(sql.SQL("{} AS {}").format(condition(text), was_name))
+                edge = (
+                    "({now} AND NOT (_eventgen_existed AND {was}))"
+                    if isinstance(rule.trigger, Enters)
+                    else "(_eventgen_existed AND {was} AND NOT {now})"
+                )
+                fires.append(sql.SQL(edge).format(now=now_name, was=was_name))
+            case Changes(columns):
+                fires.append(
+                    sql.SQL("(_eventgen_existed AND ROW({}) IS DISTINCT FROM ROW({}))").format(
+                        _names(columns, "_eventgen_transition"), _list(_old(places[name]) for name in columns)
+                    )
+                )
+            case Created():
+                fires.append(sql.SQL("NOT _eventgen_existed"))
+            case Updated():
+                fires.append(sql.SQL("_eventgen_existed"))
+            case When(text):
+                when.append(sql.SQL("{} AS {}").format(condition(text), now_name))
+                fires.append(now_name)
+            case _ as never:
+                assert_never(never)
+    new, old = _content(plan, new=True), _content(plan, new=False)
+    alias = sql.Identifier(plan.table.name)
+    laterals: list[sql.Composable] = []
+    if now:
+        lateral = sql.SQL(" CROSS JOIN LATERAL (SELECT {} FROM (SELECT {}) AS {}) AS {}")
+        laterals.append(lateral.format(_list(now), new, alias, sql.Identifier("_eventgen_now")))
+        laterals.append(lateral.format(_list(was), old, alias, sql.Identifier("_eventgen_was")))
+    if when:
+        laterals.append(
+            sql.SQL(
+                ' CROSS JOIN LATERAL (SELECT {} FROM (SELECT {}) AS "new", (SELECT {}) AS "old") AS _eventgen_when'
+            ).format(_list(when), new, old)
+        )
+    return sql.Composed(laterals), _list(fires)
+
+
+def _events(plan: Plan) -> sql.Composed:
+    """Return the expressions that judge the transitions and insert what fires into the outbox."""
+    laterals, fires = _judgements(plan, plan.rules)
+    rules = _list(
+        sql.SQL("({}, {}, {})").format(sql.Literal(index), sql.Literal(rule.type), sql.Literal(rule.definition))
+        for index, rule in enumerate(plan.rules, start=1)
+    )
+    changed = _list(
+        sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(
+            _name(column, "_eventgen_transition"), _old(place), sql.Literal(column.name)
+        )
+        for place, column in enumerate(plan.table.content)
+    )
+    key_object = _list(
+        sql.SQL("{}::text, {}").format(sql.Literal(name), _name(name, "_eventgen_transition"))
+        for name in plan.table.key
+    )
+    return sql.SQL(
+        ", judged AS (SELECT _eventgen_transition.*, ARRAY[{fires}] AS _eventgen_fires"
+        " FROM transitions AS _eventgen_transition{laterals})"
+        ", fired AS MATERIALIZED (SELECT judged.*, edge.rule AS _eventgen_rule FROM judged"
+        " CROSS JOIN LATERAL unnest(_eventgen_fires) WITH ORDINALITY AS edge (fires, rule)"
+        " WHERE true = ANY (_eventgen_fires) AND edge.fires)"
+        ", described AS (SELECT {at} AS _eventgen_at, {n} AS _eventgen_n, {count} AS _eventgen_count,"
+        " rule.number AS _eventgen_rule, rule.type AS _eventgen_type, rule.definition AS _eventgen_definition,"
+        " {time} AS _eventgen_time, {subject} AS _eventgen_subject, jsonb_build_object({key_object}) AS _eventgen_key,"
+        " to_jsonb(_eventgen_new) AS _eventgen_new,"
+        " CASE WHEN _eventgen_existed THEN to_jsonb(_eventgen_old) END AS _eventgen_old,"
+        " to_jsonb(array_remove(ARRAY[{changed}]::text[], NULL)) AS _eventgen_changed"
+        " FROM fired AS _eventgen_transition"
+        " JOIN (VALUES {rules}) AS rule (number, type, definition) ON rule.number = _eventgen_transition._eventgen_rule"
+        " CROSS JOIN LATERAL (SELECT {new}) AS _eventgen_new CROSS JOIN LATERAL (SELECT {old}) AS _eventgen_old)"
+        ", recorded AS (INSERT INTO eventgen.events"
+        " (id, source, type, subject, time, partitionkey, stream, key, data)"
+        " SELECT encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
+        " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new)::text, 'UTF8')), 'hex'),"
+        " {source}, _eventgen_type, {stream} || '/' || _eventgen_subject, _eventgen_time, _eventgen_subject, {stream},"
+        " _eventgen_key,"
+        " jsonb_build_object('old', _eventgen_old, 'new', _eventgen_new, 'changed', _eventgen_changed)"
+        " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
+        " ON CONFLICT (id) DO NOTHING RETURNING 1)"
+    ).format(
+        fires=fires,
+        laterals=laterals,
+        at=_AT,
+        n=_N,
+        count=_COUNT,
+        time=_time(plan),
+        subject=_subject(plan),
+        key_object=key_object,
+        changed=changed,
+        rules=rules,
+        new=_content(plan, new=True),
+        old=_content(plan, new=False),
+        stream=sql.Literal(plan.table.stream),
+        source=sql.Literal(plan.source),
+    )
+
+
+def _time(plan: Plan) -> sql.Composable:
+    """Return the record's own time, where its version is one; a time without zone is read as UTC."""
+    column = plan.version
+    if column is None or not (column.type.startswith("timestamp") or column.type == "date"):
+        return sql.SQL("NULL::timestamptz")
+    return sql.SQL("{}::timestamptz").format(_name(column, "_eventgen_transition"))
+
+
+def _subject(plan: Plan) -> sql.Composable:
+    """Return the key as text: the value itself, or a JSON array of a compound key's values."""
+    names = [_name(name, "_eventgen_transition") for name in plan.table.key]
+    if len(names) == 1:
+        return sql.SQL("{}::text").format(names[0])
+    return sql.SQL("jsonb_build_array({})::text").format(_list(names))

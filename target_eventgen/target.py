@@ -1,0 +1,333 @@
+"""The target: reads Singer messages, gathers records, commits them in checkpoints, and lets STATE out after them.
+
+Theory of operation. Every stream's records gather in its sink. A STATE is only kept, until a checkpoint commits all
+that came before it; which it does at the first STATE after enough records or seconds, at the end of the input, and
+where memory needs it. A checkpoint takes the records of all streams, so STATE can never be ahead of any of them.
+
+Committing is the work of one other thread, so that lines are decoded while Postgres works. It gets one checkpoint at a
+time and writes the STATE itself, right behind the commit. Whatever needs the database meanwhile (a SCHEMA) waits for
+it first. An error there ends the run at the next checkpoint, before anything later is committed.
+
+A signal to end (SIGTERM, SIGINT) ends the input, between two messages: what has gathered is committed with the last
+STATE that came, and the exit code is 0 as the SDK has it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from singer_sdk import Target
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.plugin_base import JSONSchemaValidator
+
+from target_eventgen import columns, embedded, plan, settings
+from target_eventgen.checkpoint import Checkpoint, Outcome
+from target_eventgen.errors import (
+    EventgenError,
+    InvalidSchemaError,
+    MissingSchemaError,
+    OutputError,
+    SettingsError,
+)
+from target_eventgen.messages import LineReader
+from target_eventgen.postgres import Postgres
+from target_eventgen.sink import EventgenSink
+
+if TYPE_CHECKING:
+    import click
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.mapper import StreamMap
+    from singer_sdk.plugin_base import _ConfigInput
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Characters of COPY text that are held at most before rows are committed without a STATE."""
+
+MOST_BATCHES = 5
+"""How many times `batch_size_rows` may gather without a STATE before rows are committed without one."""
+
+
+class TargetEventgen(Target):
+    """Loads any Singer stream into Postgres and records an event for each state transition, once."""
+
+    name = "target-eventgen"
+    package_name = "tap-restextract"
+    config_jsonschema: ClassVar[dict[str, Any]] = settings.SCHEMA
+    default_sink_class = EventgenSink
+    message_reader_class = LineReader
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        TargetCapabilities.VALIDATE_RECORDS,
+    ]
+
+    def __init__(self, **options: Any) -> None:
+        """Read the settings. Nothing is connected before the first message needs it."""
+        super().__init__(**options)
+        self._settings = settings.parse(self.config)
+        self._postgres: Postgres | None = None
+        self._worker: ThreadPoolExecutor | None = None
+        self._committing: Future[None] | None = None
+        self._routes: dict[str, list[tuple[StreamMap | None, EventgenSink]]] = {}
+        self._schemas: dict[str, tuple[Any, Any, Any]] = {}
+        self._rows = 0
+        self._state: Any = None
+        self._stated: str | None = None
+        self._after_state = False
+        self._committed_at = time.monotonic()
+
+    # -- settings -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add the SDK's own settings, but for `load_method`: this target knows one, the upsert."""
+        super().append_builtin_config(config_jsonschema)
+        config_jsonschema["properties"].pop("load_method", None)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """Read the files of `--config`.
+
+        Raises:
+            SettingsError: a file is missing or is not JSON.
+        """
+        for name in value:
+            if name == "ENV":
+                continue
+            try:
+                content = json.loads(Path(name).read_text(encoding="utf-8"))
+            except OSError as error:
+                raise SettingsError([f"the file {name} can't be read ({error.strerror})"]) from error
+            except ValueError as error:
+                raise SettingsError([f"the file {name} is not JSON"]) from error
+            if not isinstance(content, dict):
+                raise SettingsError([f"the file {name} must hold one JSON object"])
+        return super().cb_config(ctx, param, value)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Return, or raise, all faults of the configuration at once; no message holds a value."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        found = [
+            f"{'.'.join(map(str, error.absolute_path)) or 'the configuration'} must match"
+            f" {error.validator} {json.dumps(error.validator_value)[:120]}"
+            for error in JSONSchemaValidator(schema).iter_errors(self._config)
+        ]
+        found += settings.faults(self._config, schema["properties"])
+        if found and raise_errors:
+            raise SettingsError(found)
+        return found
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        """Bring the stream's table up to its SCHEMA; what came under the old one is committed first."""
+        stream, schema = message_dict["stream"], message_dict["schema"]
+        key = message_dict.get("key_properties") or []
+        bookmarks = message_dict.get("bookmark_properties") or []
+        replication_key = bookmarks if isinstance(bookmarks, str) else next(iter(bookmarks), None)
+        if self._schemas.get(stream) == (schema, key, replication_key):
+            return
+        if not isinstance(schema.get("properties"), dict) or not schema["properties"]:
+            raise InvalidSchemaError(
+                f'stream "{stream}": its SCHEMA has no properties, so there is nothing to make columns of; '
+                "the tap must describe the stream's properties"
+            )
+        self._checkpoint(wait=True)
+        try:
+            self.mapper.register_raw_stream_schema(stream, schema, key)
+        except SingerSDKError as error:
+            raise InvalidSchemaError(f'stream "{stream}": its stream map can not be applied: {error}') from error
+        routes: list[tuple[StreamMap | None, EventgenSink]] = []
+        for stream_map in self.mapper.stream_maps[stream]:
+            if isinstance(stream_map, RemoveRecordTransform):
+                continue
+            plain = type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
+            routes.append((None if plain else stream_map, self._open(stream_map, replication_key)))
+        self._routes[stream] = routes
+        self._schemas[stream] = (schema, key, replication_key)
+
+    def _open(self, stream_map: StreamMap, replication_key: str | None) -> EventgenSink:
+        """Make the sink of a stream, and its table."""
+        name = stream_map.stream_alias
+        table = columns.table(
+            name,
+            stream_map.transformed_schema,
+            key=stream_map.transformed_key_properties or [],
+            replication_key=replication_key,
+            default_schema=self._settings.default_schema,
+            with_metadata=self._settings.with_metadata,
+        )
+        rules = plan.rules_for(name, self._settings.rules)
+        plan.check(table, rules)
+        sink = self.add_sink(name, stream_map.transformed_schema, stream_map.transformed_key_properties)
+        assert isinstance(sink, EventgenSink)
+        database = self._database()
+        sink.follow(
+            database.prepare(
+                table,
+                rules,
+                source=self._settings.source or f"target-eventgen/{database.database}",
+                emit_first_load=self._settings.emit_first_load,
+            )
+        )
+        return sink
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        """Give a record to its sinks, one for each stream map."""
+        stream = message_dict["stream"]
+        routes = self._routes.get(stream)
+        if routes is None:
+            raise MissingSchemaError(
+                f'stream "{stream}": a RECORD came before its SCHEMA; the tap must send the SCHEMA first'
+            )
+        record = message_dict["record"]
+        for stream_map, sink in routes:
+            if stream_map is None:
+                sink.add(record, message_dict)
+            else:
+                transformed = stream_map.transform(dict(record))
+                if transformed is None:
+                    continue
+                sink.add(transformed, message_dict)
+            self._rows += 1
+        self._after_state = True
+        if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or (
+            self._rows % 1000 == 0 and sum(sink.bytes for sink in self._sinks()) >= MOST_BYTES
+        ):
+            self._checkpoint()
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        """Keep a STATE; commit where enough has gathered for it."""
+        self._state = message_dict["value"]
+        self._after_state = False
+        seconds = time.monotonic() - self._committed_at
+        if self._rows >= self._settings.batch_size_rows or seconds >= self._settings.checkpoint_seconds:
+            self._checkpoint()
+
+    def process_endofpipe(self) -> None:
+        """Commit what is left, end the first load of the streams that came, and say what was done."""
+        try:
+            ended = not self._reader.interrupted and not self._unfinished()
+            self._checkpoint(ended=ended, wait=True)
+            for sink in self._sinks():
+                sink.clean_up()
+            self._warn_of_idle_rules()
+        finally:
+            self._close()
+
+    def _unfinished(self) -> bool:
+        """Return whether the input looks like that of a tap which died, though it ended plainly.
+
+        A tap that sends STATE ends with one, and Singer's `currently_syncing` in it is empty once the tap is through.
+        """
+        if self._state is None:
+            return False
+        syncing = self._state.get("currently_syncing") if isinstance(self._state, dict) else None
+        return self._after_state or bool(syncing)
+
+    def _warn_of_idle_rules(self) -> None:
+        seen = {sink.stream_name for sink in self._sinks()}
+        for stream in sorted({rule.stream for rule in self._settings.rules} - seen):
+            self.logger.warning('no stream "%s" came, so its event rules were not used%s', stream, _nearest(stream, seen))
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    @property
+    def _reader(self) -> LineReader:
+        assert isinstance(self.message_reader, LineReader)
+        return self.message_reader
+
+    def _sinks(self) -> list[EventgenSink]:
+        return [sink for routes in self._routes.values() for _, sink in routes]
+
+    def _checkpoint(self, *, ended: bool = False, wait: bool = False) -> None:
+        """Hand all that has gathered to the committing thread.
+
+        Args:
+            ended: whether the input is through, so that first loads end.
+            wait: until it is committed.
+        """
+        sinks = self._sinks()
+        batches = tuple(sink.take() for sink in sinks if sink.rows)
+        loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
+        state = None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
+        if state == self._stated:
+            state = None
+        self._join()
+        if batches or loaded or state is not None:
+            checkpoint = Checkpoint(batches, state, loaded)
+            self._stated = state or self._stated
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+            self._committing = self._worker.submit(self._commit, checkpoint)
+        self._rows = 0
+        self._committed_at = time.monotonic()
+        if wait:
+            self._join()
+
+    def _commit(self, checkpoint: Checkpoint) -> None:
+        """Commit, then let the STATE out. Runs in the committing thread."""
+        if checkpoint.batches or checkpoint.loaded:
+            outcomes = self._database().commit(checkpoint)
+            for outcome in outcomes:
+                self._report(outcome)
+        if checkpoint.state is not None:
+            try:
+                sys.stdout.write(checkpoint.state + "\n")
+                sys.stdout.flush()
+            except OSError as error:
+                raise OutputError(
+                    f"STATE can't be written to standard output ({error.strerror}), though its records are committed; "
+                    "check what reads the target's output"
+                ) from error
+
+    def _report(self, outcome: Outcome) -> None:
+        if outcome.stale:
+            self.logger.info("%d records were older than their rows and were dropped", outcome.stale)
+        if outcome.fired != outcome.recorded:
+            self.logger.warning("%d events were in the outbox already", outcome.fired - outcome.recorded)
+
+    def _join(self) -> None:
+        """Wait for the checkpoint that is under way; its error is raised here."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.result()
+
+    def _database(self) -> Postgres:
+        if self._postgres is None:
+            dsn = self._settings.dsn or embedded.up(Path.cwd() / ".eventgen" / "postgres")
+            self._postgres = Postgres(dsn)
+        return self._postgres
+
+    def _close(self) -> None:
+        if self._worker is not None:
+            self._worker.shutdown(wait=True)
+            self._worker = None
+        if self._postgres is not None:
+            self._postgres.close()
+            self._postgres = None
+
+    def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002  the handler's form
+        """End the input at the next safe point; what has gathered is committed then."""
+        self.logger.info("Signal %d: what has gathered is committed, then the run ends", signum)
+        self._reader.interrupt()
+
+
+def _nearest(stream: str, seen: set[str]) -> str:
+    from target_eventgen.rules import nearest
+
+    return nearest(stream, seen)
+
+
+if __name__ == "__main__":
+    TargetEventgen.cli()

@@ -1,0 +1,85 @@
+"""Records against their SCHEMA, by compiled code.
+
+Formats are not checked here: Postgres parses dates and times when it stores them. Numbers come as Decimal so that no
+digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
+these, since 1.0 is an integer in JSON Schema and multiples are computed in floats.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import fastjsonschema
+
+from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Validator = "Callable[[Mapping[str, Any]], None]"
+
+
+def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that raises InvalidRecordError for a record which the schema doesn't allow.
+
+    Raises:
+        InvalidSchemaError: it is no JSON Schema, or refers to another document.
+    """
+
+    def refuse(uri: str) -> Any:
+        raise InvalidSchemaError(
+            f'stream "{stream}": its SCHEMA refers to another document, {uri}; the tap must send it in one piece'
+        )
+
+    try:
+        check = fastjsonschema.compile(
+            dict(schema), handlers={"http": refuse, "https": refuse}, use_default=False, use_formats=False
+        )
+    except InvalidSchemaError:
+        raise
+    except Exception as error:  # whatever the compiler stumbles on, the schema is the cause
+        raise InvalidSchemaError(
+            f'stream "{stream}": its SCHEMA is not a valid JSON Schema ({_first_line(error)}); correct it in the tap, '
+            "or set validate_records to false"
+        ) from error
+
+    def validate(record: Mapping[str, Any]) -> None:
+        try:
+            check(record)
+        except (fastjsonschema.JsonSchemaValueException, ArithmeticError, TypeError):
+            try:
+                check(_plain(record))
+            except fastjsonschema.JsonSchemaValueException as error:
+                raise InvalidRecordError(
+                    f'stream "{stream}", {_path(error.name)}: a record is not what its SCHEMA allows, '
+                    f"which is {_expectation(error)}; correct the SCHEMA or the record in the tap, "
+                    "or set validate_records to false"
+                ) from error
+
+    return validate
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON with each Decimal as the int or float that Python's own decoder would give."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _path(name: str | None) -> str:
+    path = (name or "data").removeprefix("data").removeprefix(".")
+    return f'property "{path}"' if path else "the record itself"
+
+
+def _expectation(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Return the rule that was broken; it comes from the SCHEMA, never from the record."""
+    return f"{error.rule} {error.rule_definition!r}"[:200]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
