@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ from tests.pipeline.real_apis import datasette, kinto
 from tests.pipeline.real_apis.judge import Verdict, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 SEEDS = (1, 2, 3)
@@ -26,18 +26,19 @@ NOTHING = Verdict(missing=[], stale=[])
 class Mutating(threading.Thread):
     """Writes to an API, a hundred times a second, until told to stop."""
 
-    def __init__(self, mutations: Iterator[None]) -> None:
+    def __init__(self, mutations: Generator[None]) -> None:
         super().__init__(daemon=True)
         self.mutations, self.stopping, self.count = mutations, threading.Event(), 0
 
     def run(self) -> None:
-        while not self.stopping.wait(0.01):
-            next(self.mutations)
-            self.count += 1
+        with closing(self.mutations):
+            while not self.stopping.wait(0.01):
+                next(self.mutations)
+                self.count += 1
 
 
 @contextmanager
-def mutating(mutations: Iterator[None]) -> Iterator[Mutating]:
+def mutating(mutations: Generator[None]) -> Iterator[Mutating]:
     """Writes while the block runs, and ends with it."""
     writer = Mutating(mutations)
     writer.start()

@@ -21,7 +21,7 @@ from tests.pipeline.environments import environment
 from tests.pipeline.processes import free_port, server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 ORDERS = 1000
@@ -73,7 +73,7 @@ class Shop(NamedTuple):
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(text)]
 
-    def mutations(self, seed: int) -> Iterator[None]:
+    def mutations(self, seed: int) -> Generator[None]:
         """Writes without end: updates, inserts, deletes, and updates that leave `updated_at` as it was."""
         chance = random.Random(seed)
         ids = [row["id"] for row in self.rows("select id from orders order by id")]

@@ -20,7 +20,7 @@ from tests.pipeline.environments import environment
 from tests.pipeline.processes import free_port, server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 RECORDS = 1000
@@ -96,12 +96,11 @@ class Collection(NamedTuple):
             address = answer.headers.get("Next-Page")
         return found
 
-    def mutations(self, seed: int) -> Iterator[None]:
+    def mutations(self, seed: int) -> Generator[None]:
         """Writes without end: updates, inserts, deletes, and in one of ten updates a time of the largest tie."""
         chance = random.Random(seed)
         ids = [row["id"] for row in self.rows()]
-        for number in iter(int, None):
-            del number
+        while True:
             kind = chance.random()
             if kind < 0.65:
                 self.call("PATCH", f"/{chance.choice(ids)}", {"data": {"revision": chance.getrandbits(40)}})
