@@ -1,0 +1,263 @@
+"""The command `target-eventgen`: the Singer target, and its companions `db` and `events`.
+
+The companions load neither the target nor the SDK's command line. An error that a person must act on is one message on
+stderr and exit status 1, whatever the log level; anything else is a fault of this program and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.singerlib.exceptions import SingerError
+
+from target_eventgen import embedded
+from target_eventgen.errors import EventgenError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from target_eventgen.outbox import Recorded
+
+DATABASE_URL = "TARGET_EVENTGEN_DATABASE_URL"
+FOLLOW_SECONDS = 0.5
+"""How long `events --follow` waits between two looks."""
+
+_ROWS_AT_ONCE = 200
+
+
+def main() -> None:
+    """What the console script runs."""
+    with _told():
+        if sys.argv[1:2] and sys.argv[1] in companions.commands:
+            companions.main(prog_name="target-eventgen")
+        else:
+            _target()
+
+
+@click.group()
+def companions() -> None:
+    """Singer target that loads Postgres and records events; these are its companion commands."""
+
+
+@companions.group()
+def db() -> None:
+    """The embedded Postgres in this folder (.eventgen/postgres), used when no database_url is given."""
+
+
+@db.command()
+def up() -> None:
+    """Start it, make it first if need be, and print its URL."""
+    click.echo(embedded.up())
+
+
+@db.command()
+def down() -> None:
+    """Stop it. The data stay."""
+    stopped = embedded.down()
+    click.echo("The embedded Postgres is stopped." if stopped else "The embedded Postgres was not running.", err=True)
+
+
+@db.command()
+def url() -> None:
+    """Print its URL if it is running; exit status 1 if it isn't."""
+    if (found := embedded.url()) is None:
+        raise EventgenError(
+            f"The embedded Postgres in {embedded.default_folder()} isn't running. "
+            "Start it with `target-eventgen db up`, in the project's folder."
+        )
+    click.echo(found)
+
+
+@db.command()
+@click.confirmation_option(prompt="Delete the embedded Postgres of this folder with all that it holds?")
+def remove() -> None:
+    """Stop it and delete all its data."""
+    removed = embedded.remove()
+    click.echo("The embedded Postgres is removed." if removed else "There was no embedded Postgres here.", err=True)
+
+
+@companions.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C.")
+@click.option("--type", "types", multiple=True, help="Only events of this type; repeatable.")
+@click.option("--stream", "streams", multiple=True, help="Only events of this stream; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="CloudEvents 1.0, one JSON object a line.")
+@click.option("--limit", "-n", type=click.IntRange(min=0), help="Only the newest so many that are there now.")
+@click.option("--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file.")
+@click.option("--database-url", help=f"The database, instead of the configuration's or {DATABASE_URL}.")
+def events(  # noqa: PLR0913 - one argument an option
+    *,
+    follow: bool,
+    types: tuple[str, ...],
+    streams: tuple[str, ...],
+    as_json: bool,
+    limit: int | None,
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Print the recorded events, oldest first.
+
+    A long transaction that still writes in the database holds newer events back from --follow until it ends, so that
+    none is skipped.
+    """
+    from target_eventgen.outbox import Outbox, Selection  # noqa: PLC0415 - the target's start must not pay for it
+
+    selection = Selection(types or None, streams or None, limit)
+    show = _json_lines if as_json else _table
+    with contextlib.closing(Outbox(_database(database_url, config))) as outbox:
+        if follow:
+            with contextlib.suppress(KeyboardInterrupt):
+                show(_patiently(outbox.follow(selection)))
+        elif not show(outbox.newest(selection)):
+            click.echo("No events.", err=True)
+
+
+def _patiently(found: Iterable[Recorded | None]) -> Iterator[Recorded | None]:
+    for event in found:
+        yield event
+        if event is None:
+            time.sleep(FOLLOW_SECONDS)
+
+
+def _json_lines(found: Iterable[Recorded | None]) -> int:
+    """Writes each event as a line of JSON, in UTF-8 as JSON is; how many there were."""
+    from target_eventgen.cloudevent import cloud_event, json_line  # noqa: PLC0415 - the table has no use for it
+
+    count = 0
+    for event in found:
+        if event is None:
+            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(json_line(cloud_event(event)))
+            count += 1
+    sys.stdout.flush()
+    return count
+
+
+def _table(found: Iterable[Recorded | None]) -> int:
+    """Writes the events as a table, whose columns are as wide as the first rows need; how many there were."""
+    from target_eventgen import table  # noqa: PLC0415 - the lines of JSON have no use for it
+
+    in_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if in_terminal else None
+    marks = table.Marks() if _writable("→…") else table.ASCII
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the stream that Python opens has it
+    layout: table.Layout | None = None
+    rows: list[tuple[str, str, str, str]] = []
+    count = 0
+
+    def write() -> None:
+        nonlocal layout, rows
+        if rows and layout is None:
+            layout = table.layout(rows, width)
+            header = layout.line(table.HEADER, marks)
+            click.echo(click.style(header, bold=True) if in_terminal and not os.environ.get("NO_COLOR") else header)
+        if layout is not None:
+            sys.stdout.writelines(layout.line(row, marks) + "\n" for row in rows)
+        sys.stdout.flush()
+        rows = []
+
+    for event in found:
+        if event is not None:
+            rows.append(table.row(event, marks))
+            count += 1
+        if event is None or len(rows) == _ROWS_AT_ONCE:
+            write()
+    write()
+    return count
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _database(database_url: str | None, config: tuple[Path, ...]) -> str:
+    """The database that the target loads: the one that is named, else this folder's embedded one, started as needed."""
+    if named := database_url or _configured(config) or os.environ.get(DATABASE_URL):
+        return named
+    if not embedded.exists():
+        raise EventgenError(
+            f"There are no events here: no database is named, and {embedded.default_folder()} holds none. Work in the "
+            f"project's folder, or name the database with --database-url, --config or {DATABASE_URL}."
+        )
+    return embedded.up()
+
+
+def _configured(config: tuple[Path, ...]) -> str | None:
+    """The database_url of the configuration files; a later file prevails."""
+    merged: dict[str, Any] = {}
+    for path in config:
+        if str(path) != "ENV":
+            merged |= _read(path)
+    found = merged.get("database_url")
+    return found if isinstance(found, str) and found else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SettingsError([f"the file {path} can't be read ({error.strerror})"]) from error
+    except ValueError as error:
+        raise SettingsError([f"the file {path} is not JSON ({error})"]) from error
+    if not isinstance(settings, dict):
+        raise SettingsError([f"the file {path} is not a JSON object"])
+    return settings
+
+
+def _target() -> None:
+    """The Singer target under the SDK's own command line."""
+    from target_eventgen.target import TargetEventgen  # noqa: PLC0415 - the companions must not pay for it
+
+    command: click.Command = TargetEventgen.cli
+    command.epilog = "Companion commands: `target-eventgen db up|down|url|remove`, `target-eventgen events`."
+    for option in command.params:
+        if option.name == "config" and option.callback is not None:
+            option.callback = _checking(option.callback)
+    if command.callback is not None:
+        command.callback = _telling(command.callback)  # within the SDK's, which would log the message
+    command.main(prog_name="target-eventgen")
+
+
+def _checking(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The SDK's callback of --config, behind a look at the files."""
+
+    def check(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Any:
+        _configured(tuple(map(Path, value)))
+        return callback(context, option, value)
+
+    return check
+
+
+def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def tell(*arguments: Any, **options: Any) -> Any:
+        with _told():
+            return callback(*arguments, **options)
+
+    return tell
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """An error that a person must act on becomes one message and exit status 1."""
+    try:
+        yield
+    except (EventgenError, SingerSDKError, SingerError) as error:
+        faults = getattr(error, "errors", None)
+        message = str(error) if isinstance(error, EventgenError) or not faults else "; ".join(faults)
+        click.echo(f"Error: {message}", err=True)
+        raise SystemExit(1) from error
