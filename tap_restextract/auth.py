@@ -53,7 +53,7 @@ def authenticated(request: Request, stream: StreamSettings, access_token: str | 
             if location == "header":
                 return _with_header(request, name, key)
             if location == "cookie":
-                return _with_header(request, "Cookie", f"{name}={key}")
+                return _with_header(request, "Cookie", "; ".join([*_cookies(request), f"{name}={key}"]))
             linked = dict(parse_qsl(urlsplit(request.url).query))
             return request if name in linked else replace(request, params=(*request.params, (name, key)))
     assert_never(auth)
@@ -99,6 +99,10 @@ def secrets_of(stream: StreamSettings) -> frozenset[str]:
 def _with_header(request: Request, name: str, value: str) -> Request:
     headers: dict[str, Any] = {key: held for key, held in request.headers.items() if key.lower() != name.lower()}
     return replace(request, headers={**headers, name: value})
+
+
+def _cookies(request: Request) -> list[str]:
+    return [held for key, held in request.headers.items() if key.lower() == "cookie"]
 
 
 def _basic(user: str, password: str) -> str:

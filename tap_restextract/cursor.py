@@ -30,6 +30,7 @@ UNITS: Final = {
     "d": Decimal(86400),
 }
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EARLIEST: Final = int((datetime.min.replace(tzinfo=timezone.utc) - EPOCH).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _rank_of_text(text: str) -> tuple[str, Rank]:
 
 def _seconds(match: re.Match[str]) -> int:
     date, time = match["date"], match["time"] or "00:00:00"
-    leap = time.endswith(":60")
+    leap = len(time) == len("hh:mm:ss") and time.endswith(":60")
     moment = datetime.fromisoformat(f"{date}T{time[:-2]}59" if leap else f"{date}T{time}")
     seconds = int((moment.replace(tzinfo=timezone.utc) - EPOCH).total_seconds()) + leap
     return seconds - _offset(match["offset"])
@@ -110,7 +111,7 @@ def finest(value: Any) -> Decimal:
 
 
 def back(value: Any, step: Decimal) -> Any:
-    """The value one step earlier, written as the value is written."""
+    """The value one step earlier, written as the value is written; nothing is before the year 1."""
     return _written(value, rank(value) - step)
 
 
@@ -131,10 +132,13 @@ def _written(like: Any, value: Rank) -> Any:
     offset = _offset(match["offset"])
     local = Decimal(value) + offset
     seconds = int(local.to_integral_value(rounding=ROUND_FLOOR))
+    if seconds < EARLIEST:
+        local, seconds = Decimal(EARLIEST), EARLIEST
     fraction = local - seconds
     moment = EPOCH + timedelta(seconds=seconds)
     if match["time"] is None and not seconds % 86400 and not fraction:
-        return moment.strftime("%Y-%m-%d")
+        return moment.date().isoformat()
     digits = max(len(match["fraction"] or ""), -int(fraction.normalize().as_tuple().exponent) if fraction else 0)
     tail = f".{int(fraction.scaleb(digits)):0{digits}d}" if digits else ""
-    return f"{moment:%Y-%m-%d}{match['sep'] or 'T'}{moment:%H:%M:%S}{tail}{match['gap'] or ''}{match['offset'] or ''}"
+    date, time = moment.date().isoformat(), f"{moment:%H:%M:%S}"  # %Y would write the year 999 with three digits
+    return f"{date}{match['sep'] or 'T'}{time}{tail}{match['gap'] or ''}{match['offset'] or ''}"

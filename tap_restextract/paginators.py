@@ -29,6 +29,7 @@ from tap_restextract.settings import (
 )
 
 LINK: Final = re.compile(r"<(?P<target>[^>]*)>(?P<parameters>(?:\s*;\s*[^\s=;,]+(?:=(?:\"[^\"]*\"|[^\s;,]*))?)*)")
+DIGITS: Final = re.compile(r"^[0-9]{1,18}$")
 RELATION: Final = re.compile(r";\s*rel=(?:\"(?P<quoted>[^\"]*)\"|(?P<bare>[^\s;,]*))", re.IGNORECASE)
 
 
@@ -84,7 +85,7 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
             token = find(paginator.cursor_path, body)
             if more is False:
                 return None
-            if more and token in {MISSING, None, ""}:
+            if more and (token is MISSING or token is None or token == ""):
                 raise AnswerError(
                     f"{paginator.has_more_path} is true, but there is no token at {paginator.cursor_path}; set cursor_path to where it lies"
                 )
@@ -100,15 +101,14 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
             return _link(value, answer.url, f"the header {paginator.header}")
         case PageNumber():
             page = at.page if isinstance(at, Number) else paginator.base_page
-            total = _total(paginator.total_path, body)
-            ended = count == 0 or _more(paginator.has_more_path, body) is False
-            return (
-                None if ended or (total is not None and page - paginator.base_page + 1 >= total) else Number(page + 1)
-            )
+            total = None if answer.status == 204 else _total(paginator.total_path, body)
+            # Where a total is stated it decides, even about an empty page: its records may be hidden from this reader.
+            ended = page - paginator.base_page + 1 >= total if total is not None else count == 0
+            return None if ended or _more_behind(paginator.has_more_path, answer, count) is False else Number(page + 1)
         case Offset():
             behind = (at.offset if isinstance(at, Start) else paginator.offset) + count
-            total = _total(paginator.total_path, body)
-            ended = count == 0 or _more(paginator.has_more_path, body) is False
+            total = None if answer.status == 204 else _total(paginator.total_path, body)
+            ended = _more_behind(paginator.has_more_path, answer, count) is False or count == 0
             return None if ended or (total is not None and behind - paginator.offset >= total) else Start(behind)
     assert_never(paginator)
 
@@ -153,7 +153,7 @@ def is_stable(paginator: Paginator) -> bool:
 def _token(value: Any, place: str) -> Token | None:
     if value is MISSING or value is None or value == "" or value is False:
         return None
-    if isinstance(value, (str, int)):
+    if isinstance(value, (str, int)) and value is not True:
         return Token(value)
     raise AnswerError(f"the token at {place} is neither a string nor a number; set the path of the token itself")
 
@@ -163,7 +163,10 @@ def _link(value: Any, base: str, place: str) -> Link | None:
         return None
     if not isinstance(value, str):
         raise AnswerError(f"the next page's address at {place} is no string; set the path of the address itself")
-    return Link(_on_the_same_origin(urljoin(base, value), base, place))
+    try:
+        return Link(_on_the_same_origin(urljoin(base, value), base, place))
+    except ValueError as error:  # a port or an IPv6 address that is none
+        raise AnswerError(f"the next page's address at {place} is no web address") from error
 
 
 def _on_the_same_origin(url: str, base: str, place: str) -> str:
@@ -197,11 +200,21 @@ def _more(path: str | None, body: Any) -> bool | None:
     raise AnswerError(f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows")
 
 
+def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:
+    """Whether more follows a page that is counted; an empty one that says so can't be gone on from."""
+    if answer.status == 204:
+        return False
+    more = _more(path, answer.body)
+    if more and not count:
+        raise AnswerError(f"{path} is true, but the page is empty; leave has_more_path out if an empty page is the end")
+    return more
+
+
 def _total(path: str | None, body: Any) -> int | None:
     if path is None:
         return None
     value = find(path, body)
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and DIGITS.match(value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

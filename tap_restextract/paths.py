@@ -29,7 +29,7 @@ MISSING: Final = Missing()
 
 
 def find(path: str, value: Any) -> Any:
-    """The first value at the path, or MISSING.
+    """The first value at the path, or MISSING. A key that holds dots itself, such as @odata.nextLink, is found too.
 
     Raises:
         ConfigurationError: where the path is no JSONPath.
@@ -38,6 +38,8 @@ def find(path: str, value: Any) -> Any:
     if keys is None:
         matches = _compiled(path).find(value)
         return matches[0].value if matches else MISSING
+    if isinstance(value, dict) and path in value:
+        return value[path]
     for key in keys:
         if not isinstance(value, dict) or key not in value:
             return MISSING
@@ -50,7 +52,7 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
         matches = _compiled(path).find(value)
-        found: Any = [match.value for match in matches] if matches else MISSING
+        found: Any = [match.value for match in matches] if matches else _none_of_them(_compiled(path), value)
         if len(matches) == 1 and isinstance(matches[0].value, list):
             found = matches[0].value
     else:
@@ -60,6 +62,24 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
     if isinstance(found, dict):
         return [found]
     return found if isinstance(found, list) else MISSING
+
+
+def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
+    """What a path means that matches nothing: no records where a list on its way is empty, else MISSING.
+
+    `edges[*].node` of {"edges": []} is an empty page; of {"edges": [{"nod": …}]} it is a path that is wrong.
+    """
+    from jsonpath_ng import Child, Slice  # noqa: PLC0415  a slow import, needed by few configurations
+    from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415
+
+    while isinstance(path, Child):
+        before, last = path.left.find(value), path.right
+        if before:
+            lists = all(isinstance(match.value, list) for match in before)
+            empty = isinstance(last, Slice) and not any(match.value for match in before)
+            return [] if lists and (empty or isinstance(last, Filter)) else MISSING
+        path = path.left
+    return MISSING
 
 
 @functools.lru_cache(maxsize=256)

@@ -82,7 +82,14 @@ def _text(match: re.Match[str], scope: Scope) -> str:
     if match["name"] is None:
         return match[0][0]
     value = _value(match["name"], scope)
-    return str(value if match["form"] is None else _formed(value, match["form"], match["name"]))
+    return text(value if match["form"] is None else _formed(value, match["form"], match["name"]))
+
+
+def text(value: Any) -> str:
+    """A value as it stands in a query, a header or a longer string: as JSON would write it, but without quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _value(name: str, scope: Scope) -> Any:
@@ -103,7 +110,12 @@ def _formed(value: Any, form: str, name: str) -> Any:
         return int(seconds.to_integral_value(rounding=ROUND_FLOOR))
     if form == "unix_ms":
         return int((seconds * 1000).to_integral_value(rounding=ROUND_FLOOR))
-    moment = EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
+    try:
+        moment = EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
+    except OverflowError as error:
+        raise ConfigurationError(
+            [f"the placeholder {{{name}:{form}}} is beyond the year 9999; a number is taken as seconds since 1970"]
+        ) from error
     if form == "iso":
         return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
     return moment.strftime(form)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from tap_restextract.cursor import Cursor
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.placeholders import fill, fill_path, names
+from tap_restextract.placeholders import fill, fill_path, names, text
 from tap_restextract.settings import StreamSettings
 
 SECRET_NAME: Final = re.compile(r"token|key|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
@@ -53,11 +52,13 @@ def request_for(stream: StreamSettings, cursor: Cursor | None) -> Request:
     try:
         path = fill_path(stream.path, scope)
         params = tuple(pair for name, value in _sent(stream.params, scope).items() for pair in _pairs(name, value))
-        headers = {name: _text(value) for name, value in _sent(stream.headers, scope).items()}
+        headers = {name: text(value) for name, value in _sent(stream.headers, scope).items()}
         body = None if stream.json is None else _sent(stream.json, scope)
     except ConfigurationError as error:
         raise ConfigurationError([f"stream {stream.name}: {fault}" for fault in error.faults]) from error
-    url = path if "://" in path else f"{stream.base_url.rstrip('/')}/{path.lstrip('/')}".rstrip("/")
+    below = path.lstrip("/")
+    base = stream.base_url.rstrip("/")
+    url = path if "://" in path else f"{base}/{below}" if below else base
     return Request(stream.method, url, params, headers, body)
 
 
@@ -66,19 +67,32 @@ def shown(request: Request, secrets: Collection[str] = ()) -> str:
     split = urlsplit(request.url)
     host = split.netloc.rpartition("@")[2]
     query = split.query + ("&" if split.query and request.params else "") + urlencode(request.params)
-    text = f"{request.method} {split.scheme}://{host}{split.path}{'?' + query if query else ''}"
-    return redacted(text, secrets)
+    return redacted(f"{request.method} {split.scheme}://{host}{split.path}{'?' + query if query else ''}", secrets)
 
 
-def redacted(text: str, secrets: Collection[str] = ()) -> str:
+def shown_body(body: Any, secrets: Collection[str] = ()) -> str:
+    """A JSON body as a person may see it, likewise."""
+    return redacted(str(_without_secrets(body)), secrets)
+
+
+def _without_secrets(body: Any) -> Any:
+    if isinstance(body, Mapping):
+        return {
+            name: HIDDEN if isinstance(value, str) and SECRET_NAME.search(name) else _without_secrets(value)
+            for name, value in body.items()
+        }
+    return [_without_secrets(member) for member in body] if isinstance(body, list) else body
+
+
+def redacted(line: str, secrets: Collection[str] = ()) -> str:
     """The text without secrets: the given ones, in any of a query's writings, and values of names that sound like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         for form in {secret, quote(secret, safe=""), quote(secret), urlencode({"": secret})[1:]}:
-            text = text.replace(form, HIDDEN)
+            line = line.replace(form, HIDDEN)
     return re.sub(
         r"(?P<name>[?&;][^=&#\s]*)=(?P<value>[^&#\s]*)",
         lambda pair: f"{pair['name']}={HIDDEN}" if SECRET_NAME.search(pair["name"]) else pair[0],
-        text,
+        line,
     )
 
 
@@ -109,11 +123,5 @@ def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
     if isinstance(value, Mapping):
         raise ConfigurationError([f"params.{name}: a mapping can't be sent as it is; write {name}: {{json: …}}"])
     if isinstance(value, list):
-        return [(name, _text(member)) for member in value]
-    return [] if value is None else [(name, _text(value))]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+        return [(name, text(member)) for member in value]
+    return [] if value is None else [(name, text(value))]

@@ -7,6 +7,7 @@ second to a minute, with full jitter added by the caller.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,7 @@ from typing import Final
 
 TRANSIENT: Final = frozenset({408, 425, 429})
 LONGEST_WAIT: Final = 60.0
+SECONDS: Final = re.compile(r"^[0-9]+(\.[0-9]+)?$")  # some servers write fractions, against the RFC
 
 
 class Verdict(enum.Enum):
@@ -45,7 +47,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         now: this moment by this machine's clock, in seconds since the epoch, for an answer without a Date.
     """
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if SECONDS.match(text):
         return float(text)
     until = http_date(text)
     if until is None:
@@ -57,7 +59,7 @@ def http_date(text: str) -> float | None:
     """An HTTP date in seconds since the epoch; None for anything else."""
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
