@@ -21,13 +21,15 @@ from tap_restextract.plan import Plan, Walk
 
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 DIGEST_BYTES: Final = 9
+OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary"})
+MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a stream was emitted: everything before `cursor`, and of its window the records in `boundary`."""
+    """How far a stream was emitted: everything before `cursor`, and from its window on the records in `boundary`."""
 
-    cursor: Cursor
+    cursor: Cursor | None
     boundary: frozenset[str] = frozenset()
 
 
@@ -41,13 +43,21 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
     """The bookmark as the stream's part of STATE."""
     incremental = plan.stream.incremental
     assert incremental is not None
-    state: dict[str, Any] = {"replication_key": plan.replication_key, "replication_key_value": bookmark.cursor.value}
-    if plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}:
-        cursor = {incremental.cursor_path: bookmark.cursor.value}
-        if incremental.tie_breaker:
-            cursor[incremental.tie_breaker] = bookmark.cursor.tie
-        return {**state, "cursor": cursor}
-    return {**state, "boundary": sorted(bookmark.boundary)}
+    state: dict[str, Any] = {"replication_key": plan.replication_key}
+    if bookmark.cursor is not None:
+        state["replication_key_value"] = bookmark.cursor.value
+        if plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}:
+            state["cursor"] = {incremental.cursor_path: bookmark.cursor.value}
+            if incremental.tie_breaker:
+                state["cursor"][incremental.tie_breaker] = bookmark.cursor.tie
+    if bookmark.boundary:
+        state["boundary"] = sorted(bookmark.boundary)[:MOST_HASHES]
+    return state
+
+
+def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> dict[str, Any]:
+    """The stream's part of STATE once the bookmark is true: keys of other walks go, those of others stay."""
+    return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
 
 
 def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
@@ -59,36 +69,35 @@ def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
     incremental = plan.stream.incremental
     if incremental is None:
         return None
-    value = state.get("replication_key_value")
-    if value is None:
-        return None
     place = f"stream {plan.stream.name}: STATE"
+    value = state.get("replication_key_value")
+    boundary = state.get("boundary", [])
+    if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
+        raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
+    known = frozenset(boundary)
+    if value is None:
+        return Bookmark(None, known) if known else None
     key = state.get("replication_key", plan.replication_key)
     if key not in {plan.replication_key, incremental.cursor_path}:
         raise StateError(
             f"{place} was written for the replication key {key!r}, the configuration says {plan.replication_key!r}; "
             "reset this stream's STATE for a full backfill, or restore the configuration"
         )
-    if plan.walk is not Walk.UNIQUE_KEYSET:
-        try:
-            rank(value)
-        except NoRankError as error:
-            raise StateError(
-                f"{place} holds a replication_key_value that is neither an instant nor a number; reset this stream's STATE"
-            ) from error
-    cursor = state.get("cursor")
     if plan.walk is Walk.UNIQUE_KEYSET:
-        return Bookmark(Cursor(value))
-    if plan.walk is Walk.KEYSET:
-        parts = (incremental.cursor_path, incremental.tie_breaker)
-        if (
-            isinstance(cursor, Mapping)
-            and all(cursor.get(part) is not None for part in parts)
-            and cursor[parts[0]] == value
-        ):
-            return Bookmark(Cursor(value, cursor[incremental.tie_breaker]))
-        return Bookmark(Cursor(value))
-    boundary = state.get("boundary", [])
-    if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
-        raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
-    return Bookmark(Cursor(value), frozenset(boundary))
+        return Bookmark(Cursor(value), known)
+    try:
+        rank(value)
+    except NoRankError as error:
+        raise StateError(
+            f"{place} holds a replication_key_value that is neither an instant nor a number; reset this stream's STATE"
+        ) from error
+    cursor = state.get("cursor")
+    parts = (incremental.cursor_path, incremental.tie_breaker)
+    if (
+        plan.walk is Walk.KEYSET
+        and isinstance(cursor, Mapping)
+        and all(cursor.get(part) is not None for part in parts)
+        and cursor[incremental.cursor_path] == value
+    ):
+        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)
+    return Bookmark(Cursor(value), known)

@@ -28,8 +28,8 @@ from tap_restextract.paginators import following, paged
 from tap_restextract.paths import Missing, find_list
 from tap_restextract.request import Answer, Request, redacted, request_for, shown
 from tap_restextract.settings import StreamSettings
+from tap_restextract.steps import Ask, Page
 from tap_restextract.tokens import TokenKeeper
-from tap_restextract.walk import Ask, Page
 
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
@@ -76,22 +76,10 @@ class Client:
         """
         request = paged(self._stream.paginator, request_for(self._stream, ask.cursor), ask.at)
         answer = self.fetch(request)
-        place = f"stream {self._stream.name}: {self._shown(request)}"
-        records = [] if answer.status == 204 else find_list(self._stream.records, answer.body)
-        if isinstance(records, Missing):
-            raise AnswerError(
-                f"{place}: there is no list of records at {self._stream.records!r} in the answer ({_outline(answer.body)}); "
-                "set `records` to the path where they lie"
-            )
-        if not all(isinstance(record, dict) for record in records):
-            raise AnswerError(
-                f"{place}: a record at {self._stream.records!r} is no JSON object; set `records` to the list of objects"
-            )
         try:
-            behind = following(self._stream.paginator, answer, ask.at, len(records))
+            return page_of(self._stream, ask, answer)
         except AnswerError as error:
-            raise AnswerError(f"{place}: {error}") from error
-        return Page(records, behind)
+            raise AnswerError(f"stream {self._stream.name}: {self._shown(request)}: {error}") from error
 
     def fetch(self, request: Request) -> Answer:
         """The answer to a request, after as many tries as it takes, up to `max_attempts`.
@@ -277,6 +265,23 @@ class Client:
 
     def _shown(self, request: Request) -> str:
         return shown(request, self._secrets)
+
+
+def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
+    """The page that an answer is.
+
+    Raises:
+        AnswerError: where its records, or what its paginator needs, don't lie where the configuration says.
+    """
+    records = [] if answer.status == 204 else find_list(stream.records, answer.body)
+    if isinstance(records, Missing):
+        raise AnswerError(
+            f"there is no list of records at {stream.records!r} in the answer ({_outline(answer.body)}); set `records` to the path where they lie"
+        )
+    if not all(isinstance(record, dict) for record in records):
+        raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
+    behind = following(stream.paginator, answer, ask.at, len(records))
+    return Page(records, behind, retry.http_date(answer.headers.get("date", "")))
 
 
 def request_for_host(stream: StreamSettings) -> str:

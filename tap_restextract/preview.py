@@ -15,7 +15,8 @@ from tap_restextract.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
 from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown
 from tap_restextract.settings import CursorToken, HeaderCursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage
-from tap_restextract.walk import Ask, walk
+from tap_restextract.steps import Ask
+from tap_restextract.walk import walk
 
 EXAMPLE_INSTANT = "2026-01-01T00:00:00Z"
 EXAMPLE_NUMBER = 1767225600

@@ -167,6 +167,19 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    lag: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^\d+(ms|us|s|m|h|d)$",
+                description="How long records may still come late, behind newer ones: 60s.",
+            ),
+        ]
+        | None
+    ) = None
+    epoch: (
+        Annotated[Literal["s", "ms", "us"], _described("Unit of a replication key that counts time since 1970.")] | None
+    ) = None
     initial_value: Annotated[str | int, _described("Where the first run begins, inclusively.")] | None = None
 
 

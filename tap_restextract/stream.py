@@ -20,11 +20,12 @@ from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_restextract.bookmarks import Bookmark, from_state, to_state
+from tap_restextract.bookmarks import Bookmark, checkpointed, from_state
 from tap_restextract.errors import AnswerError
 from tap_restextract.messages import projected, record_lines
 from tap_restextract.paths import find
-from tap_restextract.walk import Ask, Page, Record, Step, Steps, walk
+from tap_restextract.steps import Ask, Page, Record, Step, Steps
+from tap_restextract.walk import walk
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -99,9 +100,9 @@ class RestStream(Stream):
         if bookmark is None:
             return
         state = self.stream_state
-        for key in ("cursor", "boundary"):
-            state.pop(key, None)
-        state.update(to_state(self._plan, bookmark))
+        after = checkpointed(self._plan, state, bookmark)
+        state.clear()
+        state.update(after)
         self._tap.state_writer.write_state(self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:

@@ -16,9 +16,9 @@ from tap_restextract.client import Client
 from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.plan import Plan, plan_for
 from tap_restextract.schema import completed, inferred
+from tap_restextract.steps import Ask
 from tap_restextract.stream import RestStream
 from tap_restextract.tokens import TokenKeeper
-from tap_restextract.walk import Ask
 
 if TYPE_CHECKING:
     from types import FrameType

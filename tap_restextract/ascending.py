@@ -1,0 +1,157 @@
+"""Walks of lists that rise by the replication key: compound and unique keyset, stable tokens, restart keyset, single page.
+
+Whatever the API does, a walk goes forward or stops with a WalkError: positions only rise, and every token and page
+address of a pass is remembered, so that a cycle of any length is found. Order is checked, not believed: a record before
+the one that it follows stops the walk, because a bookmark behind it would skip what comes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Final
+
+from tap_restextract.bookmarks import Bookmark
+from tap_restextract.cursor import Cursor, Rank, back, finest, rank
+from tap_restextract.errors import WalkError
+from tap_restextract.paginators import Start
+from tap_restextract.plan import Plan, Walk
+from tap_restextract.progress import Order, Seen, Sieve, identity, incremental_of, place_of
+from tap_restextract.settings import SinglePage
+from tap_restextract.steps import Ask, Page, Record, Step, Steps
+
+SEAM_ATTEMPTS: Final = 10
+
+
+def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """After each page, ask behind its last (key, tie-breaker)."""
+    start, least = _keyset_start(plan, bookmark)
+    order, sieve = Order(plan), Sieve.behind(plan, bookmark, start, least)
+    page = yield Step(ask=Ask(start))
+    endless = isinstance(plan.stream.paginator, SinglePage)
+    while page.records:
+        order.check(sieve.position, page.records)
+        records = sieve.fresh(page)
+        if page.following is None and not endless:
+            break
+        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))
+    else:
+        records = []
+    sieve.finish()
+    yield Step(records, sieve.bookmark)
+
+
+def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """From the bookmark, follow tokens to their end; the boundary's records are known by their content."""
+    sieve, seen = Sieve.inclusive(plan, bookmark), Seen(plan)
+    start = sieve.asked
+    page = yield Step(ask=Ask(start))
+    records = sieve.fresh(page)
+    while page.following is not None:
+        page = yield Step(records, sieve.bookmark, Ask(start, seen.new(page.following)))
+        records = sieve.fresh(page)
+    sieve.finish()
+    yield Step(records, sieve.bookmark)
+
+
+def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """One answer holds all; or, with a `limit`, each is asked for from the last one's key until nothing moves."""
+    assert isinstance(plan.stream.paginator, SinglePage)
+    limit = plan.stream.paginator.limit
+    sieve = Sieve.inclusive(plan, bookmark)
+    records: list[Record] = []
+    while True:
+        start = sieve.asked
+        page = yield Step(records, sieve.bookmark, Ask(start))
+        records = sieve.fresh(page)
+        if limit is None or not page.records:
+            break
+        if sieve.asked != start:
+            continue
+        if len(page.records) >= limit:
+            raise WalkError(
+                f"{place_of(plan)}: {len(page.records)} records or more share {_value(sieve)!r}, and one answer holds {limit}, "
+                "so those behind can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
+                "larger limit"
+            )
+        break
+    sieve.finish()
+    yield Step(records, sieve.bookmark)
+
+
+def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """After each page, ask again from its last key; count pages, or follow tokens, only inside a tie."""
+    sieve = Sieve.inclusive(plan, bookmark)
+    ask: Ask | None = Ask(sieve.asked)
+    step = Step(ask=ask)
+    while ask is not None:
+        page = yield step
+        records = sieve.fresh(page)
+        if page.following is None:
+            step = Step(records, sieve.bookmark)
+        elif sieve.asked != ask.cursor:
+            step = Step(records, sieve.bookmark, Ask(sieve.asked))
+        else:
+            step = yield from _through_tie(plan, sieve, page, records)
+        ask = step.ask
+    sieve.finish()
+    yield Step(step.records, sieve.bookmark)
+
+
+def _through_tie(plan: Plan, sieve: Sieve, page: Page, records: Sequence[Record]) -> Generator[Step, Page, Step]:
+    """Read on inside a tie that fills a page; returns the step that leaves it.
+
+    Pages and offsets are safe only while the list stands still, so each seam is checked: an offset is asked for one
+    record early, and that record must be the last one of the page before; a page or token is accepted once the page
+    before, asked for again, holds the same records. Where a seam has moved, the tie is read again from its start.
+    """
+    start = sieve.asked
+    for _ in range(SEAM_ATTEMPTS):
+        seen, at = Seen(plan), None
+        while True:
+            if page.following is None:
+                return Step(records, sieve.bookmark)
+            ahead = seen.new(page.following)
+            overlaps = isinstance(ahead, Start) and bool(page.records)
+            if isinstance(ahead, Start) and overlaps:
+                ahead = Start(ahead.offset - 1)
+            behind = yield Step(records, sieve.bookmark, Ask(start, ahead))
+            if overlaps:
+                holds = bool(behind.records) and identity(plan, behind.records[0]) == identity(plan, page.records[-1])
+            else:
+                again = yield Step(ask=Ask(start, at))
+                holds = [identity(plan, record) for record in again.records] == [
+                    identity(plan, record) for record in page.records
+                ]
+            if not holds:
+                break
+            records = sieve.fresh(behind)
+            if sieve.asked != start:
+                return Step(records, sieve.bookmark, Ask(sieve.asked))
+            if overlaps and len(behind.records) == 1:
+                return Step(records, sieve.bookmark)
+            page, at = behind, ahead
+        page = yield Step(ask=Ask(start))
+        records = sieve.fresh(page)
+        if sieve.asked != start:
+            return Step(records, sieve.bookmark, Ask(sieve.asked))
+    raise WalkError(
+        f"{place_of(plan)}: the records that share {_value(sieve)!r} ({len(sieve.hashes)} seen) fill more than a page, and their "
+        f"order changed each of {SEAM_ATTEMPTS} times that they were read; declare a compound filter with a tie_breaker, "
+        "ask for larger pages, or make the API sort ties by a unique key"
+    )
+
+
+def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None, Rank | None]:
+    """Where to ask from, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
+    incremental = incremental_of(plan)
+    mark = bookmark.cursor if bookmark else None
+    if mark is not None and (mark.tie is not None or plan.walk is Walk.UNIQUE_KEYSET):
+        return mark, None
+    value = mark.value if mark else incremental.initial_value
+    if value is None:
+        return None, None
+    return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)
+
+
+def _value(sieve: Sieve) -> object:
+    return None if sieve.position is None else sieve.position.value

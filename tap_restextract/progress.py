@@ -1,0 +1,323 @@
+"""What a walk remembers while it reads a list: which records it let through, how far STATE may go, what was followed.
+
+Theory of operation. Two places move: the position, from which the next page is asked for, and the mark, which STATE
+keeps. The mark trails the position where a record's place isn't settled yet: a row of the server's current second may
+still be joined by others of the same value, with smaller tie-breakers; with a `lag`, late ones may come that long; a
+future-dated row would jump over everything until then. So the mark moves only to records before the horizon, the
+server's clock (its Date, in whole seconds) less the lag, and once it stood still it does so for the rest of the run: rows may
+have joined behind the position meanwhile, though they would be settled by now. What is emitted from the mark on is remembered by its content
+and goes with STATE, so that it comes once although it is asked for again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from tap_restextract.bookmarks import Bookmark, content_hash
+from tap_restextract.cursor import Cursor, NoRankError, Rank, precision_of, rank
+from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.paginators import Continuation
+from tap_restextract.paths import MISSING, find
+from tap_restextract.plan import Plan, Walk, asked, window
+from tap_restextract.settings import Incremental
+from tap_restextract.steps import Page, Record
+
+EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
+
+
+@dataclass(slots=True)
+class Sieve:
+    """Lets each version of a record through once, and keeps position and mark.
+
+    Where the walk asks inclusively, a window is what the API's filter can't tell apart: the records of one value or,
+    with a `precision`, of one multiple of it. The list is asked for from the position's window on.
+
+    Attributes:
+        exact: the walk asks strictly behind a compound or unique cursor, so that the mark alone parts old from new.
+        least: records of a lesser rank are not wanted (they come because a filter is coarse, or asked one step early).
+    """
+
+    plan: Plan
+    position: Cursor | None
+    mark: Cursor | None
+    exact: bool = False
+    least: Rank | None = None
+    hashes: dict[str, Rank | None] = field(default_factory=dict)
+    moved: bool = False
+    halted: bool = False
+
+    @classmethod
+    def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Sieve:
+        """For walks that ask from a value on."""
+        incremental = incremental_of(plan)
+        mark = bookmark.cursor if bookmark else None
+        first = mark.value if mark else incremental.initial_value
+        position = None if first is None else Cursor(first)
+        least = None if first is None else rank(window(incremental, first))
+        return cls(plan, position, mark, least=least, hashes=_known(bookmark))
+
+    @classmethod
+    def behind(cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None) -> Sieve:
+        """For walks that ask strictly behind a cursor."""
+        mark = bookmark.cursor if bookmark else None
+        return cls(plan, position, mark, exact=True, least=least, hashes=_known(bookmark))
+
+    @property
+    def asked(self) -> Cursor | None:
+        """The cursor that makes the API answer all from the position on."""
+        if self.position is None or self.exact:
+            return self.position
+        return asked(incremental_of(self.plan), self.position.value)
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """What STATE may say once all that was let through is written; None while nothing moved."""
+        return Bookmark(self.mark, frozenset(self.hashes)) if self.moved else None
+
+    def fresh(self, page: Page) -> list[Record]:
+        """The page's records that were not let through before, in their order; position and mark move.
+
+        Raises:
+            WalkError: where a record comes before the one that it follows.
+            AnswerError: where a record has no replication key.
+        """
+        if not page.records:
+            return []
+        ranks = _rising(self.plan, page.records)
+        unseen = None in self.hashes.values()
+        known_to = max((place for place in self.hashes.values() if place is not None), default=None)
+        settled = 0 if self.halted else self._settled(page, ranks)
+        self.halted = settled < len(ranks)
+        self._move(page.records, ranks, settled)
+        keep_from = self._keep_from()
+        records = []
+        for index, (record, place) in enumerate(zip(page.records, ranks, strict=True)):
+            if place is not None and self.least is not None and place < self.least:
+                continue
+            known = unseen or (known_to is not None and place is not None and place <= known_to)
+            kept = index >= settled if self.exact else place is not None and (keep_from is None or place >= keep_from)
+            if known or kept:
+                digest = content_hash(record)
+                if digest in self.hashes:
+                    self.hashes[digest] = place
+                    continue
+                if kept:
+                    self.hashes[digest], self.moved = place, True
+            records.append(record)
+        self.hashes = {
+            digest: place
+            for digest, place in self.hashes.items()
+            if place is None or keep_from is None or place >= keep_from
+        }
+        return records
+
+    def finish(self) -> None:
+        """Forget what was remembered and did not come again: the list was read to its end."""
+        if None in self.hashes.values():
+            self.hashes, self.moved = (
+                {digest: place for digest, place in self.hashes.items() if place is not None},
+                True,
+            )
+
+    def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
+        last = cursor_of(self.plan, records[-1])
+        if self.exact or self.position is None or _before(_rank(self.plan, self.position.value), ranks[-1]):
+            self.position = last
+        if settled:
+            mark = cursor_of(self.plan, records[settled - 1])
+            here = ranks[settled - 1]
+            if self.least is not None and here is not None and here < self.least:
+                return
+            if (
+                self.mark is None
+                or _before(_rank(self.plan, self.mark.value), here)
+                or (self.exact and mark != self.mark)
+            ):
+                self.mark, self.moved = mark, True
+
+    def _keep_from(self) -> Rank | None:
+        """The least rank whose records must be known by their content; None for all."""
+        if self.mark is None:
+            return None
+        if self.exact:
+            return _rank(self.plan, self.mark.value)
+        return rank(window(incremental_of(self.plan), self.mark.value))
+
+    def _settled(self, page: Page, ranks: Sequence[Rank | None]) -> int:
+        """How many records, from the first, the mark may move behind."""
+        if None in ranks:
+            return len(ranks)
+        places = [place for place in ranks if place is not None]
+        bound = horizon(self.plan, page)
+        if bound is None:
+            # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
+            clockless = self.exact and self.plan.walk is Walk.KEYSET and _is_instant(self.plan, page.records[-1])
+            return bisect_left(places, places[-1]) if clockless else len(places)
+        return bisect_left(places, bound)
+
+
+def horizon(plan: Plan, page: Page) -> Rank | None:
+    """The rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock."""
+    incremental = incremental_of(plan)
+    if page.server_time is None or not page.records or not _is_instant(plan, page.records[-1]):
+        return None
+    seconds = Decimal(int(page.server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
+    value = find(incremental.cursor_path, page.records[-1])
+    return seconds if isinstance(value, str) and not incremental.epoch else seconds * EPOCHS[incremental.epoch or "s"]
+
+
+def _is_instant(plan: Plan, record: Record) -> bool:
+    incremental = incremental_of(plan)
+    value = find(incremental.cursor_path, record)
+    return incremental.epoch is not None or (isinstance(value, str) and "-" in value[1:])
+
+
+def _known(bookmark: Bookmark | None) -> dict[str, Rank | None]:
+    if bookmark is None:
+        return {}
+    return dict.fromkeys(bookmark.boundary)
+
+
+def _before(one: Rank | None, other: Rank | None) -> bool:
+    return one is None or other is None or one < other
+
+
+@dataclass(slots=True)
+class Order:
+    """Checks that a compound list goes forward: keys never fall, and within one key no tie-breaker comes twice."""
+
+    plan: Plan
+    ties: set[Any] = field(default_factory=set)
+
+    def check(self, cursor: Cursor | None, records: Sequence[Record]) -> None:
+        """Compare each record with the one before it, the first with the cursor that it was asked behind.
+
+        Raises:
+            WalkError: where the API's filter or order isn't what the configuration states.
+        """
+        before, place = cursor, None if cursor is None else _rank(self.plan, cursor.value)
+        for record in records:
+            here = cursor_of(self.plan, record)
+            rank_here = _rank(self.plan, here.value)
+            if before is not None:
+                self._compare(before, place, here, rank_here, asked=before is cursor)
+            if place != rank_here:
+                self.ties.clear()
+            self.ties.add(here.tie)
+            before, place = here, rank_here
+
+    def _compare(
+        self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, asked: bool
+    ) -> None:
+        key = incremental_of(self.plan).cursor_path
+        if place is None or rank_here is None:
+            forward = here.value != before.value
+        elif rank_here != place:
+            forward = rank_here > place
+        else:
+            numbers = isinstance(here.tie, int) and isinstance(before.tie, int)
+            forward = here.tie > before.tie if numbers else here.tie not in self.ties and here.tie != before.tie
+        if forward:
+            return
+        if asked:
+            raise WalkError(
+                f"{place_of(self.plan)}: asked behind {key} {before.value!r}, the API answered a record at {here.value!r} that isn't behind it "
+                f"({len(self.ties)} records share the value so far); the filter must be strictly behind (key, tie-breaker), and the "
+                "API must show its values with all their digits. Mend the request's filter, or declare filter: inclusive"
+            )
+        raise WalkError(
+            f"{place_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
+            "of (key, tie-breaker); make the request sort by both, or declare another order"
+        )
+
+
+@dataclass(slots=True)
+class Seen:
+    """Every token and page address of a pass, so that a cycle of any length is found."""
+
+    plan: Plan
+    continuations: set[Continuation] = field(default_factory=set)
+
+    def new(self, continuation: Continuation) -> Continuation:
+        """The continuation, the first time that it comes.
+
+        Raises:
+            WalkError: the second time.
+        """
+        if continuation in self.continuations:
+            raise WalkError(
+                f"{place_of(self.plan)}: the API gave the same {type(continuation).__name__.lower()} for the next page twice in one pass, after "
+                f"{len(self.continuations)} pages, so the pages go in a circle; check that the request sends it where the API "
+                "expects it (cursor_param, cursor_body_path)"
+            )
+        self.continuations.add(continuation)
+        return continuation
+
+
+def _rising(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
+    ranks = [_rank(plan, cursor_of(plan, record).value) for record in records]
+    for before, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
+        if before is not None and here is not None and here < before:
+            key = incremental_of(plan).cursor_path
+            raise WalkError(
+                f"{place_of(plan)}: a record at {key} {find(key, record)!r} follows a later one, so the list isn't in ascending order; "
+                f"make the request sort by {key}, or leave `incremental` out to read the whole list each run"
+            )
+    return ranks
+
+
+def _rank(plan: Plan, value: Any) -> Rank | None:
+    try:
+        return rank(value)
+    except NoRankError as error:
+        if plan.walk is Walk.UNIQUE_KEYSET:
+            return None
+        key = incremental_of(plan).cursor_path
+        raise AnswerError(
+            f"{place_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
+        ) from error
+
+
+def cursor_of(plan: Plan, record: Record) -> Cursor:
+    """The record's place in the list.
+
+    Raises:
+        AnswerError: where it has no replication key, or no tie-breaker that the walk needs.
+    """
+    incremental = incremental_of(plan)
+    value = find(incremental.cursor_path, record)
+    if value is MISSING or value is None:
+        raise AnswerError(
+            f"{place_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
+            "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
+        )
+    if incremental.tie_breaker is None:
+        return Cursor(value, value if plan.walk is Walk.UNIQUE_KEYSET else None)
+    tie = find(incremental.tie_breaker, record)
+    if plan.walk is Walk.KEYSET and (tie is MISSING or tie is None or isinstance(tie, (dict, list))):
+        raise AnswerError(
+            f"{place_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
+        )
+    return Cursor(value, tie)
+
+
+def identity(plan: Plan, record: Record) -> Any:
+    """What tells records apart: the primary key, or the whole content where there is none."""
+    if plan.stream.primary_key:
+        return [find(key, record) for key in plan.stream.primary_key]
+    return content_hash(record)
+
+
+def incremental_of(plan: Plan) -> Incremental:
+    """The stream's facts, which every walk but the traversal has."""
+    assert plan.stream.incremental is not None
+    return plan.stream.incremental
+
+
+def place_of(plan: Plan) -> str:
+    """How messages name the stream and its walk."""
+    return f"stream {plan.stream.name} ({plan.walk.value})"

@@ -1,0 +1,55 @@
+"""The values that walks and the shell exchange: what to ask, what came, what to write.
+
+A walk is a generator that yields Steps and is sent Pages; it never sees a socket. Each Step carries the records of the
+page before, the bookmark that is true once they are written, and what to ask next. A Step that asks nothing is the end:
+
+    step = next(walk)
+    while step.ask: step = walk.send(page_of(step.ask))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tap_restextract.bookmarks import Bookmark
+from tap_restextract.cursor import Cursor
+from tap_restextract.paginators import Continuation
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask: from which cursor, and which page of that list."""
+
+    cursor: Cursor | None = None
+    at: Continuation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer.
+
+    Attributes:
+        records: as they came.
+        following: what asks for the page behind it; None where the API states the end.
+        server_time: the server's clock (its Date header) in seconds since the epoch; None where it shows none.
+    """
+
+    records: Sequence[Record]
+    following: Continuation | None = None
+    server_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Records to write, the bookmark that is true once they are written, and what to ask next (None: the end)."""
+
+    records: Sequence[Record] = ()
+    bookmark: Bookmark | None = None
+    ask: Ask | None = None
+
+
+Steps = Generator[Step, Page, None]
