@@ -109,8 +109,11 @@ def _quoted(name: str) -> str:
 
 def _wrapped(head: str, tail: str) -> str:
     """Return a plpgsql expression for the statement around the carried text."""
-    literal = lambda text: "'" + text.replace("'", "''") + "'"  # noqa: E731  a spelling, used twice
-    return f"{literal(head)} || current_setting('{SETTING}') || {literal(tail)}"
+    return f"{_literal(head)} || current_setting('{SETTING}') || {_literal(tail)}"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _executed(command: str) -> sql.Composable:

@@ -32,6 +32,15 @@ PREFIX = "_eventgen_"
 VERSION = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
+STORY = "_eventgen_story"
+"""The column that remembers a row's contents at its present instant: the run that wrote the last, then their hashes.
+
+NULL while there was only one.
+"""
+
+OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"))
+"""The columns that every table of ours has beside the stream's and the SDK's, with their types."""
+
 LONGEST_NAME = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
 

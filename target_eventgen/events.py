@@ -39,9 +39,7 @@ create table if not exists eventgen.streams (
 );
 """)
 
-EXIST = sql.SQL(
-    "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
-)
+EXIST = sql.SQL("SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL")
 
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
 

@@ -113,7 +113,9 @@ class LineReader(GenericSingerReader[str]):
                 raise MessageError(f'line {number} of the input: a {kind} message without "{name}"; correct the tap')
         for name in ("record", "schema"):
             if name in message and not isinstance(message[name], dict):
-                raise MessageError(f'line {number} of the input: "{name}" of a {kind} must be an object; correct the tap')
+                raise MessageError(
+                    f'line {number} of the input: "{name}" of a {kind} must be an object; correct the tap'
+                )
         if "stream" in message and not isinstance(message["stream"], str):
             raise MessageError(f'line {number} of the input: "stream" of a {kind} must be a text; correct the tap')
         return message

@@ -23,6 +23,7 @@ class Plan:
         rules: those that watch it, in the order of the configuration; none while its events are suppressed.
         stage: the name of its temporary staging table.
         source: the CloudEvents source.
+        run: a number that tells this run of the target from others.
     """
 
     table: Table
@@ -30,6 +31,7 @@ class Plan:
     rules: tuple[Rule, ...]
     stage: str
     source: str
+    run: int = 0
 
     @property
     def version(self) -> Column | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import backoff
 import psycopg2
@@ -19,7 +19,7 @@ from psycopg2 import errors, extensions, sql
 
 from target_eventgen import checks, events, statements
 from target_eventgen.checkpoint import Outcome
-from target_eventgen.columns import VERSION, Column
+from target_eventgen.columns import OWN, Column
 from target_eventgen.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -49,7 +49,14 @@ _SESSION = sql.SQL(
     " SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0"
 )
 
+_NO_URL = (
+    "database_url is not a Postgres URL: it must look like postgresql://user:password@host:5432/database, "
+    "with special characters percent-encoded"
+)
+
 _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
+
+T = TypeVar("T")
 
 logger = logging.getLogger("target-eventgen")
 
@@ -57,11 +64,12 @@ logger = logging.getLogger("target-eventgen")
 class Postgres:
     """A connection to the database that streams are stored in."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, run: int) -> None:
         """Connect, and make the outbox where it is missing.
 
         Args:
             dsn: a postgresql:// URL or libpq's `name=value` form.
+            run: a number that tells this run of the target from others.
 
         Raises:
             SettingsError: the dsn is neither.
@@ -69,6 +77,7 @@ class Postgres:
             DatabaseError: the outbox can't be made.
         """
         self._place = place_of(dsn)
+        self._run = run
         try:
             self._connection = psycopg2.connect(
                 dsn, application_name="target-eventgen", connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
@@ -116,9 +125,7 @@ class Postgres:
             TableError: the table belongs to another stream, or has another key.
             DatabaseError: Postgres refuses to make or alter the table.
         """
-        return self._retrying(
-            lambda: self._prepare(table, rules, source=source, emit_first_load=emit_first_load)
-        )
+        return self._retrying(lambda: self._prepare(table, rules, source=source, emit_first_load=emit_first_load))
 
     def _prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
         stage = self._stages.get(table.stream)
@@ -128,7 +135,7 @@ class Postgres:
             types = self._columns(cursor, table)
             self._check(cursor, table, types, rules)
             types, loaded = self._adapt(cursor, table, types)
-            plan = Plan(table, types, rules if loaded or emit_first_load else (), name, source)
+            plan = Plan(table, types, rules if loaded or emit_first_load else (), name, source, self._run)
             cursor.execute(statements.drop_stage(plan))
             cursor.execute(statements.create_stage(plan))
         self._stages[table.stream] = plan
@@ -143,7 +150,7 @@ class Postgres:
         self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...]
     ) -> tuple[tuple[Column, ...], bool]:
         """Make or alter the table; return its columns, and whether its first load has ended."""
-        wanted = (*table.columns, Column(VERSION, "bigint"))
+        wanted = (*table.columns, *(Column(name, type_) for name, type_ in OWN))
         if {column.name for column in wanted} - {column.name for column in types} or not self._known(cursor, table):
             # Others may be at the same: whoever gets the lock looks again.
             cursor.execute(events.LOCK_TABLES)
@@ -196,9 +203,7 @@ class Postgres:
 
     # -- rules --------------------------------------------------------------------------------------------------------
 
-    def _check(
-        self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]
-    ) -> None:
+    def _check(self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]) -> None:
         """Let Postgres judge each condition; nothing remains of it.
 
         Raises:
@@ -289,14 +294,15 @@ class Postgres:
                     self._connection.rollback()
             raise
 
-    def _retrying(self, work: Callable[[], Any]) -> Any:
+    def _retrying(self, work: Callable[[], T]) -> T:
         def announce(details: Any) -> None:
             logger.info("Postgres asked for a retry (%s); attempt %d", details["exception"].sqlstate, details["tries"])
 
         repeated = backoff.on_exception(
             backoff.expo, RetryableError, max_tries=10, max_value=5, factor=0.05, on_backoff=announce, logger=None
         )(work)
-        return repeated()
+        result: T = repeated()
+        return result
 
     @contextlib.contextmanager
     def _refusals(self, doing: str, plan: Plan | None = None) -> Iterator[None]:
@@ -354,12 +360,7 @@ def place_of(dsn: str) -> str:
         parts = extensions.parse_dsn(dsn)
     except psycopg2.ProgrammingError:
         # libpq's message quotes the dsn, and with it the password.
-        raise SettingsError(
-            [
-                "database_url is not a Postgres URL: it must look like postgresql://user:password@host:5432/database, "
-                "with special characters percent-encoded"
-            ]
-        ) from None
+        raise SettingsError([_NO_URL]) from None
     host = parts.get("host", "localhost")
     return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
 
@@ -400,9 +401,7 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
             )
     if plan is not None and state.startswith("22"):
         conditions = ", ".join(
-            f'{rule.place} of "{rule.type}"'
-            for rule in plan.rules
-            if isinstance(rule.trigger, Enters | Leaves | When)
+            f'{rule.place} of "{rule.type}"' for rule in plan.rules if isinstance(rule.trigger, Enters | Leaves | When)
         )
         return ValueRefusedError(
             f"{doing}: a rule's condition can't be computed for a record: {said}; "

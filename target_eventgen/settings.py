@@ -135,9 +135,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         config: the configuration.
         known: the settings that exist.
     """
-    found = [
-        f'there is no setting "{name}"{rules_.nearest(name, known)}' for name in config if name not in known
-    ]
+    found = [f'there is no setting "{name}"{rules_.nearest(name, known)}' for name in config if name not in known]
     parts = [name for name in _PARTS if config.get(name) not in {None, ""}]
     if config.get("database_url") and parts:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")

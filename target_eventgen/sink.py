@@ -87,9 +87,7 @@ class EventgenSink(Sink):
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""
-        batch = Batch(
-            self.plan, "".join(self._lines), len(self._lines), tuple(sorted(self._sparse)), self._unversioned
-        )
+        batch = Batch(self.plan, "".join(self._lines), len(self._lines), tuple(sorted(self._sparse)), self._unversioned)
         self.record_counter_metric.increment(len(self._lines))
         self._clear()
         return batch
@@ -109,7 +107,9 @@ class EventgenSink(Sink):
     def _warn_of(self, surplus: set[str]) -> None:
         unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned
         for name in sorted(unknown):
-            self.logger.warning('stream "%s": records have a property "%s" that its SCHEMA lacks', self.stream_name, name)
+            self.logger.warning(
+                'stream "%s": records have a property "%s" that its SCHEMA lacks', self.stream_name, name
+            )
         self._surplus_warned |= unknown
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ Theory of operation, one stream, one transaction:
                       what keeps two writers from deadlock; and a lock can't hold a row that isn't there, so the
                       insertion is the lock of an absent key: of two writers one inserts, the other waits and then
                       finds a row. What a statement sees is older than its locks, hence the second statement:
-    record            before ∪ stage → chain → transitions → rows and events
+    record            before and stage → chain → transitions → rows and events
 
 `before` are the rows that other transactions wrote: xmin tells them from those that this one has just claimed, which
 have no row before them. A checkpoint uses no savepoints, since these have transaction ids of their own.
@@ -18,6 +18,13 @@ as the newest that arrived before it in its checkpoint, else as new as the row b
 property that a record doesn't mention has the value of the version before it. `transitions` are the versions that
 differ in content from the one before; each raises the row's counter by one. Everything else follows from a transition's
 old and new content, which stand side by side in it.
+
+Replays. A version older than its row is dropped, and one equal to it is no transition. That leaves several contents of
+one row at one instant (equal versions, or a stream without any): A, B, sent once more, would be taken for B, A, B. So a
+row remembers the contents of its present instant, and which run wrote the last of them, as its *story*. `told` are the
+versions with which another run tells the end of that story again; they are dropped. Within a run nothing is a replay: a
+row that goes A, B, A, B in one instant is followed. Only where the first that a run hears of a row is word for word the
+end of what another run heard of the same instant, is it taken for that.
 
 Conditions of rules stand in the statements as they were written. They have been checked alone before (see `checks`):
 there each of them had exactly these columns and this table name in sight, no more.
@@ -30,7 +37,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from typing_extensions import assert_never
 
-from target_eventgen.columns import VERSION
+from target_eventgen.columns import OWN, STORY, VERSION
 from target_eventgen.rules import Changes, Created, Enters, Leaves, Updated, When
 
 if TYPE_CHECKING:
@@ -39,6 +46,9 @@ if TYPE_CHECKING:
     from target_eventgen.columns import Column, Table
     from target_eventgen.plan import Plan
     from target_eventgen.rules import Rule
+
+LONGEST_STORY = 16
+"""Contents of one instant that a row remembers; the last ones."""
 
 ARRIVAL = "_eventgen_n"
 """A staged version's place in its checkpoint, from 1; the row before is 0."""
@@ -50,6 +60,7 @@ _AT = sql.Identifier("_eventgen_at")
 _N = sql.Identifier(ARRIVAL)
 _COUNT = sql.Identifier("_eventgen_count")
 _VERSION = sql.Identifier(VERSION)
+_STORY = sql.Identifier(STORY)
 _ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=_N, at=_AT)
 
 
@@ -93,7 +104,7 @@ def create_schema(name: str) -> sql.Composable:
 def create_table(table: Table) -> sql.Composable:
     """Make a stream's table. Only keys are NOT NULL: any other property may be missing from a record."""
     lines = [sql.SQL("{} {}").format(_name(column), sql.SQL(column.type)) for column in table.columns]
-    lines.append(sql.SQL("{} bigint NOT NULL DEFAULT 0").format(_VERSION))
+    lines += [sql.SQL("{} {}").format(_name(name), sql.SQL(type_)) for name, type_ in OWN]
     if table.key:
         lines.append(sql.SQL("PRIMARY KEY ({})").format(_names(table.key)))
     return sql.SQL("CREATE TABLE {} ({})").format(qualified(table), _list(lines))
@@ -102,10 +113,7 @@ def create_table(table: Table) -> sql.Composable:
 def add_columns(table: Table, columns: Sequence[Column]) -> sql.Composable:
     """Add columns that the table lacks."""
     clauses = [
-        sql.SQL("ADD COLUMN IF NOT EXISTS {} {}{}").format(
-            _name(column), sql.SQL(column.type), sql.SQL(" NOT NULL DEFAULT 0" if column.name == VERSION else "")
-        )
-        for column in columns
+        sql.SQL("ADD COLUMN IF NOT EXISTS {} {}").format(_name(column), sql.SQL(column.type)) for column in columns
     ]
     return sql.SQL("ALTER TABLE {} {}").format(qualified(table), _list(clauses))
 
@@ -138,7 +146,7 @@ def has_rows(table: Table) -> sql.Composable:
     return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
 
 
-def _regclass(table: Table) -> sql.Literal:
+def _regclass(table: Table) -> sql.Composable:
     quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
     return sql.Literal(quoted)
 
@@ -199,14 +207,15 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Compos
     columns = _names(plan.table.columns)
     return sql.SQL(
         "WITH {chain}"
-        " INSERT INTO {table} AS stored ({columns}, {version})"
-        " SELECT {columns}, {count} FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " INSERT INTO {table} AS stored ({columns}, {version}, {story})"
+        " SELECT {columns}, {count}, _eventgen_told FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
     ).format(
         chain=_chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
         table=qualified(plan.table),
         columns=columns,
         version=_VERSION,
+        story=_STORY,
         count=_COUNT,
         key=_names(plan.table.key),
     )
@@ -248,14 +257,103 @@ def _same_key(plan: Plan, left: str, right: str) -> sql.Composed:
 
 def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: bool) -> sql.Composed:
     """Return the common table expressions up to `transitions`."""
+    parts: list[sql.Composable] = []
+    if with_before:
+        parts.append(_before(plan))
+    parts.append(_history(plan, with_before=with_before, unversioned=unversioned))
+    source = "history"
+    if sparse:
+        parts += _filled(plan, sparse)
+        source = "filled"
+    if with_before:
+        parts += _told(plan, source)
+    key = _names(plan.table.key)
+    old = [_old(place) for place in range(len(plan.table.content))]
+    before = [
+        sql.SQL("lag({}) OVER w AS {}").format(_name(column), name)
+        for column, name in zip(plan.table.content, old, strict=True)
+    ]
+    parts.append(
+        sql.SQL(
+            "chain AS (SELECT *, lag({n}) OVER w IS NOT NULL AS _eventgen_existed, {before},"
+            " max({version}) OVER k AS _eventgen_base, max({story}) OVER k AS _eventgen_base_story"
+            " FROM {source}{untold} WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
+        ).format(
+            n=_N,
+            before=_list(before),
+            version=_VERSION,
+            story=_STORY,
+            key=key,
+            source=sql.Identifier(source),
+            untold=sql.SQL(" WHERE {} NOT IN (SELECT {} FROM told)").format(_N, _N) if with_before else sql.SQL(""),
+            order=_ORDER,
+        )
+    )
+    parts.append(
+        sql.SQL(
+            "changes AS (SELECT *, {instant} AS _eventgen_still"
+            " FROM chain WHERE {n} > 0 AND (NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old})))"
+        ).format(instant=_still(plan), n=_N, new=_names(plan.table.content), old=_list(old))
+    )
+    parts.append(
+        sql.SQL(
+            "numbered AS (SELECT *, coalesce(_eventgen_base, 0) + row_number() OVER w AS {count},"
+            " lead({n}) OVER w IS NULL AS _eventgen_last,"
+            " count(*) FILTER (WHERE NOT _eventgen_still) OVER w AS _eventgen_instant,"
+            " CASE WHEN _eventgen_still OR lead(_eventgen_still) OVER w THEN {new} END AS _eventgen_hash,"
+            " CASE WHEN _eventgen_still AND row_number() OVER w = 1 THEN {old} END AS _eventgen_old_hash"
+            " FROM changes WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+        ).format(
+            count=_COUNT, n=_N, new=_hash(_names(plan.table.content)), old=_hash(_list(old)), key=key, order=_ORDER
+        )
+    )
+    parts.append(
+        sql.SQL(
+            "transitions AS MATERIALIZED (SELECT *, CASE WHEN _eventgen_last AND _eventgen_still THEN"
+            " {run}::bigint || {story} END AS _eventgen_told"
+            " FROM numbered WINDOW i AS (PARTITION BY {key}, _eventgen_instant ORDER BY {order}))"
+        ).format(
+            run=sql.Literal(plan.run),
+            story=_latest(
+                sql.SQL(
+                    "(CASE WHEN _eventgen_instant = 0"
+                    " THEN coalesce(_eventgen_base_story[2:], ARRAY[first_value(_eventgen_old_hash) OVER i]) END"
+                    " || array_agg(_eventgen_hash) OVER i)"
+                )
+            ),
+            key=key,
+            order=_ORDER,
+        )
+    )
+    return _list(parts)
+
+
+def _before(plan: Plan) -> sql.Composed:
+    """Return the rows that were there: locked by the claim, and not written by this transaction."""
+    return sql.SQL(
+        "before AS MATERIALIZED (SELECT {content}, {own} FROM {table} AS t"
+        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.xmin <> pg_current_xact_id()::xid)"
+    ).format(
+        content=_names(plan.table.content, "t"),
+        own=_names([VERSION, STORY], "t"),
+        table=qualified(plan.table),
+        keys=_names(plan.table.key, "t"),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
+    )
+
+
+def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composed:
+    """Return the versions of every key, the row before among them, without those that are older than it."""
     table = plan.table
-    key = _names(table.key)
-    content, metadata = _names(table.content), table.metadata
     at = _version_of(plan, "s")
     if unversioned and plan.version is not None:
-        at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY {n}))").format(at=at, key=key, n=_N)
-    history = sql.SQL(
-        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version} FROM {stage} AS s"
+        at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY {n}))").format(
+            at=at, key=_names(table.key), n=_N
+        )
+    history: sql.Composable = sql.SQL(
+        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story}"
+        " FROM {stage} AS s"
     ).format(
         columns=_names(table.columns),
         n=_N,
@@ -263,64 +361,97 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
         at=at,
         at_name=_AT,
         version=_VERSION,
+        story=_STORY,
         stage=stage_of(plan),
     )
-    parts: list[sql.Composable] = []
     if with_before:
-        parts.append(
-            sql.SQL(
-                "before AS MATERIALIZED (SELECT {content}, {version} FROM {table} AS t"
-                " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.xmin <> pg_current_xact_id()::xid)"
-            ).format(
-                content=_names(table.content, "t"),
-                version=_name(VERSION, "t"),
-                table=qualified(table),
-                keys=_names(table.key, "t"),
-                key=key,
-                stage=stage_of(plan),
-            )
-        )
         if plan.version is not None:
             history = sql.SQL(
-                "SELECT s.* FROM ({staged}) AS s LEFT JOIN before AS b ON {same}"
-                " WHERE ({new} < {old}) IS NOT TRUE"
+                "SELECT s.* FROM ({staged}) AS s LEFT JOIN before AS b ON {same} WHERE ({new} < {old}) IS NOT TRUE"
             ).format(
                 staged=history, same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
             )
-        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {version} FROM before").format(
-            staged=history, content=content, metadata=sql.SQL(", NULL" * len(metadata)), version=_VERSION
+        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own} FROM before").format(
+            staged=history,
+            content=_names(table.content),
+            metadata=sql.SQL(", NULL" * len(table.metadata)),
+            own=_names([VERSION, STORY]),
         )
-    parts.append(sql.SQL("history AS ({})").format(history))
-    source = "history"
-    if sparse:
-        parts.extend(_filled(plan, sparse))
-        source = "filled"
-    before = [sql.SQL("lag({}) OVER w AS {}").format(_name(c), _old(i)) for i, c in enumerate(table.content)]
-    parts.append(
-        sql.SQL(
-            "chain AS (SELECT *, lag({n}) OVER w IS NOT NULL AS _eventgen_existed, {before},"
-            " max({version}) OVER (PARTITION BY {key}) AS _eventgen_base"
-            " FROM {source} WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
-        ).format(
-            n=_N, before=_list(before), version=_VERSION, key=key, source=sql.Identifier(source), order=_ORDER
-        )
+    return sql.SQL("history AS ({})").format(history)
+
+
+def _hash(columns: sql.Composable) -> sql.Composed:
+    """Return a hash of a content: equal for what IS NOT DISTINCT, whatever its spelling."""
+    return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
+
+
+def _latest(story: sql.Composable) -> sql.Composed:
+    """Return the end of a story, as long as it is remembered."""
+    return sql.SQL("({story})[greatest(1, cardinality({story}) - {most} + 1):]").format(
+        story=story, most=sql.Literal(LONGEST_STORY)
     )
-    parts.append(
+
+
+def _still(plan: Plan) -> sql.Composable:
+    """Return whether a transition stays in its row's instant."""
+    if plan.version is None:
+        return sql.SQL("_eventgen_existed")
+    place = [column.name for column in plan.table.content].index(plan.version.name)
+    return sql.SQL("(_eventgen_existed AND {} IS NOT DISTINCT FROM {})").format(_name(plan.version), _old(place))
+
+
+def _told(plan: Plan, source: str) -> list[sql.Composable]:
+    """Return the expressions that find the versions with which a checkpoint repeats the end of a row's story.
+
+    `opening` are a key's first versions while they are of its row's instant, `steps` their contents without immediate
+    repetition. They repeat the story as far as some number of steps is the story's end; all of it where it may have
+    been longer than is remembered.
+    """
+    key = _names(plan.table.key)
+    version = plan.version
+    same = (
+        sql.SQL("true")
+        if version is None
+        else sql.SQL("{} IS NOT DISTINCT FROM {}").format(_name(version, "h"), _name(version, "b"))
+    )
+    return [
         sql.SQL(
-            "transitions AS MATERIALIZED (SELECT *,"
-            " coalesce(_eventgen_base, 0) + row_number() OVER w AS {count}, lead({n}) OVER w IS NULL AS _eventgen_last"
-            " FROM chain WHERE {n} > 0 AND (NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old}))"
-            " WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+            "leading_versions AS (SELECT {keys}, h.{n}, b.{story}[2:] AS known, {hash} AS hash, {same} AS same,"
+            " row_number() OVER (PARTITION BY {keys} ORDER BY {at} NULLS FIRST, h.{n}) AS place"
+            " FROM {source} AS h JOIN before AS b ON {join} WHERE h.{n} > 0 AND b.{story}[1] <> {run})"
         ).format(
-            count=_COUNT,
+            keys=_names(plan.table.key, "h"),
             n=_N,
-            new=content,
-            old=_list(_old(place) for place in range(len(table.content))),
-            key=key,
-            order=_ORDER,
-        )
-    )
-    return _list(parts)
+            at=_AT,
+            story=_STORY,
+            run=sql.Literal(plan.run),
+            hash=_hash(_names(plan.table.content, "h")),
+            same=same,
+            source=sql.Identifier(source),
+            join=_same_key(plan, "h", "b"),
+        ),
+        sql.SQL(
+            "opening AS (SELECT *, hash IS DISTINCT FROM lag(hash) OVER w AS fresh, bool_and(same) OVER w AS opens"
+            " FROM leading_versions WINDOW w AS (PARTITION BY {key} ORDER BY place))"
+        ).format(key=key),
+        sql.SQL(
+            "steps AS (SELECT *, count(*) FILTER (WHERE fresh) OVER (PARTITION BY {key} ORDER BY place) AS step"
+            " FROM opening WHERE opens)"
+        ).format(key=key),
+        sql.SQL(
+            "stories AS (SELECT {key}, known, array_agg(hash ORDER BY place) FILTER (WHERE fresh) AS said"
+            " FROM steps GROUP BY {key}, known)"
+        ).format(key=key),
+        sql.SQL(
+            "retold AS (SELECT {key}, max(step) AS step FROM stories, generate_series(1, cardinality(said)) AS step"
+            " WHERE (step <= cardinality(known) OR cardinality(known) >= {most})"
+            " AND said[greatest(1, step - cardinality(known) + 1):step]"
+            " = known[greatest(1, cardinality(known) - step + 1):] GROUP BY {key})"
+        ).format(key=key, most=sql.Literal(LONGEST_STORY)),
+        sql.SQL("told AS (SELECT s.{n} FROM steps AS s JOIN retold AS r ON {same} WHERE s.step <= r.step)").format(
+            n=_N, same=_same_key(plan, "s", "r")
+        ),
+    ]
 
 
 def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
@@ -349,24 +480,21 @@ def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
         sql.SQL(
             "stretches AS (SELECT *, {counts} FROM history WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(counts=_list(counts), key=key, order=_ORDER),
-        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {version} FROM stretches)").format(
-            columns=_list(columns), n=_N, at=_AT, version=_VERSION
+        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {own} FROM stretches)").format(
+            columns=_list(columns), n=_N, at=_AT, own=_names([VERSION, STORY])
         ),
     ]
 
 
 def _update(plan: Plan) -> sql.Composed:
     columns = [column for column in plan.table.columns if column.name not in plan.table.key]
-    assignments = [
-        sql.SQL("{} = {}").format(_name(column), _name(column, "transition")) for column in columns
-    ]
+    assignments = [sql.SQL("{} = {}").format(_name(column), _name(column, "transition")) for column in columns]
     assignments.append(sql.SQL("{} = {}").format(_VERSION, sql.Identifier("transition", "_eventgen_count")))
+    assignments.append(sql.SQL("{} = {}").format(_STORY, sql.Identifier("transition", "_eventgen_told")))
     return sql.SQL(
         "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
         " WHERE transition._eventgen_last AND transition._eventgen_base IS NOT NULL AND {same}"
-    ).format(
-        table=qualified(plan.table), assignments=_list(assignments), same=_same_key(plan, "stored", "transition")
-    )
+    ).format(table=qualified(plan.table), assignments=_list(assignments), same=_same_key(plan, "stored", "transition"))
 
 
 def _stale(plan: Plan) -> sql.Composed:

@@ -31,7 +31,6 @@ from singer_sdk.plugin_base import JSONSchemaValidator
 from target_eventgen import columns, embedded, plan, settings
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
-    EventgenError,
     InvalidSchemaError,
     MissingSchemaError,
     OutputError,
@@ -39,6 +38,7 @@ from target_eventgen.errors import (
 )
 from target_eventgen.messages import LineReader
 from target_eventgen.postgres import Postgres
+from target_eventgen.rules import nearest
 from target_eventgen.sink import EventgenSink
 
 if TYPE_CHECKING:
@@ -238,7 +238,9 @@ class TargetEventgen(Target):
     def _warn_of_idle_rules(self) -> None:
         seen = {sink.stream_name for sink in self._sinks()}
         for stream in sorted({rule.stream for rule in self._settings.rules} - seen):
-            self.logger.warning('no stream "%s" came, so its event rules were not used%s', stream, _nearest(stream, seen))
+            self.logger.warning(
+                'no stream "%s" came, so its event rules were not used%s', stream, nearest(stream, seen)
+            )
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -260,7 +262,9 @@ class TargetEventgen(Target):
         sinks = self._sinks()
         batches = tuple(sink.take() for sink in sinks if sink.rows)
         loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
-        state = None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
+        state = (
+            None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
+        )
         if state == self._stated:
             state = None
         self._join()
@@ -305,8 +309,7 @@ class TargetEventgen(Target):
 
     def _database(self) -> Postgres:
         if self._postgres is None:
-            dsn = self._settings.dsn or embedded.up(Path.cwd() / ".eventgen" / "postgres")
-            self._postgres = Postgres(dsn)
+            self._postgres = Postgres(embedded.resolve(self._settings.dsn), self.initialized_at)
         return self._postgres
 
     def _close(self) -> None:
@@ -321,12 +324,6 @@ class TargetEventgen(Target):
         """End the input at the next safe point; what has gathered is committed then."""
         self.logger.info("Signal %d: what has gathered is committed, then the run ends", signum)
         self._reader.interrupt()
-
-
-def _nearest(stream: str, seen: set[str]) -> str:
-    from target_eventgen.rules import nearest
-
-    return nearest(stream, seen)
 
 
 if __name__ == "__main__":

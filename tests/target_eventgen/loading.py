@@ -1,0 +1,131 @@
+"""Lines into the real target, rows and events out of a real Postgres."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+
+def schema(
+    stream: str = "subscriptions",
+    properties: Mapping[str, Any] | None = None,
+    *,
+    key: Sequence[str] = ("id",),
+    version: str | None = "updated_at",
+) -> dict[str, Any]:
+    """A SCHEMA message."""
+    return {
+        "type": "SCHEMA",
+        "stream": stream,
+        "schema": {
+            "type": "object",
+            "properties": properties
+            or {
+                "id": {"type": "integer"},
+                "value": {"type": ["number", "null"]},
+                "status": {"type": ["string", "null"]},
+                "updated_at": {"type": ["string", "null"], "format": "date-time"},
+            },
+        },
+        "key_properties": list(key),
+        "bookmark_properties": [version] if version else [],
+    }
+
+
+def record(stream: str = "subscriptions", **properties: Any) -> dict[str, Any]:
+    """A RECORD message."""
+    return {"type": "RECORD", "stream": stream, "record": properties}
+
+
+def state(value: Any) -> dict[str, Any]:
+    """A STATE message."""
+    return {"type": "STATE", "value": value}
+
+
+@dataclass
+class Loader:
+    """Runs the target as a process, on a database and a folder of its own."""
+
+    database: str
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def write_config(self, **settings: Any) -> Path:
+        path = self.folder / "config.json"
+        path.write_text(
+            json.dumps({"database_url": self.database, "initial_load": "emit", **self.settings, **settings})
+        )
+        return path
+
+    def command(self, **settings: Any) -> list[str]:
+        return [sys.executable, "-m", "target_eventgen", "--config", str(self.write_config(**settings))]
+
+    def start(self, **settings: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(**settings),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=self.environment(),
+        )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if not name.startswith("TARGET_EVENTGEN_")}
+
+    def run(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> subprocess.CompletedProcess[str]:
+        """Run to the end of the input, however that is."""
+        return subprocess.run(
+            self.command(**settings),
+            input=lines(messages),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment(),
+            timeout=120,
+        )
+
+    def load(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> list[Any]:
+        """Run to a good end; the STATE lines that came out."""
+        done = self.run(messages, **settings)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def refused(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> str:
+        """Run to a bad end, which must be one message without traceback or STATE; the message."""
+        done = self.run(messages, **settings)
+        assert done.returncode == 1, done.stderr
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+        return [line for line in done.stderr.splitlines() if " | INFO " not in line][-1]
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(self.database)) as connection, connection.cursor() as cursor:
+            cursor.execute("set time zone 'UTC'")
+            cursor.execute(statement)
+            found = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return found
+
+    def events(self, columns: str = "type, key->>'id'") -> list[tuple[Any, ...]]:
+        """Every event, in order of recording."""
+        return self.query(f"select {columns} from eventgen.events order by sequence")
+
+
+def lines(messages: Iterable[Mapping[str, Any] | str]) -> str:
+    """Messages as a tap writes them; a text is a line as it is."""
+    return "".join((message if isinstance(message, str) else json.dumps(message)) + "\n" for message in messages)
