@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from target_eventgen.outbox import Recorded
 
-DATABASE_URL = "TARGET_EVENTGEN_DATABASE_URL"
 FOLLOW_SECONDS = 0.5
 """How long `events --follow` waits between two looks."""
 
 _ROWS_AT_ONCE = 200
+_PLACE = ("database_url", "host", "port", "user", "password", "database")  # the settings that say where Postgres is
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def remove() -> None:
 @click.option("--json", "as_json", is_flag=True, help="CloudEvents 1.0, one JSON object a line.")
 @click.option("--limit", "-n", type=click.IntRange(min=0), help="Only the newest so many that are there now.")
 @click.option("--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file.")
-@click.option("--database-url", help=f"The database, instead of the configuration's or {DATABASE_URL}.")
+@click.option("--database-url", help="The database, instead of the configuration's.")
 def events(  # noqa: PLR0913 - one argument an option
     *,
     follow: bool,
@@ -185,25 +185,31 @@ def _writable(text: str) -> bool:
 
 
 def _database(database_url: str | None, config: tuple[Path, ...]) -> str:
-    """The database that the target loads: the one that is named, else this folder's embedded one, started as needed."""
-    if named := database_url or _configured(config) or os.environ.get(DATABASE_URL):
-        return named
+    """The database that the target loads: the one that is named, else this folder's embedded one, started as needed.
+
+    Meltano hands the target's settings to its commands as environment variables.
+    """
+    from target_eventgen import settings  # noqa: PLC0415 - `db` must not pay for it
+
+    in_environment = {name: value for name in _PLACE if (value := os.environ.get(f"TARGET_EVENTGEN_{name.upper()}"))}
+    for named in ({"database_url": database_url}, _configured(config), in_environment):
+        if dsn := settings.parse({name: named.get(name) for name in _PLACE}).dsn:
+            return dsn
     if not embedded.exists():
         raise EventgenError(
             f"There are no events here: no database is named, and {embedded.default_folder()} holds none. Work in the "
-            f"project's folder, or name the database with --database-url, --config or {DATABASE_URL}."
+            "project's folder, or name the database with --database-url, --config or TARGET_EVENTGEN_DATABASE_URL."
         )
     return embedded.up()
 
 
-def _configured(config: tuple[Path, ...]) -> str | None:
-    """The database_url of the configuration files; a later file prevails."""
+def _configured(config: tuple[Path, ...]) -> dict[str, Any]:
+    """The settings of the configuration files; a later file prevails."""
     merged: dict[str, Any] = {}
     for path in config:
-        if str(path) != "ENV":
+        if str(path) != "ENV":  # the SDK's word for the environment
             merged |= _read(path)
-    found = merged.get("database_url")
-    return found if isinstance(found, str) and found else None
+    return merged
 
 
 def _read(path: Path) -> dict[str, Any]:

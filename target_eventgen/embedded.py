@@ -144,7 +144,7 @@ def down(folder: Path | None = None) -> bool:
             cluster = _existing(folder)
             if cluster is None or _postmaster(cluster) is None:
                 return False
-            arguments = ["stop", "-D", "data", "-w", "-m", "fast", "-t", str(START_SECONDS)]
+            arguments = ["stop", "-D", _named(cluster.data), "-w", "-m", "fast", "-t", str(START_SECONDS)]
             status, output = _run(cluster, "pg_ctl", arguments, cluster.path)
             if status and _postmaster(cluster) is not None:
                 raise EmbeddedPostgresError(f"The embedded Postgres in {folder} doesn't stop: {output}")
@@ -381,7 +381,7 @@ def _connected(cluster: _Cluster) -> str | None:
     except (FileNotFoundError, IndexError, ValueError):
         return None
     found = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"
-    options: dict[str, Any] = {"connect_timeout": 10}
+    options: dict[str, Any] = {"connect_timeout": 5}
     if psycopg2.extensions.libpq_version() >= 160000:
         options["require_auth"] = "scram-sha-256"  # a stranger on this port is never sent the password
     try:
@@ -480,7 +480,18 @@ def _started(cluster: _Cluster) -> str:
     for _ in range(_START_ATTEMPTS):
         logged = cluster.log.stat().st_size if cluster.log.exists() else 0
         options = f"-p {_free_port(cluster)}"
-        arguments = ["start", "-D", "data", "-w", "-t", str(START_SECONDS), "-l", "server.log", "-o", options]
+        arguments = [
+            "start",
+            "-D",
+            _named(cluster.data),
+            "-w",
+            "-t",
+            str(START_SECONDS),
+            "-l",
+            "server.log",
+            "-o",
+            options,
+        ]
         status, _ = _run(cluster, "pg_ctl", arguments, cluster.path)
         if status == 0 or _postmaster(cluster) is not None:
             return _awaited(cluster)
@@ -528,16 +539,15 @@ def _check_version(cluster: _Cluster) -> None:
 
 
 def _forget_stranger(cluster: _Cluster) -> None:
-    """Removes a postmaster.pid whose process id now belongs to another program, which Postgres takes for itself."""
-    if not (cluster.data / "postmaster.pid").exists():
-        return
+    """Removes a postmaster.pid whose process id now belongs to another program, which Postgres takes for a server."""
     psutil = _extra("psutil")
-    try:
-        stale = psutil.pid_exists(int(_pid_file(cluster)[0]))
-    except (IndexError, ValueError):
-        stale = True
-    if stale:
-        (cluster.data / "postmaster.pid").unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            stale = psutil.pid_exists(int(_pid_file(cluster)[0])) and _postmaster(cluster) is None
+        except (IndexError, ValueError):
+            stale = True
+        if stale:
+            (cluster.data / "postmaster.pid").unlink()
 
 
 def _free_port(cluster: _Cluster) -> int:
@@ -558,7 +568,8 @@ def _free_port(cluster: _Cluster) -> int:
 def _run(cluster: _Cluster, program: str, arguments: list[str], folder: Path) -> tuple[int, str]:
     """Runs one of Postgres's programs in the folder, as the server's account: its exit status and what it said.
 
-    Paths in the arguments are relative to the folder, since Postgres's programs hand them to a shell.
+    Postgres's programs hand their arguments to a shell within double quotes, so what is active there must not be in
+    them; paths relative to the folder never have it.
     """
     executable = _binaries(cluster.account) / program
     with tempfile.TemporaryFile() as output:
@@ -575,6 +586,11 @@ def _run(cluster: _Cluster, program: str, arguments: list[str], folder: Path) ->
         )
         output.seek(0)
         return finished.returncode, output.read().decode(errors="replace").strip()
+
+
+def _named(path: Path) -> str:
+    """The path as an argument: whole, so that a list of processes tells whose server it is, where a shell takes it."""
+    return str(path) if _SHELL_ACTIVE.isdisjoint(str(path)) else path.name
 
 
 def _said_since(cluster: _Cluster, position: int) -> str:
