@@ -13,9 +13,9 @@ from typing import Final
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor, Rank, back, finest, rank
 from tap_restextract.errors import WalkError
-from tap_restextract.paginators import Start
+from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.progress import Order, Seen, Sieve, identity, incremental_of, place_of
+from tap_restextract.progress import Order, Seen, Sieve, incremental_of, place_of
 from tap_restextract.settings import SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
@@ -81,59 +81,30 @@ def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
 def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """After each page, ask again from its last key; count pages, or follow tokens, only inside a tie."""
     sieve = Sieve.inclusive(plan, bookmark)
-    ask: Ask | None = Ask(sieve.asked)
-    step = Step(ask=ask)
-    while ask is not None:
-        page = yield step
-        records = sieve.fresh(page)
-        if page.following is None:
-            step = Step(records, sieve.bookmark)
-        elif sieve.asked != ask.cursor:
-            step = Step(records, sieve.bookmark, Ask(sieve.asked))
-        else:
-            step = yield from _through_tie(plan, sieve, page, records)
-        ask = step.ask
+    step = Step(ask=Ask(sieve.asked))
+    while step.ask is not None:
+        listing = Listing(plan, step.ask.cursor)
+        page = yield from listing.first(step.records, step.bookmark)
+        step = yield from _through_tie(plan, sieve, listing, sieve.fresh(page))
     sieve.finish()
     yield Step(step.records, sieve.bookmark)
 
 
-def _through_tie(plan: Plan, sieve: Sieve, page: Page, records: Sequence[Record]) -> Generator[Step, Page, Step]:
-    """Read on inside a tie that fills a page; returns the step that leaves it.
-
-    Pages and offsets are safe only while the list stands still, so each seam is checked: an offset is asked for one
-    record early, and that record must be the last one of the page before; a page or token is accepted once the page
-    before, asked for again, holds the same records. Where a seam has moved, the tie is read again from its start.
-    """
-    start = sieve.asked
+def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[Record]) -> Generator[Step, Page, Step]:
+    """Read on while a tie fills the pages; returns the step that leaves it. A tie that moves is read again."""
+    start = listing.start
     for _ in range(SEAM_ATTEMPTS):
-        seen, at = Seen(plan), None
-        while True:
-            if page.following is None:
-                return Step(records, sieve.bookmark)
-            ahead = seen.new(page.following)
-            overlaps = isinstance(ahead, Start) and bool(page.records)
-            if isinstance(ahead, Start) and overlaps:
-                ahead = Start(ahead.offset - 1)
-            behind = yield Step(records, sieve.bookmark, Ask(start, ahead))
-            if overlaps:
-                holds = bool(behind.records) and identity(plan, behind.records[0]) == identity(plan, page.records[-1])
-            else:
-                again = yield Step(ask=Ask(start, at))
-                holds = [identity(plan, record) for record in again.records] == [
-                    identity(plan, record) for record in page.records
-                ]
-            if not holds:
-                break
-            records = sieve.fresh(behind)
-            if sieve.asked != start:
-                return Step(records, sieve.bookmark, Ask(sieve.asked))
-            if overlaps and len(behind.records) == 1:
-                return Step(records, sieve.bookmark)
-            page, at = behind, ahead
-        page = yield Step(ask=Ask(start))
-        records = sieve.fresh(page)
-        if sieve.asked != start:
-            return Step(records, sieve.bookmark, Ask(sieve.asked))
+        try:
+            while True:
+                if sieve.asked != start:
+                    return Step(records, sieve.bookmark, Ask(sieve.asked))
+                if listing.ended:
+                    return Step(records, sieve.bookmark)
+                page = yield from listing.behind(records, sieve.bookmark)
+                records = sieve.fresh(page)
+        except MovedSeamError:
+            listing = Listing(plan, start)
+            records = sieve.fresh((yield from listing.first()))
     raise WalkError(
         f"{place_of(plan)}: the records that share {_value(sieve)!r} ({len(sieve.hashes)} seen) fill more than a page, and their "
         f"order changed each of {SEAM_ATTEMPTS} times that they were read; declare a compound filter with a tie_breaker, "

@@ -130,13 +130,9 @@ class Api:
         more = start + size < len(rows)
         body: dict[str, Any] = {"data": [self._shown(row) for row in page]}
         if quirks.paginator in {"cursor", "json_link"} and more:
-            token = (
-                params.get("token")
-                if not page
-                else ",".join(map(str, self._key(page[-1])))
-                if quirks.stable
-                else str(start + size)
-            )
+            place = self._key(page[-1]) if page else tuple(int(part) for part in params["token"].split(",")[:2])
+            self.rev += 1  # no two tokens are alike, also where a page is empty
+            token = ",".join(map(str, (*place, self.rev))) if quirks.stable else f"{start + size},{self.rev}"
             body["next"] = token if quirks.paginator == "cursor" else f"/list?{self._query(params, token)}"
         if quirks.total:
             body["total"] = -(-len(rows) // quirks.page) if quirks.paginator == "page_number" else len(rows)
@@ -147,10 +143,9 @@ class Api:
         )
         return Answer("http://api/list", 200, headers, body)
 
-    def _query(self, params: dict[str, str], token: str | None) -> str:
-        salt = self.rng.randrange(10**9) if not self.quirks.stable else 0
-        kept = "&".join(f"{name}={value}" for name, value in params.items() if name not in {"token", "salt"})
-        return f"{kept}&token={token}&salt={salt}".replace("+", "%2B")
+    def _query(self, params: dict[str, str], token: str) -> str:
+        kept = "&".join(f"{name}={value}" for name, value in params.items() if name != "token")
+        return f"{kept}&token={token}"
 
     def _selected(self, params: dict[str, str]) -> Iterator[Row]:
         visible = [
