@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from singer_sdk.exceptions import SingerSDKError
 
-from tap_restextract.errors import StateError, TapError
+from tap_restextract.errors import ConfigurationError, TapError
 
 
 def main() -> None:
@@ -29,6 +30,7 @@ def main() -> None:
 def _told(run: Callable[[], Any]) -> int:
     try:
         code = run()
+        sys.stdout.flush()
     except TapError as error:
         for line in str(error).splitlines():
             click.echo(f"tap-restextract: {line}", err=True)
@@ -38,19 +40,26 @@ def _told(run: Callable[[], Any]) -> int:
         return error.exit_code
     except click.Abort:
         return 130
-    except json.JSONDecodeError as error:
-        click.echo(
-            f"tap-restextract: the configuration, catalog or STATE is no JSON: {error}; check the files given", err=True
-        )
-        return 1
-    except FileNotFoundError as error:
-        click.echo(f"tap-restextract: there is no file {error.filename}; check the path", err=True)
+    except SingerSDKError as error:
+        click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
         return 1
     except BrokenPipeError:
         # The reader is gone; what it read is covered by the last STATE that it read. Nothing is left to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         click.echo(
             "tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True
+        )
+        return 1
+    except OSError as error:
+        click.echo(f"tap-restextract: {error.filename or 'a file'}: {error.strerror or type(error).__name__}", err=True)
+        return 1
+    except Exception as error:  # noqa: BLE001  a fault of ours: told without its text, which may hold a secret
+        frames = traceback.extract_tb(error.__traceback__)
+        places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+        click.echo(
+            f"tap-restextract: a fault of tap-restextract itself ({type(error).__name__} at {places}); nothing behind the "
+            "last STATE is lost. Please report these places, and the configuration without its secrets",
+            err=True,
         )
         return 1
     return code if isinstance(code, int) else 0
@@ -63,18 +72,17 @@ def _told(run: Callable[[], Any]) -> int:
 def plan(config: tuple[str, ...], state: Path | None, names: tuple[str, ...]) -> None:
     """Print the plans."""
     logging.disable(logging.INFO)
-    from singer_sdk.plugin_base import _ConfigInput  # noqa: PLC0415
-
     from tap_restextract.bookmarks import from_state  # noqa: PLC0415
     from tap_restextract.preview import preview  # noqa: PLC0415
-    from tap_restextract.tap import TapRestextract  # noqa: PLC0415
+    from tap_restextract.tap import TapRestextract, config_in, state_in  # noqa: PLC0415
 
-    given = _ConfigInput.from_cli_args(*config)
-    tap = TapRestextract(config=given.config, parse_env_config=given.parse_env, setup_mapper=False)
-    text = "{}" if state is None else state.read_text()
-    try:
-        bookmarks = json.loads(text).get("bookmarks", {})
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise StateError(f"the STATE in {state} can't be read; restore it, or start without one") from error
-    chosen = [each for each in tap.plans() if not names or each.stream.name in names]
+    given = config_in(config)
+    held = {} if state is None else state_in(state.read_bytes(), str(state))
+    tap = TapRestextract(config=given.config, state=held, parse_env_config=given.parse_env, setup_mapper=False)
+    plans = tap.plans()
+    if unknown := set(names) - {each.stream.name for each in plans}:
+        known = ", ".join(each.stream.name for each in plans)
+        raise ConfigurationError([f"there is no stream {min(unknown)!r}; there are {known}"])
+    bookmarks = held.get("bookmarks", {})
+    chosen = [each for each in plans if not names or each.stream.name in names]
     click.echo("\n\n".join(preview(each, from_state(each, bookmarks.get(each.stream.name, {}))) for each in chosen))

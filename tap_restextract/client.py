@@ -19,11 +19,12 @@ from urllib.parse import urljoin, urlsplit
 import backoff
 import msgspec
 import requests
+import urllib3.exceptions
 from requests.utils import get_environ_proxies
 
 from tap_restextract import retry
 from tap_restextract.auth import TokenRequest, authenticated, secrets_of
-from tap_restextract.errors import AnswerError, ApiError, NoAnswerError
+from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError
 from tap_restextract.paginators import following, paged
 from tap_restextract.paths import Missing, find_list
 from tap_restextract.request import Answer, Request, redacted, request_for, shown
@@ -33,8 +34,17 @@ from tap_restextract.tokens import TokenKeeper
 
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
+PUBLIC_FIELDS: Final = frozenset({"grant_type", "scope", "client_id", "audience", "resource"})
 MOST_REDIRECTS: Final = 5
 MOST_SECONDS_TO_WAIT: Final = 3600.0
+NO_ADDRESS: Final = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+)
+
+# Its debug lines hold whole addresses, with secrets in their queries; `_sent` writes redacted ones.
+logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno > logging.DEBUG)
 
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -80,6 +90,8 @@ class Client:
             return page_of(self._stream, ask, answer)
         except AnswerError as error:
             raise AnswerError(f"stream {self._stream.name}: {self._shown(request)}: {error}") from error
+        except ConfigurationError as error:
+            raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
     def fetch(self, request: Request) -> Answer:
         """The answer to a request, after as many tries as it takes, up to `max_attempts`.
@@ -149,8 +161,11 @@ class Client:
             answer = self._sent(request, url, params)
             if retry.verdict(answer.status) is not retry.Verdict.REDIRECT:
                 return answer
-            target = urljoin(answer.url, answer.headers.get("location", ""))
-            here, there = urlsplit(answer.url), urlsplit(target)
+            try:
+                target = urljoin(answer.url, answer.headers.get("location", ""))
+                here, there = urlsplit(answer.url), urlsplit(target)
+            except ValueError:  # an IPv6 address that is none
+                return answer
             if request.method != "GET" or (here.scheme, here.netloc) != (there.scheme, there.netloc):
                 return answer
             url, params = target, ()
@@ -170,16 +185,25 @@ class Client:
             ) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 content = self._content(response)
-        except (
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.MissingSchema,
-        ) as error:
+        except (requests.exceptions.InvalidHeader, UnicodeEncodeError) as error:
+            raise ConfigurationError(
+                [
+                    f"stream {self._stream.name}: {self._shown(request)} has a header that can't be sent: it holds a line break, a blank at its beginning, or a character beyond Latin-1; check headers, and the secret that auth puts there"
+                ]
+            ) from error
+        except (*NO_ADDRESS, urllib3.exceptions.LocationParseError) as error:
             raise AnswerError(
                 f"stream {self._stream.name}: {self._shown(request)} is no web address; set base_url such as https://api.example.com/v1"
             ) from error
         except requests.RequestException as error:
             raise TransientError(_fault(error)) from error
+        self._log.debug(
+            "stream %s: %s was answered %d with %d bytes",
+            self._stream.name,
+            self._shown(request),
+            response.status_code,
+            len(content),
+        )
         if retry.verdict(response.status_code) is retry.Verdict.RETRY:
             wait = retry.retry_after(headers, time.time())
             if wait is not None and wait > MOST_SECONDS_TO_WAIT:
@@ -194,7 +218,7 @@ class Client:
             return Answer(response.url, response.status_code, headers, None)
         try:
             body = _decoder.decode(content.removeprefix(b"\xef\xbb\xbf"))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             if retry.verdict(response.status_code) is not retry.Verdict.ACCEPT:
                 return Answer(response.url, response.status_code, headers, None)
             kind = headers.get("content-type", "no content type").split(";")[0]
@@ -215,7 +239,7 @@ class Client:
         return b"".join(chunks)
 
     def _fetch_token(self, asked: TokenRequest) -> dict[str, object]:
-        self._secrets |= {value for name, value in asked.form.items() if name in {"client_secret", "refresh_token"}}
+        self._secrets |= {value for name, value in asked.form.items() if name not in PUBLIC_FIELDS and value}
         place = f"stream {self._stream.name}: the token endpoint {shown(Request('POST', asked.url), self._secrets)}"
 
         def once() -> requests.Response:
@@ -253,9 +277,8 @@ class Client:
         except msgspec.MsgspecError:
             body = None
         if response.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
-            error = body.get("error") if isinstance(body, dict) else None
             raise ApiError(
-                f"{place} was answered {response.status_code} without an access token ({error or 'no error code'}); "
+                f"{place} was answered {response.status_code} without an access token {_reason(body, self._secrets)}; "
                 "check auth_client_id, auth_client_secret and auth_refresh_token"
             )
         for name in ("access_token", "refresh_token"):
@@ -315,7 +338,7 @@ def _fault(error: requests.RequestException) -> str:
 def _outline(body: Any) -> str:
     """What a body is, without what it says."""
     if isinstance(body, dict):
-        keys = ", ".join(list(body)[:8])
+        keys = ", ".join(key[:40] for key in list(body)[:8])
         return f"an object with the keys {keys}" if keys else "an empty object"
     return {list: "a list", str: "a string", type(None): "null"}.get(type(body), "a number")
 

@@ -13,7 +13,7 @@ from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
 from tap_restextract.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
-from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown
+from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown, shown_body
 from tap_restextract.settings import CursorToken, HeaderCursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage
 from tap_restextract.steps import Ask
 from tap_restextract.walk import walk
@@ -58,7 +58,7 @@ def _line(plan: Plan, ask: Ask) -> str:
     text = shown(signed, secrets)
     added = [f"{name}: {_shown_header(name, value, request, secrets)}" for name, value in signed.headers.items()]
     if request.json is not None:
-        added.append(f"body {redacted(str(request.json), secrets)}")
+        added.append(f"body {shown_body(request.json, secrets)}")
     return text + (f"  [{'; '.join(added)}]" if added else "")
 
 
@@ -84,12 +84,12 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
                 return Ask(asked(plan.stream.incremental, _example(plan))), "again from an answer's last key"
             return None, "nothing: one answer holds all"
         case Walk.TOKENS | Walk.TRAVERSAL:
-            at = _example_continuation(plan)
+            at = _example_continuation(plan, first)
             return (Ask(first.cursor, at), "the next page") if at else (None, "nothing: one answer holds all")
     assert_never(plan.walk)
 
 
-def _example_continuation(plan: Plan) -> Continuation | None:
+def _example_continuation(plan: Plan, first: Ask) -> Continuation | None:
     paginator = plan.stream.paginator
     match paginator:
         case SinglePage():
@@ -97,7 +97,7 @@ def _example_continuation(plan: Plan) -> Continuation | None:
         case CursorToken() | HeaderCursor():
             return Token("TOKEN")
         case JsonLink() | HeaderLink():
-            return Link(request_for(plan.stream, None).url + "?NEXT-LINK")
+            return Link(request_for(plan.stream, first.cursor).url + "?NEXT-LINK")
         case PageNumber(base_page=base):
             return Number(base + 1)
         case Offset(offset=offset, limit=limit):

@@ -11,6 +11,7 @@ import difflib
 import types
 import typing
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -212,7 +213,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_client_id: Annotated[str, _described("Client id of the OAuth 2.0 types.")] | None = None
     auth_client_secret: Annotated[str, _secret("Client secret of the OAuth 2.0 types.")] | None = None
     auth_refresh_token: Annotated[str, _secret("Refresh token of auth type oauth2_refresh_token.")] | None = None
-    timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for an answer's next byte.")] = 60.0
+    timeout: Annotated[float, Meta(gt=0, le=86_400, description="Seconds to wait for an answer's next byte.")] = 60.0
     max_attempts: Annotated[
         int, Meta(ge=1, description="Tries of one request before the stream stops with an error.")
     ] = 6
@@ -313,10 +314,14 @@ def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = 
             names.add(name)
         found = _faults(StreamSettings, stream, place, ())
         merged = _merged({key: value for key, value in shared.items() if key in _SHARED}, stream)
-        if found or faults:
-            faults += found
+        faults += found
+        try:
+            settings = msgspec.convert(
+                {key: value for key, value in merged.items() if key in _OWN}, StreamSettings, strict=False
+            )
+        except msgspec.ValidationError as error:
+            faults += [] if faults else [f"{place}: {error}"]
             continue
-        settings = msgspec.convert(merged, StreamSettings, strict=False)
         faults += [f"{place}: {fault}" for fault in _missing(settings)]
         read_streams.append(settings)
     if faults:
@@ -325,6 +330,7 @@ def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = 
 
 
 _SHARED = {field.name for field in msgspec.structs.fields(Shared)}
+_OWN = {field.name for field in msgspec.structs.fields(StreamSettings)}
 
 
 def _merged(below: Json, over: Json) -> Json:
@@ -344,8 +350,12 @@ def _missing(stream: StreamSettings) -> typing.Iterator[str]:
     """What one value needs of another, which no struct can say."""
     if not stream.base_url and "://" not in stream.path:
         yield "base_url is missing; set it at the top or in the stream, such as https://api.example.com/v1"
-    elif not stream.base_url.startswith(("http://", "https://")) and "://" not in stream.path:
-        yield f"base_url is no web address: {stream.base_url.split('?', maxsplit=1)[0]!r}; it begins with https://"
+    elif "://" not in stream.path and not _is_web_address(stream.base_url):
+        yield "base_url is no web address; it is written like https://api.example.com/v1"
+    if isinstance(stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)) and not _is_web_address(
+        stream.auth.access_token_url
+    ):
+        yield "auth.access_token_url is no web address; it is written like https://api.example.com/oauth/token"
     needed: dict[type, tuple[str, ...]] = {
         Bearer: ("auth_token",),
         ApiKey: ("auth_api_key",),
@@ -363,6 +373,14 @@ def _missing(stream: StreamSettings) -> typing.Iterator[str]:
         yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
 
 
+def _is_web_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+    except ValueError:  # an IPv6 address or a port that is none
+        return False
+
+
 def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]) -> list[str]:
     """Every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
     if not isinstance(value, dict):
@@ -373,10 +391,12 @@ def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]
     unknown = [key for key in value if key not in fields and key != tag_field]
     faults += [f"{place}: unknown key {key!r}{_nearest(key, [*fields, *foreign])}" for key in unknown]
     for key, field in fields.items():
-        if key not in value:
+        if key not in value or (value[key] is None and field.required):
             if field.required:
                 faults.append(f"{place}: the key {key!r} is missing")
             continue
+        if value[key] is None and tag_field and type(None) not in _members(field.type):
+            faults.append(f"{place}.{key}: it is null; give it a value, or leave the key out")
         faults += _value_faults(field.type, value[key], f"{place}.{key}")
     return faults
 
@@ -392,7 +412,7 @@ def _value_faults(kind: Any, value: Any, place: str) -> list[str]:
         if None in tags:
             return _faults(tags[None], value, place, ())
         tag = value.get("type")
-        if tag not in tags:
+        if not isinstance(tag, str) or tag not in tags:
             known = ", ".join(sorted(str(name) for name in tags))
             return [f"{place}.type: {tag!r} is none of {known}{_nearest(str(tag), [str(name) for name in tags])}"]
         return _faults(tags[tag], value, place, ())

@@ -7,17 +7,19 @@ that covers them. Whatever moment the process dies at, the last STATE on stdout 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import Stream
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_restextract.bookmarks import Bookmark, checkpointed, from_state
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from tap_restextract.client import Client
     from tap_restextract.plan import Plan
 
+PIPE_BYTES: Final = 1 << 16
 Open = Callable[["Plan"], "Client"]
 
 
@@ -59,6 +62,11 @@ class RestStream(Stream):
     def partitions(self) -> None:
         """There are none: the walk's bookmark is the whole stream's."""
         return
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Log for the stream; not that an error is "unhandled", since the command line tells it in words."""
+        if level != logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
         """The stream's records without their messages, as BATCH files and other callers of singer-sdk take them."""
@@ -169,6 +177,40 @@ def _in_background(fetch: Callable[[Ask], Page], ask: Ask) -> Future[Page]:
     return future
 
 
+class Unbroken:
+    """A place in which a signal doesn't end the process: it ends with the place instead, or at the second signal."""
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._ending: int | None = None
+
+    def __enter__(self) -> None:
+        self._inside = True
+
+    def __exit__(self, *_: object) -> None:
+        self._inside = False
+        if self._ending is not None:
+            sys.exit(self._ending)
+
+    def end(self, code: int) -> None:
+        """End the process with this exit code, once the line that is being written is whole."""
+        if not self._inside or self._ending is not None:
+            sys.exit(code)
+        self._ending = code
+
+
+unbroken: Final = Unbroken()
+
+
+class WholeLines(SingerWriter):
+    """singer-sdk's messages, each a line that no signal cuts."""
+
+    def write_message(self, message: Any) -> None:
+        """Write and flush one message."""
+        with unbroken:
+            super().write_message(message)
+
+
 def write(lines: bytes) -> None:
     """Whole lines to stdout, flushed; a stdout that was replaced may have no bytes below it."""
     buffer = getattr(sys.stdout, "buffer", None)
@@ -176,8 +218,14 @@ def write(lines: bytes) -> None:
         sys.stdout.write(lines.decode())
         return
     sys.stdout.flush()
-    buffer.write(lines)
-    buffer.flush()
+    start = 0
+    while start < len(lines):
+        # A pipe's worth at a time: its reader may be slow, and a signal waits for no more than this.
+        end = lines.rfind(b"\n", start, start + PIPE_BYTES) + 1 or lines.find(b"\n", start) + 1 or len(lines)
+        with unbroken:
+            buffer.write(lines[start:end])
+            buffer.flush()
+        start = end
 
 
 def _now() -> str:

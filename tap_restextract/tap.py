@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import click
+from jsonschema.exceptions import SchemaError
 from singer_sdk import Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import SchemaNotFoundError, SchemaNotValidError, UnsupportedOpenAPISpec
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.plugin_base import _ConfigInput
 from singer_sdk.schema.source import OpenAPISchema
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_restextract import settings
 from tap_restextract.client import Client
@@ -17,8 +26,9 @@ from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.plan import Plan, plan_for
 from tap_restextract.schema import completed, inferred
 from tap_restextract.steps import Ask
-from tap_restextract.stream import RestStream
+from tap_restextract.stream import RestStream, WholeLines, unbroken
 from tap_restextract.tokens import TokenKeeper
+from tap_restextract.walk import walk
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,7 +42,55 @@ class TapRestextract(Tap):
     name = "tap-restextract"
     package_name = "tap-restextract"
     config_jsonschema: ClassVar[dict[str, Any]] = settings.json_schema()
+    message_writer_class = WholeLines
     _read: tuple[StreamSettings, ...] = ()
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
+        """The configuration in the files that the command line names."""
+        del ctx, param
+        return config_in(value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]  # singer-sdk's own taps narrow their root's arguments too
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: io.TextIOWrapper | None = None,
+        catalog: io.TextIOWrapper | None = None,
+    ) -> None:
+        """Extract, after the files of the command line were checked."""
+        held, chosen = (None if file is None else bytes(file.buffer.read()) for file in (state, catalog))
+        if state is not None and held is not None:
+            state_in(held, state.name)
+        if catalog is not None and chosen is not None:
+            _check_catalog(chosen, catalog.name)
+        super().invoke(
+            about=about,
+            about_format=about_format,
+            config=config,
+            state=None if held is None else io.StringIO(held.decode()),
+            catalog=None if chosen is None else io.StringIO(chosen.decode()),
+        )
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  a classproperty's argument is the class
+        """The configuration in environment variables, each checked for the form that its setting needs."""
+        schema = cls.config_jsonschema
+        cls.append_builtin_config(schema)
+        try:
+            return parse_environment_config(schema, cls._env_var_prefix)
+        except ValueError:
+            faults = []
+            for name, described in schema["properties"].items():
+                try:
+                    parse_environment_config({"properties": {name: described}}, cls._env_var_prefix)
+                except ValueError:
+                    variable = f"{cls._env_var_prefix}{name.upper()}"
+                    faults.append(f"the variable {variable} is not of the setting's form: JSON, or a whole number")
+            raise ConfigurationError(faults) from None
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Read the configuration; our own reader names every fault at once, with its remedy."""
@@ -40,6 +98,10 @@ class TapRestextract(Tap):
         self.append_builtin_config(self.config_jsonschema)
         foreign = set(self.config_jsonschema["properties"]) - set(settings.json_schema()["properties"])
         self._read = settings.read(self.config, foreign=foreign)
+        of_the_sdk = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
+        errors = DEFAULT_JSONSCHEMA_VALIDATOR(of_the_sdk).iter_errors(dict(self.config))
+        if faults := [f"config.{'.'.join(map(str, error.path))}: {error.message}" for error in errors]:
+            raise ConfigurationError(faults)
         self._keeper = TokenKeeper()
         return []
 
@@ -98,6 +160,13 @@ class TapRestextract(Tap):
             schema = entry.schema.to_dict()
         else:
             schema = self._sampled(plan)
+        try:
+            DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(schema)
+        except SchemaError as error:
+            place = ".".join(map(str, error.path)) or "its top"
+            raise ConfigurationError(
+                [f"stream {plan.stream.name}: the schema is no JSON Schema at {place}: {error.message}"]
+            ) from error
         return completed(schema, plan)
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:
@@ -112,7 +181,9 @@ class TapRestextract(Tap):
 
     def _sampled(self, plan: Plan) -> dict[str, Any]:
         with closing(self._client(plan)) as client:
-            records = client.page(Ask()).records
+            steps = walk(plan, None)
+            records = client.page(next(steps).ask or Ask()).records
+            steps.close()
         if not records:
             raise ConfigurationError(
                 [f"stream {plan.stream.name}: the API answered no record to infer a schema from; declare `schema`"]
@@ -121,7 +192,66 @@ class TapRestextract(Tap):
         return inferred(records)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """End at once: the last STATE on stdout is true whatever moment this is, so none is added."""
+        """End with the line being written: the last STATE on stdout is true whatever moment this is, so none is added."""
         del frame
         self.logger.info("ended by signal %d; the next run goes on from the last STATE", signum)
-        sys.exit(128 + signum)
+        unbroken.end(128 + signum)
+
+
+def config_in(paths: Sequence[str]) -> _ConfigInput:
+    """The configuration in files, a later one's keys over an earlier one's; the path ENV stands for the environment.
+
+    Raises:
+        ConfigurationError: where a file can't be read, or holds no JSON object.
+    """
+    config: dict[str, Any] = {}
+    faults = []
+    for path in paths:
+        if path == "ENV":
+            continue
+        try:
+            config |= _object_in(Path(path).read_bytes(), f"the configuration {path}", parse_float=float)
+        except OSError as error:
+            faults.append(f"the configuration {path} can't be read ({error.strerror}); check --config")
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError(faults)
+    return _ConfigInput(config=config, parse_env="ENV" in paths)
+
+
+def state_in(content: bytes, place: str) -> dict[str, Any]:
+    """The STATE in a file.
+
+    Raises:
+        StateError: where it is no JSON object, or a whole STATE message instead of its value.
+    """
+    try:
+        state = _object_in(content, f"the STATE in {place}")
+    except ValueError as error:
+        raise StateError(f"{error}; restore it, or start without one for a full backfill") from error
+    if "bookmarks" not in state and isinstance(state.get("value"), Mapping):
+        raise StateError(f"the STATE in {place} is a whole message; keep what stands under its key `value` alone")
+    return state
+
+
+def _check_catalog(content: bytes, place: str) -> None:
+    try:
+        catalog = _object_in(content, f"the catalog in {place}")
+    except ValueError as error:
+        raise ConfigurationError([f"{error}; make it anew with --discover"]) from error
+    if not isinstance(catalog.get("streams"), list):
+        raise ConfigurationError([f"the catalog in {place} has no list of streams; make it anew with --discover"])
+
+
+def _object_in(
+    content: bytes, place: str, *, parse_float: Callable[[str], Decimal | float] = Decimal
+) -> dict[str, Any]:
+    try:
+        value = json.loads(content.decode(), parse_float=parse_float)
+    except (ValueError, RecursionError) as error:
+        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "no UTF-8"
+        raise ValueError(f"{place} is no JSON ({where})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{place} is no JSON object, such as {{…}}")  # noqa: TRY004  one error for both faults
+    return value

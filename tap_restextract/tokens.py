@@ -1,8 +1,8 @@
 """OAuth 2.0 access tokens: fetched when needed, held in memory, and a rotated refresh token kept on disk.
 
 Theory of operation. A server may rotate the refresh token at each use (RFC 6749, 6): the one before is then dead, so the
-new one must be on disk before anything else happens. `token_file` holds it with a fingerprint of the configured token:
-a newly configured one replaces what was kept. A lock beside the file lets one process refresh at a time, and the file is
+new one must be on disk before anything else happens. `token_file` holds it under a fingerprint of the configured token,
+so that several accounts may share the file and a newly configured token has nothing kept. A lock beside the file lets one process refresh at a time, and the file is
 tried for writing before the endpoint is asked, because afterwards it would be too late.
 """
 
@@ -25,11 +25,8 @@ from tap_restextract.settings import OAuth2ClientCredentials, OAuth2RefreshToken
 Fetch = Callable[[TokenRequest], dict[str, object]]
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """What `token_file` holds."""
-
-    configured: str
-    refresh_token: str
+Kept = dict[str, str]
+"""What `token_file` holds: the newest refresh token, under the fingerprint of the configured one."""
 
 
 class TokenKeeper:
@@ -66,32 +63,39 @@ def _refreshed(stream: StreamSettings, auth: OAuth2RefreshToken, fetch: Fetch) -
     path = Path(auth.token_file)
     configured = hashlib.sha256((stream.auth_refresh_token or "").encode()).hexdigest()
     with _locked(path):
-        refresh_token = _kept(path, configured) or stream.auth_refresh_token
+        kept = _kept(path)
+        refresh_token = kept.get(configured) or stream.auth_refresh_token
         answer = fetch(token_request(stream, refresh_token))
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != refresh_token:
-            _keep(path, Kept(configured, rotated))
+            _keep(path, {**kept, configured: rotated})
     return str(answer["access_token"])
 
 
-def _kept(path: Path, configured: str) -> str | None:
+def _kept(path: Path) -> Kept:
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
+        return msgspec.json.decode(path.read_bytes(), type=Kept)
     except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
+        return {}
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             [f"the token_file {path} can't be read; mend or remove it: {type(error).__name__}"]
         ) from error
-    return kept.refresh_token if kept.configured == configured else None
 
 
 def _keep(path: Path, kept: Kept) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # mode 0600
-        file.write(msgspec.json.encode(kept))
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # mode 0600
+            file.write(msgspec.json.encode(kept))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise ConfigurationError(
+            [
+                f"the rotated refresh token can't be written to the token_file {path} ({error.strerror}); make room or give the right to write, and configure a new auth_refresh_token: the server holds the old one for used"
+            ]
+        ) from error
     with contextlib.suppress(OSError):  # not every file system lets a folder be synced
         folder = os.open(path.parent, os.O_RDONLY)
         try:
