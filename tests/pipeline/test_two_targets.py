@@ -29,6 +29,11 @@ def singer(order: list[int], round_: int) -> bytes:
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
 
+def started(command: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output)
+
+
 def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event_once(
     database: str, tmp_path: Path
 ) -> None:
@@ -44,15 +49,8 @@ def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event
     for round_ in range(rounds):
         keys = list(range(round_ * KEYS, (round_ + 1) * KEYS))
         inputs = [singer(chance.sample(keys, len(keys)), round_) for _ in range(2)]
-        targets = [
-            subprocess.Popen(
-                [TARGET, "--config", tmp_path / "target.json"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=(tmp_path / f"log-{number}").open("wb"),
-            )
-            for number in range(2)
-        ]
+        logs = [tmp_path / f"log-{number}" for number in range(2)]
+        targets = [started([TARGET, "--config", tmp_path / "target.json"], log) for log in logs]
         # Both have their whole input but the end before either is let go, so that they load at the same moment.
         for target, input_ in zip(targets, inputs, strict=True):
             assert target.stdin is not None
@@ -61,13 +59,12 @@ def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event
         for target in targets:
             assert target.stdin is not None
             target.stdin.close()
-        for number, target in enumerate(targets):
+        for target, log in zip(targets, logs, strict=True):
             assert target.stdout is not None
             assert json.loads(target.stdout.read()) == {"round": round_}
             target.stdout.close()
-            log = (tmp_path / f"log-{number}").read_text()
-            assert target.wait(60) == 0, log[-4000:]
-            assert "Error" not in log
+            assert target.wait(60) == 0, log.read_text()[-4000:]
+            assert "Error" not in log.read_text()
 
     assert told_events(database) == Counter({("order.created", key): 1 for key in range(rounds * KEYS)})
     assert query(database, "select count(*), count(distinct id) as distinct from public.orders") == [
