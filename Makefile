@@ -32,6 +32,6 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:  ## all that the other targets made; an embedded Postgres is stopped first
-	-test -x $(BIN)/target-eventgen && $(BIN)/target-eventgen db down
+	-test -x $(BIN)/target-eventgen && $(BIN)/target-eventgen db remove --yes
 	rm -rf $(VENV) .cache .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -163,14 +163,16 @@ def remove(folder: Path | None = None) -> bool:
     folder = _absolute(folder)
     down(folder)
     with _explained(folder):
-        if (cluster := _existing(folder)) is None:
+        cluster, home = _existing(folder), _recorded_home(folder)
+        if cluster is None and home is None:
             return False
         with _locked(folder):
-            shutil.rmtree(cluster.path)
+            if cluster is not None:
+                shutil.rmtree(cluster.path)
             (folder / "location").unlink(missing_ok=True)
-            if cluster.home != folder:
-                shutil.rmtree(cluster.home)
-        return True
+            if home is not None:
+                shutil.rmtree(home, ignore_errors=True)
+        return cluster is not None
 
 
 # Where things are
@@ -432,6 +434,7 @@ def _created(folder: Path) -> _Cluster:
             "Choose another folder, or give target-eventgen a database_url."
         )
     account = _account()
+    _binaries(account)  # without them, nothing is made
     home = folder
     if account is not None and not _reaches(account, folder):
         home = _recorded_home(folder) or Path(tempfile.mkdtemp(prefix="postgres-", dir=_secure_home()))
