@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -103,11 +104,10 @@ def meltano(project: tuple[Path, Path], example: Example, database: str, tmp_pat
     return meltano_for(project, example, database, tmp_path)
 
 
-def emitted(log: str) -> int:
-    """How many records the tap says that it emitted."""
-    counts = [line for line in log.splitlines() if "record_count" in line]
-    assert counts, log[-6000:]
-    raise NotImplementedError
+def piped(log: str) -> int:
+    """How many records went from the tap to the target, as the target counted them."""
+    (count,) = re.findall(r"(\d+) records, \d+ batch manifests", log)
+    return int(count)
 
 
 def test_the_first_run_loads_all_the_second_nothing_the_third_what_changed_with_its_events(
@@ -115,16 +115,16 @@ def test_the_first_run_loads_all_the_second_nothing_the_third_what_changed_with_
 ) -> None:
     first = meltano(*PIPELINE)
     assert subscriptions(database) == example.rows()
-    assert emitted(first) == 1000
+    assert piped(first) == 1000
     assert not told_events(database)
 
     unchanged = query(database, "select xmin::text, * from subscriptions order by id")
-    assert emitted(meltano(*PIPELINE)) == 0
+    assert piped(meltano(*PIPELINE)) == 0
     assert query(database, "select xmin::text, * from subscriptions order by id") == unchanged
 
     happenings = example.happen(11, passed=5, canceled=4, created=3, replanned=2, touched=9)
     third = meltano(*PIPELINE)
-    assert emitted(third) == len({happening["id"] for happening in happenings})
+    assert piped(third) == len({happening["id"] for happening in happenings})
     assert subscriptions(database) == example.rows()
     assert told_events(database) == due_events(happenings)
 
