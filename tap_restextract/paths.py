@@ -69,17 +69,24 @@ def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
 
     `edges[*].node` of {"edges": []} is an empty page; of {"edges": [{"nod": …}]} it is a path that is wrong.
     """
-    from jsonpath_ng import Child, Slice  # noqa: PLC0415  a slow import, needed by few configurations
+    from jsonpath_ng import Fields  # noqa: PLC0415  a slow import, needed by few configurations
     from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415
 
-    while isinstance(path, Child):
-        before, last = path.left.find(value), path.right
-        if before:
-            lists = all(isinstance(match.value, list) for match in before)
-            empty = isinstance(last, Slice) and not any(match.value for match in before)
-            return [] if lists and (empty or isinstance(last, Filter)) else MISSING
-        path = path.left
+    here = [value]
+    for part in _parts(path):
+        there = [match.value for each in here for match in part.find(each)]
+        if not there:
+            lists = all(isinstance(each, list) for each in here)
+            empty = not isinstance(part, Fields) and not any(here)
+            return [] if lists and (empty or isinstance(part, Filter)) else MISSING
+        here = there
     return MISSING
+
+
+def _parts(path: Any) -> list[Any]:
+    from jsonpath_ng import Child  # noqa: PLC0415
+
+    return [*_parts(path.left), *_parts(path.right)] if isinstance(path, Child) else [path]
 
 
 @functools.lru_cache(maxsize=256)
