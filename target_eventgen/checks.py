@@ -2,7 +2,7 @@
 
 The text of a condition is not trusted to be one expression. Two questions, in this order:
 
-1. *Is it one expression?* It is put between brackets and between parentheses, each in a query that plpgsql is told to
+1. *Is it one expression?* It is put between parentheses and between brackets, each in a query that plpgsql is told to
    open a cursor for. The text travels as a value; a cursor takes exactly one query, and opening one parses and plans it
    but runs nothing. A text that closes the parenthesis it stands in, to go on with something of its own, can't close
    the bracket in the same place, so nothing passes both but what is balanced in itself.
@@ -53,7 +53,7 @@ def single_expression(name: str, *, over_versions: bool) -> list[sql.Composable]
     source = f'{table} AS "new", {table} AS "old"' if over_versions else table
     return [
         _executed(f"OPEN probe FOR EXECUTE {_wrapped(head, tail.format(source=source))}; CLOSE probe;")
-        for head, tail in (_BRACKETS, _PARENTHESES)
+        for head, tail in (_PARENTHESES, _BRACKETS)
     ]
 
 

@@ -391,14 +391,13 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
     """Return our error for Postgres's, in words that hold no value of a record."""
     state = error.pgcode or ""
     said = _without_values(error.diag.message_primary or _first_line(error))
-    if plan is not None and error.diag.context and error.diag.context.startswith("COPY"):
-        column = _column_in(plan, error.diag.context)
-        if column is not None:
-            misfit = _MISFITS.get(state, "does not fit {type}").format(type=column.type)
-            return ValueRefusedError(
-                f'{doing}, column "{column.name}": a value {misfit}; '
-                "correct the type in the stream's SCHEMA, or convert the value in the tap or a stream map"
-            )
+    column = None if plan is None else _column_in(plan, error.diag.context or "")
+    if column is not None:
+        misfit = _MISFITS.get(state, "does not fit {type}").format(type=column.type)
+        return ValueRefusedError(
+            f'{doing}, column "{column.name}": a value {misfit}; '
+            "correct the type in the stream's SCHEMA, or convert the value in the tap or a stream map"
+        )
     if plan is not None and state.startswith("22"):
         conditions = ", ".join(
             f'{rule.place} of "{rule.type}"' for rule in plan.rules if isinstance(rule.trigger, Enters | Leaves | When)
@@ -424,7 +423,7 @@ def _without_values(message: str) -> str:
 
 def _column_in(plan: Plan, context: str) -> Column | None:
     """Return the column that a COPY error's context names."""
-    match = re.match(r"COPY \S+, line \d+, column (.*)", context, flags=re.DOTALL)
+    match = re.search(r"^COPY \S+, line \d+, column (.*)", context, flags=re.DOTALL | re.MULTILINE)
     if match is None:
         return None
     rest = match.group(1)
@@ -436,12 +435,12 @@ def _column_in(plan: Plan, context: str) -> Column | None:
 def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error) -> str:
     """Return what Postgres says of a condition, and where in it."""
     diag = error.diag
-    said = diag.message_primary or _first_line(error)
+    said = (diag.message_primary or _first_line(error)).splitlines()[0]
     place = ""
     if diag.internal_position and diag.internal_query:
         at = checks.place_of(int(diag.internal_position), diag.internal_query, text)
         if at is not None:
-            place = f' at character {at} ("{text[at - 1 : at + 19].strip()}")'
+            place = f' at character {at} ("{" ".join(text[at - 1 : at + 19].split())}")'
     names = [column.name for column in table.content]
     hint = ""
     if isinstance(error, errors.UndefinedColumn) and (match := re.search(r'column "?(?:\w+\.)?([^"\s]+)"?', said)):

@@ -35,6 +35,7 @@ class EventgenSink(Sink):
             validation.compiled(stream_name, self._record_schema) if self.config.get("validate_records", True) else None
         )
         self._surplus_warned: set[str] = set()
+        self._mended_warned: set[str] = set()
         self._clear()
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -70,7 +71,6 @@ class EventgenSink(Sink):
         Raises:
             InvalidRecordError: the SCHEMA doesn't allow it.
             MissingKeyError: a key property is absent or null.
-            ValueRefusedError: a value that Postgres can't hold.
         """
         if self._validate is not None:
             self._validate(record)
@@ -78,6 +78,13 @@ class EventgenSink(Sink):
             self._warn_of(surplus)
         metadata = self._metadata(record, message) if self.plan.table.metadata else None
         line, absent = self._encoding.line(len(self._lines) + 1, record, metadata)
+        if mended := self._encoding.mended - self._mended_warned:
+            self._mended_warned |= mended
+            self.logger.warning(
+                'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
+                self.stream_name,
+                ", ".join(f'"{name}"' for name in sorted(mended)),
+            )
         if absent:
             self._sparse.update(absent)
         if self._version_name is not None and record.get(self._version_name) is None:

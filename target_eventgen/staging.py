@@ -3,6 +3,9 @@
 One encoder a column, chosen once by the column's type. Values are written as the tap sent them: Postgres parses
 timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
 named in the line's list of absent columns, which is how "not said" stays apart from null and from an empty string.
+
+Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be kept: the
+rest of the record is worth more than an end of the run, and a text of another length would hide it.
 """
 
 from __future__ import annotations
@@ -14,14 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_eventgen.errors import MissingKeyError, ValueRefusedError
+from target_eventgen.errors import MissingKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from target_eventgen.columns import Column, Table
-
-Encoder = "Callable[[Any], str]"
 
 _NULL = "\\N"
 _SPECIAL = re.compile(r"[\\\n\r\t\0]")
@@ -30,15 +31,15 @@ _JSON = msgspec.json.Encoder(decimal_format="number")
 _ABSENT = object()
 
 
-class UnstorableError(ValueError):
-    """A value that Postgres can't hold in any column of its type; the caller knows stream and column."""
+class _NulError(ValueError):
+    """A text holds NUL."""
 
 
 def _escaped(text: str) -> str:
     if _SPECIAL.search(text) is None:
         return text
     if "\0" in text:
-        raise UnstorableError("holds a NUL character, which Postgres can't store")
+        raise _NulError
     return text.translate(_ESCAPES)
 
 
@@ -52,7 +53,22 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """Return a value for a jsonb column."""
     text = _JSON.encode(value).decode()
-    return text.translate(_ESCAPES) if "\\" in text else text
+    if "\\" not in text:
+        return text
+    if "\\u0000" in text and _without_nul(value) != value:
+        raise _NulError
+    return text.translate(_ESCAPES)
+
+
+def _without_nul(value: Any) -> Any:
+    """Return JSON with each NUL replaced."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    return value
 
 
 def as_number(value: Any) -> str:
@@ -107,7 +123,11 @@ class Metadata:
 
 
 class Encoding:
-    """Turns records of one table into COPY lines; pure but for remembering nothing."""
+    """Turns records of one table into COPY lines.
+
+    Attributes:
+        mended: columns in which a NUL character was replaced.
+    """
 
     def __init__(self, table: Table, types: Sequence[Column]) -> None:
         """Take the types from the table as it is in the database: an older table may have others than the SCHEMA."""
@@ -117,6 +137,7 @@ class Encoding:
         self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
         self._has_metadata = bool(table.metadata)
+        self.mended: set[str] = set()
 
     def surplus(self, record: Mapping[str, Any]) -> set[str]:
         """Return the properties of a record that have no column."""
@@ -132,7 +153,6 @@ class Encoding:
 
         Raises:
             MissingKeyError: a key property is absent or null.
-            ValueRefusedError: a value that Postgres can't hold.
         """
         for name in self._key:
             if record.get(name) is None:
@@ -153,10 +173,9 @@ class Encoding:
             else:
                 try:
                     fields.append(encode(value))
-                except UnstorableError as error:
-                    raise ValueRefusedError(
-                        f'stream "{self._stream}", column "{name}": a value {error}; remove it in the tap or by a stream map'
-                    ) from error
+                except _NulError:
+                    self.mended.add(name)
+                    fields.append(encode(_without_nul(value)))
         if self._has_metadata:
             assert metadata is not None
             fields += _metadata_fields(metadata)

@@ -17,8 +17,6 @@ from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Validator = "Callable[[Mapping[str, Any]], None]"
-
 
 def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
     """Return a function that raises InvalidRecordError for a record which the schema doesn't allow.

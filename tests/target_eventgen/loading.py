@@ -82,6 +82,19 @@ class Loader:
             env=self.environment(),
         )
 
+    def start_from(self, source: Path, **settings: Any) -> subprocess.Popen[str]:
+        """Start with a file as the input."""
+        with source.open() as file:
+            return subprocess.Popen(
+                self.command(**settings),
+                stdin=file,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=self.folder,
+                env=self.environment(),
+            )
+
     @staticmethod
     def environment() -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if not name.startswith("TARGET_EVENTGEN_")}
@@ -91,6 +104,19 @@ class Loader:
         return subprocess.run(
             self.command(**settings),
             input=lines(messages),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment(),
+            timeout=120,
+        )
+
+    def run_command(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        """Run with other arguments and an empty input."""
+        return subprocess.run(
+            [sys.executable, "-m", "target_eventgen", *arguments],
+            input="",
             capture_output=True,
             text=True,
             check=False,
