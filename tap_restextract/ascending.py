@@ -8,18 +8,15 @@ the one that it follows stops the walk, because a bookmark behind it would skip 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Final
 
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor, Rank, back, finest, rank
 from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.progress import Order, Seen, Sieve, incremental_of, place_of
+from tap_restextract.progress import SEAM_ATTEMPTS, Order, Seen, Sieve, incremental_of, place_of
 from tap_restextract.settings import SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
-
-SEAM_ATTEMPTS: Final = 10
 
 
 def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:

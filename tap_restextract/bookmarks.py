@@ -21,8 +21,16 @@ from tap_restextract.plan import Plan, Walk
 
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 DIGEST_BYTES: Final = 9
-OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary"})
+OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary", "high", "low"})
 MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Values of the replication key between which everything was emitted by a pass from the newest down."""
+
+    high: Any
+    low: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class Bookmark:
 
     cursor: Cursor | None
     boundary: frozenset[str] = frozenset()
+    stretch: Stretch | None = None
 
 
 def content_hash(record: Mapping[str, Any]) -> str:
@@ -50,6 +59,8 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
             state["cursor"] = {incremental.cursor_path: bookmark.cursor.value}
             if incremental.tie_breaker:
                 state["cursor"][incremental.tie_breaker] = bookmark.cursor.tie
+    if bookmark.stretch is not None:
+        state |= {"high": bookmark.stretch.high, "low": bookmark.stretch.low}
     if bookmark.boundary:
         state["boundary"] = sorted(bookmark.boundary)[:MOST_HASHES]
     return state
@@ -75,8 +86,9 @@ def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
     if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
         raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
     known = frozenset(boundary)
+    stretch = _stretch(plan, state, place)
     if value is None:
-        return Bookmark(None, known) if known else None
+        return Bookmark(None, known, stretch) if known or stretch else None
     key = state.get("replication_key", plan.replication_key)
     if key not in {plan.replication_key, incremental.cursor_path}:
         raise StateError(
@@ -84,7 +96,7 @@ def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
             "reset this stream's STATE for a full backfill, or restore the configuration"
         )
     if plan.walk is Walk.UNIQUE_KEYSET:
-        return Bookmark(Cursor(value), known)
+        return Bookmark(Cursor(value), known, stretch)
     try:
         rank(value)
     except NoRankError as error:
@@ -100,4 +112,16 @@ def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
         and cursor[incremental.cursor_path] == value
     ):
         return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)
-    return Bookmark(Cursor(value), known)
+    return Bookmark(Cursor(value), known, stretch)
+
+
+def _stretch(plan: Plan, state: Mapping[str, Any], place: str) -> Stretch | None:
+    if plan.walk is not Walk.DESCENDING or "high" not in state or "low" not in state:
+        return None
+    try:
+        rank(state["high"]), rank(state["low"])
+    except NoRankError as error:
+        raise StateError(
+            f"{place} holds a high or low that is neither an instant nor a number; reset this stream's STATE"
+        ) from error
+    return Stretch(state["high"], state["low"])

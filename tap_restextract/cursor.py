@@ -112,16 +112,16 @@ def finest(value: Any) -> Decimal:
 
 def back(value: Any, step: Decimal) -> Any:
     """The value one step earlier, written as the value is written; nothing is before the year 1."""
-    return _written(value, rank(value) - step)
+    return written(value, rank(value) - step)
 
 
 def floor(value: Any, step: Decimal) -> Any:
     """The latest multiple of the step that isn't behind the value, written as the value is written."""
     steps = (Decimal(rank(value)) / step).to_integral_value(rounding=ROUND_FLOOR)
-    return _written(value, steps * step)
+    return written(value, steps * step)
 
 
-def _written(like: Any, value: Rank) -> Any:
+def written(like: Any, value: Rank) -> Any:
     """A rank in the writing of another value: its separator, offset and at least its fractional digits."""
     if not isinstance(like, str):
         whole = Decimal(value) == Decimal(value).to_integral_value()

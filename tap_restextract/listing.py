@@ -1,8 +1,9 @@
 """A list that is followed page by page, each seam between two pages being checked.
 
-Pages and offsets are safe only while the list stands still, and so are tokens that are an offset in disguise. So an
-offset is asked for one record early, and that record must be the last one of the page before; a page or token is
-accepted once the page before, asked for again, holds the same records. Tokens that are declared stable need no check.
+Pages and offsets are safe only while the list stands still, and so are tokens that are an offset in disguise. So each
+page is asked for again once the one behind it has come: it must hold the same records still, or they must have moved
+over to the page behind, which is what records that join a list do. Records that left it would have drawn others over
+the seam, unseen. Tokens that are declared stable need no check.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from tap_restextract import paginators
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
-from tap_restextract.paginators import Continuation, Start
+from tap_restextract.paginators import Continuation
 from tap_restextract.plan import Plan
 from tap_restextract.progress import Seen, identity
 from tap_restextract.steps import Ask, Page, Record, Step
@@ -49,7 +50,7 @@ class Listing:
         return self.page
 
     def behind(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
-        """The page behind, without what overlaps.
+        """The page behind the last one; what is given is written meanwhile.
 
         Raises:
             MovedSeamError: where the seam has moved; what was given to be written has been written.
@@ -57,24 +58,30 @@ class Listing:
         """
         assert self.page.following is not None
         ahead = self.seen.new(self.page.following)
-        if isinstance(ahead, Start) and self.page.records:
-            return (yield from self._overlapping(Start(ahead.offset - 1), records, bookmark))
         page = yield Step(records, bookmark, Ask(self.start, ahead))
-        if not paginators.is_stable(self.plan.stream.paginator):
-            again = yield Step(ask=Ask(self.start, self.at))
-            if self._identities(again) != self._identities(self.page):
-                raise MovedSeamError
-        self.page, self.at = page, ahead
-        return page
-
-    def _overlapping(self, ahead: Start, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
-        page = yield Step(records, bookmark, Ask(self.start, ahead))
-        if self._identities(page)[:1] != self._identities(self.page)[-1:]:
+        before, self.at, at = self.page, ahead, self.at
+        self.page = page
+        if paginators.is_stable(self.plan.stream.paginator):
+            return page
+        again = yield Step(ask=Ask(self.start, at))
+        moved = moved_over(self._identities(before), self._identities(page), self._identities(again))
+        if moved is None:
             raise MovedSeamError
-        # Nothing but the overlap is the empty page that states the end where records are counted.
-        following = page.following if len(page.records) > 1 else None
-        self.page, self.at = Page(page.records, following, page.server_time), ahead
-        return Page(page.records[1:], following, page.server_time)
+        return Page(page.records[moved:], page.following, page.server_time)
 
     def _identities(self, page: Page) -> list[object]:
         return [identity(self.plan, record) for record in page.records]
+
+
+def moved_over(before: Sequence[object], behind: Sequence[object], again: Sequence[object]) -> int | None:
+    """How many records of a page moved over to the one behind it; None where others may have slipped through.
+
+    Args:
+        before: a page's records.
+        behind: those of the page behind it, read next.
+        again: the first page's, read once more.
+    """
+    left = [record for record in again if record in before]
+    moved = len(before) - len(left)
+    holds = left == before[: len(left)] and (again == before if moved == 0 else behind[:moved] == before[len(left) :])
+    return moved if holds else None

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from tap_restextract.plan import Plan
-from tap_restextract.progress import Seen
-from tap_restextract.steps import Ask, Step, Steps
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+from tap_restextract.bookmarks import Bookmark, content_hash
+from tap_restextract.cursor import Cursor, Rank, finest, rank, written
+from tap_restextract.errors import WalkError
+from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.paths import find
+from tap_restextract.plan import Plan, asked, window
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen, horizon, incremental_of, place_of, rank_of
+from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
 
 def traversal(plan: Plan) -> Steps:
@@ -14,3 +23,115 @@ def traversal(plan: Plan) -> Steps:
     while page.following is not None:
         page = yield Step(page.records, None, Ask(None, seen.new(page.following)))
     yield Step(page.records)
+
+
+def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """All from the bookmark on, in any order; then the bookmark is the server's time at the start, less the lag."""
+    whole = Whole.begun(plan, bookmark)
+    for _ in range(SEAM_ATTEMPTS):
+        listing = Listing(plan, whole.asked)
+        try:
+            page = yield from listing.first()
+            records = whole.fresh(page)
+            while not listing.ended:
+                page = yield from listing.behind(records)
+                records = whole.fresh(page)
+        except MovedSeamError:
+            continue
+        yield Step(records, whole.finished)
+        return
+    raise WalkError(
+        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+        "pages, or declare a paginator whose tokens are stable, where the API has one"
+    )
+
+
+@dataclass(slots=True)
+class Whole:
+    """One pass over an unordered list, begun anew where the list shifts.
+
+    Attributes:
+        mark: the bookmark of the run before.
+        high: the new one: as far as the server's clock had come, less the lag, when the pass began.
+        hashes: what was emitted from the bookmark's window on, by content.
+    """
+
+    plan: Plan
+    mark: Cursor | None
+    known: frozenset[str]
+    high: Any = None
+    begun_at: float | None = None
+    hashes: dict[str, Rank] = field(default_factory=dict)
+
+    @classmethod
+    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Whole:
+        """The pass that goes on from a bookmark."""
+        return cls(plan, bookmark.cursor if bookmark else None, bookmark.boundary if bookmark else frozenset())
+
+    @property
+    def asked(self) -> Cursor | None:
+        """The cursor that makes the API answer all from the bookmark on."""
+        value = self._first
+        return None if value is None else asked(incremental_of(self.plan), value)
+
+    def fresh(self, page: Page) -> list[Record]:
+        """The page's records that were not emitted before.
+
+        Raises:
+            WalkError: where the server shows no clock.
+        """
+        if self.begun_at is None:
+            self.begun_at = page.server_time
+        if not page.records:
+            return []
+        if self.high is None:
+            self._look_at_the_clock(page)
+        first = None if self._first is None else rank(window(incremental_of(self.plan), self._first))
+        high = rank(self.high)
+        records = []
+        for record in page.records:
+            place = rank_of(self.plan, record)
+            if first is not None and place < first:
+                continue
+            kept = place >= high
+            if kept or self.known:
+                digest = content_hash(record)
+                seen = digest in self.known or digest in self.hashes
+                if kept:
+                    self.hashes[digest] = place
+                if seen:
+                    continue
+            records.append(record)
+        return records
+
+    @property
+    def finished(self) -> Bookmark | None:
+        """What STATE may say once the whole list was read."""
+        if self.high is None:
+            return None
+        if self.mark is not None and rank(self.mark.value) >= rank(self.high):
+            return Bookmark(self.mark, frozenset(self.hashes))
+        return Bookmark(Cursor(self.high), frozenset(self.hashes))
+
+    @property
+    def _first(self) -> Any:
+        return self.mark.value if self.mark else incremental_of(self.plan).initial_value
+
+    def _look_at_the_clock(self, page: Page) -> None:
+        bound = horizon(self.plan, Page(page.records, server_time=self.begun_at))
+        if bound is None:
+            raise WalkError(
+                f"{place_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
+                "the replication key is no time; declare `epoch` where it counts time, or sort the list (order: asc)"
+            )
+        like = find(incremental_of(self.plan).cursor_path, page.records[0])
+        value = written(like, bound)
+        step = finest(like)
+        steps = (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR)
+        value = written(like, window_rank(self.plan, written(like, steps * step)))
+        self.high = value if self.mark is None or rank(value) > rank(self.mark.value) else self.mark.value
+
+
+def window_rank(plan: Plan, value: Any) -> Rank:
+    """The rank of the first value that the API's filter can't tell from this one."""
+    return rank(window(incremental_of(plan), value))

@@ -8,6 +8,8 @@ One row a rule, the first that fits; what fits no row is refused with what would
     asc    >= or >       tokens, stable         stable tokens
     asc    >= or >       none                   single page
     asc    >= or >       any other              restart keyset
+    desc   >=, > or none any                    descending
+    none   >= or >       any                    unordered
     (no `incremental`)   any                    traversal
 """
 
@@ -38,6 +40,8 @@ class Walk(enum.Enum):
     TOKENS = "stable tokens"
     RESTART = "restart keyset"
     SINGLE = "single page"
+    DESCENDING = "descending"
+    UNORDERED = "unordered"
     TRAVERSAL = "traversal"
 
 
@@ -61,6 +65,14 @@ REASONS: Final = {
     Walk.SINGLE: (
         "one answer holds all from the bookmark on, or at most `limit` records, and then the next is asked for from the last key; a tie that fills a whole answer is an error",
         "after each answer, to its last key; the boundary's hashes go with it",
+    ),
+    Walk.DESCENDING: (
+        "newest first, down to the old high-water mark and past the end of its tie and page; seams between pages are checked",
+        "when the floor is reached; an interrupted pass keeps how far it came, so that nothing comes twice",
+    ),
+    Walk.UNORDERED: (
+        "every pass reads all from the bookmark on, and the next bookmark is the server's clock at its start, less the lag",
+        "at the end of a pass; the hashes of what is newer go with it",
     ),
     Walk.TRAVERSAL: ("every run reads the whole list from its beginning", "never: there is no bookmark"),
 }
@@ -111,6 +123,10 @@ def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
     if incremental is None:
         return Walk.TRAVERSAL
+    if incremental.order == "desc":
+        return Walk.DESCENDING
+    if incremental.order == "none":
+        return Walk.UNORDERED
     if incremental.filter == "compound":
         return Walk.KEYSET
     if incremental.filter == "exclusive" and stream.primary_key == [incremental.cursor_path]:
@@ -151,16 +167,15 @@ def _path_names(stream: StreamSettings) -> set[str]:
 
 def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
     key, tie = incremental.cursor_path, incremental.tie_breaker
-    if incremental.order != "asc":
-        yield (
-            f"order: {incremental.order} can't be walked incrementally; ask the API to sort by {key} ascending "
-            "(order: asc), or leave `incremental` out to read the whole list each run"
-        )
-    elif incremental.filter == "none":
+    if incremental.order != "asc" and incremental.filter == "compound":
+        yield f"filter: compound needs order: asc, as it asks behind (key, tie-breaker); sort ascending, or filter by {key} alone"
+    if incremental.order == "asc" and incremental.filter == "none":
         yield (
             f"order: asc with filter: none reads the whole list each run; declare the filter by {key} that the API has, "
             "or leave `incremental` out"
         )
+    if incremental.order == "none" and incremental.filter == "none":
+        yield f"order: none with filter: none has no use for {key}; leave `incremental` out to read the whole list each run"
     if incremental.filter == "compound" and tie is None:
         yield "filter: compound needs tie_breaker, a unique value by which the API orders ties, such as tie_breaker: id"
     if incremental.filter != "none" and f"cursor.{key}" not in mentioned:

@@ -26,6 +26,7 @@ from tap_restextract.plan import Plan, Walk, asked, window
 from tap_restextract.settings import Incremental
 from tap_restextract.steps import Page, Record
 
+SEAM_ATTEMPTS: Final = 10
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 
 
@@ -280,6 +281,13 @@ def _rank(plan: Plan, value: Any) -> Rank | None:
         raise AnswerError(
             f"{place_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
         ) from error
+
+
+def rank_of(plan: Plan, record: Record) -> Rank:
+    """The record's rank, where the walk can't do without one."""
+    place = _rank(plan, cursor_of(plan, record).value)
+    assert place is not None
+    return place
 
 
 def cursor_of(plan: Plan, record: Record) -> Cursor:

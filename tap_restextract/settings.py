@@ -200,9 +200,9 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     records: Annotated[str, _described("JSONPath of the records in the body; $ is the body itself.")] = "$"
     primary_key: Annotated[list[str], _described("Properties that identify a record.")] = []
     paginator: Annotated[Paginator, _described("How the next page is asked for, by its type.")] = SinglePage()
-    incremental: (
-        Annotated[Incremental, _described("Facts about order and filter; without them every run reads all.")] | None
-    ) = None
+    incremental: Annotated[
+        Incremental | None, _described("Facts about order and filter; without them every run reads all.")
+    ] = None
     auth: Annotated[
         Auth, _described("How requests are authenticated, by its type. Secrets are settings of their own.")
     ] = NoAuth()

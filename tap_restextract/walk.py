@@ -6,6 +6,7 @@ from typing_extensions import assert_never
 
 from tap_restextract import ascending, passes
 from tap_restextract.bookmarks import Bookmark
+from tap_restextract.descending import descending
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Steps
 
@@ -21,6 +22,10 @@ def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
             return ascending.restart(plan, bookmark)
         case Walk.SINGLE:
             return ascending.single(plan, bookmark)
+        case Walk.DESCENDING:
+            return descending(plan, bookmark)
+        case Walk.UNORDERED:
+            return passes.unordered(plan, bookmark)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
     assert_never(plan.walk)

@@ -86,6 +86,8 @@ def settings_for(quirks: Quirks, **facts: Any) -> StreamSettings:
         if quirks.filter == "compound":
             incremental["tie_breaker"] = "id"
             params["after"] = "{cursor.id}"
+        if quirks.order == "desc" and not quirks.unstable_ties:
+            incremental["tie_breaker"] = "id"
         if quirks.precision > 1:
             incremental["precision"] = f"{quirks.precision}ms" if not quirks.epoch else str(quirks.precision)
         if quirks.late:

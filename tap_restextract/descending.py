@@ -1,0 +1,206 @@
+"""The walk of a list that falls: newest first, down to the old high-water mark.
+
+Theory of operation. The mark of the run before is the floor. A pass reads from the newest record down until a whole page
+is done and its last record lies before the floor's window: past the end of the tie, so that a changed record of the
+floor's own instant isn't missed. Only then does STATE move, to the newest record that was settled when the pass began. A
+pass that is interrupted leaves what it has: everything between `high` and `low` was emitted, and the next pass, which
+must begin at the top again, doesn't emit that twice; it moves STATE from the moment that it has met the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tap_restextract.bookmarks import Bookmark, Stretch, content_hash
+from tap_restextract.cursor import Cursor, Rank, rank
+from tap_restextract.errors import WalkError
+from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.paginators import is_stable
+from tap_restextract.paths import find
+from tap_restextract.plan import Plan, asked, window
+from tap_restextract.progress import SEAM_ATTEMPTS, horizon, incremental_of, place_of, rank_of
+from tap_restextract.steps import Page, Record, Step, Steps
+
+
+def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """Newest first, down to the old high-water mark and past the end of its tie and page."""
+    descent = Descent.begun(plan, bookmark)
+    for _ in range(SEAM_ATTEMPTS):
+        listing = Listing(plan, descent.asked)
+        descent.from_the_top()
+        try:
+            page = yield from listing.first()
+            records = descent.fresh(page)
+            while not (descent.reached or listing.ended):
+                page = yield from listing.behind(records, descent.bookmark)
+                records = descent.fresh(page)
+        except MovedSeamError:
+            continue
+        yield Step(records, descent.finished)
+        return
+    raise WalkError(
+        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+        "pages, or declare a paginator whose tokens are stable, where the API has one"
+    )
+
+
+@dataclass(slots=True)
+class Descent:
+    """One pass down the list, begun anew where the list shifts.
+
+    Attributes:
+        mark: the old high-water mark, the floor; None on a first run.
+        done: the stretch that was emitted below the top, by an interrupted pass or by this one before a shift.
+        high: the new high-water mark: the newest record that was settled when the pass began.
+        low: the last record read.
+        hashes: what was emitted where a rank alone doesn't tell, by content. The rank is None until it is seen again.
+        reached: a record before the floor was seen.
+    """
+
+    plan: Plan
+    mark: Cursor | None
+    done: Stretch | None
+    hashes: dict[str, Rank | None] = field(default_factory=dict)
+    high: Any = None
+    low: Any = None
+    reached: bool = False
+
+    @classmethod
+    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Descent:
+        """The pass that goes on from a bookmark."""
+        if bookmark is None:
+            return cls(plan, None, None)
+        return cls(plan, bookmark.cursor, bookmark.stretch, dict.fromkeys(bookmark.boundary))
+
+    @property
+    def asked(self) -> Cursor | None:
+        """Where the API filters, the floor bounds the list; without a filter it is read down to it."""
+        value = self._floor_value
+        return (
+            None
+            if value is None or incremental_of(self.plan).filter == "none"
+            else asked(incremental_of(self.plan), value)
+        )
+
+    def from_the_top(self) -> None:
+        """Begin at the newest record (again); what was emitted below stays done."""
+        self.done = self._stretch or self.done
+        self.low, self.reached = None, False
+
+    def fresh(self, page: Page) -> list[Record]:
+        """The page's records that were not emitted before.
+
+        Raises:
+            WalkError: where a record comes behind a lesser one.
+        """
+        ranks = self._falling(page.records)
+        if not ranks:
+            return []
+        self._check_the_seam(page.records[0], ranks[0])
+        if self.high is None:
+            bound = horizon(self.plan, page)
+            settled = next((index for index, place in enumerate(ranks) if bound is None or place < bound), None)
+            self.high = None if settled is None else self._value(page.records[settled])
+        self.low = self._value(page.records[-1])
+        floor, unseen = self._floor, None in self.hashes.values()
+        records = []
+        for record, place in zip(page.records, ranks, strict=True):
+            if floor is not None and place < floor:
+                self.reached = True
+                continue
+            if self._inside(place):
+                continue
+            if unseen or self._told_by_content(place):
+                digest = content_hash(record)
+                known = digest in self.hashes
+                self.hashes[digest] = place
+                if known:
+                    continue
+            records.append(record)
+        self.hashes = {
+            digest: place for digest, place in self.hashes.items() if place is None or self._told_by_content(place)
+        }
+        return records
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before."""
+        stretch = self._stretch
+        return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)
+
+    @property
+    def finished(self) -> Bookmark | None:
+        """What STATE may say once the floor was reached."""
+        mark = self.mark
+        if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
+            mark = Cursor(self.high)
+        least = None if mark is None else self._window(mark.value)
+        kept = frozenset(
+            digest for digest, place in self.hashes.items() if place is not None and (least is None or place >= least)
+        )
+        return Bookmark(mark, kept) if mark is not None or kept else None
+
+    @property
+    def _stretch(self) -> Stretch | None:
+        """What is emitted without a gap, from the high mark down."""
+        if self.high is None or self.low is None or rank(self.low) >= self._window(self.high):
+            return None
+        if self.done is None:
+            return Stretch(self.high, self.low)
+        if rank(self.low) >= self._window(self.done.high):
+            return None  # the stretch of before isn't met yet, and it is worth more
+        return Stretch(self.high, min(self.low, self.done.low, key=rank))
+
+    def _inside(self, place: Rank) -> bool:
+        """Whether everything of this rank was emitted; a stretch's two edges are told by content."""
+        return self.done is not None and rank(self.done.low) < place < self._window(self.done.high)
+
+    def _told_by_content(self, place: Rank) -> bool:
+        floor = self._floor
+        edges = [self.low] if self.done is None else [self.low, self.done.low]
+        return (
+            self.high is None
+            or place >= self._window(self.high)
+            or any(edge is not None and place == rank(edge) for edge in edges)
+            or (self.done is not None and self._window(self.done.high) <= place <= rank(self.done.high))
+            or (floor is not None and self.mark is not None and floor <= place <= rank(self.mark.value))
+        )
+
+    @property
+    def _floor_value(self) -> Any:
+        return self.mark.value if self.mark else incremental_of(self.plan).initial_value
+
+    @property
+    def _floor(self) -> Rank | None:
+        value = self._floor_value
+        return None if value is None else self._window(value)
+
+    def _window(self, value: Any) -> Rank:
+        return rank(window(incremental_of(self.plan), value))
+
+    def _value(self, record: Record) -> Any:
+        return find(incremental_of(self.plan).cursor_path, record)
+
+    def _check_the_seam(self, record: Record, place: Rank) -> None:
+        """Over a seam within a tie, only a tie-breaker that the API sorts by keeps the order still."""
+        stream, incremental = self.plan.stream, incremental_of(self.plan)
+        if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
+            return
+        raise WalkError(
+            f"{place_of(self.plan)}: two records or more share {self._value(record)!r} and lie on two pages, where some may slip through "
+            "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
+            "paginator is stable, where it is"
+        )
+
+    def _falling(self, records: Sequence[Record]) -> list[Rank]:
+        ranks = [rank_of(self.plan, record) for record in records]
+        for above, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
+            if here > above:
+                key = incremental_of(self.plan).cursor_path
+                raise WalkError(
+                    f"{place_of(self.plan)}: a record at {key} {self._value(record)!r} follows an earlier one, so the list isn't in descending "
+                    f"order; make the request sort by {key} descending, or declare order: none"
+                )
+        return ranks
