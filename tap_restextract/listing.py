@@ -83,5 +83,8 @@ def moved_over(before: Sequence[object], behind: Sequence[object], again: Sequen
     """
     left = [record for record in again if record in before]
     moved = len(before) - len(left)
-    holds = left == before[: len(left)] and (again == before if moved == 0 else behind[:moved] == before[len(left) :])
-    return moved if holds else None
+    if moved == 0:
+        return 0 if again == before else None
+    # What joined stands before what was there; a new record at the page's end may have been drawn from the page behind.
+    joined = left == before[: len(left)] and again[-1:] == left[-1:] and behind[:moved] == before[len(left) :]
+    return moved if joined else None
