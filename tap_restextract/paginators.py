@@ -104,12 +104,17 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
             total = None if answer.status == 204 else _total(paginator.total_path, body)
             # Where a total is stated it decides, even about an empty page: its records may be hidden from this reader.
             ended = page - paginator.base_page + 1 >= total if total is not None else count == 0
-            return None if ended or _more_behind(paginator.has_more_path, answer, count) is False else Number(page + 1)
+            more = _more_behind(paginator.has_more_path, answer, count)
+            return None if ended or more is False else Number(page + 1)
         case Offset():
             behind = (at.offset if isinstance(at, Start) else paginator.offset) + count
             total = None if answer.status == 204 else _total(paginator.total_path, body)
-            ended = _more_behind(paginator.has_more_path, answer, count) is False or count == 0
-            return None if ended or (total is not None and behind - paginator.offset >= total) else Start(behind)
+            more = _more_behind(paginator.has_more_path, answer, count)
+            return (
+                None
+                if more is False or count == 0 or (total is not None and behind - paginator.offset >= total)
+                else Start(behind)
+            )
     assert_never(paginator)
 
 
