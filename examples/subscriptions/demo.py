@@ -148,7 +148,8 @@ def run(name: str) -> Loaded:
         os.killpg(shell.pid, signal.SIGTERM)
         shell.wait()
         raise
-    for plugin, status in (("tap", int((FOLDER / f"{name}.tap.exit").read_text())), ("target", failed)):
+    # The target first: a tap whose reader fails can't but fail too.
+    for plugin, status in (("target", failed), ("tap", int((FOLDER / f"{name}.tap.exit").read_text()))):
         if status:
             log = FOLDER / f"{name}.{plugin}.log"
             last = log.read_text().strip().splitlines()[-1:] or ["(its log is empty)"]
