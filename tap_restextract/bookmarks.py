@@ -21,7 +21,7 @@ from tap_restextract.plan import Plan, Walk
 
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 DIGEST_BYTES: Final = 9
-OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary", "high", "low"})
+OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep"})
 MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
 
 
@@ -34,12 +34,21 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """The last complete pass of a sweep, and the hash cache that remembers it."""
+
+    number: int
+    cache: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bookmark:
     """How far a stream was emitted: everything before `cursor`, and from its window on the records in `boundary`."""
 
     cursor: Cursor | None
     boundary: frozenset[str] = frozenset()
     stretch: Stretch | None = None
+    sweep: Sweep | None = None
 
 
 def content_hash(record: Mapping[str, Any]) -> str:
@@ -50,6 +59,8 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
     """The bookmark as the stream's part of STATE."""
+    if bookmark.sweep is not None:
+        return {"sweep": {"number": bookmark.sweep.number, "cache": bookmark.sweep.cache}}
     incremental = plan.stream.incremental
     assert incremental is not None
     state: dict[str, Any] = {"replication_key": plan.replication_key}
@@ -78,6 +89,8 @@ def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
         StateError: for a STATE that can't be read, or that belongs to another replication key.
     """
     incremental = plan.stream.incremental
+    if plan.walk is Walk.SWEEP:
+        return _swept(state, f"stream {plan.stream.name}: STATE")
     if incremental is None:
         return None
     place = f"stream {plan.stream.name}: STATE"
@@ -125,3 +138,14 @@ def _stretch(plan: Plan, state: Mapping[str, Any], place: str) -> Stretch | None
             f"{place} holds a high or low that is neither an instant nor a number; reset this stream's STATE"
         ) from error
     return Stretch(state["high"], state["low"])
+
+
+def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
+    sweep = state.get("sweep")
+    if sweep is None:
+        return None
+    if not (
+        isinstance(sweep, Mapping) and isinstance(sweep.get("number"), int) and isinstance(sweep.get("cache"), str)
+    ):
+        raise StateError(f"{place} names no sweep that can be read; reset this stream's STATE")
+    return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"]))

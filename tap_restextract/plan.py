@@ -10,6 +10,7 @@ One row a rule, the first that fits; what fits no row is refused with what would
     asc    >= or >       any other              restart keyset
     desc   >=, > or none any                    descending
     none   >= or >       any                    unordered
+    (no `incremental`)   any, `sweep: true`     sweep
     (no `incremental`)   any                    traversal
 """
 
@@ -42,6 +43,7 @@ class Walk(enum.Enum):
     SINGLE = "single page"
     DESCENDING = "descending"
     UNORDERED = "unordered"
+    SWEEP = "sweep"
     TRAVERSAL = "traversal"
 
 
@@ -73,6 +75,10 @@ REASONS: Final = {
     Walk.UNORDERED: (
         "every pass reads all from the bookmark on, and the next bookmark is the server's clock at its start, less the lag",
         "at the end of a pass; the hashes of what is newer go with it",
+    ),
+    Walk.SWEEP: (
+        "every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
+        "at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
     ),
     Walk.TRAVERSAL: ("every run reads the whole list from its beginning", "never: there is no bookmark"),
 }
@@ -122,7 +128,7 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
 def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
     if incremental is None:
-        return Walk.TRAVERSAL
+        return Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
     if incremental.order == "desc":
         return Walk.DESCENDING
     if incremental.order == "none":
@@ -145,6 +151,10 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
         if incremental.tie_breaker:
             known.add(f"cursor.{incremental.tie_breaker}")
         yield from _incremental_faults(incremental, mentioned)
+    if stream.sweep and incremental:
+        yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
+    if stream.sweep and not stream.primary_key:
+        yield "sweep: true needs primary_key, to tell which records are gone"
     for name in sorted(mentioned - known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from tap_restextract.cursor import INSTANT
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan import Plan
+from tap_restextract.plan import Plan, Walk
 
 Schema = dict[str, Any]
 
@@ -37,6 +37,10 @@ def completed(schema: Schema, plan: Plan) -> Schema:
     incremental = plan.stream.incremental
     if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
         properties = {**properties, plan.replication_key: {"type": ["string", "integer", "number", "null"]}}
+    if plan.walk is Walk.SWEEP:
+        # A deletion is a record of its key alone.
+        properties = {**properties, "_sdc_deleted_at": {"type": ["string", "null"], "format": "date-time"}}
+        schema = {key: value for key, value in schema.items() if key != "required"}
     missing = [
         key for key in (*plan.stream.primary_key, *filter(None, [plan.replication_key])) if key not in properties
     ]

@@ -203,6 +203,12 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incremental: Annotated[
         Incremental | None, _described("Facts about order and filter; without them every run reads all.")
     ] = None
+    sweep: Annotated[
+        bool, _described("Compare the whole list with the hash cache: new, changed and deleted records come out.")
+    ] = False
+    hash_cache: Annotated[str, _described("Where a sweep remembers what it saw: a file, for SQLite.")] = (
+        ".tap-restextract/hashes.db"
+    )
     auth: Annotated[
         Auth, _described("How requests are authenticated, by its type. Secrets are settings of their own.")
     ] = NoAuth()

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,8 +24,10 @@ from singer_sdk.mapper import SameRecordTransform
 
 from tap_restextract.bookmarks import Bookmark, checkpointed, from_state
 from tap_restextract.errors import AnswerError
+from tap_restextract.hashes.sqlite import SqliteHashes
 from tap_restextract.messages import projected, record_lines
 from tap_restextract.paths import find
+from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 from tap_restextract.walk import walk
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_restextract.client import Client
-    from tap_restextract.plan import Plan
 
 PIPE_BYTES: Final = 1 << 16
 Open = Callable[["Plan"], "Client"]
@@ -101,8 +102,18 @@ class RestStream(Stream):
 
     def _steps(self) -> Iterator[Step]:
         bookmark = from_state(self._plan, self.stream_state)
-        with closing(self._open_client(self._plan)) as client:
-            yield from driven(walk(self._plan, bookmark), client.page)
+        with ExitStack() as stack:
+            client = stack.enter_context(closing(self._open_client(self._plan)))
+            cache = None
+            if self._plan.walk is Walk.SWEEP:
+                cache = stack.enter_context(closing(SqliteHashes(self._plan.stream.hash_cache, self.name)))
+                if bookmark and bookmark.sweep and bookmark.sweep.cache != cache.identity:
+                    self.logger.warning(
+                        "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
+                        self.name,
+                        self._plan.stream.hash_cache,
+                    )
+            yield from driven(walk(self._plan, bookmark, cache, _now()), client.page)
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:
         if bookmark is None:

@@ -7,12 +7,14 @@ from typing_extensions import assert_never
 from tap_restextract import ascending, passes
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.descending import descending
+from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Steps
+from tap_restextract.sweep import sweep
 
 
-def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """The plan's walk, from the bookmark on."""
+def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, now: str = "") -> Steps:
+    """The plan's walk, from the bookmark on; a sweep needs the hash cache, and the time that its deletions are told with."""
     match plan.walk:
         case Walk.KEYSET | Walk.UNIQUE_KEYSET:
             return ascending.keyset(plan, bookmark)
@@ -26,6 +28,9 @@ def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
             return descending(plan, bookmark)
         case Walk.UNORDERED:
             return passes.unordered(plan, bookmark)
+        case Walk.SWEEP:
+            assert cache is not None
+            return sweep(plan, bookmark, cache, now)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
     assert_never(plan.walk)

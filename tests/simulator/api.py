@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -40,6 +40,7 @@ class Quirks:
     clock: bool = True
     epoch: bool = False
     monotonic_ids: bool = False
+    silent: bool = False
 
 
 @dataclass
@@ -75,7 +76,10 @@ class Api:
             self.pass_time(300)
         kind = self.rng.random()
         self.rev += 1
-        if kind < 0.35 or not self.rows:
+        if self.quirks.silent and kind < 0.2 and self.rows:
+            key = self.rng.choice(list(self.rows))
+            self.rows[key] = replace(self.rows[key], rev=self.rev)
+        elif kind < 0.35 or not self.rows:
             self._write(self._new_id())
         elif kind < 0.9:
             self._write(self.rng.choice(list(self.rows)))
@@ -165,7 +169,7 @@ class Api:
         since = self._parsed(params["since"]) if "since" in params else None
         cut = self.quirks.precision
         for row in visible:
-            if since is None or self.quirks.filter == "none":
+            if since is None or self.quirks.filter in {"none", "sweep"}:
                 yield row
             elif self.quirks.filter == "compound":
                 if (row.updated, row.id) > (since, int(params["after"])):

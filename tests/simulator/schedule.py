@@ -16,8 +16,9 @@ from typing import Any
 from tap_restextract.bookmarks import checkpointed, from_state
 from tap_restextract.client import page_of
 from tap_restextract.errors import WalkError
+from tap_restextract.hashes.sqlite import SqliteHashes
 from tap_restextract.paginators import paged
-from tap_restextract.plan import Plan, plan_for
+from tap_restextract.plan import plan_for
 from tap_restextract.request import request_for
 from tap_restextract.settings import StreamSettings, read
 from tap_restextract.steps import Page, Step
@@ -77,6 +78,18 @@ def settings_for(quirks: Quirks, **facts: Any) -> StreamSettings:
         if quirks.has_more and quirks.paginator in {"page_number", "offset", "cursor"}
         else {}
     )
+    stream: dict[str, Any]
+    if quirks.filter == "sweep":
+        stream = {
+            "name": "list",
+            "path": "/list",
+            "records": "data",
+            "primary_key": ["id"],
+            "sweep": True,
+            "paginator": paginator,
+        }
+        (read_stream,) = read({"base_url": "http://api", "streams": [stream]})
+        return read_stream
     if quirks.filter == "unique":
         incremental: dict[str, Any] = {"cursor_path": "id", "order": "asc", "filter": "exclusive"}
         params = {"after": "{cursor.id}"}
@@ -125,6 +138,7 @@ class Schedule:
         """Run it from its first write to its last check."""
         self.rng = random.Random(self.seed)
         self.api = Api(self.quirks, self.rng)
+        self.cache = SqliteHashes(":memory:", "list") if self.quirks.filter == "sweep" else None
         self.plan = plan_for(settings_for(self.quirks), {"properties": {"id": {"type": "integer"}}})
         for _ in range(self.rng.randrange(self.rows)):
             self.api.mutate()
@@ -158,6 +172,18 @@ class Schedule:
         self.output = story
 
     def _whole(self, records: list[dict[str, Any]], findings: list[str]) -> None:
+        if self.quirks.filter == "sweep":
+            last = {record["id"]: record.get("rev") for record in records}
+            truth = {key: row["rev"] for key, row in self.api.truth().items()}
+            findings += [
+                f"emitted last as {last.get(key)}, is {rev}: {key}"
+                for key, rev in truth.items()
+                if last.get(key) != rev
+            ]
+            findings += [
+                f"deletion not told: {key}" for key, rev in last.items() if rev is not None and key not in truth
+            ]
+            return
         emitted = {(record["id"], record["rev"]) for record in records}
         if self.quirks.filter == "unique":
             keys = {record["id"] for record in records}
@@ -188,7 +214,7 @@ class Schedule:
         return True
 
     def _drive(self, state: State, *, busy: bool) -> None:
-        steps = walk(self.plan, from_state(self.plan, state))
+        steps = walk(self.plan, from_state(self.plan, state), self.cache, "now")
         step = next(steps)
         while True:
             ahead = self.rng.random() < 0.5

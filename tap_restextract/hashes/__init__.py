@@ -1,0 +1,55 @@
+"""Hash caches: what a sweep remembers of every record, so that only new, changed and missing ones come out.
+
+Theory of operation. A cache holds for each stream and primary key the content's hash, the pass that emitted it, and the
+pass that last saw it. Passes are counted up for ever. A pass counts only when the STATE that names it comes back as
+input: `begin` forgets the contents that later passes wrote (a crash downstream, or an older STATE, loses nothing) but
+keeps their keys, so that their deletion is still noticed. Where STATE names no pass of this cache, that is all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
+
+Key = str
+
+
+class HashCache(Protocol):
+    """One stream's part of a cache; keys are JSON texts of the primary key's values."""
+
+    @property
+    def identity(self) -> str:
+        """What STATE names the cache by."""
+        ...
+
+    def begin(self, confirmed: int | None) -> int:
+        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        ...
+
+    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        """The hashes of those keys whose content is known."""
+        ...
+
+    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+        """Remember what a pass emitted."""
+        ...
+
+    def seen(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass saw these keys, unchanged."""
+        ...
+
+    def missing(self, since: int) -> Iterator[Key]:
+        """The keys that were live and that no pass from this one on saw."""
+        ...
+
+    def buried(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass emitted these keys' deletion."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the stream."""
+        ...
+
+    def close(self) -> None:
+        """Write what is in hand and let go."""
+        ...

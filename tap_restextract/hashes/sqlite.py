@@ -1,0 +1,112 @@
+"""A hash cache in a SQLite file: the default, beside the project."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.hashes import Key
+
+TABLES = """
+create table if not exists cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
+create table if not exists hashes (
+    stream text not null, key text not null, hash text not null, emitted integer not null, seen integer not null,
+    deleted integer not null default 0, primary key (stream, key)
+) without rowid;
+create index if not exists hashes_seen on hashes (stream, seen);
+"""
+CHUNK = 500
+
+
+class SqliteHashes:
+    """One stream's hashes in a SQLite file; each page is one transaction."""
+
+    def __init__(self, path: str, stream: str) -> None:
+        try:
+            if path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+            self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + TABLES)
+            self._database.execute("insert or ignore into cache values (1, ?, 0)", (uuid.uuid4().hex,))
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigurationError(
+                [
+                    f"stream {stream}: the hash cache {path} can't be opened ({error}); set hash_cache to a file that can be written"
+                ]
+            ) from error
+        self._stream = stream
+
+    @property
+    def identity(self) -> str:
+        """What STATE names the cache by."""
+        return str(self._database.execute("select identity from cache").fetchone()[0])
+
+    def begin(self, confirmed: int | None) -> int:
+        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        with self._database:
+            self._database.execute("begin immediate")
+            self._database.execute(
+                "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, confirmed or 0)
+            )
+            self._database.execute("update cache set passes = max(passes, ?) + 1", (confirmed or 0,))
+            return int(self._database.execute("select passes from cache").fetchone()[0])
+
+    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        """The hashes of those keys whose content is known."""
+        found: dict[Key, str] = {}
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            query = f"select key, hash from hashes where stream = ? and deleted = 0 and hash <> '' and key in ({marks})"  # noqa: S608  marks are question marks
+            found.update(self._database.execute(query, (self._stream, *chunk)))
+        return found
+
+    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+        """Remember what a pass emitted."""
+        with self._database:
+            self._database.execute("begin immediate")
+            self._database.executemany(
+                "insert or replace into hashes values (?, ?, ?, ?, ?, 0)",
+                [(self._stream, key, digest, number, number) for key, digest in hashes.items()],
+            )
+
+    def seen(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass saw these keys, unchanged."""
+        with self._database:
+            self._database.execute("begin immediate")
+            self._database.executemany(
+                "update hashes set seen = ? where stream = ? and key = ?", [(number, self._stream, key) for key in keys]
+            )
+
+    def missing(self, since: int) -> Iterator[Key]:
+        """The keys that were live and that no pass from this one on saw."""
+        rows = self._database.execute(
+            "select key from hashes where stream = ? and deleted = 0 and seen < ? order by key", (self._stream, since)
+        )
+        return (key for (key,) in rows.fetchall())
+
+    def buried(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass emitted these keys' deletion."""
+        with self._database:
+            self._database.execute("begin immediate")
+            self._database.executemany(
+                "update hashes set deleted = 1, hash = '', emitted = ? where stream = ? and key = ?",
+                [(number, self._stream, key) for key in keys],
+            )
+
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the stream."""
+        return (
+            self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,)).fetchone() is None
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+
+def _chunks(keys: list[Key]) -> Iterator[list[Key]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]

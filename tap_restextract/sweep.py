@@ -1,0 +1,80 @@
+"""The walk of a list without order or filter: every record, compared with what the hash cache remembers.
+
+New and changed records come out, and the keys that are gone come out as deletions: a record of its primary key and
+`_sdc_deleted_at`. A deletion is told only of a sweep that is proven complete: its end was stated, and its pages can't
+have shifted, because the tokens are stable or there was one page. Pages that are counted can shift; a key that is missing
+from them is looked for in a second sweep at once, and is deleted only if it is in neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.hashes import HashCache, Key
+from tap_restextract.paginators import is_stable
+from tap_restextract.plan import Plan
+from tap_restextract.progress import Seen
+from tap_restextract.settings import SinglePage
+from tap_restextract.steps import Ask, Page, Record, Step, Steps
+
+
+def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Steps:
+    """Every record that the cache doesn't know as it is, then the deletions, told as of `now` (ISO 8601)."""
+    named = bookmark.sweep if bookmark else None
+    confirmed = named.number if named is not None and named.cache == cache.identity else None
+    number = cache.begin(confirmed)
+    comparison = Comparison(plan, cache, number, now)
+    records = yield from comparison.passed()
+    gone = list(cache.missing(number))
+    if gone and not comparison.is_proven:
+        comparison.number = cache.begin(number)
+        records = yield from comparison.passed(records)
+        gone = list(cache.missing(number))
+    deletions = [comparison.deletion(key) for key in gone]
+    cache.buried(gone, comparison.number)
+    yield Step([*records, *deletions], Bookmark(None, sweep=Sweep(comparison.number, cache.identity)))
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One pass of the list against the cache."""
+
+    plan: Plan
+    cache: HashCache
+    number: int
+    now: str
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a key that didn't come is gone."""
+        paginator = self.plan.stream.paginator
+        return is_stable(paginator) or (isinstance(paginator, SinglePage) and paginator.limit is None)
+
+    def passed(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
+        """Read the whole list; returns the last page's records, which are still to be written."""
+        seen = Seen(self.plan)
+        page = yield Step(records, None, Ask())
+        while page.following is not None:
+            page = yield Step(self._fresh(page), None, Ask(None, seen.new(page.following)))
+        return self._fresh(page)
+
+    def deletion(self, key: Key) -> Record:
+        """What tells a target that a record is gone."""
+        values = msgspec.json.decode(key)
+        return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
+
+    def _fresh(self, page: Page) -> list[Record]:
+        keyed = {self._key(record): record for record in page.records}
+        hashes = {key: content_hash(record) for key, record in keyed.items()}
+        known = self.cache.known(hashes.keys())
+        changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}
+        self.cache.emitted(changed, self.number)
+        self.cache.seen(hashes.keys() - changed.keys(), self.number)
+        return [keyed[key] for key in changed]
+
+    def _key(self, record: Record) -> Key:
+        return msgspec.json.encode([record.get(name) for name in self.plan.stream.primary_key]).decode()
