@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections import Counter
 from contextlib import closing
@@ -17,7 +18,7 @@ from target_eventgen.target import TargetEventgen
 from tests.target_eventgen.loading import lines, record, schema, state
 from tests.target_eventgen.reference import Reference
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"type": "created", "stream": "things", "on": "created"},
     {"type": "entered", "stream": "things", "enters": "value > 10"},
     {"type": "left", "stream": "things", "leaves": "value > 10"},
@@ -92,7 +93,7 @@ def in_order(event: tuple[str, int, int]) -> tuple[int, int]:
 
 def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
     """Each event's old version is the new version of the event before, or both tell of the same transition."""
-    for (old, new), (next_old, next_new) in zip(steps, steps[1:], strict=False):
+    for (old, new), (next_old, next_new) in itertools.pairwise(steps):
         assert next_old == new or (next_old, next_new) == (old, new)
 
 

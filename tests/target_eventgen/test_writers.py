@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,7 @@ def test_writers_of_other_versions_of_the_same_keys_fire_the_edges_of_one_sequen
         )
         steps = [step for step in told if step[0] in {"created", "updated"}]
         assert len(steps) == versions
-        assert all(step[3] == before[4] for before, step in zip(steps, steps[1:], strict=False))
+        assert all(step[3] == before[4] for before, step in itertools.pairwise(steps))
         edges = [kind for kind, *_ in told if kind in {"passed", "fell"}]
         expected = [
             "passed" if new > 10000 else "fell"

@@ -1,0 +1,163 @@
+"""Lines in, lines out: messages, validation and COPY text, alone."""
+
+from __future__ import annotations
+
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from target_eventgen.checks import place_of as place_in_condition
+from target_eventgen.columns import Column, Table
+from target_eventgen.errors import InvalidRecordError, InvalidSchemaError, MessageError, MissingKeyError, SettingsError
+from target_eventgen.messages import LineReader
+from target_eventgen.postgres import place_of
+from target_eventgen.staging import Encoding
+from target_eventgen.validation import compiled
+
+COLUMNS = (
+    Column("id", "bigint"),
+    Column("n", "numeric"),
+    Column("t", "text"),
+    Column("o", "jsonb"),
+    Column("b", "boolean"),
+)
+
+
+def encoding() -> Encoding:
+    return Encoding(Table("s", "public", "s", COLUMNS, key=("id",)), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        ({"id": 1, "n": Decimal("1.10"), "t": "a", "o": {"k": 1}, "b": True}, '1\t\\N\t1\t1.10\ta\t{"k":1}\tt\n'),
+        ({"id": 1, "n": None, "t": "", "o": None, "b": False}, "1\t\\N\t1\t\\N\t\t\\N\tf\n"),
+        ({"id": Decimal("1e2"), "t": "a\tb\\\n\r", "b": None}, "1\t{1,3}\t100\t\\N\ta\\tb\\\\\\n\\r\t\\N\t\\N\n"),
+        ({"id": "7", "n": "x", "t": 5, "o": 'q"\n', "b": "yes"}, '1\t\\N\t7\tx\t5\t"q\\\\"\\\\n"\tyes\n'),
+        ({"id": 1, "n": 2, "t": [Decimal("0.5")], "o": "é", "b": 1}, '1\t\\N\t1\t2\t[0.5]\t"é"\t1\n'),
+    ],
+)
+def test_a_record_is_one_line_of_copy_text(record: dict[str, Any], line: str) -> None:
+    assert encoding().line(1, record, None)[0] == line
+
+
+@pytest.mark.parametrize("record", [{}, {"id": None}])
+def test_a_record_without_its_key_is_no_line(record: dict[str, Any]) -> None:
+    with pytest.raises(MissingKeyError, match=r'key property "id" is (missing|null)'):
+        encoding().line(1, record, None)
+
+
+def test_a_nul_is_replaced_and_its_column_remembered() -> None:
+    made = encoding()
+    line, _ = made.line(1, {"id": 1, "t": "a\0", "o": ["\\u0000"]}, None)
+    assert "a\ufffd" in line
+    assert made.mended == {"t"}
+
+
+def test_properties_without_a_column_are_told() -> None:
+    assert encoding().surplus({"id": 1, "x": 1}) == {"x"}
+    assert encoding().surplus({"id": 1}) == set()
+
+
+PROPERTIES = {
+    "i": {"type": "integer"},
+    "m": {"multipleOf": 0.01},
+    "e": {"enum": ["a"]},
+    "d": {"type": "string", "default": "x", "format": "date"},
+}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{"i": Decimal("1.0")}, {"m": Decimal("0.07")}, {"e": "a"}, {}, {"d": "no date, but that is for Postgres to say"}],
+)
+def test_a_record_that_the_schema_allows_is_valid_and_unchanged(record: dict[str, Any]) -> None:
+    sent = dict(record)
+    compiled("s", {"properties": PROPERTIES})(sent)
+    assert sent == record
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"i": Decimal("1.5")}, r'property "i".*integer'),
+        ({"i": True}, r'property "i".*integer'),
+        ({"m": Decimal("0.075")}, 'property "m"'),
+        ({"e": "s3cret"}, r"property \"e\".*\['a'\]"),
+        ({"d": 5}, 'property "d"'),
+    ],
+)
+def test_a_record_that_it_does_not_allow_is_told_by_place_and_rule_without_its_value(
+    record: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidRecordError, match=said) as raised:
+        compiled("s", {"properties": PROPERTIES})(record)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("schema", [{"properties": {"a": {"type": "wat"}}}, {"$ref": "http://127.0.0.1:1/schema.json"}])
+def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSchemaError, match='stream "s"'):
+        compiled("s", schema)
+
+
+def read(text: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    kinds = ("RECORD", "SCHEMA", "STATE")
+    LineReader().process_lines(io.StringIO(text), dict.fromkeys(kinds, found.append))
+    return found
+
+
+def test_messages_are_read_with_all_their_digits_and_empty_lines_are_skipped() -> None:
+    read_back = read('\n{"type": "STATE", "value": 1.10}\n  \n{"type": "STATE", "value": 18446744073709551617}')
+    assert [message["value"] for message in read_back] == [Decimal("1.10"), 18446744073709551617]
+    assert str(read_back[0]["value"]) == "1.10"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 2 of the input is not JSON.*may have died while it wrote"),
+        ("{\n", "line 2 of the input is not JSON.*standard error"),
+        ("5\n", "line 2 of the input is no Singer message"),
+        ('{"type": "STATE"}\n', 'line 2 of the input: a STATE message without "value"'),
+        ('{"type": "RECORD", "stream": 1, "record": {}}\n', 'line 2 of the input: "stream"'),
+        ('{"type": "RECORD", "stream": "s", "record": 1}\n', 'line 2 of the input: "record"'),
+        ('{"type": "SCHEMA", "stream": "s", "schema": 1}\n', 'line 2 of the input: "schema"'),
+    ],
+)
+def test_a_line_that_is_no_message_is_named_by_its_number(line: str, said: str) -> None:
+    with pytest.raises(MessageError, match=said):
+        read(json.dumps({"type": "STATE", "value": 1}) + "\n" + line)
+
+
+def test_an_interruption_ends_the_input_before_the_next_line() -> None:
+    reader = LineReader()
+    seen: list[Any] = []
+
+    def stop(message: dict[str, Any]) -> None:
+        seen.append(message["value"])
+        if len(seen) == 2:
+            reader.interrupt()
+
+    reader.process_lines(
+        io.StringIO("".join(f'{{"type": "STATE", "value": {n}}}\n' for n in range(9))), {"STATE": stop}
+    )
+    assert seen == [0, 1]
+    assert reader.interrupted
+
+
+def test_the_place_in_a_condition_is_counted_from_its_own_first_character() -> None:
+    assert place_in_condition(15, "CHECK (\nvalue > x\n)", "value > x") == 7
+    assert place_in_condition(3, "CHECK (\nvalue > x\n)", "value > x") is None
+
+
+def test_a_database_is_named_without_its_password() -> None:
+    named = place_of("postgresql://me:secret@db.example:6000/mine")
+    assert named == 'db.example:6000, database "mine"'
+    with pytest.raises(SettingsError) as raised:
+        place_of("host=x secret")
+    assert "secret" not in str(raised.value)
