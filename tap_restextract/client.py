@@ -177,7 +177,7 @@ class Client:
                 request.method,
                 url,
                 params=params,
-                headers=dict(request.headers),
+                headers=_typed(request),
                 data=None if request.json is None else msgspec.json.encode(request.json),
                 timeout=(CONNECT_SECONDS, self._stream.timeout),
                 allow_redirects=False,
@@ -197,6 +197,10 @@ class Client:
             ) from error
         except requests.RequestException as error:
             raise TransientError(_fault(error)) from error
+        except ValueError as error:  # requests reads a redirect's target although it isn't followed
+            raise AnswerError(
+                f"stream {self._stream.name}: {self._shown(request)} redirects to what is no web address; set base_url to where the API is now"
+            ) from error
         self._log.debug(
             "stream %s: %s was answered %d with %d bytes",
             self._stream.name,
@@ -305,6 +309,12 @@ def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
         raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
     behind = following(stream.paginator, answer, ask.at, len(records))
     return Page(records, behind, retry.http_date(answer.headers.get("date", "")))
+
+
+def _typed(request: Request) -> dict[str, str]:
+    """The request's headers; those of one with a body say that it is JSON, unless the configuration says what it is."""
+    typed = request.json is None or any(name.lower() == "content-type" for name in request.headers)
+    return dict(request.headers) if typed else {"Content-Type": "application/json", **request.headers}
 
 
 def request_for_host(stream: StreamSettings) -> str:

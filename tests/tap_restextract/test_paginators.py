@@ -24,7 +24,7 @@ URL = "https://api.example.com/v1/things?limit=2"
 ASKED = Request("GET", "https://api.example.com/v1/things", (("limit", "2"),))
 
 
-def behind(  # noqa: PLR0913  an answer has as many parts
+def behind(
     paginator: Paginator,
     body: Any = None,
     *,
@@ -158,7 +158,7 @@ def test_a_link_to_another_host_is_refused_because_credentials_would_go_there(li
         (JsonLink(), {"next": link}, {}),
         (HeaderLink(), None, {"link": f'<{link}>; rel="next"'}),
     ):
-        with pytest.raises(AnswerError, match="leads to another host, .*credentials aren't sent there"):
+        with pytest.raises(AnswerError, match=r"leads to another host, .*credentials aren't sent there"):
             behind(paginator, body, headers=headers)
 
 

@@ -63,7 +63,7 @@ def test_a_nested_replication_key_gets_a_property_of_its_own() -> None:
 
 @pytest.mark.parametrize("key", ["id", "updated_at"])
 def test_a_schema_without_a_key_is_refused(key: str) -> None:
-    properties = {name: {} for name in ("id", "updated_at") if name != key}
+    properties: dict[str, Any] = {name: {} for name in ("id", "updated_at") if name != key}
     with pytest.raises(ConfigurationError, match=f"stream things: the schema has no property '{key}', which is a key"):
         completed({"properties": properties}, plan(**INCLUSIVE))
 
