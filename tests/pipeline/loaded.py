@@ -20,6 +20,12 @@ def query(database: str, text: str) -> list[dict[str, Any]]:
         return [dict(row) for row in cursor]
 
 
+def execute(database: str, statements: str) -> None:
+    """Statements in a transaction of their own."""
+    with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statements)
+
+
 def events(database: str) -> list[dict[str, Any]]:
     """All events, in the order of the outbox."""
     return query(database, "select * from eventgen.events order by sequence")
