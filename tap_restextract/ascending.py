@@ -13,7 +13,7 @@ from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor, Rank, back, finest, rank
 from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError
-from tap_restextract.plan import Plan, Walk
+from tap_restextract.plan import Plan, Walk, earliest
 from tap_restextract.progress import SEAM_ATTEMPTS, Order, Seen, Sieve, incremental_of, place_of
 from tap_restextract.settings import SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
@@ -113,9 +113,10 @@ def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None,
     """Where to ask from, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
     incremental = incremental_of(plan)
     mark = bookmark.cursor if bookmark else None
-    if mark is not None and (mark.tie is not None or plan.walk is Walk.UNIQUE_KEYSET):
+    exact = mark is not None and (mark.tie is not None or plan.walk is Walk.UNIQUE_KEYSET)
+    if exact and not incremental.lookback:
         return mark, None
-    value = mark.value if mark else incremental.initial_value
+    value = earliest(incremental, mark.value) if mark else incremental.initial_value
     if value is None:
         return None, None
     return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)

@@ -19,7 +19,7 @@ from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.paginators import is_stable
 from tap_restextract.paths import find
-from tap_restextract.plan import Plan, asked, window
+from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import SEAM_ATTEMPTS, horizon, incremental_of, place_of, rank_of
 from tap_restextract.steps import Page, Record, Step, Steps
 
@@ -136,7 +136,7 @@ class Descent:
         mark = self.mark
         if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
             mark = Cursor(self.high)
-        least = None if mark is None else self._window(mark.value)
+        least = None if mark is None else rank(earliest(incremental_of(self.plan), mark.value))
         kept = frozenset(
             digest for digest, place in self.hashes.items() if place is not None and (least is None or place >= least)
         )
@@ -162,7 +162,7 @@ class Descent:
         edges = [self.low] if self.done is None else [self.low, self.done.low]
         return (
             self.high is None
-            or place >= self._window(self.high)
+            or place >= rank(earliest(incremental_of(self.plan), self.high))
             or any(edge is not None and place == rank(edge) for edge in edges)
             or (self.done is not None and self._window(self.done.high) <= place <= rank(self.done.high))
             or (floor is not None and self.mark is not None and floor <= place <= rank(self.mark.value))
@@ -170,7 +170,8 @@ class Descent:
 
     @property
     def _floor_value(self) -> Any:
-        return self.mark.value if self.mark else incremental_of(self.plan).initial_value
+        incremental = incremental_of(self.plan)
+        return earliest(incremental, self.mark.value) if self.mark else incremental.initial_value
 
     @property
     def _floor(self) -> Rank | None:

@@ -11,7 +11,7 @@ from tap_restextract.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.paths import find
-from tap_restextract.plan import Plan, asked, window
+from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import SEAM_ATTEMPTS, Seen, horizon, incremental_of, place_of, rank_of
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
@@ -87,7 +87,7 @@ class Whole:
         if self.high is None:
             self._look_at_the_clock(page)
         first = None if self._first is None else rank(window(incremental_of(self.plan), self._first))
-        high = rank(self.high)
+        high = rank(earliest(incremental_of(self.plan), self.high))
         records = []
         for record in page.records:
             place = rank_of(self.plan, record)
@@ -115,7 +115,8 @@ class Whole:
 
     @property
     def _first(self) -> Any:
-        return self.mark.value if self.mark else incremental_of(self.plan).initial_value
+        incremental = incremental_of(self.plan)
+        return earliest(incremental, self.mark.value) if self.mark else incremental.initial_value
 
     def _look_at_the_clock(self, page: Page) -> None:
         bound = horizon(self.plan, Page(page.records, server_time=self.begun_at))

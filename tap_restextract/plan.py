@@ -20,6 +20,7 @@ import difflib
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract import paginators
@@ -30,6 +31,7 @@ from tap_restextract.placeholders import FORMS, forms
 from tap_restextract.request import cursor_names
 from tap_restextract.settings import Incremental, SinglePage, StreamSettings
 
+EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -216,9 +218,19 @@ def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -
     return NIL_UUID if described.get("format") == "uuid" else ""
 
 
+def measure(incremental: Incremental, duration: str) -> Decimal:
+    """A duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
+    return precision_of(duration) * (EPOCHS[incremental.epoch] if incremental.epoch and not duration.isdigit() else 1)
+
+
 def window(incremental: Incremental, value: Any) -> Any:
     """The first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
-    return floor(value, precision_of(incremental.precision)) if incremental.precision else value
+    return floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
+
+
+def earliest(incremental: Incremental, mark: Any) -> Any:
+    """The first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback."""
+    return window(incremental, back(mark, measure(incremental, incremental.lookback)) if incremental.lookback else mark)
 
 
 def asked(incremental: Incremental, value: Any) -> Cursor:
@@ -226,4 +238,4 @@ def asked(incremental: Incremental, value: Any) -> Cursor:
     first = window(incremental, value)
     if incremental.filter != "exclusive":
         return Cursor(first)
-    return Cursor(back(first, precision_of(incremental.precision) if incremental.precision else finest(first)))
+    return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))

@@ -22,12 +22,11 @@ from tap_restextract.cursor import Cursor, NoRankError, Rank, precision_of, rank
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.paginators import Continuation
 from tap_restextract.paths import MISSING, find
-from tap_restextract.plan import Plan, Walk, asked, window
+from tap_restextract.plan import EPOCHS, Plan, Walk, asked, earliest, window
 from tap_restextract.settings import Incremental
 from tap_restextract.steps import Page, Record
 
 SEAM_ATTEMPTS: Final = 10
-EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 
 
 @dataclass(slots=True)
@@ -56,7 +55,7 @@ class Sieve:
         """For walks that ask from a value on."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
-        first = mark.value if mark else incremental.initial_value
+        first = earliest(incremental, mark.value) if mark else incremental.initial_value
         position = None if first is None else Cursor(first)
         least = None if first is None else rank(window(incremental, first))
         return cls(plan, position, mark, least=least, hashes=_known(bookmark))
@@ -94,13 +93,14 @@ class Sieve:
         settled = 0 if self.halted else self._settled(page, ranks)
         self.halted = settled < len(ranks)
         self._move(page.records, ranks, settled)
-        keep_from = self._keep_from()
+        keep_from, behind = self._keep_from(), self.exact and not incremental_of(self.plan).lookback
         records = []
         for index, (record, place) in enumerate(zip(page.records, ranks, strict=True)):
             if place is not None and self.least is not None and place < self.least:
                 continue
             known = unseen or (known_to is not None and place is not None and place <= known_to)
-            kept = index >= settled if self.exact else place is not None and (keep_from is None or place >= keep_from)
+            kept = self.exact and index >= settled
+            kept = kept or (not behind and place is not None and (keep_from is None or place >= keep_from))
             if known or kept:
                 digest = content_hash(record)
                 if digest in self.hashes:
@@ -144,9 +144,9 @@ class Sieve:
         """The least rank whose records must be known by their content; None for all."""
         if self.mark is None:
             return None
-        if self.exact:
+        if self.exact and not incremental_of(self.plan).lookback:
             return _rank(self.plan, self.mark.value)
-        return rank(window(incremental_of(self.plan), self.mark.value))
+        return rank(earliest(incremental_of(self.plan), self.mark.value))
 
     def _settled(self, page: Page, ranks: Sequence[Rank | None]) -> int:
         """How many records, from the first, the mark may move behind."""
@@ -167,8 +167,7 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     if page.server_time is None or not page.records or not _is_instant(plan, page.records[-1]):
         return None
     seconds = Decimal(int(page.server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
-    value = find(incremental.cursor_path, page.records[-1])
-    return seconds if isinstance(value, str) and not incremental.epoch else seconds * EPOCHS[incremental.epoch or "s"]
+    return seconds * EPOCHS[incremental.epoch or "s"]
 
 
 def _is_instant(plan: Plan, record: Record) -> bool:

@@ -178,6 +178,13 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    lookback: (
+        Annotated[
+            str,
+            Meta(pattern=r"^\d+(ms|us|s|m|h|d)$", description="How far behind the bookmark each run reads again: 1h."),
+        ]
+        | None
+    ) = None
     epoch: (
         Annotated[Literal["s", "ms", "us"], _described("Unit of a replication key that counts time since 1970.")] | None
     ) = None

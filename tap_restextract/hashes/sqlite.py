@@ -49,7 +49,8 @@ class SqliteHashes:
         with self._database:
             self._database.execute("begin immediate")
             self._database.execute(
-                "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, confirmed or 0)
+                "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?",
+                (self._stream, confirmed or 0),
             )
             self._database.execute("update cache set passes = max(passes, ?) + 1", (confirmed or 0,))
             return int(self._database.execute("select passes from cache").fetchone()[0])

@@ -41,6 +41,7 @@ class Quirks:
     epoch: bool = False
     monotonic_ids: bool = False
     silent: bool = False
+    lookback: int = 0
 
 
 @dataclass

@@ -105,6 +105,8 @@ def settings_for(quirks: Quirks, **facts: Any) -> StreamSettings:
             incremental["precision"] = f"{quirks.precision}ms" if not quirks.epoch else str(quirks.precision)
         if quirks.late:
             incremental["lag"] = f"{quirks.late + quirks.tick}ms"
+        if quirks.lookback:
+            incremental["lookback"] = f"{quirks.lookback}ms"
         if quirks.epoch:
             incremental["epoch"] = "ms"
     incremental |= facts
