@@ -16,7 +16,7 @@ from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.exceptions import SchemaNotFoundError, SchemaNotValidError, UnsupportedOpenAPISpec
 from singer_sdk.helpers._classproperty import classproperty
-from singer_sdk.plugin_base import _ConfigInput
+from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 from singer_sdk.schema.source import OpenAPISchema
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
@@ -99,9 +99,12 @@ class TapRestextract(Tap):
         foreign = set(self.config_jsonschema["properties"]) - set(settings.json_schema()["properties"])
         self._read = settings.read(self.config, foreign=foreign)
         of_the_sdk = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
-        errors = DEFAULT_JSONSCHEMA_VALIDATOR(of_the_sdk).iter_errors(dict(self.config))
-        if faults := [f"config.{'.'.join(map(str, error.path))}: {error.message}" for error in errors]:
-            raise ConfigurationError(faults)
+        try:
+            errors = [*JSONSchemaValidator(of_the_sdk).iter_errors(dict(self.config))]
+        except AttributeError as error:  # singer-sdk's schema of __else__ holds a text where a schema belongs
+            raise ConfigurationError(["config.stream_maps: __else__ is null or __NULL__, and nothing else"]) from error
+        if errors:
+            raise ConfigurationError([f"config.{'.'.join(map(str, error.path))}: {error.message}" for error in errors])
         self._keeper = TokenKeeper()
         return []
 

@@ -23,7 +23,7 @@ class Run(NamedTuple):
     @property
     def messages(self) -> list[dict[str, Any]]:
         """The Singer messages; every line must be a whole one."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [json.loads(line) for line in self.out.split("\n") if line]
 
     @property
     def records(self) -> list[dict[str, Any]]:
