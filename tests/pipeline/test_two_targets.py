@@ -8,7 +8,7 @@ import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.pipeline.loaded import query, told_events
+from tests.pipeline.loaded import events, query, told_events
 from tests.pipeline.processes import TARGET
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ SCHEMA = {
 }
 
 
-def singer(order: list[int], round_: int) -> bytes:
-    records = [{"type": "RECORD", "stream": "orders", "record": {"id": key, "amount": round_ + 0.5}} for key in order]
+def singer(order: list[int], round_: int, amount: int) -> bytes:
+    records = [{"type": "RECORD", "stream": "orders", "record": {"id": key, "amount": amount}} for key in order]
     messages = [SCHEMA, *records, {"type": "STATE", "value": {"round": round_}}]
     return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
@@ -42,13 +42,16 @@ def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event
         "database_url": database,
         "default_target_schema": "public",
         "initial_load": "emit",
-        "events": [{"type": "order.created", "stream": "orders", "on": "created"}],
+        "events": [
+            {"type": "order.created", "stream": "orders", "on": "created"},
+            {"type": "order.updated", "stream": "orders", "on": "updated"},
+        ],
     }
     (tmp_path / "target.json").write_text(json.dumps(configuration))
     rounds = 3
     for round_ in range(rounds):
         keys = list(range(round_ * KEYS, (round_ + 1) * KEYS))
-        inputs = [singer(chance.sample(keys, len(keys)), round_) for _ in range(2)]
+        inputs = [singer(chance.sample(keys, len(keys)), round_, amount) for amount in range(2)]
         logs = [tmp_path / f"log-{number}" for number in range(2)]
         targets = [started([TARGET, "--config", tmp_path / "target.json"], log) for log in logs]
         # Both have their whole input but the end before either is let go, so that they load at the same moment.
@@ -66,7 +69,14 @@ def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event
             assert target.wait(60) == 0, log.read_text()[-4000:]
             assert "Error" not in log.read_text()
 
-    assert told_events(database) == Counter({("order.created", key): 1 for key in range(rounds * KEYS)})
+    # Who came second saw the row of who came first: each key was created by one and updated by the other.
+    kinds = ("order.created", "order.updated")
+    assert told_events(database) == Counter({(kind, key): 1 for kind in kinds for key in range(rounds * KEYS)})
+    for event in events(database):
+        old, new = event["data"]["old"], event["data"]["new"]
+        assert {0, 1} >= {new["amount"]}
+        assert (old is None) == (event["type"] == "order.created")
+        assert old is None or old["amount"] == 1 - new["amount"]
     assert query(database, "select count(*), count(distinct id) as distinct from public.orders") == [
         {"count": rounds * KEYS, "distinct": rounds * KEYS}
     ]
