@@ -63,6 +63,9 @@ ROOTS_HOME = Path("/var/lib/target-eventgen")
 START_SECONDS = 120
 """How long a start may take, the recovery after a crash included."""
 
+READY_SECONDS = 10
+"""How long a server may refuse connections that calls itself ready: it has none left, or doesn't know the password."""
+
 _START_ATTEMPTS = 5
 _LONGEST_PATH = 900  # bytes; Postgres's own buffers end at 1024, and its files' names come on top
 _SHELL_ACTIVE = frozenset('"$`\\\n') if os.name == "posix" else frozenset('"\n')  # inside the double quotes of pg_ctl
@@ -345,9 +348,8 @@ def _as(account: _Account | None) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without what would steer Postgres: PGDATA, PGPORT, the locale."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    return {**kept, "LC_ALL": "C", "LANG": "C"}
+    """This process's environment, and English: what Postgres's programs say is looked at."""
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _runs(program: Path, account: _Account | None) -> bool:
@@ -379,28 +381,37 @@ def _reaches(account: _Account, folder: Path) -> bool:
 def _connected(cluster: _Cluster) -> str | None:
     """The URL, where the server of this cluster accepts a connection."""
     try:
+        return _answering(cluster)
+    except (_NoServerError, psycopg2.OperationalError):
+        return None
+
+
+class _NoServerError(Exception):
+    """Nothing that answers is this cluster's server."""
+
+
+def _answering(cluster: _Cluster) -> str:
+    """The URL of this cluster's server, which has just answered.
+
+    Raises:
+        _NoServerError: there is none.
+        psycopg2.OperationalError: what is on its port refuses, or doesn't prove that it knows the password.
+    """
+    try:
         port = int(_pid_file(cluster)[3])
         password = (cluster.path / "password").read_text().strip()
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
+    except (FileNotFoundError, IndexError, ValueError) as error:
+        raise _NoServerError from error
     found = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable"
     options: dict[str, Any] = {"connect_timeout": 5}
     if psycopg2.extensions.libpq_version() >= 160000:
         options["require_auth"] = "scram-sha-256"  # a stranger on this port is never sent the password
-    try:
-        connection = psycopg2.connect(found, **options)
-    except psycopg2.OperationalError:
-        return None
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("show data_directory")
-            row = cursor.fetchone()
-            running_on = Path(row[0]) if row else cluster.data
-    finally:
-        connection.close()
+    with contextlib.closing(psycopg2.connect(found, **options)) as connection, connection.cursor() as cursor:
+        cursor.execute("show data_directory")
+        ((directory,),) = cursor.fetchall()
     # A folder that was moved under a running server is still its own; one that was copied is not.
-    if running_on.exists() and not running_on.samefile(cluster.data):
-        return None
+    if (running_on := Path(directory)).exists() and not running_on.samefile(cluster.data):
+        raise _NoServerError
     return found
 
 
@@ -509,18 +520,26 @@ def _started(cluster: _Cluster) -> str:
 
 
 def _awaited(cluster: _Cluster) -> str:
-    """The URL of a server that has been started, once it accepts connections."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if found := _connected(cluster):
-            return found
-        if _postmaster(cluster) is None:
-            break
+    """The URL of a server that has been started, once it accepts connections: at once when it calls itself ready."""
+    start = time.monotonic()
+    while True:
+        try:
+            return _answering(cluster)
+        except (_NoServerError, psycopg2.OperationalError) as error:
+            why = " ".join(str(error).split())
+            patience = READY_SECONDS if _calls_itself_ready(cluster) else START_SECONDS
+            if time.monotonic() - start > patience or _postmaster(cluster) is None:
+                raise EmbeddedPostgresError(
+                    f"The embedded Postgres in {cluster.path} runs but accepts no connection: {why} (its log: "
+                    f"{cluster.log}). Stop it with `target-eventgen db down` and try again."
+                ) from error
         time.sleep(0.1)
-    raise EmbeddedPostgresError(
-        f"The embedded Postgres in {cluster.path} runs but accepts no connection (its log: {cluster.log}). "
-        "Stop it with `target-eventgen db down` and try again."
-    )
+
+
+def _calls_itself_ready(cluster: _Cluster) -> bool:
+    with contextlib.suppress(FileNotFoundError, IndexError):
+        return _pid_file(cluster)[7].strip() == "ready"
+    return False
 
 
 def _check_version(cluster: _Cluster) -> None:

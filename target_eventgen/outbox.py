@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, parse_dsn
+from psycopg2.extensions import parse_dsn
 
 from target_eventgen.errors import ConnectionLostError, SettingsError
 
@@ -73,8 +73,7 @@ class Outbox:
         _check(database_url)
         with _explained():
             self._connection = psycopg2.connect(database_url, application_name="target-eventgen events")
-        # One look is one snapshot: its horizon and the rows below it belong together.
-        self._connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        self._connection.set_session(readonly=True)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -100,7 +99,7 @@ class Outbox:
 
     @contextmanager
     def _look(self) -> Iterator[None]:
-        """One snapshot, given back at the end: a reader that waits must not hold back the server's vacuum."""
+        """One transaction, ended with the look: a reader that waits must not hold back the server's vacuum."""
         try:
             with _explained():
                 yield

@@ -388,6 +388,20 @@ def test_a_failing_initdb_is_told_with_its_own_words_and_leaves_nothing(project:
     assert query(run_up(project), "select 1") == [(1,)]
 
 
+def test_a_server_that_does_not_know_the_password_is_told_with_what_it_says(project: Path) -> None:
+    folder = folder_of(project)
+    url = embedded.up(folder)
+    password = data_of(url).parent / "password"
+    known = password.read_text()
+    password.write_text("another\n")
+    try:
+        with pytest.raises(EmbeddedPostgresError, match=r"accepts no connection: .*password authentication failed"):
+            embedded.up(folder)
+    finally:
+        password.write_text(known)
+    assert embedded.up(folder) == url
+
+
 def test_data_of_another_major_version_are_told_with_both_versions(project: Path) -> None:
     folder = folder_of(project)
     data = data_of(embedded.up(folder))
@@ -429,7 +443,7 @@ def test_the_missing_extra_is_told_with_its_name(project: Path) -> None:
 
 
 def test_the_environment_of_the_starter_does_not_steer_the_server(project: Path) -> None:
-    environment = {**os.environ, "PGDATA": "/nowhere", "PGPORT": "1", "PGSSLMODE": "require", "LC_ALL": "C.UTF-8"}
+    environment = {**os.environ, "PGDATA": "/nowhere", "PGPORT": "1", "PGSSLMODE": "require", "LC_ALL": "xx_YY"}
     finished = subprocess.run(UP, cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert finished.returncode == 0, finished.stderr
     assert query(finished.stdout.strip(), "show lc_messages") == [("C",)]
