@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import closing
@@ -11,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+
+from target_eventgen.target import TargetEventgen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +60,7 @@ def state(value: Any) -> dict[str, Any]:
 
 @dataclass
 class Loader:
-    """Runs the target as a process, on a database and a folder of its own."""
+    """Runs the target on a database and in a folder of its own, as a process wherever it may fail."""
 
     database: str
     folder: Path
@@ -126,10 +131,17 @@ class Loader:
         )
 
     def load(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> list[Any]:
-        """Run to a good end; the STATE lines that came out."""
-        done = self.run(messages, **settings)
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        """Run to a good end, within this process; the STATE lines that came out."""
+        config = json.loads(self.write_config(**settings).read_text())
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        out = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(out):
+                TargetEventgen(config=config).listen(io.StringIO(lines(messages)))
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return [json.loads(line) for line in out.getvalue().splitlines()]
 
     def refused(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> str:
         """Run to a bad end, which must be one message without traceback or STATE; the message."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -189,8 +190,9 @@ def test_a_database_that_is_down_is_named_without_its_password(loader: Loader) -
     assert SECRET not in message
 
 
-def test_a_database_that_refuses_the_password_is_named_without_it(loader: Loader) -> None:
-    message = loader.refused([schema()], database_url=f"{loader.database}_nowhere")
+def test_a_database_that_does_not_exist_is_named(loader: Loader) -> None:
+    message = loader.refused([schema()], database_url=urlsplit(loader.database)._replace(path="/nowhere").geturl())
+    assert 'database "nowhere"' in message
     assert "does not exist" in message
 
 
