@@ -53,7 +53,6 @@ class EventgenSink(Sink):
         self._lines: list[str] = []
         self._sparse: set[int] = set()
         self._unversioned = False
-        self.bytes = 0
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
 
     @property
@@ -61,8 +60,8 @@ class EventgenSink(Sink):
         """Records gathered since the last checkpoint."""
         return len(self._lines)
 
-    def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> None:
-        """Take one record.
+    def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> int:
+        """Take one record; return how many characters it takes until the next checkpoint.
 
         Args:
             record: as it is to be stored.
@@ -90,7 +89,7 @@ class EventgenSink(Sink):
         if self._version_name is not None and record.get(self._version_name) is None:
             self._unversioned = True
         self._lines.append(line)
-        self.bytes += len(line)
+        return len(line)
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""

@@ -25,13 +25,14 @@ import msgspec
 from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import columns, embedded, plan, settings
+from target_eventgen import columns, embedded, plan, settings, validation
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
     InvalidSchemaError,
+    MessageError,
     MissingSchemaError,
     OutputError,
     SettingsError,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
     from singer_sdk.plugin_base import _ConfigInput
 
-MOST_BYTES = 64 * 1024 * 1024
+MOST_CHARACTERS = 32 * 1024 * 1024
 """Characters of COPY text that are held at most before rows are committed without a STATE."""
 
 MOST_BATCHES = 5
@@ -80,6 +81,7 @@ class TargetEventgen(Target):
         self._routes: dict[str, list[tuple[StreamMap | None, EventgenSink]]] = {}
         self._schemas: dict[str, tuple[Any, Any, Any]] = {}
         self._rows = 0
+        self._size = 0
         self._state: Any = None
         self._stated: str | None = None
         self._after_state = False
@@ -153,6 +155,8 @@ class TargetEventgen(Target):
                 continue
             plain = type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
             routes.append((None if plain else stream_map, self._open(stream_map, replication_key)))
+        for _, sink in self._routes.get(stream, ()):
+            sink.clean_up()
         self._routes[stream] = routes
         self._schemas[stream] = (schema, key, replication_key)
 
@@ -192,18 +196,12 @@ class TargetEventgen(Target):
             )
         record = message_dict["record"]
         for stream_map, sink in routes:
-            if stream_map is None:
-                sink.add(record, message_dict)
-            else:
-                transformed = stream_map.transform(dict(record))
-                if transformed is None:
-                    continue
-                sink.add(transformed, message_dict)
-            self._rows += 1
+            stored = record if stream_map is None else _transformed(stream_map, record)
+            if stored is not None:
+                self._size += sink.add(stored, message_dict)
+                self._rows += 1
         self._after_state = True
-        if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or (
-            self._rows % 1000 == 0 and sum(sink.bytes for sink in self._sinks()) >= MOST_BYTES
-        ):
+        if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or self._size >= MOST_CHARACTERS:
             self._checkpoint()
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
@@ -274,7 +272,7 @@ class TargetEventgen(Target):
             if self._worker is None:
                 self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
             self._committing = self._worker.submit(self._commit, checkpoint)
-        self._rows = 0
+        self._rows = self._size = 0
         self._committed_at = time.monotonic()
         if wait:
             self._join()
@@ -326,5 +324,16 @@ class TargetEventgen(Target):
         self._reader.interrupt()
 
 
-if __name__ == "__main__":
-    TargetEventgen.cli()
+def _transformed(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what a stream map makes of a record, None where it filters the record out.
+
+    The expressions of a map compute with Python's floats, as they do everywhere else.
+    """
+    given = validation.plain(record) if isinstance(stream_map, CustomStreamMap) else dict(record)
+    try:
+        return stream_map.transform(given)
+    except Exception as error:  # a map's expression may raise anything
+        raise MessageError(
+            f'stream "{stream_map.stream_alias}": its stream map fails on a record ({type(error).__name__}); '
+            "correct the expressions in stream_maps"
+        ) from error

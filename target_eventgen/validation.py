@@ -47,7 +47,7 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
             check(record)
         except (fastjsonschema.JsonSchemaValueException, ArithmeticError, TypeError):
             try:
-                check(_plain(record))
+                check(plain(record))
             except fastjsonschema.JsonSchemaValueException as error:
                 raise InvalidRecordError(
                     f'stream "{stream}", {_path(error.name)}: a record is not what its SCHEMA allows, '
@@ -58,14 +58,14 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
     return validate
 
 
-def _plain(value: Any) -> Any:
-    """Return JSON with each Decimal as the int or float that Python's own decoder would give."""
+def plain(value: Any) -> Any:
+    """Return a copy of JSON with each Decimal as an int or float."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 

@@ -237,6 +237,26 @@ def test_stream_maps_and_flattening_are_applied_before_anything_is_compared(load
     assert loader.query("select to_regclass('gone')") == [(None,)]
 
 
+def test_expressions_of_stream_maps_compute_with_floats(loader: Loader) -> None:
+    properties = {"id": {"type": "integer"}, "n": {"type": "number"}}
+    maps = {"s": {"more": "float(n * 1.5)"}}
+    loader.load([schema("s", properties, version=None), record("s", id=1, n=2.5)], stream_maps=maps)
+    assert loader.query("select n, more from s") == [(Decimal("2.5"), Decimal("3.75"))]
+
+
+def test_a_stream_map_that_fails_on_a_record_is_one_message(loader: Loader) -> None:
+    properties = {"id": {"type": "integer"}, "n": {"type": ["number", "null"]}}
+    messages = [schema("s", properties, version=None), record("s", id=1, n=None)]
+    assert 'stream "s"' in loader.refused(messages, stream_maps={"s": {"more": "float(n * 1.5)"}})
+
+
+def test_records_that_are_large_are_committed_before_they_fill_the_memory(loader: Loader) -> None:
+    messages = [schema("s", {"id": {"type": "integer"}, "t": {"type": "string"}}, version=None)]
+    messages += [record("s", id=n, t="x" * 9_000_000) for n in range(5)]
+    loader.load(messages)
+    assert loader.query("select count(*), count(distinct xmin::text) from s") == [(5, 2)]
+
+
 def test_a_table_made_by_another_target_is_taken_over_with_its_own_types(loader: Loader) -> None:
     loader.query(
         "create table public.subscriptions (id int not null primary key, value float8, status varchar(9), updated_at timestamp);"
