@@ -90,6 +90,7 @@ def meltano_for(project: tuple[Path, Path], example: Example, database: str, fol
         "TARGET_EVENTGEN_DATABASE_URL": database,
         "TARGET_EVENTGEN_DEFAULT_TARGET_SCHEMA": "public",
         "MELTANO_DATABASE_URI": f"sqlite:///{folder / 'meltano.db'}",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
         "NO_COLOR": "1",
         "COLUMNS": "200",
     }
