@@ -20,6 +20,7 @@ class Batch:
         rows: how many.
         sparse: places of the content columns that some record doesn't mention, ascending.
         unversioned: whether some record has no version, though its stream has a replication key.
+        single: whether each record is known to have a key of its own, which makes for a far simpler statement.
     """
 
     plan: Plan
@@ -27,6 +28,7 @@ class Batch:
     rows: int
     sparse: tuple[int, ...] = ()
     unversioned: bool = False
+    single: bool = False
 
 
 @dataclass(frozen=True)

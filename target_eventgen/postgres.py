@@ -270,11 +270,12 @@ class Postgres:
                 cursor.execute(statements.append(plan))
                 return Outcome(batch.rows, 0, 0, 0, 0)
             cursor.execute(statements.analyze(plan))
-            cursor.execute(statements.claim(plan, sparse=batch.sparse, unversioned=batch.unversioned))
+            shape: Any = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
+            cursor.execute(statements.claim(plan, **shape))
             created = cursor.rowcount
             if created == batch.rows and not plan.rules:
                 return Outcome(created, 0, 0, 0, 0)
-            cursor.execute(statements.record(plan, sparse=batch.sparse, unversioned=batch.unversioned))
+            cursor.execute(statements.record(plan, **shape))
             row = cursor.fetchone()
             assert row is not None
             updated, fired, recorded, stale = row

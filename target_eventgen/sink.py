@@ -25,6 +25,7 @@ class EventgenSink(Sink):
     """Gathers one stream's records as COPY lines. It writes nothing itself: the target commits all streams together."""
 
     plan: Plan
+    _key_types: Sequence[tuple[type, ...]] = ()
 
     def __init__(
         self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
@@ -48,11 +49,18 @@ class EventgenSink(Sink):
         self._encoding = Encoding(plan.table, plan.types)
         version = plan.version
         self._version_name = None if version is None else version.name
+        # Values of these types are equal in Postgres exactly if they are spelt alike. Others may be spelt in many ways.
+        spelt = {"bigint": (int,), "text": (int, str)}
+        stored = [plan.type_of(name) for name in plan.table.key]
+        self._key_types = [spelt.get(column.type, ()) if column is not None else () for column in stored]
+        self._single = all(self._key_types)
 
     def _clear(self) -> None:
         self._lines: list[str] = []
         self._sparse: set[int] = set()
         self._unversioned = False
+        self._keys: set[tuple[str, ...]] = set()
+        self._single = all(self._key_types)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
 
     @property
@@ -88,15 +96,34 @@ class EventgenSink(Sink):
             self._sparse.update(absent)
         if self._version_name is not None and record.get(self._version_name) is None:
             self._unversioned = True
+        if self._single:
+            self._watch_key(record)
         self._lines.append(line)
         return len(line)
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""
-        batch = Batch(self.plan, "".join(self._lines), len(self._lines), tuple(sorted(self._sparse)), self._unversioned)
+        batch = Batch(
+            self.plan,
+            "".join(self._lines),
+            len(self._lines),
+            tuple(sorted(self._sparse)),
+            self._unversioned,
+            self._single,
+        )
         self.record_counter_metric.increment(len(self._lines))
         self._clear()
         return batch
+
+    def _watch_key(self, record: Mapping[str, Any]) -> None:
+        """Notice where a key comes a second time, or might."""
+        values = [record[name] for name in self.plan.table.key]
+        key = tuple(map(str, values))
+        if key in self._keys or not all(type(v) in types for v, types in zip(values, self._key_types, strict=True)):
+            self._single = False
+            self._keys.clear()
+        else:
+            self._keys.add(key)
 
     def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
         now = time.time()

@@ -19,6 +19,9 @@ property that a record doesn't mention has the value of the version before it. `
 differ in content from the one before; each raises the row's counter by one. Everything else follows from a transition's
 old and new content, which stand side by side in it.
 
+Where each key has one version, which is what most APIs give, transitions are a plain join of the stage with the rows
+before; `_replaced` says so, with the same meaning.
+
 Replays. A version older than its row is dropped, and one equal to it is no transition. That leaves several contents of
 one row at one instant (equal versions, or a stream without any): A, B, sent once more, would be taken for B, A, B. So a
 row remembers the contents of its present instant, and which run wrote the last of them, as its *story*. `told` are the
@@ -196,13 +199,14 @@ def append(plan: Plan) -> sql.Composable:
     )
 
 
-def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
     """Insert the last version of each absent key and lock every other row, in key order.
 
     Args:
         plan: of the stream.
         sparse: places of the content columns that some staged record doesn't mention.
         unversioned: whether some staged record has no version.
+        single: whether each staged record has a key of its own.
     """
     columns = _names(plan.table.columns)
     return sql.SQL(
@@ -211,7 +215,7 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Compos
         " SELECT {columns}, {count}, _eventgen_told FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
     ).format(
-        chain=_chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
+        chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
         table=qualified(plan.table),
         columns=columns,
         version=_VERSION,
@@ -221,7 +225,7 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Compos
     )
 
 
-def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
     """Write the last version of each row that was there, and the events of every transition.
 
     Returns one row: rows updated, events fired, events recorded (a smaller number means that the outbox knew some),
@@ -231,7 +235,9 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Compo
         "WITH {chain}, written AS ({update} RETURNING 1){events}"
         " SELECT (SELECT count(*) FROM written), {fired}, {recorded}, {stale}"
     ).format(
-        chain=_chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
+        chain=_replaced(plan, sparse)
+        if single
+        else _chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
         update=_update(plan),
         events=_events(plan) if plan.rules else sql.SQL(""),
         fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
@@ -252,6 +258,69 @@ def _version_of(plan: Plan, qualifier: str) -> sql.Composable:
 def _same_key(plan: Plan, left: str, right: str) -> sql.Composed:
     return sql.SQL(" AND ").join(
         sql.SQL("{} = {}").format(_name(name, left), _name(name, right)) for name in plan.table.key
+    )
+
+
+def _alone(plan: Plan) -> sql.Composed:
+    """Return `transitions` where no row was there and each key has one version: the staged versions as they are."""
+    return sql.SQL(
+        "transitions AS (SELECT {columns}, 1 AS {count}, true AS _eventgen_last, NULL::bigint[] AS _eventgen_told"
+        " FROM {stage})"
+    ).format(columns=_names(plan.table.columns), count=_COUNT, stage=stage_of(plan))
+
+
+def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
+    """Return `transitions` where each key has one version: it and the row that it replaces stand side by side.
+
+    No version of these can tell a story again: to repeat the end of one with one word is to change nothing.
+    """
+    old = [_name(column, "b") for column in plan.table.content]
+    new: list[sql.Composable] = [
+        sql.SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END").format(
+            sql.Literal(place), _name(ABSENT, "s"), _name(column, "b"), _name(column, "s")
+        )
+        if place in sparse
+        else _name(column, "s")
+        for place, column in enumerate(plan.table.content)
+    ]
+    contents = [sql.SQL("{} AS {}").format(value, _name(c)) for value, c in zip(new, plan.table.content, strict=True)]
+    olds = [sql.SQL("{} AS {}").format(value, _old(place)) for place, value in enumerate(old)]
+    existed = sql.SQL("b.{} IS NOT NULL").format(_VERSION)
+    still: sql.Composable = existed
+    if plan.version is not None:
+        place = [column.name for column in plan.table.content].index(plan.version.name)
+        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(existed, new[place], old[place])
+    story = _latest(
+        sql.SQL("(coalesce(b.{story}[2:], ARRAY[{old}]) || {new})").format(
+            story=_STORY, old=_hash(_list(old)), new=_hash(_list(new))
+        )
+    )
+    return sql.SQL(
+        "{before}, transitions AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
+        " {existed} AS _eventgen_existed, b.{version} AS _eventgen_base, coalesce(b.{version}, 0) + 1 AS {count},"
+        " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {story} END AS _eventgen_told"
+        " FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE ({newer} < {older}) IS NOT TRUE"
+        " AND (NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old})))"
+    ).format(
+        before=_before(plan),
+        contents=_list(contents),
+        metadata=sql.Composed([sql.SQL(", {}").format(_name(column, "s")) for column in plan.table.metadata]),
+        olds=_list(olds),
+        n=_N,
+        at=_version_of(plan, "s"),
+        at_name=_AT,
+        existed=existed,
+        version=_VERSION,
+        count=_COUNT,
+        still=still,
+        run=sql.Literal(plan.run),
+        story=story,
+        stage=stage_of(plan),
+        same=_same_key(plan, "s", "b"),
+        newer=_version_of(plan, "s"),
+        older=_version_of(plan, "b"),
+        new=_list(new),
+        old=_list(old),
     )
 
 

@@ -257,6 +257,25 @@ def test_records_that_are_large_are_committed_before_they_fill_the_memory(loader
     assert loader.query("select count(*), count(distinct xmin::text) from s") == [(5, 2)]
 
 
+@pytest.mark.parametrize(
+    ("definition", "spellings"),
+    [
+        ({"type": "string", "format": "uuid"}, [UUID, UUID.upper()]),
+        ({"type": ["string", "integer"]}, ["5", 5]),
+        ({"type": "number"}, [1.0, 1]),
+    ],
+)
+def test_keys_that_are_spelt_differently_but_equal_are_one_row(
+    loader: Loader, definition: dict[str, Any], spellings: list[Any]
+) -> None:
+    rules = [{"type": kind, "stream": "s", "on": kind} for kind in ("created", "updated")]
+    messages = [schema("s", {"id": definition, "n": {"type": "integer"}}, version=None)]
+    messages += [record("s", id=spelling, n=n) for n, spelling in enumerate(spellings)]
+    loader.load(messages, events=rules)
+    assert loader.query("select n, _eventgen_version from s") == [(1, 2)]
+    assert loader.events("type") == [("created",), ("updated",)]
+
+
 def test_a_table_made_by_another_target_is_taken_over_with_its_own_types(loader: Loader) -> None:
     loader.query(
         "create table public.subscriptions (id int not null primary key, value float8, status varchar(9), updated_at timestamp);"
