@@ -21,6 +21,10 @@ demo: setup  ## the main job, end to end: API, backfill, changes, second run, ev
 test: setup
 	$(BIN)/python -m pytest
 
+.PHONY: scoreboard
+scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with odd habits; takes a quarter of an hour
+	nice -n 10 $(BIN)/python -m tests.scoreboard --write docs/scoreboard.md
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

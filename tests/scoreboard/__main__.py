@@ -38,7 +38,8 @@ def main() -> None:
                     reader = f"{tool.name}-{number}"
                     folder = (arguments.keep or Path(scratch)).resolve() / reader / case.name
                     folder.mkdir(parents=True)
-                    row = Row(case, tool, variant, outcome(tool, case, config, server, reader, folder))
+                    made = outcome(tool, case, config, server=server, reader=reader, folder=folder)
+                    row = Row(case, tool, variant, made)
                     rows.append(row)
                     sys.stderr.write(f"{case.name} · {tool.name}{' · ' + variant if variant else ''}: {cell(row)}\n")
     if arguments.write:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -78,7 +77,7 @@ def control(address: str, phase: int | None = None) -> dict[str, Any]:
         return told
 
 
-def outcome(tool: Tool, case: Case, config: Config, server: str, reader: str, folder: Path) -> Outcome:
+def outcome(tool: Tool, case: Case, config: Config, *, server: str, reader: str, folder: Path) -> Outcome:
     """The tool's runs of the case, one a phase.
 
     Args:
@@ -145,8 +144,7 @@ def _last_words(log: Path) -> str:
     """What a person would read first: our message, or the last line of a traceback."""
     lines = [line.strip() for line in log.read_text().splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("tap-restextract: ")]
-    errors = [line for line in lines if re.match(r"([\w.]+\.)?\w*(Error|Exception)\b.*:|<class ", line)]
-    return (told or errors or lines or ["no word"])[-1]
+    return (told or lines or ["no word"])[-1]
 
 
 def _words(text: str, server: str) -> str:

@@ -21,7 +21,9 @@ DELETED: Final = "deleted"
 
 def moment(seconds: float) -> str:
     """The instant so many seconds into 2025, in milliseconds where it has some."""
-    value = (START + timedelta(seconds=seconds)).isoformat(timespec="seconds" if seconds == int(seconds) else "milliseconds")
+    value = (START + timedelta(seconds=seconds)).isoformat(
+        timespec="seconds" if seconds == int(seconds) else "milliseconds"
+    )
     return value.replace("+00:00", "Z")
 
 
@@ -202,7 +204,7 @@ CASES: Final = (
     ),
     Case(
         "result-window-without-a-way",
-        "The same, and nothing asks behind an id: 15 records can't be had by any client.",
+        "The same, and nothing asks behind an id: 15 of the records can't be had.",
         (TIED, TIED),
         Api(pages="offset", window=10),
         told="offset + limit may be 10 at most",
@@ -210,17 +212,17 @@ CASES: Final = (
     ),
     Case(
         "short-page",
-        "The first page is shorter than the others, as some of its records aren't shown; more follow.",
+        "A whole list, whose first page is shorter than the others, as some of its records aren't shown; more follow.",
         (TWELVE, TWELVE),
-        Api(hidden=frozenset({2, 4})),
+        Api(filter="none", hidden=frozenset({2, 4})),
         label="P7",
-        told="a page may hold fewer records than its limit; the answer says hasMore",
+        told="there is no filter; a page may hold fewer records than its limit; the answer says hasMore",
     ),
     Case(
         "empty-page-with-a-token",
-        "The second page is empty, and has a token for the third.",
-        (TWELVE, TWELVE),
-        Api(pages="token", hidden=frozenset({6, 7, 8, 9, 10})),
+        "The second and third page are empty, and have a token for the next.",
+        (records(*range(1, 18)), records(*range(1, 18))),
+        Api(pages="token", hidden=frozenset(range(6, 16))),
         label="P7",
         told="the last page has no token",
     ),
@@ -274,15 +276,15 @@ CASES: Final = (
     ),
     Case(
         "ties-after-a-failover",
-        "12 records share a second; after the first page another replica answers, with the ties in another order.",
-        (records(*[10] * 12), records(*[10] * 12)),
+        "12 records share a second, one is newer; after the first page another replica answers, with the ties in another order.",
+        (records(*[10] * 12, 20), records(*[10] * 12, 20)),
         Api(failover=2),
         told="nothing about the order of ties",
     ),
     Case(
         "ties-without-an-order",
-        "12 records share a second, and their order is another one at each request: no client can be sure of all.",
-        (records(*[10] * 12), records(*[10] * 12)),
+        "12 records share a second, one is newer; the order of ties is another one at each request, so nobody can be sure.",
+        (records(*[10] * 12, 20), records(*[10] * 12, 20)),
         Api(restless=True),
         told="nothing about the order of ties",
         best="named error",

@@ -27,10 +27,11 @@ LEGEND = """\
 - **repeated**: records that came out again although they were the same. Where a destination merges by key they cost
   time, not truth. A tool that reads a whole list each time, and replaces the table, repeats all of it.
 - **hung**: cut off after {most} requests in one run, or after {seconds} seconds.
-- **error**: a run ended with a failure; the words are below. That is worse than a row found, and better than one lost
-  in silence. In two rows the API lets no client be complete, and in one it never ends: there an error is the best
-  outcome, and the row says so.
-- *with …*: the same tool once more with a setting that its documentation doesn't ask for here, and that could help.
+- **error**: a run ended with a failure; the words are below. That is worse than a record found, and better than one
+  lost in silence. In three rows no client can be complete, or can know that it is: there an error is the best outcome.
+- **✓**: as well as can be: all found and every run ended well, or an error where that is the best.
+- **too early**: requests sent before a Retry-After was over.
+- *with …*: the same tool once more, with a setting that heals or could heal what the configuration above it loses.
 
 The configurations say what the API's documentation says (third column), each in its tool's own words, as a user of
 that tool would write it:
@@ -55,7 +56,7 @@ def cell(row: Row) -> str:
     found = f"{made.truth - len(made.lost)} of {made.truth}"
     words = [f"✓ {found}" if _is_best(row) else found]
     if made.lost:
-        words.append(f"**{len(made.lost)} lost**")
+        words.append(f"{len(made.lost)} lost" if _is_best(row) else f"**{len(made.lost)} lost**")
     if made.repeated:
         words.append(f"{made.repeated} repeated")
     if made.hung:
@@ -88,25 +89,25 @@ def _head(tool: Tool) -> str:
 
 def _sums(tools: Sequence[Tool], rows: Sequence[Row]) -> Iterator[list[str]]:
     """A line a tool, without variants."""
-    yield ["tool", "cases", "as well as can be", "with losses", "records lost", "hung", "ended with an error", "repeated"]
-    yield ["---"] * 8
+    yield ["tool", "cases", "as well as can be", "lost in silence", "hung", "ended with an error", "repeated"]
+    yield ["---"] * 7
     for tool in tools:
-        own = [row for row in rows if row.tool is tool and not row.variant]
+        own = [row.outcome for row in rows if row.tool is tool and not row.variant]
+        silent = [len(made.lost) for made in own if made.lost and not made.error and not made.hung]
         yield [
             _head(tool),
             str(len(own)),
-            str(sum(_is_best(row) for row in own)),
-            str(sum(bool(row.outcome.lost) for row in own)),
-            str(sum(len(row.outcome.lost) for row in own)),
-            str(sum(row.outcome.hung for row in own)),
-            str(sum(bool(row.outcome.error) and not row.outcome.hung for row in own)),
-            str(sum(row.outcome.repeated for row in own)),
+            str(sum(_is_best(row) for row in rows if row.tool is tool and not row.variant)),
+            f"{sum(silent)} records in {len(silent)} cases" if silent else "0",
+            str(sum(made.hung for made in own)),
+            str(sum(bool(made.error) and not made.hung for made in own)),
+            str(sum(made.repeated for made in own)),
         ]
 
 
 def _lines(cases: Sequence[Case], tools: Sequence[Tool], rows: Sequence[Row]) -> Iterator[list[str]]:
     for case in cases:
-        best = " No client can be complete: the best is an error." if case.best == "named error" else ""
+        best = " The best is an error." if case.best == "named error" else ""
         name = f"**{case.label}** {case.name}" if case.label else case.name
         yield [name, case.story + best, case.told or "", *(_cells(case, tool, rows) for tool in tools)]
 

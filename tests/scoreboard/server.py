@@ -47,7 +47,9 @@ def instant(text: str) -> datetime:
 
 def floored(value: datetime, precision: int) -> datetime:
     """The value rounded down to so many seconds; itself for none."""
-    return START + (value - START) // timedelta(seconds=precision) * timedelta(seconds=precision) if precision else value
+    return (
+        START + (value - START) // timedelta(seconds=precision) * timedelta(seconds=precision) if precision else value
+    )
 
 
 def wanted(api: Api, held: Sequence[Record], params: Params) -> list[Record]:
@@ -73,7 +75,9 @@ def wanted(api: Api, held: Sequence[Record], params: Params) -> list[Record]:
 def reordered(listed: Sequence[Record], turn: int) -> list[Record]:
     """The list with the records of each tie in another order for each turn; 0 leaves them."""
     ties = (list(tie) for _, tie in groupby(listed, key=lambda shown: shown["updated_at"]))
-    return [shown for tie in ties for shown in sorted(tie, key=lambda shown: shown["id"] * 7 * turn % 13 if turn else 0)]
+    return [
+        shown for tie in ties for shown in sorted(tie, key=lambda shown: shown["id"] * 7 * turn % 13 if turn else 0)
+    ]
 
 
 def page_of(api: Api, listed: Sequence[Record], params: Params) -> dict[str, Any]:
@@ -128,7 +132,8 @@ class Reading:
         """Begin a phase."""
         present = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         self.held = [
-            {**shown, "updated_at": present} if shown["updated_at"] == NOW else shown for shown in self.case.phases[phase]
+            {**shown, "updated_at": present} if shown["updated_at"] == NOW else shown
+            for shown in self.case.phases[phase]
         ]
         self.phase, self.requests, self.stalled = phase, 0, False
         self.let_go.set()

@@ -1,7 +1,7 @@
 """The tools on the board: how each is installed, started twice with its state between, and read.
 
 A configuration is a YAML file a tool (`configurations/`): `base`, and below `cases` what a case changes in it; mappings
-are merged key by key, all else replaces, and a null takes a key away. `variants` change a case's configuration once
+are merged key by key unless they differ in their `type`, all else replaces, and a null takes a key away. `variants` change a case's configuration once
 more, where the tool has a setting that could heal what the first one loses: the board shows both. A text below `cannot`
 says why a tool has no configuration for a case. API_URL stands for the address of the case.
 """
@@ -90,7 +90,11 @@ class Tool:
 
 def merged(below: Any, above: Any) -> Any:
     """The one value with the other's changes."""
-    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+    if (
+        not isinstance(below, Mapping)
+        or not isinstance(above, Mapping)
+        or above.get("type", below.get("type")) != below.get("type")
+    ):
         return above
     changed = {key: merged(below.get(key), value) for key, value in above.items() if value is not None}
     return {**{key: value for key, value in below.items() if key not in above}, **changed}
@@ -143,7 +147,9 @@ def _singer_output(output: Path) -> Emitted:
     messages = _messages(output)
     stream = {"items", "children"}
     versions = tuple(
-        _version(message["record"]) for message in messages if message.get("type") == "RECORD" and message["stream"] in stream
+        _version(message["record"])
+        for message in messages
+        if message.get("type") == "RECORD" and message["stream"] in stream
     )
     states = [message["value"] for message in messages if message.get("type") == "STATE"]
     replaces = any(message.get("type") == "ACTIVATE_VERSION" for message in messages)
@@ -174,7 +180,9 @@ def _airbyte_output(output: Path) -> Emitted:
 
 def _dlt_output(output: Path) -> Emitted:
     messages = _messages(output)
-    versions = tuple(_version(message["record"]) for message in messages if message.get("table") in {"items", "children"})
+    versions = tuple(
+        _version(message["record"]) for message in messages if message.get("table") in {"items", "children"}
+    )
     return Emitted(versions, "replace" in (output.parent / "config.json").read_text())
 
 
@@ -200,25 +208,27 @@ def _with_manifest(folder: Path, config: Config) -> None:
     (folder / "catalog.json").write_text(json.dumps({"streams": streams}))
 
 
+def _state(folder: Path) -> list[str | Path]:
+    """The arguments that bring the last run's state, where there was one."""
+    state = folder / "state.json"
+    return ["--state", state] if state.exists() else []
+
+
 def _singer(program: str) -> Callable[[Path, Path], list[str | Path]]:
     def command(programs: Path, folder: Path) -> list[str | Path]:
-        state = folder / "state.json"
-        return [programs / program, "--config", folder / "config.json", *(["--state", state] if state.exists() else [])]
+        return [programs / program, "--config", folder / "config.json", *_state(folder)]
 
     return command
 
 
 def _singer_sdk(programs: Path, folder: Path) -> list[str | Path]:
-    state = folder / "state.json"
     script = HERE / "peers" / "singer_sdk_tap.py"
-    state_arguments: list[str | Path] = ["--state", state] if state.exists() else []
-    return [programs / "python", script, "--config", folder / "config.json", *state_arguments]
+    return [programs / "python", script, "--config", folder / "config.json", *_state(folder)]
 
 
 def _airbyte(programs: Path, folder: Path) -> list[str | Path]:
-    state = folder / "state.json"
     arguments: list[str | Path] = ["--config", folder / "config.json", "--catalog", folder / "catalog.json"]
-    return [programs / "source-declarative-manifest", "read", *arguments, *(["--state", state] if state.exists() else [])]
+    return [programs / "source-declarative-manifest", "read", *arguments, *_state(folder)]
 
 
 def _dlt(programs: Path, folder: Path) -> list[str | Path]:

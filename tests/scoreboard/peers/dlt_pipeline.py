@@ -1,6 +1,6 @@
 """A pipeline from dlt's rest_api source to standard output; it runs in dlt's environment, with nothing of this project.
 
-    python dlt_pipeline.py CONFIG FOLDER        the source's configuration as JSON; the folder keeps the pipeline's state
+python dlt_pipeline.py CONFIG FOLDER        the source's configuration as JSON; the folder keeps the pipeline's state
 """
 
 from __future__ import annotations

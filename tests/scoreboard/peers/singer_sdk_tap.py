@@ -46,9 +46,8 @@ class Pages(RESTStream[Any]):
     name = "items"
     path = "/items"
     primary_keys: ClassVar[tuple[str, ...]] = ("id",)
-    replication_key = "updated_at"
+    replication_key: str | None = "updated_at"
     records_jsonpath = "$.data[*]"
-    extra_retry_statuses: ClassVar[list[int]] = [429]
     page_param = "page"
     schema = th.PropertiesList(
         th.Property("id", th.IntegerType, required=True),
