@@ -66,6 +66,9 @@ START_SECONDS = 120
 READY_SECONDS = 10
 """How long a server may refuse connections that calls itself ready: it has none left, or doesn't know the password."""
 
+SWEEP_SECONDS = 10
+"""How long the removal of a half-made cluster may take; then it stays, and does no harm."""
+
 _START_ATTEMPTS = 5
 _LONGEST_PATH = 900  # bytes; Postgres's own buffers end at 1024, and its files' names come on top
 _SHELL_ACTIVE = frozenset('"$`\\\n') if os.name == "posix" else frozenset('"\n')  # inside the double quotes of pg_ctl
@@ -462,7 +465,7 @@ def _created(folder: Path) -> _Cluster:
             "with an empty database."
         )
     for left_over in home.glob("making-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
+        _swept(left_over)
     staging = Path(tempfile.mkdtemp(prefix="making-", dir=home))
     try:
         password = staging / "password"
@@ -484,6 +487,14 @@ def _created(folder: Path) -> _Cluster:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return cluster
+
+
+def _swept(left_over: Path) -> None:
+    """Removes what a killed process left. Its initdb may still be writing there: it ends when its files are gone."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while left_over.exists() and time.monotonic() < deadline:
+        shutil.rmtree(left_over, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _started(cluster: _Cluster) -> str:
