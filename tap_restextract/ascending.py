@@ -25,13 +25,19 @@ def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
     order, sieve = Order(plan), Sieve.behind(plan, bookmark, start, least)
     page = yield Step(ask=Ask(start))
     endless = isinstance(plan.stream.paginator, SinglePage)
-    while page.records:
+    records: list[Record] = []
+    seen = Seen(plan)
+    while page.records or page.following is not None:
         order.check(sieve.position, page.records)
         records = sieve.fresh(page)
+        if not page.records and page.following is not None:
+            # An empty page whose token says that more follows: go on by the token until a record comes.
+            page = yield Step(ask=Ask(sieve.asked, seen.new(page.following)))
+            continue
         if page.following is None and not endless:
             break
+        seen = Seen(plan)
         page = yield Step(records, sieve.bookmark, Ask(sieve.asked))
-    else:
         records = []
     sieve.finish()
     yield Step(records, sieve.bookmark)

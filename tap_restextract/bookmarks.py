@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +21,9 @@ from tap_restextract.plan import Plan, Walk
 
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 DIGEST_BYTES: Final = 9
-OWN_KEYS: Final = frozenset({"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep"})
+OWN_KEYS: Final = frozenset(
+    {"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep", "parents"}
+)
 MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
 
 
@@ -43,12 +45,32 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a stream was emitted: everything before `cursor`, and from its window on the records in `boundary`."""
+    """How far a stream was emitted: everything before `cursor`, and from its window on the records in `boundary`.
+
+    `newest` is the newest value that was read; STATE doesn't keep it.
+    """
 
     cursor: Cursor | None
     boundary: frozenset[str] = frozenset()
     stretch: Stretch | None = None
     sweep: Sweep | None = None
+    family: Family | None = None
+    newest: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How far the children of all parents were emitted.
+
+    Attributes:
+        floor: everything before it, of every parent that was read before.
+        parents: those that are further, or have more to remember, by their primary key's values as JSON.
+        pass_: the pass over all parents that the hash cache is confirmed to.
+    """
+
+    floor: Any = None
+    parents: Mapping[str, Bookmark] = field(default_factory=dict)
+    pass_: Sweep | None = None
 
 
 def content_hash(record: Mapping[str, Any]) -> str:
@@ -59,6 +81,8 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
     """The bookmark as the stream's part of STATE."""
+    if bookmark.family is not None:
+        return _family_state(plan, bookmark.family)
     if bookmark.sweep is not None:
         return {"sweep": {"number": bookmark.sweep.number, "cache": bookmark.sweep.cache}}
     incremental = plan.stream.incremental
@@ -82,13 +106,15 @@ def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> di
     return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
 
 
-def from_state(plan: Plan, state: Mapping[str, Any]) -> Bookmark | None:
+def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = False) -> Bookmark | None:
     """The bookmark of an earlier run; None for a first one.
 
     Raises:
         StateError: for a STATE that can't be read, or that belongs to another replication key.
     """
     incremental = plan.stream.incremental
+    if plan.parent_names and incremental is not None and not of_one_parent:
+        return _family(plan, state)
     if plan.walk is Walk.SWEEP:
         return _swept(state, f"stream {plan.stream.name}: STATE")
     if incremental is None:
@@ -149,3 +175,36 @@ def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
     ):
         raise StateError(f"{place} names no sweep that can be read; reset this stream's STATE")
     return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"]))
+
+
+def _family_state(plan: Plan, family: Family) -> dict[str, Any]:
+    state: dict[str, Any] = {"replication_key": plan.replication_key}
+    if family.floor is not None:
+        state["replication_key_value"] = family.floor
+    if family.pass_ is not None:
+        state["sweep"] = {"number": family.pass_.number, "cache": family.pass_.cache}
+    parents = {key: to_state(plan, bookmark) for key, bookmark in family.parents.items()}
+    if parents:
+        state["parents"] = {
+            key: {name: value for name, value in own.items() if name != "replication_key"}
+            for key, own in parents.items()
+        }
+    return state
+
+
+def _family(plan: Plan, state: Mapping[str, Any]) -> Bookmark:
+    floor = from_state(plan, {key: value for key, value in state.items() if key != "boundary"}, of_one_parent=True)
+    parents = state.get("parents", {})
+    place = f"stream {plan.stream.name}: STATE"
+    if not isinstance(parents, Mapping) or not all(isinstance(own, Mapping) for own in parents.values()):
+        raise StateError(f"{place} holds parents that are no mapping of bookmarks; reset this stream's STATE")
+    read = {key: from_state(plan, own, of_one_parent=True) for key, own in parents.items()}
+    named = _swept(state, place)
+    return Bookmark(
+        None,
+        family=Family(
+            floor.cursor.value if floor and floor.cursor else None,
+            {key: bookmark for key, bookmark in read.items() if bookmark is not None},
+            named.sweep if named else None,
+        ),
+    )

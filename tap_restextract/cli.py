@@ -44,12 +44,12 @@ def _told(run: Callable[[], Any]) -> int:
         click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
         return 1
     except BrokenPipeError:
-        # The reader is gone; what it read is covered by the last STATE that it read. Nothing is left to flush to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(
-            "tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True
-        )
-        return 1
+        return _unread()
+    except SystemExit:
+        # click ends the process itself where a pipe is broken, and wraps what can't be flushed; but it says nothing.
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
+            return _unread()
+        raise
     except OSError as error:
         click.echo(f"tap-restextract: {error.filename or 'a file'}: {error.strerror or type(error).__name__}", err=True)
         return 1
@@ -63,6 +63,13 @@ def _told(run: Callable[[], Any]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _unread() -> int:
+    """The reader is gone; what it read is covered by the last STATE that it read. Nothing is left to flush to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    click.echo("tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True)
+    return 1
 
 
 @click.command(help="Show for each stream the walk, why it is safe, when STATE moves, and its first two requests.")

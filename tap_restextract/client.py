@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Generator
 from decimal import Decimal
@@ -25,7 +26,7 @@ from requests.utils import get_environ_proxies
 from tap_restextract import retry
 from tap_restextract.auth import TokenRequest, authenticated, secrets_of
 from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError
-from tap_restextract.paginators import following, paged
+from tap_restextract.paginators import following, paged, total_of
 from tap_restextract.paths import Missing, find_list
 from tap_restextract.request import Answer, Request, redacted, request_for, shown
 from tap_restextract.settings import StreamSettings
@@ -66,17 +67,27 @@ class Client:
         self._keeper = keeper
         self._log = log
         self._secrets = set(secrets_of(stream))
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = stream.user_agent or f"tap-restextract/{version}"
-        self._session.headers["Accept"] = "application/json"
-        address = request_for_host(stream)
-        self._session.proxies = get_environ_proxies(address)
-        self._session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        self._session.trust_env = False
+        self._user_agent = stream.user_agent or f"tap-restextract/{version}"
+        self._proxies = get_environ_proxies(request_for_host(stream))
+        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._here = threading.local()
+        self._sessions: list[requests.Session] = []
 
     def close(self) -> None:
         """Drop the connections."""
-        self._session.close()
+        for session in self._sessions:
+            session.close()
+
+    @property
+    def _session(self) -> requests.Session:
+        """This thread's own: a session isn't made to be shared between threads."""
+        session: requests.Session | None = getattr(self._here, "session", None)
+        if session is None:
+            session = self._here.session = requests.Session()
+            session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
+            session.proxies, session.verify, session.trust_env = self._proxies, self._verify, False
+            self._sessions.append(session)
+        return session
 
     def page(self, ask: Ask) -> Page:
         """The page that the walk asks for.
@@ -84,7 +95,7 @@ class Client:
         Raises:
             ApiError: where no good answer comes.
         """
-        request = paged(self._stream.paginator, request_for(self._stream, ask.cursor), ask.at)
+        request = paged(self._stream.paginator, request_for(self._stream, ask.cursor, ask.until, ask.scope), ask.at)
         answer = self.fetch(request)
         try:
             return page_of(self._stream, ask, answer)
@@ -113,7 +124,8 @@ class Client:
                 continue
             raise AnswerError(
                 f"stream {self._stream.name}: {self._shown(request)} was answered {answer.status} "
-                f"{_reason(answer.body, self._secrets)}; {_remedy(answer.status)}"
+                f"{_reason(answer.body, self._secrets)}; {_remedy(answer.status)}",
+                answer.status,
             )
 
     def _insist(self, signed: Request, plain: Request) -> Answer:
@@ -308,7 +320,7 @@ def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
     if not all(isinstance(record, dict) for record in records):
         raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
     behind = following(stream.paginator, answer, ask.at, len(records))
-    return Page(records, behind, retry.http_date(answer.headers.get("date", "")))
+    return Page(records, behind, retry.http_date(answer.headers.get("date", "")), total_of(stream.paginator, answer))
 
 
 def _typed(request: Request) -> dict[str, str]:

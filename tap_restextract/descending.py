@@ -20,7 +20,7 @@ from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.paginators import is_stable
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
-from tap_restextract.progress import SEAM_ATTEMPTS, horizon, incremental_of, place_of, rank_of
+from tap_restextract.progress import SEAM_ATTEMPTS, check_kind, horizon, incremental_of, place_of, rank_of
 from tap_restextract.steps import Page, Record, Step, Steps
 
 
@@ -95,9 +95,10 @@ class Descent:
         Raises:
             WalkError: where a record comes behind a lesser one.
         """
-        ranks = self._falling(page.records)
-        if not ranks:
+        if not page.records:
             return []
+        check_kind(self.plan, self._floor_value, page.records[0])
+        ranks = self._falling(page.records)
         self._check_the_seam(page.records[0], ranks[0])
         if self.high is None:
             bound = horizon(self.plan, page)

@@ -36,7 +36,11 @@ class ApiError(TapError):
 
 
 class AnswerError(ApiError):
-    """An answer arrived that isn't what the configuration says."""
+    """An answer arrived that isn't what the configuration says; `status` is its HTTP status where that is the fault."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class NoAnswerError(ApiError):

@@ -9,7 +9,8 @@ the seam, unseen. Tokens that are declared stable need no check.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from tap_restextract import paginators
 from tap_restextract.bookmarks import Bookmark
@@ -32,6 +33,7 @@ class Listing:
 
     plan: Plan
     start: Cursor | None
+    until: Any = None
     page: Page = field(default_factory=lambda: Page(()))
     at: Continuation | None = None
     seen: Seen = field(init=False)
@@ -46,7 +48,7 @@ class Listing:
 
     def first(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
         """The list's first page; `records` and `bookmark` are written meanwhile."""
-        self.page = yield Step(records, bookmark, Ask(self.start))
+        self.page = yield Step(records, bookmark, Ask(self.start, until=self.until))
         return self.page
 
     def behind(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
@@ -58,16 +60,16 @@ class Listing:
         """
         assert self.page.following is not None
         ahead = self.seen.new(self.page.following)
-        page = yield Step(records, bookmark, Ask(self.start, ahead))
+        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
         before, self.at, at = self.page, ahead, self.at
         self.page = page
         if paginators.is_stable(self.plan.stream.paginator):
             return page
-        again = yield Step(ask=Ask(self.start, at))
+        again = yield Step(ask=Ask(self.start, at, self.until))
         moved = moved_over(self._identities(before), self._identities(page), self._identities(again))
         if moved is None:
             raise MovedSeamError
-        return Page(page.records[moved:], page.following, page.server_time)
+        return replace(page, records=page.records[moved:])
 
     def _identities(self, page: Page) -> list[object]:
         return [identity(self.plan, record) for record in page.records]

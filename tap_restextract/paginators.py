@@ -150,6 +150,11 @@ def paged(paginator: Paginator, request: Request, at: Continuation | None) -> Re
     assert_never(paginator)
 
 
+def total_of(paginator: Paginator, answer: Answer) -> int | None:
+    """How many records the whole list has, where the answer says so."""
+    return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
+
+
 def is_stable(paginator: Paginator) -> bool:
     """Whether the paginator's tokens name a position or a snapshot, as the configuration states."""
     return isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)) and paginator.stable

@@ -12,7 +12,7 @@ from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
-from tap_restextract.progress import SEAM_ATTEMPTS, Seen, horizon, incremental_of, place_of, rank_of
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen, check_kind, horizon, incremental_of, place_of, rank_of
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
 
@@ -84,6 +84,7 @@ class Whole:
             self.begun_at = page.server_time
         if not page.records:
             return []
+        check_kind(self.plan, self._first, page.records[0])
         if self.high is None:
             self._look_at_the_clock(page)
         first = None if self._first is None else rank(window(incremental_of(self.plan), self._first))

@@ -10,6 +10,7 @@ One row a rule, the first that fits; what fits no row is refused with what would
     asc    >= or >       any other              restart keyset
     desc   >=, > or none any                    descending
     none   >= or >       any                    unordered
+    any    >= or >       any, with `step`       windows
     (no `incremental`)   any, `sweep: true`     sweep
     (no `incremental`)   any                    traversal
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -45,6 +46,7 @@ class Walk(enum.Enum):
     SINGLE = "single page"
     DESCENDING = "descending"
     UNORDERED = "unordered"
+    WINDOWS = "windows"
     SWEEP = "sweep"
     TRAVERSAL = "traversal"
 
@@ -78,6 +80,10 @@ REASONS: Final = {
         "every pass reads all from the bookmark on, and the next bookmark is the server's clock at its start, less the lag",
         "at the end of a pass; the hashes of what is newer go with it",
     ),
+    Walk.WINDOWS: (
+        "the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
+        "at the end of each range, once all before it are done; behind the last, to the server's clock at its start, less the lag",
+    ),
     Walk.SWEEP: (
         "every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
         "at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
@@ -105,6 +111,16 @@ class Plan:
         return REASONS[self.walk][1]
 
     @property
+    def parent_names(self) -> list[str]:
+        """The placeholders that a parent fills, such as `parent.orders.id`."""
+        return sorted(name for name in cursor_names(self.stream) if name.startswith("parent."))
+
+    @property
+    def parent(self) -> str | None:
+        """The parent stream's name."""
+        return self.parent_names[0].split(".")[1] if self.parent_names else None
+
+    @property
     def replication_key(self) -> str | None:
         """The Singer replication key: the cursor's path, its steps joined by two underscores."""
         return replication_key(self.stream.incremental) if self.stream.incremental else None
@@ -113,6 +129,50 @@ class Plan:
 def replication_key(incremental: Incremental) -> str:
     """A property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
     return "__".join(steps(incremental.cursor_path) or (incremental.cursor_path,))
+
+
+def plans_for(streams: Sequence[StreamSettings]) -> list[Plan]:
+    """The plans of all streams, parents and children checked against each other.
+
+    Raises:
+        ConfigurationError: with the faults of all streams' facts at once.
+    """
+    faults: list[str] = []
+    plans = []
+    for stream in streams:
+        try:
+            plans.append(plan_for(stream, stream.schema if isinstance(stream.schema, dict) else None))
+        except ConfigurationError as error:
+            faults += error.faults
+    by_name = {plan.stream.name: plan for plan in plans}
+    for plan in plans:
+        faults += [f"stream {plan.stream.name}: {fault}" for fault in _family_faults(plan, by_name)]
+    if faults:
+        raise ConfigurationError(faults)
+    return plans
+
+
+def _family_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
+    if plan.parent is None:
+        if plan.stream.include_from_parent:
+            yield "include_from_parent is set, but no part of the request mentions a parent; write {parent.STREAM.FIELD} where it is needed"
+        return
+    names = {name.split(".")[1] for name in plan.parent_names}
+    if len(names) > 1:
+        yield f"the request mentions the parents {', '.join(sorted(names))}; a stream has one"
+        return
+    parent = by_name.get(plan.parent)
+    if parent is None:
+        near = difflib.get_close_matches(plan.parent, by_name, n=1)
+        yield f"its parent {plan.parent!r} is no stream" + (
+            f"; did you mean {near[0]!r}?" if near else "; declare it under streams"
+        )
+    elif parent.parent is not None:
+        yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
+    elif not parent.stream.primary_key:
+        yield f"its parent {plan.parent!r} has no primary_key, which tells the parents apart; declare it"
+    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.DESCENDING}:
+        yield f"the children of a parent can't be read as {plan.walk.value} yet; sort them ascending, or leave `incremental` out"
 
 
 def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Plan:
@@ -131,6 +191,8 @@ def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
     if incremental is None:
         return Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
+    if incremental.step or incremental.max_window_results:
+        return Walk.WINDOWS
     if incremental.order == "desc":
         return Walk.DESCENDING
     if incremental.order == "none":
@@ -150,13 +212,16 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
     known = set()
     if incremental:
         known.add(f"cursor.{incremental.cursor_path}")
-        if incremental.tie_breaker:
+        if incremental.tie_breaker and incremental.filter == "compound":
             known.add(f"cursor.{incremental.tie_breaker}")
+        if incremental.step or incremental.max_window_results:
+            known.add(f"until.{incremental.cursor_path}")
         yield from _incremental_faults(incremental, mentioned)
     if stream.sweep and incremental:
         yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
     if stream.sweep and not stream.primary_key:
         yield "sweep: true needs primary_key, to tell which records are gone"
+    mentioned = {name for name in mentioned if not name.startswith("parent.")}
     for name in sorted(mentioned - known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = (
@@ -197,6 +262,8 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
         )
     if incremental.filter == "compound" and tie and f"cursor.{tie}" not in mentioned:
         yield f"filter: compound is declared, but no part of the request mentions {{cursor.{tie}}}"
+    if incremental.step or incremental.max_window_results:
+        yield from _window_faults(incremental, mentioned)
     if incremental.initial_value is not None:
         try:
             rank(incremental.initial_value)
@@ -206,16 +273,40 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
         yield "incremental.precision must be more than nothing, such as 1s"
 
 
+def _window_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
+    key = incremental.cursor_path
+    if incremental.filter not in {"inclusive", "exclusive"}:
+        yield f"step and max_window_results cut the list by {key}, so they need filter: inclusive or exclusive"
+    if f"until.{key}" not in mentioned:
+        yield f"step and max_window_results need the end of a range in the request, such as params: {{before: '{{until.{key}}}'}}"
+    if incremental.initial_value is None:
+        yield "step and max_window_results need initial_value, where the first range begins"
+
+
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
     """A tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
     if incremental is None or incremental.tie_breaker is None:
         return None
-    described = (schema or {}).get("properties", {}).get(incremental.tie_breaker, {})
-    kinds = described.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if "integer" in kinds or "number" in kinds:
+    described = _described(schema, incremental.tie_breaker)
+    if {"integer", "number"} & set(described["type"]):
         return 0
     return NIL_UUID if described.get("format") == "uuid" else ""
+
+
+def _described(schema: Any, name: str) -> dict[str, Any]:
+    """A property's description with its types as a list, whatever the schema is: what it must be is checked later."""
+    for key in ("properties", name):
+        schema = schema.get(key) if isinstance(schema, dict) else None
+    described = schema if isinstance(schema, dict) else {}
+    kinds = described.get("type", [])
+    return {
+        **described,
+        "type": [kinds]
+        if isinstance(kinds, str)
+        else [kind for kind in kinds if isinstance(kind, str)]
+        if isinstance(kinds, list)
+        else [],
+    }
 
 
 def measure(incremental: Incremental, duration: str) -> Decimal:

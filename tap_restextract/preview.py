@@ -81,7 +81,7 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
             if isinstance(paginator, SinglePage) and paginator.limit:
                 return Ask(asked(plan.stream.incremental, _example(plan))), "again from an answer's last key"
             return None, "nothing: one answer holds all"
-        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP:
+        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS:
             at = _example_continuation(plan, first)
             return (Ask(first.cursor, at), "the next page") if at else (None, "nothing: one answer holds all")
     assert_never(plan.walk)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.bookmarks import Bookmark, content_hash
-from tap_restextract.cursor import Cursor, NoRankError, Rank, precision_of, rank
+from tap_restextract.cursor import Cursor, NoRankError, Rank, kind_and_rank, precision_of, rank
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.paginators import Continuation
 from tap_restextract.paths import MISSING, find
@@ -76,7 +76,9 @@ class Sieve:
     @property
     def bookmark(self) -> Bookmark | None:
         """What STATE may say once all that was let through is written; None while nothing moved."""
-        return Bookmark(self.mark, frozenset(self.hashes)) if self.moved else None
+        if not self.moved:
+            return None
+        return Bookmark(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
 
     def fresh(self, page: Page) -> list[Record]:
         """The page's records that were not let through before, in their order; position and mark move.
@@ -87,6 +89,7 @@ class Sieve:
         """
         if not page.records:
             return []
+        check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
         ranks = _rising(self.plan, page.records)
         unseen = None in self.hashes.values()
         known_to = max((place for place in self.hashes.values() if place is not None), default=None)
@@ -163,10 +166,16 @@ class Sieve:
 
 def horizon(plan: Plan, page: Page) -> Rank | None:
     """The rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock."""
-    incremental = incremental_of(plan)
-    if page.server_time is None or not page.records or not _is_instant(plan, page.records[-1]):
+    if not page.records or not _is_instant(plan, page.records[-1]):
         return None
-    seconds = Decimal(int(page.server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
+    return horizon_at(incremental_of(plan), page.server_time)
+
+
+def horizon_at(incremental: Incremental, server_time: float | None) -> Rank | None:
+    """The server's clock, in whole seconds, less the lag, in the replication key's own unit."""
+    if server_time is None:
+        return None
+    seconds = Decimal(int(server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
     return seconds * EPOCHS[incremental.epoch or "s"]
 
 
@@ -192,6 +201,7 @@ class Order:
 
     plan: Plan
     ties: set[Any] = field(default_factory=set)
+    ends: set[Any] = field(default_factory=set)
 
     def check(self, cursor: Cursor | None, records: Sequence[Record]) -> None:
         """Compare each record with the one before it, the first with the cursor that it was asked behind.
@@ -209,13 +219,17 @@ class Order:
                 self.ties.clear()
             self.ties.add(here.tie)
             before, place = here, rank_here
+        if records and place is None:
+            # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
+            self.ties = {cursor_of(self.plan, record).tie for record in records}
+            self.ends.add(before.tie if before else None)
 
     def _compare(
         self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, asked: bool
     ) -> None:
         key = incremental_of(self.plan).cursor_path
         if place is None or rank_here is None:
-            forward = here.value != before.value
+            forward = here.tie not in self.ties and here.tie not in self.ends and here.tie != before.tie
         elif rank_here != place:
             forward = rank_here > place
         else:
@@ -302,6 +316,10 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
             f"{place_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
             "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
         )
+    if plan.walk is Walk.UNIQUE_KEYSET and isinstance(value, (dict, list)):
+        raise AnswerError(
+            f"{place_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
+        )
     if incremental.tie_breaker is None:
         return Cursor(value, value if plan.walk is Walk.UNIQUE_KEYSET else None)
     tie = find(incremental.tie_breaker, record)
@@ -310,6 +328,29 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
             f"{place_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
         )
     return Cursor(value, tie)
+
+
+def check_kind(plan: Plan, value: Any, record: Record) -> None:
+    """A bookmark must be of the values' kind, or everything would seem to be before or behind it.
+
+    Raises:
+        AnswerError: where one is a number and the other an instant, or text.
+    """
+    if value is None:
+        return
+    kinds = [_kind(value), _kind(cursor_of(plan, record).value)]
+    if kinds[0] != kinds[1]:
+        raise AnswerError(
+            f"{place_of(plan)}: the bookmark or initial_value is {kinds[0]}, and the records' {incremental_of(plan).cursor_path} is {kinds[1]}; "
+            "give initial_value as the API writes it, or reset this stream's STATE"
+        )
+
+
+def _kind(value: Any) -> str:
+    try:
+        return {"number": "a number", "instant": "an instant"}[kind_and_rank(value)[0]]
+    except NoRankError:
+        return "text"
 
 
 def identity(plan: Plan, record: Record) -> Any:

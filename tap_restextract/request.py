@@ -7,7 +7,7 @@ path has no such choice, so a path that mentions one needs `initial_value`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -18,6 +18,7 @@ from tap_restextract.placeholders import fill, fill_path, names, text
 from tap_restextract.settings import StreamSettings
 
 SECRET_NAME: Final = re.compile(r"token|key|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
+OPTIONAL: Final = frozenset({"cursor", "until"})
 HIDDEN: Final = "•••"
 
 
@@ -42,13 +43,23 @@ class Answer:
     body: Any
 
 
-def request_for(stream: StreamSettings, cursor: Cursor | None) -> Request:
+def request_for(
+    stream: StreamSettings, cursor: Cursor | None, until: Any = None, more: Iterable[tuple[str, Any]] = ()
+) -> Request:
     """The first request of a list behind, or at, the cursor; paginators go on from it.
+
+    Args:
+        stream: whose list.
+        cursor: from where on; None for the whole list.
+        until: the last value of the replication key that is wanted; None without end.
+        more: values of other placeholders, such as a parent's.
 
     Raises:
         ConfigurationError: for a placeholder without a value, or a parameter that is a mapping.
     """
-    scope = _scope(stream, cursor)
+    scope = _scope(stream, cursor) | dict(more)
+    if until is not None and stream.incremental is not None:
+        scope[f"until.{stream.incremental.cursor_path}"] = until
     try:
         path = fill_path(stream.path, scope)
         params = tuple(pair for name, value in _sent(stream.params, scope).items() for pair in _pairs(name, value))
@@ -111,11 +122,12 @@ def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
 
 
 def _sent(part: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
-    cursorless = not any(name.startswith("cursor.") for name in scope)
+    """The parts whose cursor or end there is; a compound cursor's parts come together."""
+    families = {name.partition(".")[0] for name in scope}
     return {
         name: fill(template, scope)
         for name, template in part.items()
-        if not (cursorless and any(mentioned.startswith("cursor.") for mentioned in names(template)))
+        if not {mentioned.partition(".")[0] for mentioned in names(template)} & (OPTIONAL - families)
     }
 
 

@@ -22,7 +22,7 @@ def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
     return {"type": "object", "properties": {name: _property(found - {"null"}) for name, found in kinds.items()}}
 
 
-def completed(schema: Schema, plan: Plan) -> Schema:
+def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema:
     """The schema with the property that holds a nested replication key, and checked for the keys that the plan needs.
 
     Raises:
@@ -37,6 +37,12 @@ def completed(schema: Schema, plan: Plan) -> Schema:
     incremental = plan.stream.incremental
     if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
         properties = {**properties, plan.replication_key: {"type": ["string", "integer", "number", "null"]}}
+    if parents is not None:
+        described = parents.stream.schema.get("properties", {}) if isinstance(parents.stream.schema, dict) else {}
+        taken = {
+            f"_{parents.stream.name}_{field}": described.get(field, {}) for field in plan.stream.include_from_parent
+        }
+        properties = {**taken, **properties}
     if plan.walk is Walk.SWEEP:
         # A deletion is a record of its key alone.
         properties = {**properties, "_sdc_deleted_at": {"type": ["string", "null"], "format": "date-time"}}

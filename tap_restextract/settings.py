@@ -44,6 +44,10 @@ class CursorToken(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     cursor_param: Annotated[str, _described("Query parameter that carries the token.")] | None = None
     cursor_body_path: Annotated[str, _described("Dotted path in the JSON body that carries the token.")] | None = None
     has_more_path: Annotated[str, _described("JSONPath of a boolean that says whether more follows.")] | None = None
+    total_path: (
+        Annotated[str, _described("JSONPath of the number of records, which tells a full result window at once.")]
+        | None
+    ) = None
     stable: Annotated[bool, _described("The token names a position or a snapshot, not an offset in disguise.")] = False
 
 
@@ -178,6 +182,25 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    step: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^\d+(ms|us|s|m|h|d)?$",
+                description="Length of the time ranges that a backfill is cut into: 30d.",
+            ),
+        ]
+        | None
+    ) = None
+    max_window_results: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, description="The most records that the API gives for one question; ranges with more are halved."
+            ),
+        ]
+        | None
+    ) = None
     lookback: (
         Annotated[
             str,
@@ -226,6 +249,9 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     auth_client_id: Annotated[str, _described("Client id of the OAuth 2.0 types.")] | None = None
     auth_client_secret: Annotated[str, _secret("Client secret of the OAuth 2.0 types.")] | None = None
     auth_refresh_token: Annotated[str, _secret("Refresh token of auth type oauth2_refresh_token.")] | None = None
+    concurrency: Annotated[
+        int, Meta(ge=1, le=64, description="Pages fetched at once, where slices or parents are independent.")
+    ] = 1
     timeout: Annotated[float, Meta(gt=0, le=86_400, description="Seconds to wait for an answer's next byte.")] = 60.0
     max_attempts: Annotated[
         int, Meta(ge=1, description="Tries of one request before the stream stops with an error.")
@@ -243,6 +269,9 @@ class StreamSettings(Shared, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One stream: its own keys, and those of `Shared` merged over the top's."""
 
     name: Annotated[str, Meta(min_length=1, description="The Singer stream's name.")]
+    include_from_parent: Annotated[
+        list[str], _described("Fields of the parent's record that each child carries, as _PARENT_FIELD.")
+    ] = []
     path: Annotated[str, _described("Path below base_url, or a whole address on the same host.")]
     schema: (
         Annotated[
@@ -282,8 +311,10 @@ def _without_null(described: Json) -> Json:
     members = [member for member in kept.get("anyOf", []) if member != {"type": "null"}]
     if len(members) == 1 and "$ref" not in members[0]:
         return {**{key: value for key, value in kept.items() if key != "anyOf"}, **members[0]}
-    # singer-sdk reads environment variables as JSON only where a setting says that it is an object.
-    return {**kept, "type": "object", "anyOf": members} if members else kept
+    if not members:
+        return kept
+    # singer-sdk reads a variable as JSON only where its setting says that it is an object, and no anyOf with references.
+    return {**{key: value for key, value in kept.items() if key != "anyOf"}, "type": "object", "oneOf": members}
 
 
 def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = ()) -> tuple[StreamSettings, ...]:

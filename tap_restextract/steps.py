@@ -10,7 +10,7 @@ page before, the bookmark that is true once they are written, and what to ask ne
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_restextract.bookmarks import Bookmark
@@ -22,10 +22,21 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What to ask: from which cursor, and which page of that list."""
+    """What to ask.
+
+    Attributes:
+        cursor: from where on; None for the whole list.
+        at: which page of that list; None for its first.
+        until: the last value of the replication key that is wanted; None without end.
+        scope: values of more placeholders, such as a parent's.
+        of: the stream whose list it is, where it isn't the walk's own.
+    """
 
     cursor: Cursor | None = None
     at: Continuation | None = None
+    until: Any = None
+    scope: tuple[tuple[str, Any], ...] = ()
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +47,13 @@ class Page:
         records: as they came.
         following: what asks for the page behind it; None where the API states the end.
         server_time: the server's clock (its Date header) in seconds since the epoch; None where it shows none.
+        total: how many records the list has, where the API says so.
     """
 
     records: Sequence[Record]
     following: Continuation | None = None
     server_time: float | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +66,15 @@ class Step:
 
 
 Steps = Generator[Step, Page, None]
+
+
+def asking(steps: Steps, scope: tuple[tuple[str, Any], ...], of: str = "") -> Steps:
+    """The same walk, its questions with more placeholders' values, or of another stream's list."""
+    step = next(steps)
+    while True:
+        page = (
+            yield step
+            if step.ask is None
+            else replace(step, ask=replace(step.ask, scope=step.ask.scope + scope, of=of))
+        )
+        step = steps.send(page)

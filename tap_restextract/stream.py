@@ -8,28 +8,27 @@ that covers them. Whatever moment the process dies at, the last STATE on stdout 
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.io_base import SingerWriter
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_restextract.bookmarks import Bookmark, checkpointed, from_state
+from tap_restextract.children import Children
+from tap_restextract.driver import driven
 from tap_restextract.errors import AnswerError
 from tap_restextract.hashes.sqlite import SqliteHashes
 from tap_restextract.messages import projected, record_lines
+from tap_restextract.output import write
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.steps import Ask, Page, Record, Step, Steps
-from tap_restextract.walk import walk
+from tap_restextract.steps import Record, Step
+from tap_restextract.walk import fleet_for
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from tap_restextract.client import Client
 
-PIPE_BYTES: Final = 1 << 16
 Open = Callable[["Plan"], "Client"]
 
 
@@ -47,8 +45,11 @@ class RestStream(Stream):
     # What an API's JSON says is what is emitted: there is nothing to conform.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: Open) -> None:
+    def __init__(
+        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: Open, parents: Plan | None = None
+    ) -> None:
         self._plan = plan
+        self._parents = parents
         self._open_client = open_client
         super().__init__(tap, schema=schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
@@ -99,21 +100,37 @@ class RestStream(Stream):
                     yield from records
                 written += len(records)
                 counter.increment(len(records))
+        if write_messages and self.tap_state.pop("currently_syncing", None) is not None:
+            self._tap.state_writer.write_state(self.tap_state)
 
     def _steps(self) -> Iterator[Step]:
-        bookmark = from_state(self._plan, self.stream_state)
+        plan = self._plan
+        bookmark = from_state(plan, self.stream_state)
         with ExitStack() as stack:
-            client = stack.enter_context(closing(self._open_client(self._plan)))
+            clients = {"": stack.enter_context(closing(self._open_client(plan)))}
+            if self._parents:
+                clients[self._parents.stream.name] = stack.enter_context(closing(self._open_client(self._parents)))
             cache = None
-            if self._plan.walk is Walk.SWEEP:
-                cache = stack.enter_context(closing(SqliteHashes(self._plan.stream.hash_cache, self.name)))
-                if bookmark and bookmark.sweep and bookmark.sweep.cache != cache.identity:
-                    self.logger.warning(
-                        "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
-                        self.name,
-                        self._plan.stream.hash_cache,
-                    )
-            yield from driven(walk(self._plan, bookmark, cache, _now()), client.page)
+            if plan.walk is Walk.SWEEP or (self._parents and plan.stream.incremental):
+                cache = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, self.name)))
+                self._compare(cache.identity, bookmark)
+            fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, now=_now())
+            yield from driven(fleet, lambda ask: clients[ask.of].page(ask), plan.stream.concurrency)
+            if isinstance(fleet, Children) and fleet.gone:
+                self.logger.info(
+                    "stream %s: %d parents vanished between their listing and their children", self.name, fleet.gone
+                )
+
+    def _compare(self, identity: str, bookmark: Bookmark | None) -> None:
+        """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
+        family = bookmark.family if bookmark else None
+        named = family.pass_ if family else bookmark.sweep if bookmark else None
+        if named is not None and named.cache != identity:
+            self.logger.warning(
+                "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
+                self.name,
+                self._plan.stream.hash_cache,
+            )
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:
         if bookmark is None:
@@ -122,6 +139,8 @@ class RestStream(Stream):
         after = checkpointed(self._plan, state, bookmark)
         state.clear()
         state.update(after)
+        # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).
+        self.tap_state["currently_syncing"] = self.name
         self._tap.state_writer.write_state(self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
@@ -160,83 +179,6 @@ class RestStream(Stream):
         maps = self.stream_maps
         nested = any(not selected and len(crumb) > len(("properties", "name")) for crumb, selected in self.mask.items())
         return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled and not nested
-
-
-def driven(steps: Steps, fetch: Callable[[Ask], Page]) -> Iterator[Step]:
-    """The walk's steps, each next page being fetched while the caller works on the step before."""
-    with closing(steps):
-        step = next(steps)
-        while True:
-            coming = None if step.ask is None else _in_background(fetch, step.ask)
-            yield step
-            if coming is None:
-                return
-            step = steps.send(coming.result())
-
-
-def _in_background(fetch: Callable[[Ask], Page], ask: Ask) -> Future[Page]:
-    """The page, fetched by a daemon thread: a process that is told to end doesn't wait for an answer in flight."""
-    future: Future[Page] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(fetch(ask))
-        except BaseException as error:  # noqa: BLE001  it is raised again where the result is asked for
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="next page", daemon=True).start()
-    return future
-
-
-class Unbroken:
-    """A place in which a signal doesn't end the process: it ends with the place instead, or at the second signal."""
-
-    def __init__(self) -> None:
-        self._inside = False
-        self._ending: int | None = None
-
-    def __enter__(self) -> None:
-        self._inside = True
-
-    def __exit__(self, *_: object) -> None:
-        self._inside = False
-        if self._ending is not None:
-            sys.exit(self._ending)
-
-    def end(self, code: int) -> None:
-        """End the process with this exit code, once the line that is being written is whole."""
-        if not self._inside or self._ending is not None:
-            sys.exit(code)
-        self._ending = code
-
-
-unbroken: Final = Unbroken()
-
-
-class WholeLines(SingerWriter):
-    """singer-sdk's messages, each a line that no signal cuts."""
-
-    def write_message(self, message: Any) -> None:
-        """Write and flush one message."""
-        with unbroken:
-            super().write_message(message)
-
-
-def write(lines: bytes) -> None:
-    """Whole lines to stdout, flushed; a stdout that was replaced may have no bytes below it."""
-    buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(lines.decode())
-        return
-    sys.stdout.flush()
-    start = 0
-    while start < len(lines):
-        # A pipe's worth at a time: its reader may be slow, and a signal waits for no more than this.
-        end = lines.rfind(b"\n", start, start + PIPE_BYTES) + 1 or lines.find(b"\n", start) + 1 or len(lines)
-        with unbroken:
-            buffer.write(lines[start:end])
-            buffer.flush()
-        start = end
 
 
 def _now() -> str:

@@ -6,9 +6,10 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import click
 from jsonschema.exceptions import SchemaError
@@ -21,12 +22,14 @@ from singer_sdk.schema.source import OpenAPISchema
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_restextract import settings
+from tap_restextract.children import scope_of
 from tap_restextract.client import Client
 from tap_restextract.errors import ConfigurationError, StateError
-from tap_restextract.plan import Plan, plan_for
+from tap_restextract.output import WholeLines, unbroken
+from tap_restextract.plan import Plan, Walk, plans_for
 from tap_restextract.schema import completed, inferred
-from tap_restextract.steps import Ask
-from tap_restextract.stream import RestStream, WholeLines, unbroken
+from tap_restextract.steps import Ask, Record
+from tap_restextract.stream import RestStream
 from tap_restextract.tokens import TokenKeeper
 from tap_restextract.walk import walk
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from tap_restextract.settings import StreamSettings
+
+SAMPLED_PARENTS: Final = 5
 
 
 class TapRestextract(Tap):
@@ -78,8 +83,14 @@ class TapRestextract(Tap):
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  a classproperty's argument is the class
         """The configuration in environment variables, each checked for the form that its setting needs."""
-        schema = cls.config_jsonschema
-        cls.append_builtin_config(schema)
+        cls.append_builtin_config(cls.config_jsonschema)
+        # singer-sdk looks for a type in each branch of an anyOf, and ours are references: the type beside it is enough.
+        schema = {
+            "properties": {
+                name: {key: value for key, value in held.items() if key != "anyOf" or "type" not in held}
+                for name, held in cls.config_jsonschema["properties"].items()
+            }
+        }
         try:
             return parse_environment_config(schema, cls._env_var_prefix)
         except ValueError:
@@ -114,8 +125,13 @@ class TapRestextract(Tap):
         Raises:
             ConfigurationError: with the faults of all streams' facts at once.
         """
-        plans = self.plans()
-        return [RestStream(self, plan, self._schema(plan), self._client) for plan in plans]
+        plans = {plan.stream.name: plan for plan in self.plans()}
+        return [
+            RestStream(
+                self, plan, self._schema(plan, plans.get(plan.parent or "")), self._client, plans.get(plan.parent or "")
+            )
+            for plan in plans.values()
+        ]
 
     def plans(self) -> list[Plan]:
         """Every stream's plan.
@@ -123,16 +139,10 @@ class TapRestextract(Tap):
         Raises:
             ConfigurationError: with the faults of all streams' facts at once.
         """
-        faults: list[str] = []
-        plans = []
         for stream in self._read:
-            try:
-                plans.append(plan_for(stream, stream.schema if isinstance(stream.schema, dict) else None))
-            except ConfigurationError as error:
-                faults += error.faults
-        if faults:
-            raise ConfigurationError(faults)
-        return plans
+            if isinstance(stream.schema, dict):
+                _check_schema(stream.name, stream.schema)
+        return plans_for(self._read)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the STATE of an earlier run.
@@ -152,7 +162,7 @@ class TapRestextract(Tap):
     def _client(self, plan: Plan) -> Client:
         return Client(plan.stream, self._keeper, self.logger, self.plugin_version)
 
-    def _schema(self, plan: Plan) -> dict[str, Any]:
+    def _schema(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
         declared = plan.stream.schema
         entry = self.input_catalog.get_stream(plan.stream.name) if self.input_catalog else None
         if isinstance(declared, str):
@@ -162,15 +172,9 @@ class TapRestextract(Tap):
         elif entry is not None:
             schema = entry.schema.to_dict()
         else:
-            schema = self._sampled(plan)
-        try:
-            DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(schema)
-        except SchemaError as error:
-            place = ".".join(map(str, error.path)) or "its top"
-            raise ConfigurationError(
-                [f"stream {plan.stream.name}: the schema is no JSON Schema at {place}: {error.message}"]
-            ) from error
-        return completed(schema, plan)
+            schema = self._sampled(plan, parents)
+        _check_schema(plan.stream.name, schema)
+        return completed(schema, plan, parents)
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:
         place = f"stream {stream.name}: the component {name!r} of the OpenAPI document {stream.openapi}"
@@ -182,11 +186,12 @@ class TapRestextract(Tap):
                 [f"{place} can't be read ({type(cause).__name__}); check `openapi` and the name"]
             ) from error
 
-    def _sampled(self, plan: Plan) -> dict[str, Any]:
+    def _sampled(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
         with closing(self._client(plan)) as client:
-            steps = walk(plan, None)
-            records = client.page(next(steps).ask or Ask()).records
-            steps.close()
+            records: list[Record] = []
+            for scope in self._sampled_parents(plan, parents):
+                ask = Ask() if plan.walk in {Walk.SWEEP, Walk.WINDOWS} else next(walk(plan, None)).ask or Ask()
+                records += client.page(replace(ask, scope=scope)).records
         if not records:
             raise ConfigurationError(
                 [f"stream {plan.stream.name}: the API answered no record to infer a schema from; declare `schema`"]
@@ -194,11 +199,29 @@ class TapRestextract(Tap):
         self.logger.info("stream %s: schema inferred from a sample of %d records", plan.stream.name, len(records))
         return inferred(records)
 
+    def _sampled_parents(self, plan: Plan, parents: Plan | None) -> list[tuple[tuple[str, Any], ...]]:
+        """What fills the placeholders of a sample: nothing, or the first parents' values."""
+        if parents is None:
+            return [()]
+        with closing(self._client(parents)) as client:
+            found = client.page(Ask()).records[:SAMPLED_PARENTS]
+        return [scope_of(plan, parents, record) for record in found]
+
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End with the line being written: the last STATE on stdout is true whatever moment this is, so none is added."""
         del frame
         self.logger.info("ended by signal %d; the next run goes on from the last STATE", signum)
         unbroken.end(128 + signum)
+
+
+def _check_schema(stream: str, schema: dict[str, Any]) -> None:
+    try:
+        DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(schema)
+    except SchemaError as error:
+        place = ".".join(map(str, error.path)) or "its top"
+        raise ConfigurationError(
+            [f"stream {stream}: the schema is no JSON Schema at {place}: {error.message}"]
+        ) from error
 
 
 def config_in(paths: Sequence[str]) -> _ConfigInput:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing_extensions import assert_never
 
 from tap_restextract import ascending, passes
-from tap_restextract.bookmarks import Bookmark
+from tap_restextract.bookmarks import Bookmark, Family
+from tap_restextract.children import Children
 from tap_restextract.descending import descending
+from tap_restextract.fleet import Alone, Fleet
 from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Steps
 from tap_restextract.sweep import sweep
+from tap_restextract.windows import Slices
 
 
 def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, now: str = "") -> Steps:
@@ -33,4 +36,26 @@ def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, 
             return sweep(plan, bookmark, cache, now)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
+        case Walk.WINDOWS:
+            raise AssertionError  # slices are a fleet
     assert_never(plan.walk)
+
+
+def fleet_for(
+    plan: Plan, bookmark: Bookmark | None, *, parents: Plan | None = None, cache: HashCache | None = None, now: str = ""
+) -> Fleet:
+    """The walks of a stream: one, a slice of time each, or one a parent.
+
+    Args:
+        plan: the stream's.
+        bookmark: where the run before came to.
+        parents: the parents' plan, for a stream of children.
+        cache: for sweeps, and for children with a bookmark.
+        now: the time that deletions are told with, ISO 8601.
+    """
+    if parents is not None:
+        family = bookmark.family if bookmark and bookmark.family else Family()
+        return Children(plan, parents, family, cache, walk)
+    if plan.walk is Walk.WINDOWS:
+        return Slices.begun(plan, bookmark)
+    return Alone(walk(plan, bookmark, cache, now))

@@ -1,0 +1,101 @@
+"""The driver: a fleet's walks in one thread, their pages fetched beside it.
+
+Theory of operation. All decisions are made by the caller's thread: it takes a page that has come, sends it into its
+walk, hands the next question to a worker at once, and only then gives out the step to be written. So a page is on its
+way while the one before is encoded, each walk sees its own pages in order, and nothing but fetching is concurrent. The
+workers are daemons: a process that is told to end doesn't wait for an answer in flight.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from tap_restextract.errors import AnswerError
+from tap_restextract.fleet import Fleet, Unit
+from tap_restextract.steps import Ask, Page, Step
+
+Fetch = Callable[[Ask], Page]
+
+
+class Workers:
+    """Threads that fetch; one is started when no other is idle, up to `most`."""
+
+    def __init__(self, fetch: Fetch, most: int) -> None:
+        self._fetch = fetch
+        self._most = most
+        self._asked: queue.SimpleQueue[tuple[Ask, Future[Page]] | None] = queue.SimpleQueue()
+        self._started = 0
+        self._idle = threading.Semaphore(0)
+
+    def ask(self, ask: Ask) -> Future[Page]:
+        """The page to come."""
+        future: Future[Page] = Future()
+        if not self._idle.acquire(blocking=False) and self._started < self._most:
+            self._started += 1
+            threading.Thread(target=self._work, name=f"pages {self._started}", daemon=True).start()
+        self._asked.put((ask, future))
+        return future
+
+    def close(self) -> None:
+        """Let every worker end once it has done what it is at."""
+        for _ in range(self._started):
+            self._asked.put(None)
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            ask, future = asked
+            try:
+                page = self._fetch(ask)
+            except BaseException as error:  # noqa: BLE001  it is raised again where the page is taken
+                self._idle.release()
+                future.set_exception(error)
+            else:
+                self._idle.release()
+                future.set_result(page)
+
+
+def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
+    """The stream's steps, in the order in which pages come.
+
+    Args:
+        fleet: the walks.
+        fetch: gets a page; called by several threads at once.
+        concurrency: walks at once.
+
+    Raises:
+        ApiError: what a fetch raised and the fleet can't go on without.
+        WalkError: what a walk raised.
+    """
+    workers = Workers(fetch, concurrency)
+    flying: dict[Future[Page], Unit] = {}
+    try:
+        while True:
+            while len(flying) < concurrency and (unit := fleet.next()) is not None:
+                yield _advanced(fleet, unit, next(unit.steps), workers, flying)
+            if not flying:
+                return
+            done, _ = wait(flying, return_when=FIRST_COMPLETED)
+            for future in done:
+                unit = flying.pop(future)
+                try:
+                    page = future.result()
+                except AnswerError as error:
+                    step = fleet.absorbs(unit, error)
+                    if step is None:
+                        raise
+                    yield step
+                else:
+                    yield _advanced(fleet, unit, unit.steps.send(page), workers, flying)
+    finally:
+        workers.close()
+        for unit in flying.values():
+            unit.steps.close()
+
+
+def _advanced(fleet: Fleet, unit: Unit, step: Step, workers: Workers, flying: dict[Future[Page], Unit]) -> Step:
+    if step.ask is not None:
+        flying[workers.ask(step.ask)] = unit
+    return fleet.taken(unit, step)

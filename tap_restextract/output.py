@@ -1,0 +1,65 @@
+"""Standard output: whole lines, whatever signal comes.
+
+Theory of operation. A signal that ends the process waits for the line, or the pipe's worth of lines, that is being
+written; a second one does not. What was written before is covered by the last STATE among it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from singer_sdk.io_base import SingerWriter
+
+PIPE_BYTES: Final = 1 << 16
+
+
+class Unbroken:
+    """A place in which a signal doesn't end the process: it ends with the place instead, or at the second signal."""
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._ending: int | None = None
+
+    def __enter__(self) -> None:
+        self._inside = True
+
+    def __exit__(self, *_: object) -> None:
+        self._inside = False
+        if self._ending is not None:
+            sys.exit(self._ending)
+
+    def end(self, code: int) -> None:
+        """End the process with this exit code, once the line that is being written is whole."""
+        if not self._inside or self._ending is not None:
+            sys.exit(code)
+        self._ending = code
+
+
+unbroken: Final = Unbroken()
+
+
+class WholeLines(SingerWriter):
+    """singer-sdk's messages, each a line that no signal cuts."""
+
+    def write_message(self, message: Any) -> None:
+        """Write and flush one message."""
+        write(f"{self.format_message(message)}\n".encode())
+
+
+def write(lines: bytes) -> None:
+    """Whole lines to stdout, flushed; a stdout that was replaced may have no bytes below it."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(lines.decode())
+        return
+    sys.stdout.flush()
+    start = 0
+    while start < len(lines):
+        # A pipe's worth at a time: its reader may be slow, and a signal waits for no more than this.
+        end = lines.rfind(b"\n", start, start + PIPE_BYTES) + 1 or lines.find(b"\n", start) + 1 or len(lines)
+        with unbroken:
+            while start < end:
+                # With PYTHONUNBUFFERED there is no buffer: a write that a signal interrupts writes a part and says so.
+                start += buffer.write(lines[start:end])
+            buffer.flush()
