@@ -17,7 +17,7 @@ from tests.tap_restextract.streams import COMPOUND, SCHEMA, config
 
 SECRET = "s3cr&t/ü"
 FORMS = (SECRET, "s3cr%26t%2F%C3%BC", "s3cr%26t/%C3%BC")
-AUTH = {"auth": {"type": "api_key", "name": "appid", "location": "query"}, "auth_api_key": SECRET}
+AUTH: dict[str, Any] = {"auth": {"type": "api_key", "name": "appid", "location": "query"}, "auth_api_key": SECRET}
 RECORDS = [{"id": key, "updated_at": f"2026-01-01T00:00:{key:02}Z"} for key in range(1, 8)]
 
 
