@@ -23,7 +23,7 @@ compared with what the API shows: `make scoreboard` repeats all of it.
 LEGEND_HEAD = "## How to read it\n"
 LEGEND = """\
 - **found** of how many: the newest version of every record that the API shows at the end, and the deletions where the
-  row is about them. **lost** ones came out of no run, and no later run would bring them.
+  row is about them. **lost** ones came out of no run.
 - **repeated**: records that came out again although they were the same. Where a destination merges by key they cost
   time, not truth. A tool that reads a whole list each time, and replaces the table, repeats all of it.
 - **hung**: cut off after {most} requests in one run, or after {seconds} seconds.

@@ -129,7 +129,9 @@ class Reading:
     let_go: threading.Event = field(default_factory=threading.Event)
 
     def enter(self, phase: int) -> None:
-        """Begin a phase."""
+        """Begin a phase; records of the present are younger than all that was read before."""
+        if self.case.api.clock == "real":
+            time.sleep(1 - time.time() % 1)
         present = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         self.held = [
             {**shown, "updated_at": present} if shown["updated_at"] == NOW else shown
@@ -153,7 +155,12 @@ class Reading:
     def date(self) -> str:
         """The API's clock as a Date header."""
         clock = self.case.api.clock
-        now = datetime.now(timezone.utc) if clock is None else START + timedelta(seconds=clock[self.phase])
+        if clock == "real":
+            now = datetime.now(timezone.utc)
+        elif clock:
+            now = START + timedelta(seconds=clock[self.phase])
+        else:
+            now = max(instant(shown["updated_at"]) for shown in self.case.phases[self.phase]) + timedelta(seconds=1)
         return format_datetime(now, usegmt=True)
 
     def list_of(self, path: str, params: Params) -> dict[str, Any] | None:
