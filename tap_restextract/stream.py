@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk import Stream
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
@@ -100,7 +100,7 @@ class RestStream(Stream):
                     yield from records
                 written += len(records)
                 counter.increment(len(records))
-        if write_messages and self.tap_state.pop("currently_syncing", None) is not None:
+        if write_messages and self._whole_state.pop("currently_syncing", None) is not None:
             self._tap.state_writer.write_state(self.tap_state)
 
     def _steps(self) -> Iterator[Step]:
@@ -140,8 +140,12 @@ class RestStream(Stream):
         state.clear()
         state.update(after)
         # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).
-        self.tap_state["currently_syncing"] = self.name
+        self._whole_state["currently_syncing"] = self.name
         self._tap.state_writer.write_state(self.tap_state)
+
+    @property
+    def _whole_state(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
         """The records with a nested replication key copied to the top, each checked for its primary key."""
