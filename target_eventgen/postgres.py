@@ -363,6 +363,9 @@ def place_of(dsn: str) -> str:
     except psycopg2.ProgrammingError:
         # libpq's message quotes the dsn, and with it the password.
         raise SettingsError([_NO_URL]) from None
+    if not all(port.isdigit() or not port for port in parts.get("port", "").split(",")):
+        # An unescaped / or @ in the password makes a host and a port of its pieces, which no message may show.
+        raise SettingsError([_NO_URL])
     host = parts.get("host", "localhost")
     return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
 
