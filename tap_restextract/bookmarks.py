@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,7 @@ class Sweep:
 
     number: int
     cache: str
+    at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Bookmark:
     boundary: frozenset[str] = frozenset()
     stretch: Stretch | None = None
     sweep: Sweep | None = None
+    audit: Sweep | None = None
+    nulls: Sweep | None = None
     family: Family | None = None
     newest: Any = None
 
@@ -96,6 +99,9 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
                 state["cursor"][incremental.tie_breaker] = bookmark.cursor.tie
     if bookmark.stretch is not None:
         state |= {"high": bookmark.stretch.high, "low": bookmark.stretch.low}
+    for name, named in (("audit", bookmark.audit), ("nulls", bookmark.nulls)):
+        if named is not None:
+            state[name] = {"number": named.number, "cache": named.cache, "at": named.at}
     if bookmark.boundary:
         state["boundary"] = sorted(bookmark.boundary)[:MOST_HASHES]
     return state
@@ -104,6 +110,14 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
 def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> dict[str, Any]:
     """The stream's part of STATE once the bookmark is true: keys of other walks go, those of others stay."""
     return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
+
+
+def in_turns(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
+    """The bookmark with the parts of a stream that is read in turns (sweep_every, null_params)."""
+    place = f"stream {plan.stream.name}: STATE"
+    parts = {name: _swept({"sweep": state.get(name)}, place) for name in ("audit", "nulls")}
+    named = {name: part.sweep for name, part in parts.items() if part is not None}
+    return replace(bookmark or Bookmark(None), audit=named.get("audit"), nulls=named.get("nulls"))
 
 
 def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = False) -> Bookmark | None:
@@ -174,7 +188,8 @@ def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
         isinstance(sweep, Mapping) and isinstance(sweep.get("number"), int) and isinstance(sweep.get("cache"), str)
     ):
         raise StateError(f"{place} names no sweep that can be read; reset this stream's STATE")
-    return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"]))
+    at = sweep.get("at")
+    return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"], at if isinstance(at, str) else None))
 
 
 def _family_state(plan: Plan, family: Family) -> dict[str, Any]:

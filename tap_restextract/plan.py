@@ -111,6 +111,17 @@ class Plan:
         return REASONS[self.walk][1]
 
     @property
+    def goes_in_turns(self) -> bool:
+        """Whether the walk is followed by others: a sweep at an interval, or the records without replication key."""
+        incremental = self.stream.incremental
+        return incremental is not None and (self.stream.sweep_every is not None or incremental.null_params is not None)
+
+    @property
+    def tells_deletions(self) -> bool:
+        """Whether records come out that are a key and `_sdc_deleted_at` alone."""
+        return self.walk is Walk.SWEEP or self.stream.sweep_every is not None
+
+    @property
     def parent_names(self) -> list[str]:
         """The placeholders that a parent fills, such as `parent.orders.id`."""
         return sorted(name for name in cursor_names(self.stream) if name.startswith("parent."))
@@ -219,8 +230,17 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
         yield from _incremental_faults(incremental, mentioned)
     if stream.sweep and incremental:
         yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
-    if stream.sweep and not stream.primary_key:
-        yield "sweep: true needs primary_key, to tell which records are gone"
+    if (stream.sweep or stream.sweep_every) and not stream.primary_key:
+        yield "a sweep needs primary_key, to tell which records are gone"
+    if stream.sweep_every and incremental is None:
+        yield "sweep_every is for incremental streams; for a list without order and filter declare sweep: true"
+    if incremental and incremental.null_params is not None and not stream.primary_key:
+        yield "null_params needs primary_key, to tell its records apart"
+    if (stream.sweep_every or (incremental and incremental.null_params)) and (
+        any(name.startswith("parent.") for name in mentioned)
+        or (incremental and (incremental.step or incremental.max_window_results))
+    ):
+        yield "sweep_every and null_params don't go with time ranges or parents yet; declare them in a stream without"
     mentioned = {name for name in mentioned if not name.startswith("parent.")}
     for name in sorted(mentioned - known):
         near = difflib.get_close_matches(name, known, n=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tap_restextract.cursor import INSTANT
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan import Plan, Walk
+from tap_restextract.plan import Plan
 
 Schema = dict[str, Any]
 
@@ -43,7 +43,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
             f"_{parents.stream.name}_{field}": described.get(field, {}) for field in plan.stream.include_from_parent
         }
         properties = {**taken, **properties}
-    if plan.walk is Walk.SWEEP:
+    if plan.tells_deletions:
         # A deletion is a record of its key alone.
         properties = {**properties, "_sdc_deleted_at": {"type": ["string", "null"], "format": "date-time"}}
         schema = {key: value for key, value in schema.items() if key != "required"}

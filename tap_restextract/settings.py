@@ -211,6 +211,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     epoch: (
         Annotated[Literal["s", "ms", "us"], _described("Unit of a replication key that counts time since 1970.")] | None
     ) = None
+    null_params: (
+        Annotated[Json, _described("Parameters of one more request, for the records whose replication key is null.")]
+        | None
+    ) = None
     initial_value: Annotated[str | int, _described("Where the first run begins, inclusively.")] | None = None
 
 
@@ -236,6 +240,16 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sweep: Annotated[
         bool, _described("Compare the whole list with the hash cache: new, changed and deleted records come out.")
     ] = False
+    sweep_every: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^(P?\d+[Dd]|PT\d+[HhMmSs]|\d+[hms])$",
+                description="How often an incremental stream is also swept, for silent changes and deletions: P7D.",
+            ),
+        ]
+        | None
+    ) = None
     hash_cache: Annotated[str, _described("Where a sweep remembers what it saw: a file, for SQLite.")] = (
         ".tap-restextract/hashes.db"
     )

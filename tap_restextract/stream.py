@@ -18,16 +18,18 @@ from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_restextract.bookmarks import Bookmark, checkpointed, from_state
+from tap_restextract.bookmarks import Bookmark, checkpointed, from_state, in_turns
 from tap_restextract.children import Children
 from tap_restextract.driver import driven
 from tap_restextract.errors import AnswerError
+from tap_restextract.fleet import Fleet
 from tap_restextract.hashes.sqlite import SqliteHashes
 from tap_restextract.messages import projected, record_lines
 from tap_restextract.output import write
 from tap_restextract.paths import find
-from tap_restextract.plan import Plan, Walk
+from tap_restextract.plan import Plan
 from tap_restextract.steps import Record, Step
+from tap_restextract.turns import NULLS, Turns, of_nulls
 from tap_restextract.walk import fleet_for
 
 if TYPE_CHECKING:
@@ -106,25 +108,42 @@ class RestStream(Stream):
     def _steps(self) -> Iterator[Step]:
         plan = self._plan
         bookmark = from_state(plan, self.stream_state)
+        if plan.goes_in_turns:
+            bookmark = in_turns(plan, self.stream_state, bookmark)
         with ExitStack() as stack:
-            clients = {"": stack.enter_context(closing(self._open_client(plan)))}
-            if self._parents:
-                clients[self._parents.stream.name] = stack.enter_context(closing(self._open_client(self._parents)))
-            cache = None
-            if plan.walk is Walk.SWEEP or (self._parents and plan.stream.incremental):
+            asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
+            cache = nulls = None
+            if plan.tells_deletions or (self._parents and plan.stream.incremental):
                 cache = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, self.name)))
                 self._compare(cache.identity, bookmark)
-            fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, now=_now())
+            if plan.stream.incremental and plan.stream.incremental.null_params is not None:
+                nulls = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, f"{self.name}/nulls")))
+                asked[NULLS] = of_nulls(plan)
+            clients = {name: stack.enter_context(closing(self._open_client(each))) for name, each in asked.items()}
+            fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
             yield from driven(fleet, lambda ask: clients[ask.of].page(ask), plan.stream.concurrency)
-            if isinstance(fleet, Children) and fleet.gone:
-                self.logger.info(
-                    "stream %s: %d parents vanished between their listing and their children", self.name, fleet.gone
-                )
+            self._tell(fleet)
+
+    def _tell(self, fleet: Fleet) -> None:
+        """Say what a person should learn of the API from this run."""
+        if isinstance(fleet, Children) and fleet.gone:
+            self.logger.info(
+                "stream %s: %d parents vanished between their listing and their children", self.name, fleet.gone
+            )
+        if isinstance(fleet, Turns) and fleet.audit:
+            self.logger.info(
+                "stream %s: a sweep found what its replication key didn't tell: %d records changed, %d new, %d deleted",
+                self.name,
+                fleet.audit.changed,
+                fleet.audit.new,
+                fleet.audit.gone,
+            )
 
     def _compare(self, identity: str, bookmark: Bookmark | None) -> None:
         """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
-        family = bookmark.family if bookmark else None
-        named = family.pass_ if family else bookmark.sweep if bookmark else None
+        if bookmark is None:
+            return
+        named = bookmark.family.pass_ if bookmark.family else bookmark.audit or bookmark.sweep
         if named is not None and named.cache != identity:
             self.logger.warning(
                 "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",

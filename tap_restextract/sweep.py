@@ -24,19 +24,14 @@ from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Steps:
     """Every record that the cache doesn't know as it is, then the deletions, told as of `now` (ISO 8601)."""
-    named = bookmark.sweep if bookmark else None
-    confirmed = named.number if named is not None and named.cache == cache.identity else None
-    number = cache.begin(confirmed)
-    comparison = Comparison(plan, cache, number, now)
-    records = yield from comparison.passed()
-    gone = list(cache.missing(number))
-    if gone and not comparison.is_proven:
-        comparison.number = cache.begin(number)
-        records = yield from comparison.passed(records)
-        gone = list(cache.missing(number))
-    deletions = [comparison.deletion(key) for key in gone]
-    cache.buried(gone, comparison.number)
-    yield Step([*records, *deletions], Bookmark(None, sweep=Sweep(comparison.number, cache.identity)))
+    comparison = Comparison(plan, cache, cache.begin(confirmed(bookmark.sweep if bookmark else None, cache)), now)
+    records = yield from comparison.complete()
+    yield Step(records, Bookmark(None, sweep=comparison.named))
+
+
+def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
+    """The pass that STATE confirms; None where it names another cache, or none."""
+    return named.number if named is not None and named.cache == cache.identity else None
 
 
 @dataclass(slots=True)
@@ -47,6 +42,27 @@ class Comparison:
     cache: HashCache
     number: int
     now: str
+    changed: int = 0
+    new: int = 0
+    gone: int = 0
+
+    @property
+    def named(self) -> Sweep:
+        """What STATE says once the pass is complete."""
+        return Sweep(self.number, self.cache.identity, self.now)
+
+    def complete(self) -> Generator[Step, Page, Sequence[Record]]:
+        """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
+        first = self.number
+        records = yield from self.passed()
+        gone = list(self.cache.missing(first))
+        if gone and not self.is_proven:
+            self.number = self.cache.begin(first)
+            records = yield from self.passed(records)
+            gone = list(self.cache.missing(first))
+        self.cache.buried(gone, self.number)
+        self.gone = len(gone)
+        return [*records, *(self.deletion(key) for key in gone)]
 
     @property
     def is_proven(self) -> bool:
@@ -68,13 +84,17 @@ class Comparison:
         return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
 
     def _fresh(self, page: Page) -> list[Record]:
-        keyed = {self._key(record): record for record in page.records}
+        keyed = {key_of(self.plan, record): record for record in page.records}
         hashes = {key: content_hash(record) for key, record in keyed.items()}
         known = self.cache.known(hashes.keys())
         changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}
+        self.changed += len(changed.keys() & known.keys())
+        self.new += len(changed.keys() - known.keys())
         self.cache.emitted(changed, self.number)
         self.cache.seen(hashes.keys() - changed.keys(), self.number)
         return [keyed[key] for key in changed]
 
-    def _key(self, record: Record) -> Key:
-        return msgspec.json.encode([record.get(name) for name in self.plan.stream.primary_key]).decode()
+
+def key_of(plan: Plan, record: Record) -> Key:
+    """A record's primary key, as caches and STATE name it."""
+    return msgspec.json.encode([record.get(name) for name in plan.stream.primary_key]).decode()

@@ -13,6 +13,7 @@ from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Steps
 from tap_restextract.sweep import sweep
+from tap_restextract.turns import Turns
 from tap_restextract.windows import Slices
 
 
@@ -41,8 +42,14 @@ def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, 
     assert_never(plan.walk)
 
 
-def fleet_for(
-    plan: Plan, bookmark: Bookmark | None, *, parents: Plan | None = None, cache: HashCache | None = None, now: str = ""
+def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, and none can find by itself
+    plan: Plan,
+    bookmark: Bookmark | None,
+    *,
+    parents: Plan | None = None,
+    cache: HashCache | None = None,
+    nulls: HashCache | None = None,
+    now: str = "",
 ) -> Fleet:
     """The walks of a stream: one, a slice of time each, or one a parent.
 
@@ -51,11 +58,14 @@ def fleet_for(
         bookmark: where the run before came to.
         parents: the parents' plan, for a stream of children.
         cache: for sweeps, and for children with a bookmark.
+        nulls: the part of the cache for records without replication key.
         now: the time that deletions are told with, ISO 8601.
     """
     if parents is not None:
         family = bookmark.family if bookmark and bookmark.family else Family()
         return Children(plan, parents, family, cache, walk)
+    if plan.goes_in_turns:
+        return Turns(plan, walk(plan, bookmark), bookmark or Bookmark(None), cache, nulls, now)
     if plan.walk is Walk.WINDOWS:
         return Slices.begun(plan, bookmark)
     return Alone(walk(plan, bookmark, cache, now))

@@ -1,0 +1,137 @@
+"""A stream that is read in turns: its walk, then the records that have no replication key, then perhaps a sweep.
+
+Theory of operation. The walk's records are remembered in the hash cache as they are emitted. So a sweep at an interval
+(`sweep_every`) finds exactly what the walk could not: records that changed without moving their replication key, and
+deletions. What the run wrote into the cache counts once the STATE at its end comes back; a run that dies before leaves
+the cache unconfirmed, and the next sweep tells some records again. Records whose replication key is null have no place
+in the walk's order; a request of their own (`null_params`) reads them whole, against a part of the cache of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from msgspec import structs
+
+from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.cursor import precision_of, rank
+from tap_restextract.errors import AnswerError
+from tap_restextract.fleet import Unit
+from tap_restextract.hashes import HashCache
+from tap_restextract.plan import Plan, Walk
+from tap_restextract.steps import Step, Steps, asking
+from tap_restextract.sweep import Comparison, confirmed, key_of
+
+NULLS: Final = "null replication key"
+
+
+@dataclass(slots=True)
+class Turns:
+    """The stream's walk and what follows it, one at a time.
+
+    Attributes:
+        walk: the stream's own.
+        held: what STATE may say, all parts of it.
+        cache: remembers the walk's records, where `sweep_every` is set.
+        nulls: remembers the records without replication key, where `null_params` is set.
+        now: this moment, ISO 8601.
+    """
+
+    plan: Plan
+    walk: Steps
+    held: Bookmark
+    cache: HashCache | None
+    nulls: HashCache | None
+    now: str
+    number: int = 0
+    turn: int = 0
+    busy: bool = False
+    audit: Comparison | None = None
+    due: bool = False
+
+    def __post_init__(self) -> None:
+        self.due = self._is_due
+        if self.cache is not None:
+            self.number = self.cache.begin(confirmed(self.held.audit, self.cache))
+
+    def next(self) -> Unit | None:
+        """The walk, then each turn behind it, when the one before has ended."""
+        if self.busy or self.turn == len(self._turns):
+            return None
+        name = self._turns[self.turn]
+        self.turn, self.busy = self.turn + 1, True
+        return Unit({"walk": lambda: self.walk, "nulls": self._null_steps, "audit": self._audit_steps}[name](), name)
+
+    @property
+    def _turns(self) -> list[str]:
+        return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]
+
+    def taken(self, unit: Unit, step: Step) -> Step:
+        """The step, with what STATE may say of all parts."""
+        self.busy = step.ask is not None
+        if unit.name == "walk":
+            return self._walked(step)
+        if unit.name == "nulls" and self.cache is not None and step.records:
+            self._remember(step)
+        if step.bookmark is None:
+            return step
+        named = step.bookmark.sweep
+        self.held = replace(self.held, nulls=named) if unit.name == "nulls" else replace(self.held, audit=named)
+        return Step(step.records, self.held, step.ask)
+
+    def absorbs(self, unit: Unit, error: AnswerError) -> None:
+        """Nothing."""
+        del unit, error
+
+    def _walked(self, step: Step) -> Step:
+        if self.cache is not None and step.records:
+            self._remember(step)
+        moved = step.bookmark is not None
+        if step.bookmark is not None:
+            self.held = replace(step.bookmark, audit=self.held.audit, nulls=self.held.nulls)
+        if step.ask is None and self.cache is not None:
+            at = self.held.audit.at if self.held.audit and self.held.audit.at else self.now
+            self.held, moved = replace(self.held, audit=Sweep(self.number, self.cache.identity, at)), True
+        return Step(step.records, self.held if moved else None, step.ask)
+
+    def _remember(self, step: Step) -> None:
+        assert self.cache is not None
+        self.cache.emitted({key_of(self.plan, record): content_hash(record) for record in step.records}, self.number)
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether the last sweep is an interval ago; a stream that begins now has just been read whole."""
+        every = self.plan.stream.sweep_every
+        if self.cache is None or every is None:
+            return False
+        audit = self.held.audit
+        if audit is None or audit.at is None:
+            return self.held.cursor is not None
+        return rank(self.now) - rank(audit.at) >= precision_of(
+            every.upper().removeprefix("P").removeprefix("T").lower()
+        )
+
+    def _null_steps(self) -> Steps:
+        assert self.nulls is not None
+        number = self.nulls.begin(confirmed(self.held.nulls, self.nulls))
+        steps = _compared(Comparison(of_nulls(self.plan), self.nulls, number, self.now))
+        return asking(steps, (), of=NULLS)
+
+    def _audit_steps(self) -> Steps:
+        assert self.cache is not None
+        self.audit = Comparison(self.plan, self.cache, self.cache.begin(self.number), self.now)
+        return _compared(self.audit, whole=True)
+
+
+def of_nulls(plan: Plan) -> Plan:
+    """The plan of the records that have no replication key: all that `null_params` asks for."""
+    incremental = plan.stream.incremental
+    assert incremental is not None
+    params = {**plan.stream.params, **(incremental.null_params or {})}
+    return Plan(structs.replace(plan.stream, params=params, incremental=None, sweep=True), Walk.SWEEP)
+
+
+def _compared(comparison: Comparison, *, whole: bool = False) -> Steps:
+    records = yield from comparison.complete() if whole else comparison.passed()
+    yield Step(records, Bookmark(None, sweep=comparison.named))
