@@ -31,7 +31,7 @@ LEGEND = """\
   lost in silence. In three rows no client can be complete, or can know that it is: there an error is the best outcome.
 - **✓**: as well as can be: all found and every run ended well, or an error where that is the best.
 - **too early**: requests sent before a Retry-After was over.
-- *with …*: the same tool once more, with a setting that heals or could heal what the configuration above it loses.
+- *setting* →: the same tool once more, with a setting that heals or could heal what the configuration above it loses.
 
 The configurations say what the API's documentation says (third column), each in its tool's own words, as a user of
 that tool would write it:
@@ -101,7 +101,7 @@ def _sums(tools: Sequence[Tool], rows: Sequence[Row]) -> Iterator[list[str]]:
             f"{sum(silent)} records in {len(silent)} cases" if silent else "0",
             str(sum(made.hung for made in own)),
             str(sum(bool(made.error) and not made.hung for made in own)),
-            str(sum(made.repeated for made in own)),
+            str(sum(made.repeated for made in own if not made.hung)),
         ]
 
 
@@ -116,7 +116,7 @@ def _cells(case: Case, tool: Tool, rows: Sequence[Row]) -> str:
     own = [row for row in rows if row.case is case and row.tool is tool]
     if not own:
         return str(tool.described().get("cannot", {}).get(case.name, "not run"))
-    return "<br>".join(f"*with {row.variant}:* {cell(row)}" if row.variant else cell(row) for row in own)
+    return "<br>".join(f"*{row.variant}* → {cell(row)}" if row.variant else cell(row) for row in own)
 
 
 def _words(rows: Sequence[Row]) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _words(rows: Sequence[Row]) -> Iterator[str]:
         yield "## What they said"
         yield ""
     for row in failed:
-        variant = f", with {row.variant}" if row.variant else ""
+        variant = f", {row.variant}" if row.variant else ""
         words = row.outcome.error[:MOST_WORDS] + ("…" if len(row.outcome.error) > MOST_WORDS else "")
         yield f"- {row.case.name}, {row.tool.name}{variant}: `{words.replace('`', chr(39))}`"
     yield ""

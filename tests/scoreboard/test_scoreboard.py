@@ -152,6 +152,7 @@ def test_a_record_that_moves_shifts_the_pages_behind_it(server: str) -> None:
         ("exclusive-filter", "since=2025-01-01T00:00:01Z", [2]),
         ("coarse-exclusive-filter", "since=2025-01-01T00:00:10.100Z", []),
         ("coarse-exclusive-filter", "since=2025-01-01T00:00:09.900Z", [2]),
+        ("milliseconds-and-whole-seconds", "since=2025-01-11T00:00:00.900Z", [1, 2, 3, 4, 5]),
         ("milliseconds-and-whole-seconds", "until=2025-01-30T23:59:59Z", [1]),
         ("milliseconds-and-whole-seconds", "since=2025-01-31T00:00:00Z&until=2025-03-01T23:59:59Z", [3]),
         ("result-window", "since=2025-01-01T00:00:10Z&after_id=26", [27, 28, 29, 30]),
