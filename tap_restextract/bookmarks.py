@@ -112,6 +112,26 @@ def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> di
     return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
 
 
+def in_feed(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
+    """The bookmark of an events feed, by the plan of the feed itself, and when it was read."""
+    held = state.get("feed")
+    if held is None:
+        return None
+    if not isinstance(held, Mapping) or not isinstance(state.get("read_at"), str):
+        raise StateError(
+            f"stream {events.stream.name}: STATE holds a feed that can't be read; reset this stream's STATE"
+        )
+    bookmark = from_state(events, held)
+    return replace(bookmark or Bookmark(None), audit=Sweep(int(state.get("listed") is False), "", state["read_at"]))
+
+
+def feed_state(events: Plan, bookmark: Bookmark) -> dict[str, Any]:
+    """The feed's bookmark as the stream's part of STATE."""
+    audit = bookmark.audit or Sweep(0, "")
+    listed = {} if audit.number == 0 else {"listed": False}
+    return {"feed": to_state(events, replace(bookmark, audit=None)), "read_at": audit.at, **listed}
+
+
 def in_turns(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
     """The bookmark with the parts of a stream that is read in turns (sweep_every, null_params)."""
     place = f"stream {plan.stream.name}: STATE"
@@ -129,6 +149,8 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     incremental = plan.stream.incremental
     if plan.parent_names and incremental is not None and not of_one_parent:
         return _family(plan, state)
+    if plan.walk is Walk.FEED:
+        return None  # the feed's own plan reads it: `in_feed`
     if plan.walk is Walk.SWEEP:
         return _swept(state, f"stream {plan.stream.name}: STATE")
     if incremental is None:

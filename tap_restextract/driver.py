@@ -86,6 +86,8 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
                     step = fleet.absorbs(unit, error)
                     if step is None:
                         raise
+                    if step.ask is not None:
+                        flying[workers.ask(step.ask)] = unit
                     yield step
                 else:
                     yield _advanced(fleet, unit, unit.steps.send(page), workers, flying)

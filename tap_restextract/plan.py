@@ -11,6 +11,7 @@ One row a rule, the first that fits; what fits no row is refused with what would
     desc   >=, > or none any                    descending
     none   >= or >       any                    unordered
     any    >= or >       any, with `step`       windows
+    (no `incremental`)   any, with `feed`       feed
     (no `incremental`)   any, `sweep: true`     sweep
     (no `incremental`)   any                    traversal
 """
@@ -28,9 +29,9 @@ from tap_restextract import paginators
 from tap_restextract.cursor import Cursor, NoRankError, back, finest, floor, precision_of, rank
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.paths import steps
-from tap_restextract.placeholders import FORMS, forms
+from tap_restextract.placeholders import FORMS, forms, names
 from tap_restextract.request import cursor_names
-from tap_restextract.settings import Incremental, SinglePage, StreamSettings
+from tap_restextract.settings import Feed, Incremental, SinglePage, StreamSettings
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -47,6 +48,7 @@ class Walk(enum.Enum):
     DESCENDING = "descending"
     UNORDERED = "unordered"
     WINDOWS = "windows"
+    FEED = "feed"
     SWEEP = "sweep"
     TRAVERSAL = "traversal"
 
@@ -84,6 +86,10 @@ REASONS: Final = {
         "the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
         "at the end of each range, once all before it are done; behind the last, to the server's clock at its start, less the lag",
     ),
+    Walk.FEED: (
+        "the list is read once, behind a look at the feed's end; then the events from there on tell what changed. A gap longer than the feed's retention reads the list again",
+        "after each page of events, behind its last one",
+    ),
     Walk.SWEEP: (
         "every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
         "at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
@@ -119,7 +125,7 @@ class Plan:
     @property
     def tells_deletions(self) -> bool:
         """Whether records come out that are a key and `_sdc_deleted_at` alone."""
-        return self.walk is Walk.SWEEP or self.stream.sweep_every is not None
+        return self.walk in {Walk.SWEEP, Walk.FEED} or self.stream.sweep_every is not None
 
     @property
     def parent_names(self) -> list[str]:
@@ -182,7 +188,7 @@ def _family_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
         yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
     elif not parent.stream.primary_key:
         yield f"its parent {plan.parent!r} has no primary_key, which tells the parents apart; declare it"
-    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.DESCENDING}:
+    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.DESCENDING, Walk.FEED}:
         yield f"the children of a parent can't be read as {plan.walk.value} yet; sort them ascending, or leave `incremental` out"
 
 
@@ -201,7 +207,7 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
 def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
     if incremental is None:
-        return Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
+        return Walk.FEED if stream.feed else Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
     if incremental.step or incremental.max_window_results:
         return Walk.WINDOWS
     if incremental.order == "desc":
@@ -228,19 +234,7 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
         if incremental.step or incremental.max_window_results:
             known.add(f"until.{incremental.cursor_path}")
         yield from _incremental_faults(incremental, mentioned)
-    if stream.sweep and incremental:
-        yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
-    if (stream.sweep or stream.sweep_every) and not stream.primary_key:
-        yield "a sweep needs primary_key, to tell which records are gone"
-    if stream.sweep_every and incremental is None:
-        yield "sweep_every is for incremental streams; for a list without order and filter declare sweep: true"
-    if incremental and incremental.null_params is not None and not stream.primary_key:
-        yield "null_params needs primary_key, to tell its records apart"
-    if (stream.sweep_every or (incremental and incremental.null_params)) and (
-        any(name.startswith("parent.") for name in mentioned)
-        or (incremental and (incremental.step or incremental.max_window_results))
-    ):
-        yield "sweep_every and null_params don't go with time ranges or parents yet; declare them in a stream without"
+    yield from _sweep_faults(stream, mentioned)
     mentioned = {name for name in mentioned if not name.startswith("parent.")}
     for name in sorted(mentioned - known):
         near = difflib.get_close_matches(name, known, n=1)
@@ -291,6 +285,39 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
             yield "incremental.initial_value is neither an instant (2020-01-01T00:00:00Z) nor a number"
     if incremental.precision is not None and precision_of(incremental.precision) <= 0:
         yield "incremental.precision must be more than nothing, such as 1s"
+
+
+def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
+    incremental = stream.incremental
+    if stream.sweep and incremental:
+        yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
+    if (stream.sweep or stream.sweep_every) and not stream.primary_key:
+        yield "a sweep needs primary_key, to tell which records are gone"
+    if stream.feed is not None:
+        yield from _feed_faults(stream, stream.feed)
+    if stream.sweep_every and incremental is None:
+        yield "sweep_every is for incremental streams; for a list without order and filter declare sweep: true"
+    if incremental and incremental.null_params is not None and not stream.primary_key:
+        yield "null_params needs primary_key, to tell its records apart"
+    if (stream.sweep_every or (incremental and incremental.null_params)) and (
+        any(name.startswith("parent.") for name in mentioned)
+        or (incremental and (incremental.step or incremental.max_window_results))
+    ):
+        yield "sweep_every and null_params don't go with time ranges or parents yet; declare them in a stream without"
+
+
+def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
+    if stream.incremental is not None or stream.sweep:
+        yield "feed tells what changed, so incremental and sweep have nothing to do; declare one of them"
+    if not stream.primary_key:
+        yield "feed needs primary_key, to tell objects apart"
+    if feed.incremental.order != "asc" or feed.incremental.filter not in {"compound", "exclusive"}:
+        yield "feed.incremental must read the events behind the last one: order: asc with filter: exclusive on the event's id, or compound"
+    inner = {name for part in (feed.path, feed.params) for name in names(part)}
+    yield from (f"feed: {fault}" for fault in _incremental_faults(feed.incremental, inner))
+    foreign = sorted(name for name in names(feed.fetch_path or "") if not name.startswith("event."))
+    for name in foreign:
+        yield f"feed.fetch_path mentions {{{name}}}, which has no value; write {{event.PATH}}"
 
 
 def _window_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ EXAMPLE_NUMBER = 1767225600
 
 def preview(plan: Plan, bookmark: Bookmark | None) -> str:
     """The plan of one stream as text."""
-    first = Ask() if plan.walk is Walk.SWEEP else next(walk(plan, bookmark)).ask or Ask()
+    first = Ask() if plan.walk in {Walk.SWEEP, Walk.FEED} else next(walk(plan, bookmark)).ask or Ask()
     second, said = _second(plan, first)
     lines = [
         plan.stream.name,
@@ -81,7 +81,7 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
             if isinstance(paginator, SinglePage) and paginator.limit:
                 return Ask(asked(plan.stream.incremental, _example(plan))), "again from an answer's last key"
             return None, "nothing: one answer holds all"
-        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS:
+        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
             at = _example_continuation(plan, first)
             return (Ask(first.cursor, at), "the next page") if at else (None, "nothing: one answer holds all")
     assert_never(plan.walk)

@@ -218,6 +218,43 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     initial_value: Annotated[str | int, _described("Where the first run begins, inclusively.")] | None = None
 
 
+class Feed(Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts about an events feed that tells what changed in the stream's list."""
+
+    path: Annotated[str, _described("Path of the feed below base_url.")]
+    incremental: Annotated[
+        Incremental,
+        _described("How the feed is read behind its last event: filter compound, or exclusive on a unique key."),
+    ]
+    types: Annotated[
+        list[str], Meta(min_length=1, description="Types of events that tell of this stream, with * for any text.")
+    ]
+    params: Annotated[Json, _described("Query parameters of the feed.")] = {}
+    records: Annotated[str, _described("JSONPath of the events in the body.")] = "data"
+    paginator: Annotated[Paginator, _described("How the feed's end is stated.")] = SinglePage()
+    type_path: Annotated[str, _described("Path of an event's type.")] = "type"
+    deleted_types: Annotated[list[str], _described("Types that tell of a deletion.")] = []
+    object_path: Annotated[str, _described("Path of the object, or of what names it, in an event.")] = "data"
+    fetch_path: (
+        Annotated[
+            str,
+            _described("Path of the object's own request, with {event.PATH}; without it the event carries the object."),
+        ]
+        | None
+    ) = None
+    fetch_records: Annotated[str, _described("JSONPath of the object in that answer.")] = "$"
+    retention: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^\d+[smhd]$",
+                description="How long the feed keeps events: 30d. A longer gap reads the list again.",
+            ),
+        ]
+        | None
+    ) = None
+
+
 class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Keys that may stand at the top and in each stream."""
 
@@ -237,6 +274,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incremental: Annotated[
         Incremental | None, _described("Facts about order and filter; without them every run reads all.")
     ] = None
+    feed: Annotated[Feed, _described("An events feed that tells what changed in the list.")] | None = None
     sweep: Annotated[
         bool, _described("Compare the whole list with the hash cache: new, changed and deleted records come out.")
     ] = False

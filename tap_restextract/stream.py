@@ -18,16 +18,17 @@ from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
-from tap_restextract.bookmarks import Bookmark, checkpointed, from_state, in_turns
+from tap_restextract.bookmarks import Bookmark, checkpointed, feed_state, from_state, in_feed, in_turns
 from tap_restextract.children import Children
 from tap_restextract.driver import driven
 from tap_restextract.errors import AnswerError
+from tap_restextract.feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
 from tap_restextract.fleet import Fleet
 from tap_restextract.hashes.sqlite import SqliteHashes
 from tap_restextract.messages import projected, record_lines
 from tap_restextract.output import write
 from tap_restextract.paths import find
-from tap_restextract.plan import Plan
+from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Record, Step
 from tap_restextract.turns import NULLS, Turns, of_nulls
 from tap_restextract.walk import fleet_for
@@ -110,17 +111,27 @@ class RestStream(Stream):
         bookmark = from_state(plan, self.stream_state)
         if plan.goes_in_turns:
             bookmark = in_turns(plan, self.stream_state, bookmark)
+        if plan.walk is Walk.FEED:
+            bookmark = in_feed(events_of(plan), self.stream_state)
         with ExitStack() as stack:
             asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
-            if plan.tells_deletions or (self._parents and plan.stream.incremental):
+            if plan.walk is Walk.SWEEP or plan.stream.sweep_every or (self._parents and plan.stream.incremental):
                 cache = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, self.name)))
                 self._compare(cache.identity, bookmark)
             if plan.stream.incremental and plan.stream.incremental.null_params is not None:
                 nulls = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, f"{self.name}/nulls")))
                 asked[NULLS] = of_nulls(plan)
+            if plan.walk is Walk.FEED:
+                asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
             clients = {name: stack.enter_context(closing(self._open_client(each))) for name, each in asked.items()}
             fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
+            if isinstance(fleet, Following) and fleet.late:
+                self.logger.warning(
+                    "stream %s: the last run is longer ago than the feed's retention (%s), so events were lost; the whole list is read again",
+                    self.name,
+                    feed_of(plan).retention,
+                )
             yield from driven(fleet, lambda ask: clients[ask.of].page(ask), plan.stream.concurrency)
             self._tell(fleet)
 
@@ -155,7 +166,11 @@ class RestStream(Stream):
         if bookmark is None:
             return
         state = self.stream_state
-        after = checkpointed(self._plan, state, bookmark)
+        after = (
+            checkpointed(self._plan, state, bookmark)
+            if self._plan.walk is not Walk.FEED
+            else feed_state(events_of(self._plan), bookmark)
+        )
         state.clear()
         state.update(after)
         # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).

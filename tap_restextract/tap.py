@@ -190,7 +190,9 @@ class TapRestextract(Tap):
         with closing(self._client(plan)) as client:
             records: list[Record] = []
             for scope in self._sampled_parents(plan, parents):
-                ask = Ask() if plan.walk in {Walk.SWEEP, Walk.WINDOWS} else next(walk(plan, None)).ask or Ask()
+                ask = (
+                    Ask() if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.FEED} else next(walk(plan, None)).ask or Ask()
+                )
                 records += client.page(replace(ask, scope=scope)).records
         if not records:
             raise ConfigurationError(

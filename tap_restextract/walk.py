@@ -8,6 +8,7 @@ from tap_restextract import ascending, passes
 from tap_restextract.bookmarks import Bookmark, Family
 from tap_restextract.children import Children
 from tap_restextract.descending import descending
+from tap_restextract.feed import Following, events_of
 from tap_restextract.fleet import Alone, Fleet
 from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
@@ -37,8 +38,8 @@ def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, 
             return sweep(plan, bookmark, cache, now)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
-        case Walk.WINDOWS:
-            raise AssertionError  # slices are a fleet
+        case Walk.WINDOWS | Walk.FEED:
+            raise AssertionError  # they are fleets
     assert_never(plan.walk)
 
 
@@ -66,6 +67,8 @@ def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, a
         return Children(plan, parents, family, cache, walk)
     if plan.goes_in_turns:
         return Turns(plan, walk(plan, bookmark), bookmark or Bookmark(None), cache, nulls, now)
+    if plan.walk is Walk.FEED:
+        return Following(plan, events_of(plan), bookmark, now)
     if plan.walk is Walk.WINDOWS:
         return Slices.begun(plan, bookmark)
     return Alone(walk(plan, bookmark, cache, now))

@@ -10,7 +10,13 @@ from tap_restextract import settings
 from tap_restextract.plan import Walk
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tap.md").read_text(encoding="utf-8")
-STRUCTS = [settings.StreamSettings, settings.Incremental, *settings.Paginator.__args__, *settings.Auth.__args__]
+STRUCTS = [
+    settings.StreamSettings,
+    settings.Incremental,
+    settings.Feed,
+    *settings.Paginator.__args__,
+    *settings.Auth.__args__,
+]
 
 
 def test_every_key_of_the_configuration_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -207,10 +208,8 @@ def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves
     for _ in range(rng.randrange(120)):
         shop.mutate()
     for _ in range(rng.randrange(4)):
-        try:
+        with contextlib.suppress(DiedError, WalkError):
             play.run(play.last, busy=True, lives=rng.choice([None, rng.randrange(40)]))
-        except (DiedError, WalkError):
-            pass
         for _ in range(rng.randrange(6)):
             shop.mutate()
     return play
