@@ -25,6 +25,15 @@ test: setup
 scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with odd habits; takes a quarter of an hour
 	nice -n 10 $(BIN)/python -m tests.scoreboard --write docs/scoreboard.md
 
+.PHONY: simulate mutants
+
+N ?= 10000
+simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases
+	$(BIN)/python -m tests.simulator $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+mutants: setup  ## deliberate faults in the walks, each of which the simulator must find
+	$(BIN)/python -m tests.simulator.mutants
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""An API in memory with every quirk as a switch; it answers production's Requests with production's Answers.
+"""An API in memory with every quirk as a switch.
 
 Time is its own: a clock in milliseconds that moves between requests. Every write takes the clock's value, cut to the
 API's tick, as `updated_at`, so that ties are many; with `late` a write becomes visible up to that long after its time.
@@ -6,52 +6,41 @@ API's tick, as `updated_at`, so that ties are many; with `late` a write becomes 
 
 from __future__ import annotations
 
+import functools
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
-from tap_restextract.request import Answer, Request
+from tests.simulator.quirks import BASE, Quirks
 
 EPOCH = datetime(2024, 1, 1, tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True)
-class Quirks:
-    """What the API does; times in milliseconds."""
-
-    order: str = "asc"
-    filter: str = "compound"
-    paginator: str = "cursor"
-    stable: bool = True
-    tick: int = 1000
-    precision: int = 1
-    page: int = 5
-    late: int = 0
-    future: bool = False
-    unstable_ties: bool = False
-    short_pages: bool = False
-    empty_pages: bool = False
-    total: bool = False
-    has_more: bool = False
-    clock: bool = True
-    epoch: bool = False
-    monotonic_ids: bool = False
-    silent: bool = False
-    lookback: int = 0
+EPOCH_SECONDS = int(EPOCH.timestamp())
+Id = int | str
+Place = tuple[Any, ...]
 
 
 @dataclass
 class Row:
-    """A record, the time of its last write, and when that write becomes visible."""
+    """A record, the time of its last write (None: it has none), when that becomes visible, and when it first was."""
 
-    id: int
-    updated: int
+    id: Id
+    updated: int | None
     rev: int
     visible: int
+    born: int = 0
+
+
+@dataclass
+class Reply:
+    """What the API answers: status, headers and a body of JSON values."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
 
 
 @dataclass
@@ -60,12 +49,16 @@ class Api:
 
     quirks: Quirks
     rng: random.Random
-    now: int = 3_600_000
-    rows: dict[int, Row] = field(default_factory=dict)
-    before: dict[int, Row] = field(default_factory=dict)
+    now: int = BASE
+    rows: dict[Id, Row] = field(default_factory=dict)
+    before: dict[Id, Row] = field(default_factory=dict)
+    graves: list[Id] = field(default_factory=list)
+    issued: dict[str, tuple[int, int, Place]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
     rev: int = 0
     next_id: int = 1
     requests: int = 0
+    busy: bool = True
 
     def pass_time(self, most: int = 1500) -> None:
         """Let the clock move on."""
@@ -85,120 +78,233 @@ class Api:
         elif kind < 0.9:
             self._write(self.rng.choice(list(self.rows)))
         else:
-            self.rows.pop(self.rng.choice(list(self.rows)))
+            key = self.rng.choice(list(self.rows))
+            del self.rows[key]
+            self.graves.append(key)
 
-    def _new_id(self) -> int:
-        if self.quirks.monotonic_ids:
+    def give_some_no_time(self) -> None:
+        """Records that never get one."""
+        for row in list(self.rows.values())[::7]:
+            row.updated = None
+
+    def _new_id(self) -> Id:
+        if self.quirks.revive and self.graves and self.rng.random() < 0.5:
+            return self.rng.choice(self.graves)
+        if self.quirks.ids == "rising" or self.quirks.filter == "unique":
             self.next_id += 1
             return self.next_id
-        return self.rng.randrange(1, 10_000)
+        number = self.rng.randrange(1, 10_000)
+        if self.quirks.ids == "text":
+            return "".join(self.rng.choice("aAbBzZ_1.9") for _ in range(3)) + str(number)
+        return number
 
-    def _write(self, key: int) -> None:
+    def _write(self, key: Id) -> None:
         updated = self.now - self.now % self.quirks.tick
         if self.quirks.future and self.rng.random() < 0.1:
-            updated += 86_400_000
+            ahead = self.now + self.rng.randrange(self.quirks.future)
+            updated = ahead - ahead % self.quirks.tick
         delay = self.rng.randrange(self.quirks.late) if self.quirks.late else 0
         if key in self.rows and self.rows[key].visible <= self.now:
             self.before[key] = self.rows[key]
-        self.rows[key] = Row(key, updated, self.rev, self.now + delay)
+        elif key not in self.rows:
+            self.before.pop(key, None)
+        born = self.rows[key].born if key in self.rows else self.now + delay
+        self.rows[key] = Row(key, updated, self.rev, self.now + delay, born)
 
     def settle(self) -> None:
         """Let every write become visible, and the current tick end."""
-        self.now += self.quirks.late + 2 * self.quirks.tick + 1000
+        self.now += self.quirks.late + max(0, self.quirks.skew) + 2 * self.quirks.tick + 1000
 
-    def truth(self) -> dict[int, dict[str, Any]]:
+    def truth(self) -> list[Row]:
         """Every record as it is."""
-        return {key: self._shown(row) for key, row in self.rows.items()}
+        return list(self.rows.values())
 
-    def answer(self, request: Request) -> Answer:
+    def widest_tie(self) -> int:
+        """How many records the filter can't tell apart, at most."""
+        cut = max(self.quirks.precision, 1)
+        return max(Counter(self._cut(row.updated, cut) for row in self.rows.values()).values(), default=0)
+
+    def answer(self, params: dict[str, str]) -> Reply:
         """What the API answers now."""
         self.requests += 1
-        params = dict(request.params) | dict(parse_qsl(urlsplit(request.url).query))
-        rows = list(self._selected(params))
         quirks = self.quirks
-        start = 0
+        rows = list(self._selected(params))
+        ordinal, start = 0, 0
+        before: Place = ()
         if quirks.paginator == "page_number":
-            start = int(params["page"]) * quirks.page
+            ordinal = int(params["page"])
+            start = ordinal * quirks.page
         elif quirks.paginator == "offset":
             start = int(params["offset"])
-        elif "token" in params and quirks.stable:
-            place = tuple(int(part) for part in params["token"].split(",")[:2])
-            start = next((index for index, row in enumerate(rows) if self._key(row) > place), len(rows))
         elif "token" in params:
-            start = int(params["token"].split(",")[0])
-        size = quirks.page
-        if quirks.short_pages and self.rng.random() < 0.3 and quirks.paginator in {"cursor", "json_link"}:
-            size = self.rng.randrange(1, quirks.page + 1)
-        if quirks.empty_pages and self.rng.random() < 0.2 and quirks.paginator in {"cursor", "json_link"} and start:
-            size = 0
-        page = rows[start : start + size]
-        more = start + size < len(rows)
-        body: dict[str, Any] = {"data": [self._shown(row) for row in page]}
-        if quirks.paginator in {"cursor", "json_link"} and more:
-            place = self._key(page[-1]) if page else tuple(int(part) for part in params["token"].split(",")[:2])
-            self.rev += 1  # no two tokens are alike, also where a page is empty
-            token = ",".join(map(str, (*place, self.rev))) if quirks.stable else f"{start + size},{self.rev}"
-            body["next"] = token if quirks.paginator == "cursor" else f"/list?{self._query(params, token)}"
+            token = params["token"]
+            if token not in self.issued or self._is_expired(token):
+                return Reply(410, self._headers(), {"message": "the token has expired"})
+            ordinal, start, before = self.issued[token]
+            if quirks.stable:
+                start = next((index for index, row in enumerate(rows) if self._key(row) > before), len(rows))
+        if quirks.window and start >= quirks.window:
+            return Reply(400, self._headers(), {"message": "the result window is too large"})
+        page = self._within_window(rows[start : start + self._size()], start)
+        behind = start + len(page)
+        body: dict[str, Any] = {"data": self._listed(page, rows, start)}
+        more = behind < len(rows)
+        if quirks.tokens and more:
+            place = self._key(page[-1]) if page else before
+            body["next"] = self._next(params, ordinal + 1, behind, place)
         if quirks.total:
             body["total"] = -(-len(rows) // quirks.page) if quirks.paginator == "page_number" else len(rows)
         if quirks.has_more:
             body["has_more"] = more
-        headers = (
-            {"date": format_datetime(EPOCH + timedelta(seconds=self.now // 1000), usegmt=True)} if quirks.clock else {}
-        )
-        return Answer("http://api/list", 200, headers, body)
+        return Reply(200, self._headers(), body)
 
-    def _query(self, params: dict[str, str], token: str) -> str:
-        kept = "&".join(f"{name}={value}" for name, value in params.items() if name != "token")
-        return f"{kept}&token={token}"
+    def _headers(self) -> dict[str, str]:
+        if not self.quirks.clock:
+            return {}
+        moment = EPOCH + timedelta(seconds=(self.now + self.quirks.skew) // 1000)
+        return {"Date": format_datetime(moment, usegmt=True)}
+
+    def _is_expired(self, token: str) -> bool:
+        if not self.quirks.expiring or not self.busy:
+            return False
+        again = token in self.used
+        self.used.add(token)
+        return again or self.rng.random() < 0.1
+
+    def _size(self) -> int:
+        quirks = self.quirks
+        size = quirks.page
+        if not quirks.tokens:
+            return size
+        if quirks.short_pages and self.rng.random() < 0.3:
+            size = self.rng.randrange(1, quirks.page + 1)
+        if quirks.empty_pages and self.rng.random() < 0.2:
+            size = 0
+        return size
+
+    def _within_window(self, page: list[Row], start: int) -> list[Row]:
+        return page[: max(self.quirks.window - start, 0)] if self.quirks.window else page
+
+    def _listed(self, page: list[Row], rows: list[Row], start: int) -> list[dict[str, Any]]:
+        listed = [self.shown(row) for row in page]
+        if self.quirks.duplicates and listed and self.rng.random() < 0.3:
+            index = self.rng.randrange(len(listed))
+            listed.insert(index, listed[index])
+        if self.quirks.overlap and start:
+            listed.insert(0, self.shown(rows[start - 1]))
+        return listed
+
+    def _next(self, params: dict[str, str], ordinal: int, offset: int, place: Place) -> str:
+        if self.quirks.cycle:
+            # The circle doesn't close at the first page, which has no token, but at the one behind it.
+            token = f"c{ordinal if ordinal < self.quirks.cycle else 1}"
+            if ordinal < self.quirks.cycle:
+                self.issued[token] = (ordinal, offset, place)
+        else:
+            token = f"t{len(self.issued)}"  # no two are alike, also where a page is empty
+            self.issued[token] = (ordinal, offset, place)
+        if self.quirks.paginator == "cursor":
+            return token
+        kept = "".join(f"{name}={value.replace('+', '%2B')}&" for name, value in params.items() if name != "token")
+        return f"/list?{kept}token={token}"
 
     def _selected(self, params: dict[str, str]) -> Iterator[Row]:
         visible = [
             seen for key, row in self.rows.items() if (seen := row if row.visible <= self.now else self.before.get(key))
         ]
-        order = {row.id: (self.rng.random() if self.quirks.unstable_ties else row.id) for row in visible}
-        visible.sort(key=lambda row: (row.updated, order[row.id]))
-        if self.quirks.order == "desc":
-            visible.reverse()
-        if self.quirks.order == "none":
-            visible.sort(key=lambda row: (row.id * 7919) % 10_007)
-        if self.quirks.filter == "unique":
-            visible.sort(key=lambda row: row.id)
-            after = int(params.get("after", 0))
-            yield from (row for row in visible if row.id > after)
+        quirks = self.quirks
+        if quirks.filter == "unique":
+            visible.sort(key=lambda row: self.collated(row.id))
+            after = params.get("after")
+            yield from (
+                row for row in visible if after is None or self.collated(row.id) > self.collated(self._id(after))
+            )
             return
+        visible.sort(key=self._key)
+        if quirks.unstable_ties:
+            drawn = {row.id: self.rng.random() for row in visible}
+            visible.sort(key=lambda row: (self._key(row)[0] if quirks.order != "none" else 0, drawn[row.id]))
         since = self._parsed(params["since"]) if "since" in params else None
-        cut = self.quirks.precision
+        cut = quirks.precision
         for row in visible:
-            if since is None or self.quirks.filter in {"none", "sweep"}:
+            if since is None or quirks.filter in {"none", "sweep", "traversal"}:
                 yield row
-            elif self.quirks.filter == "compound":
-                if (row.updated, row.id) > (since, int(params["after"])):
+            elif row.updated is None:
+                continue
+            elif quirks.filter == "compound":
+                place = (self._cut(row.updated, cut), self.collated(row.id))
+                if place > (self._cut(since, cut), self.collated(self._id(params["after"]))):
                     yield row
-            elif self.quirks.filter == "inclusive":
-                if row.updated // cut >= since // cut:
+            elif quirks.filter == "inclusive":
+                if self._cut(row.updated, cut) >= self._cut(since, cut):
                     yield row
-            elif row.updated // cut > since // cut:
+            elif self._cut(row.updated, cut) > self._cut(since, cut):
                 yield row
 
-    def _key(self, row: Row) -> tuple[int, int]:
+    def _cut(self, moment: int | None, cut: int) -> int:
+        return -1 if moment is None else (moment + self.quirks.zone * 60_000) // cut
+
+    def _id(self, text: str) -> Id:
+        return text if self.quirks.ids == "text" else int(text)
+
+    def collated(self, key: Id) -> Place:
+        """The id's place among others: text has a collation of its own, in which punctuation counts last."""
+        if isinstance(key, int):
+            return (key,)
+        return ("".join(letter for letter in key.lower() if letter.isalnum()), key.swapcase())
+
+    def _key(self, row: Row) -> Place:
+        collated = self.collated(row.id)
+        if self.quirks.filter == "unique":
+            return collated
+        if self.quirks.order == "none" and self.quirks.hidden != "hash":
+            return (row.rev if self.quirks.hidden == "oldest" else -row.rev, collated)
         if self.quirks.order == "none":
-            return ((row.id * 7919) % 10_007, row.id)
-        sign = -1 if self.quirks.order == "desc" else 1
-        return (sign * row.updated, sign * row.id)
+            return ((row.id * 7919) % 10_007 if isinstance(row.id, int) else 0, collated)
+        updated = -1 if row.updated is None else row.updated
+        if self.quirks.order == "desc":
+            # Tokens go on behind a place: of text, whatever its order, the same way down.
+            return (-updated, tuple(-part for part in collated) if isinstance(row.id, int) else collated)
+        return (updated, collated)
 
-    def _shown(self, row: Row) -> dict[str, Any]:
-        return {"id": row.id, "updated_at": self._written(row.updated), "rev": row.rev}
-
-    def _written(self, moment: int) -> Any:
-        if self.quirks.epoch:
-            return int(EPOCH.timestamp()) * 1000 + moment
-        text = (EPOCH + timedelta(milliseconds=moment)).isoformat(
-            timespec="milliseconds" if self.quirks.tick < 1000 else "seconds"
-        )
-        return text.replace("+00:00", "Z")
+    def shown(self, row: Row) -> dict[str, Any]:
+        """The record as the API writes it."""
+        return {
+            "id": row.id,
+            "updated_at": None if row.updated is None else written(self.quirks, row.updated),
+            "rev": row.rev,
+        }
 
     def _parsed(self, text: str) -> int:
         if self.quirks.epoch:
-            return int(text) - int(EPOCH.timestamp()) * 1000
-        return round((datetime.fromisoformat(text.replace("Z", "+00:00")) - EPOCH).total_seconds() * 1000)
+            number = float(text)
+            return round(number * (1000 if self.quirks.epoch == "s" else 1)) - EPOCH_SECONDS * 1000
+        body, zone = (text[:-1], "+00:00") if text.endswith("Z") else (text[:-6], text[-6:])
+        whole, _, fraction = body.partition(".")
+        moment = datetime.fromisoformat(whole + zone)
+        return round((moment - EPOCH).total_seconds()) * 1000 + int(f"{fraction or '0':0<3}"[:3])
+
+
+@functools.lru_cache(maxsize=65_536)
+def written(quirks: Quirks, moment: int) -> Any:
+    """A time as the API writes it."""
+    match quirks.writing:
+        case "epoch_ms":
+            return EPOCH_SECONDS * 1000 + moment
+        case "text_ms":
+            return str(EPOCH_SECONDS * 1000 + moment)
+        case "epoch_s":
+            return EPOCH_SECONDS + moment // 1000
+    zone = timezone(timedelta(minutes=quirks.zone))
+    text = (
+        (EPOCH + timedelta(milliseconds=moment))
+        .astimezone(zone)
+        .replace(tzinfo=None)
+        .isoformat(timespec="milliseconds")
+    )
+    if quirks.writing == "trimmed":
+        text = text.rstrip("0").removesuffix(".") if "." in text else text
+    elif quirks.tick % 1000 == 0:
+        text = text[: -len(".000")]
+    hours, minutes = divmod(abs(quirks.zone), 60)
+    return text + (f"{'+-'[quirks.zone < 0]}{hours:02}:{minutes:02}" if quirks.zone else "Z")

@@ -1,0 +1,461 @@
+"""Mutants: deliberate faults in the walks, each of which the simulator must find.
+
+    python -m tests.simulator.mutants            all of them
+    python -m tests.simulator.mutants --only seam
+
+A mutant is a small edit of one file's text, made in a copy of the package that stands first on the path of a process
+which plays the cases that could show it. It is caught once that process has findings; one that survives says where the
+simulator is blind. An edit whose text isn't there exactly once no longer applies, which is a failure too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = "tap_restextract"
+SCHEDULES: Final = 6000
+SECONDS: Final = 300
+STEPS: Final = (200, 1000, SCHEDULES)
+"""Few schedules first: most mutants show at once."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: in which file which text becomes which, and a part of the names of the cases that could show it.
+
+    What is also the finding of an open fault counts only where the walks as they are show none within the first step.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    cases: str
+    despite_open_faults: bool = False
+
+
+MUTANTS: Final = (
+    Mutant(
+        "`>` for `>=`: an exclusive filter isn't stepped back",
+        "plan.py",
+        'if incremental.filter != "exclusive":',
+        "if incremental.filter:",
+        "exclusive",
+    ),
+    Mutant(
+        "`<` for `<=`: descending ends at the first record of the floor's tie",
+        "descending.py",
+        "if floor is not None and place < floor:",
+        "if floor is not None and place <= floor:",
+        "descending",
+    ),
+    Mutant(
+        "repeats are known by key alone",
+        "bookmarks.py",
+        "digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()",
+        'digest = hashlib.blake2b(_encoder.encode(record.get("id")), digest_size=DIGEST_BYTES).digest()',
+        "tokens",
+    ),
+    Mutant(
+        "STATE before its records, in the keyset",
+        "ascending.py",
+        "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
+        "        page = yield Step((), sieve.bookmark, Ask(sieve.asked))\n        last = records\n        records = []\n"
+        "        if last:\n            yield Step(last, None, Ask(sieve.asked))\n    sieve",
+        "keyset",
+    ),
+    Mutant(
+        "STATE before its records, along tokens",
+        "ascending.py",
+        "        page = yield Step(records, sieve.bookmark, Ask(start, seen.new(page.following)))\n"
+        "        records = sieve.fresh(page)\n    sieve.finish()",
+        "        at, last = seen.new(page.following), records\n"
+        "        page = yield Step((), sieve.bookmark, Ask(start, at))\n"
+        "        records = [*last, *sieve.fresh(page)]\n    sieve.finish()",
+        "tokens",
+    ),
+    Mutant(
+        "a short page ends counted pages",
+        "paginators.py",
+        "ended = page - paginator.base_page + 1 >= total if total is not None else count == 0",
+        "ended = page - paginator.base_page + 1 >= total if total is not None else count < 3",
+        "pages",
+    ),
+    Mutant(
+        "a short page ends offsets",
+        "paginators.py",
+        "if more is False or count == 0 or",
+        "if more is False or count < paginator.limit - 1 or",
+        "offsets",
+    ),
+    Mutant(
+        "an empty page with a token ends the list",
+        "client.py",
+        "    behind = following(stream.paginator, answer, ask.at, len(records))\n",
+        "    behind = following(stream.paginator, answer, ask.at, len(records)) if records else None\n",
+        "empty pages",
+    ),
+    Mutant(
+        "an empty page with a token ends the keyset",
+        "ascending.py",
+        "while page.records or page.following is not None:",
+        "while page.records:",
+        "short",
+    ),
+    Mutant(
+        "instants are compared without their zone",
+        "cursor.py",
+        'return seconds - _offset(match["offset"])',
+        "return seconds",
+        "days",
+    ),
+    Mutant(
+        "fractions of a second are compared as text",
+        "cursor.py",
+        'return "instant", seconds + Decimal(f"0.{fraction}") if fraction and int(fraction) else seconds',
+        'return "instant", seconds + Decimal(int(fraction)) / 1000 if fraction and int(fraction) else seconds',
+        "trimmed",
+    ),
+    Mutant(
+        "this machine's clock instead of the Date header",
+        "progress.py",
+        "seconds = Decimal(int(server_time)) - ",
+        "seconds = Decimal(4_000_000_000) - ",
+        "keyset",
+    ),
+    Mutant(
+        "the clock is a second ahead",
+        "progress.py",
+        "seconds = Decimal(int(server_time)) - ",
+        "seconds = Decimal(int(server_time) + 1) - ",
+        "keyset",
+    ),
+    Mutant(
+        "the lag is ignored",
+        "progress.py",
+        "(precision_of(incremental.lag) if incremental.lag else 0)",
+        "0",
+        "late",
+    ),
+    Mutant(
+        "the horizon is ignored: the mark moves to the last record",
+        "progress.py",
+        "return bisect_left(places, bound)",
+        "return len(places)",
+        "future",
+    ),
+    Mutant(
+        "the mark isn't halted: rows that join the tick behind the position",
+        "progress.py",
+        "settled = 0 if self.halted else self._settled(page, ranks)",
+        "settled = self._settled(page, ranks)",
+        "keyset",
+    ),
+    Mutant(
+        "without a clock the newest value is settled",
+        "progress.py",
+        "return bisect_left(places, places[-1]) if clockless else len(places)",
+        "return len(places)",
+        "no clock",
+    ),
+    Mutant(
+        "seams are never checked",
+        "listing.py",
+        "        if moved is None:\n            raise MovedSeamError\n",
+        "        if moved is None:\n            moved = 0\n",
+        "offsets",
+    ),
+    Mutant(
+        "what left a page may have been drawn over the seam",
+        "listing.py",
+        "return moved if joined else None",
+        "return moved",
+        "descending, offsets",
+    ),
+    Mutant(
+        "what joined the end of a page is thought to be new",
+        "listing.py",
+        "left == before[: len(left)] and again[-1:] == left[-1:] and",
+        "left == before[: len(left)] and",
+        "offsets",
+    ),
+    Mutant(
+        "a seam is checked by the records that it has, not by their order",
+        "listing.py",
+        "return 0 if again == before else None",
+        "return 0",
+        "unstable",
+    ),
+    Mutant(
+        "a tied value is followed by pages without seams",
+        "listing.py",
+        "if paginators.is_stable(self.plan.stream.paginator):",
+        "if True:",
+        "restart",
+    ),
+    Mutant(
+        "a tie without a tie-breaker may lie over the seam of a list that falls",
+        "descending.py",
+        "if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):",
+        "if True:",
+        "descending, unstable",
+    ),
+    Mutant(
+        "deletions are told of an incomplete sweep",
+        "sweep.py",
+        "if gone and not self.is_proven:",
+        "if False:",
+        "sweep, pages, oldest",
+        despite_open_faults=True,
+    ),
+    Mutant(
+        "a sweep ends with its first page",
+        "sweep.py",
+        "        while page.following is not None:\n",
+        "        if page.following is not None:\n",
+        "sweep",
+    ),
+    Mutant(
+        "the hash cache is confirmed too early",
+        "hashes/sqlite.py",
+        "(self._stream, confirmed or 0)",
+        "(self._stream, 1_000_000)",
+        "sweep",
+    ),
+    Mutant(
+        "deletions are forgotten by the cache",
+        "sweep.py",
+        "        self.cache.buried(gone, self.number)\n",
+        "",
+        "sweep",
+    ),
+    Mutant(
+        "the boundary is dropped from STATE",
+        "bookmarks.py",
+        "    if bookmark.boundary:\n",
+        "    if False:\n",
+        "tokens",
+    ),
+    Mutant(
+        "the boundary holds what was only asked for",
+        "progress.py",
+        "            if place is not None and self.least is not None and place < self.least:\n                continue\n",
+        "",
+        "zone",
+    ),
+    Mutant(
+        "a keyset that begins without a tie-breaker isn't stepped back",
+        "ascending.py",
+        "return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)",
+        "return Cursor(value, plan.tie_floor or 10**6), rank(value)",
+        "keyset",
+    ),
+    Mutant(
+        "tokens are not remembered",
+        "progress.py",
+        "        self.continuations.add(continuation)\n",
+        "",
+        "circle",
+    ),
+    Mutant(
+        "tokens are remembered by their last one alone",
+        "progress.py",
+        "        self.continuations.add(continuation)\n",
+        "        self.continuations = {continuation}\n",
+        "wide circle",
+    ),
+    Mutant(
+        "STATE moves in the middle of a pass down the list",
+        "descending.py",
+        "return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)",
+        "return Bookmark(Cursor(self.high), frozenset(self.hashes), stretch) if self.high else None",
+        "descending",
+    ),
+    Mutant(
+        "an interrupted pass's stretch is thought to reach the top",
+        "descending.py",
+        "            return None  # the stretch of before isn't met yet, and it is worth more\n",
+        "            pass\n",
+        "descending",
+    ),
+    Mutant(
+        "the edges of a stretch are thought to be read whole",
+        "descending.py",
+        "rank(self.done.low) < place < self._window(self.done.high)",
+        "rank(self.done.low) <= place <= rank(self.done.high)",
+        "descending",
+    ),
+    Mutant(
+        "a coarse exclusive filter is stepped back by what its values show",
+        "plan.py",
+        "return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))",
+        "return Cursor(back(first, finest(first)))",
+        "precision",
+    ),
+    Mutant(
+        "an unordered pass is bookmarked by the newest record that it saw",
+        "passes.py",
+        "value = written(like, window_rank(self.plan, written(like, steps * step)))",
+        "value = max((find(incremental_of(self.plan).cursor_path, record) for record in page.records), key=rank)",
+        "unordered",
+    ),
+    Mutant(
+        "an unordered pass is bookmarked by the clock at its end",
+        "passes.py",
+        "        if self.high is None:\n            self._look_at_the_clock(page)\n",
+        "        self.begun_at = page.server_time\n        self._look_at_the_clock(page)\n",
+        "unordered",
+    ),
+    Mutant(
+        "what is remembered is forgotten when the first page has come",
+        "progress.py",
+        "        self._move(page.records, ranks, settled)\n",
+        "        self._move(page.records, ranks, settled)\n        self.finish()\n",
+        "tokens",
+    ),
+    Mutant(
+        "a walk that ends keeps no STATE of its last page",
+        "ascending.py",
+        "    sieve.finish()\n    yield Step(step.records, sieve.bookmark)",
+        "    sieve.finish()\n    yield Step(step.records)",
+        "restart",
+    ),
+    Mutant(
+        "a tie that fills an answer is passed over",
+        "ascending.py",
+        "        if len(page.records) >= limit:\n            raise WalkError(",
+        "        if len(page.records) >= limit + 10**6:\n            raise WalkError(",
+        "single",
+    ),
+    Mutant(
+        "a cut answer is read as the end",
+        "client.py",
+        '            raise TransientError(f"answered {len(content)} bytes of {kind} that aren\'t JSON") from error\n',
+        "            return Answer(response.url, 204, headers, None)\n",
+        "faults",
+    ),
+    Mutant(
+        "an answer that says 500 is read as the end",
+        "client.py",
+        '            raise TransientError(f"answered {response.status_code}", wait)\n',
+        "            return Answer(response.url, 204, headers, None)\n",
+        "faults",
+    ),
+    Mutant(
+        "a STATE of another walk is believed exactly",
+        "bookmarks.py",
+        "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n    return Bookmark(Cursor(value), known, stretch)\n",
+        "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n"
+        "    return Bookmark(Cursor(value, 5000), known, stretch)\n",
+        "keyset",
+    ),
+    Mutant(
+        "a record without a replication key is passed over",
+        "progress.py",
+        "    if value is MISSING or value is None:\n        raise AnswerError(",
+        "    if value is None:\n        value = 0\n    if value is MISSING:\n        raise AnswerError(",
+        "nulls",
+    ),
+    Mutant(
+        "a keyset asks again for what it has",
+        "ascending.py",
+        "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
+        "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n"
+        "        page = yield Step(ask=Ask(sieve.asked))\n        records = []\n    sieve",
+        "keyset",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of a mutant; `seeds` is how many schedules it took."""
+
+    mutant: Mutant
+    verdict: str
+    seeds: int = 0
+    findings: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it was caught."""
+        return self.verdict == "caught"
+
+    def __str__(self) -> str:
+        within = f" within {self.seeds} schedules: {self.findings}" if self.seeds else ""
+        return f"{self.verdict:9}{self.mutant.name} ({self.mutant.file}){within}"
+
+
+def tried(mutant: Mutant, *, most: int = SCHEDULES) -> Trial:
+    """The mutant against the cases that could show it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PACKAGE
+        shutil.copytree(ROOT / PACKAGE, path, ignore=shutil.ignore_patterns("__pycache__"))
+        if mutant.despite_open_faults and (done := _played(Path(folder), mutant, STEPS[0])).returncode:
+            return Trial(mutant, "hidden by an open fault", STEPS[0], done.stdout)
+        text = (path / mutant.file).read_text()
+        if text.count(mutant.old) != 1:
+            return Trial(mutant, f"no longer applies: its text is there {text.count(mutant.old)} times;")
+        (path / mutant.file).write_text(text.replace(mutant.old, mutant.new))
+        for count in [step for step in STEPS if step < most] + [most]:
+            done = _played(Path(folder), mutant, count)
+            if done.returncode == 1 and (found := re.findall(r"^first finding: (.*)$", done.stdout, re.MULTILINE)):
+                return Trial(mutant, "caught", count, found[0])
+            if done.returncode != 0:
+                return Trial(mutant, "broken", count, (done.stderr or done.stdout)[-300:])
+    return Trial(mutant, "survived", most)
+
+
+def _played(folder: Path, mutant: Mutant, count: int) -> subprocess.CompletedProcess[str]:
+    arguments = [str(count), "--only", mutant.cases, "--processes", "1", "--stop", "--terse"]
+    arguments += ["--count-open"] if mutant.despite_open_faults else []
+    environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulator", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def trials(mutants: Iterable[Mutant], *, at_once: int = 0) -> Iterator[Trial]:
+    """Every mutant's trial, in their order."""
+    with ThreadPoolExecutor(at_once or os.cpu_count() or 1) as pool:
+        yield from pool.map(tried, mutants)
+
+
+def main() -> int:
+    """The exit code is 1 where a mutant survived or an edit no longer applies."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulator.mutants")
+    parser.add_argument("--only", default="", help="a part of the mutants' names")
+    parser.add_argument("--at-once", type=int, default=0, help="0: one a core")
+    arguments = parser.parse_args()
+    begun = time.monotonic()
+    bad = 0
+    chosen = [mutant for mutant in MUTANTS if arguments.only in mutant.name]
+    for trial in trials(chosen, at_once=arguments.at_once):
+        sys.stdout.write(f"{trial}\n")
+        sys.stdout.flush()
+        bad += not trial.is_good
+    sys.stdout.write(f"{len(chosen) - bad} of {len(chosen)} caught in {time.monotonic() - begun:.0f} s\n")
+    return int(bool(bad) or not chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

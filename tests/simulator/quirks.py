@@ -1,0 +1,132 @@
+"""Quirks: what the simulated API does, each a switch; a case is written `filter=inclusive paginator=offset late=2000`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+BASE = 3_600_000
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """What the API does; times in milliseconds.
+
+    Attributes:
+        order: how it sorts: asc, desc, none.
+        hidden: where it sorts by nothing that it tells: by hash, or oldest or newest change first.
+        filter: compound, inclusive, exclusive or none by `updated_at`; unique: `id` alone; sweep, traversal: no cursor.
+        paginator: cursor, json_link, page_number, offset, single_page.
+        stable: its tokens name a position; otherwise they are an offset in disguise.
+        tick: what `updated_at` is a multiple of.
+        precision: what its filter rounds down to.
+        late: how long a write may take until it is seen.
+        future: how far ahead of the clock some writes are dated.
+        skew: how far its Date header is ahead of the clock of its data.
+        clock: whether it has a Date header.
+        writing: how it writes `updated_at`: Z, trimmed (no more digits than needed), epoch_ms, epoch_s, text_ms.
+        zone: minutes that its time is ahead of UTC.
+        unstable_ties: records of one value come in another order at each request.
+        short_pages, empty_pages: pages hold fewer records than they could, or none, before the end.
+        total, has_more: how an end is stated.
+        duplicates: a record comes twice within a page.
+        overlap: a page begins with the last record of the page before.
+        window: it refuses to answer beyond so many records of a list; 0: never.
+        cycle: after so many pages its tokens lead to the first one again; 0: never.
+        expiring: tokens are refused at times, and the second time that they are used.
+        ids: random, rising, or text that is sorted by a collation of the API's own.
+        revive: deleted records come back.
+        silent: records change and no time moves.
+        nulls: some records have no time.
+        initial: the configuration says where the first run begins.
+        faults: answers get lost or cut, or are 429 and 5xx.
+    """
+
+    order: str = "asc"
+    hidden: str = "hash"
+    filter: str = "compound"
+    paginator: str = "cursor"
+    stable: bool = True
+    tick: int = 1000
+    precision: int = 1
+    page: int = 5
+    late: int = 0
+    future: int = 0
+    skew: int = 0
+    clock: bool = True
+    writing: str = "Z"
+    zone: int = 0
+    unstable_ties: bool = False
+    short_pages: bool = False
+    empty_pages: bool = False
+    total: bool = False
+    has_more: bool = False
+    duplicates: bool = False
+    overlap: bool = False
+    window: int = 0
+    cycle: int = 0
+    expiring: bool = False
+    ids: str = "random"
+    revive: bool = False
+    silent: bool = False
+    nulls: bool = False
+    initial: bool = False
+    faults: bool = False
+
+    def __str__(self) -> str:
+        told = {held.name: getattr(self, held.name) for held in fields(self)}
+        return " ".join(
+            f"{name}={int(value) if isinstance(value, bool) else value}"
+            for name, value in told.items()
+            if value != _DEFAULTS[name]
+        )
+
+    @property
+    def counted(self) -> bool:
+        """Whether pages or records are counted."""
+        return self.paginator in {"page_number", "offset"}
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the answer holds what asks for the next page."""
+        return self.paginator in {"cursor", "json_link"}
+
+    @property
+    def timeless(self) -> bool:
+        """Whether the walk has no use for times."""
+        return self.filter in {"unique", "sweep", "traversal"}
+
+    @property
+    def epoch(self) -> str | None:
+        """The unit of a number that counts time."""
+        return {"epoch_ms": "ms", "text_ms": "ms", "epoch_s": "s"}.get(self.writing)
+
+    @property
+    def lag(self) -> int:
+        """The least lag that is honest."""
+        late = self.late + max(0, self.skew)
+        if self.filter == "compound" and (late or self.tick > 1000):
+            return late + self.tick
+        if self.order == "none" and not self.timeless and (late or self.tick > 1000):
+            return late + self.tick
+        return late
+
+    def without(self, name: str) -> Quirks:
+        """The same with one quirk less."""
+        return replace(self, **{name: _DEFAULTS[name]})
+
+
+_DEFAULTS: dict[str, Any] = {held.name: held.default for held in fields(Quirks)}
+NAMES = tuple(_DEFAULTS)
+
+
+def parsed(text: str) -> Quirks:
+    """The quirks that `str` wrote."""
+    given: dict[str, Any] = {}
+    for part in text.split():
+        name, _, value = part.partition("=")
+        if name not in _DEFAULTS:
+            raise ValueError(f"unknown quirk {name}; known are {', '.join(NAMES)}")
+        kind = type(_DEFAULTS[name])
+        given[name] = bool(int(value)) if kind is bool else kind(value)
+    return Quirks(**given)

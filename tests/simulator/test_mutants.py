@@ -1,0 +1,37 @@
+"""The simulator finds faults: some mutants at each run of the tests, all of them by `make mutants`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator.cases import CASES
+from tests.simulator.mutants import MUTANTS, PACKAGE, ROOT, Mutant, tried
+
+QUICK = [mutant for mutant in MUTANTS if not mutant.despite_open_faults][::5]
+
+
+@pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: mutant.name)
+def test_the_simulator_finds_a_deliberate_fault(mutant: Mutant) -> None:
+    trial = tried(mutant)
+    assert trial.is_good, str(trial)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_s_text_is_there_once_and_its_cases_exist(mutant: Mutant) -> None:
+    assert (ROOT / PACKAGE / mutant.file).read_text().count(mutant.old) == 1
+    assert any(mutant.cases in name for name in CASES)
+
+
+def test_a_fault_that_is_none_survives() -> None:
+    harmless = Mutant("a word", "listing.py", "has moved; what", "has moved, what", "restart, offsets")
+    assert tried(harmless, most=50).verdict == "survived"
+
+
+def test_a_mutant_whose_text_has_gone_is_told() -> None:
+    assert tried(Mutant("gone", "listing.py", "no such text", "", "keyset")).verdict.startswith("no longer applies")
+
+
+def test_there_are_many_mutants_and_no_two_are_alike() -> None:
+    assert len(MUTANTS) >= 40
+    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
