@@ -21,6 +21,10 @@ class Batch:
         sparse: places of the content columns that some record doesn't mention, ascending.
         unversioned: whether some record has no version, though its stream has a replication key.
         single: whether each record is known to have a key of its own, which makes for a far simpler statement.
+        deletes: whether some record is a deletion.
+        marks: whether some record came with a version of its whole table.
+        activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
+            has no records.
     """
 
     plan: Plan
@@ -29,6 +33,9 @@ class Batch:
     sparse: tuple[int, ...] = ()
     unversioned: bool = False
     single: bool = False
+    deletes: bool = False
+    marks: bool = False
+    activated: int | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,12 @@ METADATA: Mapping[str, str] = {
 }
 """The SDK's metadata columns. They tell of the load, not of the thing loaded: no content, no part of an event."""
 
+DELETED_AT = "_sdc_deleted_at"
+"""The metadata column that marks a row as deleted."""
+
+TABLE_VERSION = "_sdc_table_version"
+"""The metadata column that says with which version of its whole table a row came."""
+
 PREFIX = "_eventgen_"
 """Begins every name of ours beside the stream's columns; a property may not begin with it."""
 
@@ -134,8 +140,18 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     replication_key: str | None,
     default_schema: str | None,
     with_metadata: bool,
+    with_marks: bool = False,
 ) -> Table:
     """Return the table for a SCHEMA message.
+
+    Args:
+        stream: its name.
+        schema: its JSON Schema.
+        key: its key properties.
+        replication_key: the property that says which of two versions is older.
+        default_schema: the Postgres schema of every stream, if there is one.
+        with_metadata: whether the table gets all of the SDK's columns.
+        with_marks: whether it gets at least those that mark deletions; a SCHEMA that has `_sdc_deleted_at` asks for that.
 
     Raises:
         InvalidSchemaError: no properties, or names that Postgres can't hold.
@@ -160,6 +176,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
             raise InvalidSchemaError(
                 f'stream "{stream}": the {kind} name "{name[:80]}" {fault}; rename it with a stream map'
             )
+    marks = {DELETED_AT, TABLE_VERSION} if with_marks else {DELETED_AT} & set(properties)
     by_name = {column.name: column for column in content}
     for name in key:
         if name not in by_name:
@@ -172,7 +189,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         schema_name,
         table_name,
         content,
-        tuple(Column(name, type_) for name, type_ in METADATA.items()) if with_metadata else (),
+        tuple(Column(name, METADATA[name]) for name in METADATA if with_metadata or name in marks),
         tuple(key),
         by_name.get(replication_key) if replication_key else None,
     )

@@ -5,6 +5,9 @@ order of their transitions, since a row's writer holds its lock. It is not the o
 
 `streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so
 a first load that was killed and resumed is still the first.
+
+`runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
+transaction: how a run that lost its connection finds out whether its COMMIT was done.
 """
 
 from __future__ import annotations
@@ -37,9 +40,15 @@ create table if not exists eventgen.streams (
   loaded_at timestamptz,
   primary key (table_schema, table_name)
 );
+create table if not exists eventgen.runs (
+  run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
 """)
 
-EXIST = sql.SQL("SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL")
+EXIST = sql.SQL(
+    "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
+    " AND to_regclass('eventgen.runs') IS NOT NULL"
+)
 
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
 
@@ -73,3 +82,29 @@ def end_first_load(tables: Iterable[Table]) -> sql.Composable:
         "UPDATE eventgen.streams SET loaded_at = clock_timestamp()"
         " WHERE loaded_at IS NULL AND (table_schema, table_name) IN ({})"
     ).format(pairs)
+
+
+def count_checkpoint(run: int, number: int) -> sql.Composable:
+    """Move a run's number on to a checkpoint's; no row is touched where it isn't the one before.
+
+    It waits for another transaction that moves it at the same time, which is this run's own, on a connection that broke.
+    """
+    if number == 1:
+        return sql.SQL("INSERT INTO eventgen.runs (run, checkpoint) VALUES ({}, 1) ON CONFLICT DO NOTHING").format(
+            sql.Literal(run)
+        )
+    return sql.SQL(
+        "UPDATE eventgen.runs SET checkpoint = {}, committed_at = clock_timestamp() WHERE run = {} AND checkpoint = {}"
+    ).format(sql.Literal(number), sql.Literal(run), sql.Literal(number - 1))
+
+
+def last_checkpoint(run: int) -> sql.Composable:
+    """Return the number of a run's last committed checkpoint."""
+    return sql.SQL("SELECT checkpoint FROM eventgen.runs WHERE run = {}").format(sql.Literal(run))
+
+
+def forget_run(run: int) -> sql.Composable:
+    """Remove a run's number, and those that killed runs left behind long ago."""
+    return sql.SQL(
+        "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days'"
+    ).format(sql.Literal(run))

@@ -69,9 +69,12 @@ class LineReader(GenericSingerReader[str]):
         lines = iter(getattr(source, "buffer", source))
         counts: Counter[str] = Counter()
         number = 0
-        while not self.interrupted:
+        while True:
             try:
+                # Said first, looked second: a signal between the two raises, so none goes by unheard.
                 self._waiting = True
+                if self.interrupted:
+                    break
                 line = next(lines, None)
                 self._waiting = False
             except _InterruptedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from target_eventgen.columns import ORDERED_TYPES, Column, Table
+from target_eventgen.columns import DELETED_AT, ORDERED_TYPES, Column, Table
 from target_eventgen.errors import RuleError
 from target_eventgen.rules import Changes, Rule, nearest
 
@@ -24,6 +24,8 @@ class Plan:
         stage: the name of its temporary staging table.
         source: the CloudEvents source.
         run: a number that tells this run of the target from others.
+        hard: whether a deletion takes the row out of the table; else it is only marked.
+        renewable: whether a key may come again of which the table remembers nothing.
     """
 
     table: Table
@@ -32,6 +34,13 @@ class Plan:
     stage: str
     source: str
     run: int = 0
+    hard: bool = False
+    renewable: bool = False
+
+    @property
+    def deletable(self) -> bool:
+        """Whether the table has the column that marks a row as deleted."""
+        return any(column.name == DELETED_AT for column in self.table.metadata)
 
     @property
     def version(self) -> Column | None:

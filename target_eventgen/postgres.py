@@ -4,6 +4,17 @@ Theory of operation. A `Postgres` is used by one thread at a time: the target pr
 checkpoint is under way, and hands it checkpoints one after the other. A transaction that meets a deadlock or a
 serialization failure is repeated whole; nothing has left before the commit, so nothing is said twice. Any other error
 rolls back and ends the run.
+
+A transaction stands alone: its settings and its staging tables end with it, and it needs nothing of the session. So
+any connection can carry the next one, that of a pooler in transaction mode as well as one made after a loss.
+
+Where the connection is lost, a new one is made, again and again for a bounded time, and the transaction is repeated
+whole. It may have been committed already: the answer to COMMIT is what was lost. Therefore each checkpoint moves this
+run's number in `eventgen.runs` from the one before to its own, as its first statement. A repetition that finds its own
+number there is done. One whose predecessor still runs, unaware of the loss, waits for it at this row and sees how it
+ends. The number is part of the transaction, so it can't say otherwise than the rows do; a transaction id could, since
+one that crashed before it reached the disk is given again after recovery, and a standby that was promoted knows its own.
+A number that is smaller than the last confirmed one says that the database forgot a commit, which nothing here can mend.
 """
 
 from __future__ import annotations
@@ -11,13 +22,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import backoff
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from target_eventgen import checks, events, statements
+from target_eventgen import checks, events, failpoints, statements
 from target_eventgen.checkpoint import Outcome
 from target_eventgen.columns import OWN, Column
 from target_eventgen.errors import (
@@ -43,11 +55,12 @@ OLDEST_SERVER = 150000
 
 CONNECT_SECONDS = 15
 
-_SESSION = sql.SQL(
+_LOCAL_SETTINGS = sql.SQL(
     # Compiling a checkpoint's statement takes seconds, running it a fraction of one.
-    "SET jit = off; SET work_mem = '64MB'; SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601';"
-    " SET standard_conforming_strings = on; SET client_min_messages = warning; SET idle_session_timeout = 0;"
-    " SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0"
+    "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD';"
+    " SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL standard_conforming_strings = on;"
+    " SET LOCAL client_min_messages = warning; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}"
 )
 
 _NO_URL = (
@@ -57,6 +70,12 @@ _NO_URL = (
 
 _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
 
+_LOST = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.IdleInTransactionSessionTimeout)
+"""Errors after which the connection is of no use, though libpq may not have noticed yet."""
+
+LONGEST_PAUSE = 5.0
+"""Seconds between two attempts to connect again, at most."""
+
 T = TypeVar("T")
 
 logger = logging.getLogger("target-eventgen")
@@ -65,12 +84,23 @@ logger = logging.getLogger("target-eventgen")
 class Postgres:
     """A connection to the database that streams are stored in."""
 
-    def __init__(self, dsn: str, run: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        run: int,
+        *,
+        lock_timeout: float = 0,
+        statement_timeout: float = 0,
+        reconnect_seconds: float = 0,
+    ) -> None:
         """Connect, and make the outbox where it is missing.
 
         Args:
             dsn: a postgresql:// URL or libpq's `name=value` form.
             run: a number that tells this run of the target from others.
+            lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
+            statement_timeout: seconds that a statement may take; 0: as long as it takes.
+            reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.
 
         Raises:
             SettingsError: the dsn is neither.
@@ -78,23 +108,36 @@ class Postgres:
             DatabaseError: the outbox can't be made.
         """
         self._place = place_of(dsn)
+        self._dsn = dsn
         self._run = run
+        self._reconnect_seconds = reconnect_seconds
+        self._settings = _LOCAL_SETTINGS.format(
+            sql.Literal(round(statement_timeout * 1000)), sql.Literal(round(lock_timeout * 1000))
+        )
+        self._confirmed = 0
+        self._connection = self._connect()
+        if self._connection.server_version < OLDEST_SERVER:
+            self.close()
+            raise DatabaseError(f"Postgres at {self._place} is older than 15; use 15 or newer")
+        self._stages: dict[str, Plan] = {}
+        self._retrying(self._create)
+
+    def _connect(self) -> extensions.connection:
         try:
-            self._connection = psycopg2.connect(
-                dsn, application_name="target-eventgen", connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+            connection = psycopg2.connect(
+                self._dsn, application_name="target-eventgen", connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
             )
         except psycopg2.OperationalError as error:
             raise ConnectionLostError(
                 f"can't connect to Postgres at {self._place}: {_first_line(error)}; "
                 "check that it runs and that database_url (or host, port, user, password, database) is right"
             ) from error
-        self._connection.autocommit = False
-        if self._connection.server_version < OLDEST_SERVER:
-            self.close()
-            raise DatabaseError(f"Postgres at {self._place} is older than 15; use 15 or newer")
-        self._stages: dict[str, Plan] = {}
+        # A checkpoint's second statement must see what the first waited for, whatever the role's default is.
+        connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
+        return connection
+
+    def _create(self) -> None:
         with self._refusals("making the tables of the schema eventgen"), self._transaction() as cursor:
-            cursor.execute(_SESSION)
             cursor.execute(events.EXIST)
             if cursor.fetchone() != (True,):
                 cursor.execute(events.LOCK_TABLES)
@@ -113,7 +156,7 @@ class Postgres:
     # -- streams ------------------------------------------------------------------------------------------------------
 
     def prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
-        """Check a stream's rules, bring its table up to its SCHEMA, and make its staging table; all or nothing.
+        """Check a stream's rules and bring its table up to its SCHEMA; all or nothing.
 
         Args:
             table: what the SCHEMA asks for.
@@ -137,8 +180,6 @@ class Postgres:
             self._check(cursor, table, types, rules)
             types, loaded = self._adapt(cursor, table, types)
             plan = Plan(table, types, rules if loaded or emit_first_load else (), name, source, self._run)
-            cursor.execute(statements.drop_stage(plan))
-            cursor.execute(statements.create_stage(plan))
         self._stages[table.stream] = plan
         return plan
 
@@ -245,27 +286,59 @@ class Postgres:
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
-        """Write a checkpoint: rows and events of all its streams in one transaction.
+        """Write a checkpoint: rows and events of all its streams in one transaction, once.
+
+        Returns the outcome of each batch, nothing where a transaction had been committed whose answer was lost.
 
         Raises:
             ValueRefusedError: a value that its column can't hold.
+            ConnectionLostError: Postgres went away and did not come back in time.
             DatabaseError: anything else that Postgres refuses. Nothing of the checkpoint is written then.
         """
-        return self._retrying(lambda: self._commit(checkpoint))
+        outcomes = self._retrying(lambda: self._commit(checkpoint))
+        self._confirmed += 1
+        return outcomes
 
     def _commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         # One order of tables for every writer: else two of them could wait for each other.
         batches = sorted(checkpoint.batches, key=lambda batch: (batch.plan.table.schema, batch.plan.table.name))
         with self._refusals("a checkpoint"), self._transaction() as cursor:
+            if self._is_done(cursor):
+                return ()
             outcomes = tuple(self._write(cursor, batch) for batch in batches)
             if checkpoint.loaded:
                 cursor.execute(events.end_first_load(checkpoint.loaded))
+            failpoints.reach(failpoints.BEFORE_COMMIT)
         return outcomes
+
+    def _is_done(self, cursor: extensions.cursor) -> bool:
+        """Move this run's number on; return whether the checkpoint is found to be committed."""
+        number = self._confirmed + 1
+        cursor.execute(events.count_checkpoint(self._run, number))
+        if cursor.rowcount == 1:
+            return False
+        cursor.execute(events.last_checkpoint(self._run))
+        row = cursor.fetchone()
+        if row == (number,):
+            logger.info("The commit whose answer was lost had been done")
+            return True
+        raise DatabaseError(
+            f"the database at {self._place} has forgotten commits that it had confirmed (a standby that lagged behind "
+            "was promoted, or a backup was restored): the STATE that was sent since then is ahead of the data; "
+            "run again from an older one"
+        )
+
+    def forget(self) -> None:
+        """Remove this run's number once the run has ended well; a failure is of no consequence."""
+        with contextlib.suppress(EventgenError), self._refusals("the end of a run"), self._transaction() as cursor:
+            cursor.execute(events.forget_run(self._run))
 
     def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
         plan = batch.plan
         with self._refusals(f'stream "{plan.table.stream}"', plan):
+            cursor.execute(statements.create_stage(plan))
             cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+            failpoints.reach(failpoints.AFTER_STAGING)
             if not plan.table.key:
                 cursor.execute(statements.append(plan))
                 return Outcome(batch.rows, 0, 0, 0, 0)
@@ -273,12 +346,14 @@ class Postgres:
             shape: Any = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
             cursor.execute(statements.claim(plan, **shape))
             created = cursor.rowcount
+            failpoints.reach(failpoints.AFTER_LOCK)
             if created == batch.rows and not plan.rules:
                 return Outcome(created, 0, 0, 0, 0)
             cursor.execute(statements.record(plan, **shape))
             row = cursor.fetchone()
             assert row is not None
             updated, fired, recorded, stale = row
+            failpoints.reach(failpoints.AFTER_EVENTS)
             return Outcome(created, updated, stale, fired, recorded)
 
     # -- the connection -----------------------------------------------------------------------------------------------
@@ -288,6 +363,7 @@ class Postgres:
         """Commit at the end, roll back on any error."""
         try:
             with self._connection.cursor() as cursor:
+                cursor.execute(self._settings)
                 yield cursor
             self._connection.commit()
         except BaseException:
@@ -297,6 +373,28 @@ class Postgres:
             raise
 
     def _retrying(self, work: Callable[[], T]) -> T:
+        """Do a transaction until it is through, or nothing speaks for another attempt."""
+        lost_at: float | None = None
+        pauses: Iterator[float] = iter(())
+        while True:
+            try:
+                if self._connection.closed:
+                    self._connection = self._connect()
+                return self._repeating(work)
+            except ConnectionLostError as error:
+                # backoff's own bound counts from the first attempt, which may have been a long transaction.
+                if lost_at is None:
+                    lost_at, pauses = time.monotonic(), _pauses()
+                    if self._reconnect_seconds:
+                        logger.warning("The connection to Postgres at %s is lost; connecting again", self._place)
+                self.close()
+                pause = next(pauses)
+                if time.monotonic() + pause - lost_at >= self._reconnect_seconds:
+                    raise
+                logger.debug("%s", error)
+                time.sleep(pause)
+
+    def _repeating(self, work: Callable[[], T]) -> T:
         def announce(details: Any) -> None:
             logger.info("Postgres asked for a retry (%s); attempt %d", details["exception"].sqlstate, details["tries"])
 
@@ -319,12 +417,19 @@ class Postgres:
                 str(error.pgcode),
             ) from error
         except psycopg2.Error as error:
-            if self._connection.closed or isinstance(error, errors.AdminShutdown | errors.CrashShutdown):
+            if self._is_loss(error):
                 raise ConnectionLostError(
                     f"{doing}: the connection to Postgres at {self._place} broke; nothing since the last STATE counts: "
                     "run again once it is up"
                 ) from error
             raise _refusal(doing, plan, error) from error
+
+    def _is_loss(self, error: psycopg2.Error) -> bool:
+        """Return whether another connection may carry what this one could not."""
+        if self._connection.closed or isinstance(error, _LOST) or (error.pgcode or "").startswith("08"):
+            return True
+        # After a failover the old name may lead to a standby for a while.
+        return self._confirmed > 0 and isinstance(error, errors.ReadOnlySqlTransaction)
 
 
 class RetryableError(DatabaseError):
@@ -333,6 +438,14 @@ class RetryableError(DatabaseError):
     def __init__(self, message: str, sqlstate: str) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+
+
+def _pauses() -> Iterator[float]:
+    """Yield the seconds to wait before each attempt to connect again: soon, then ever less often."""
+    pause = 0.05
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class _Lines:
@@ -415,6 +528,14 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
         return ValueRefusedError(
             f'{doing}, column "{error.diag.column_name}" of {plan.table.title}: {said}; '
             "the table's own constraints must allow what the stream sends"
+        )
+    if state == "55P03":
+        return DatabaseError(
+            f"{doing}: a lock was not granted within lock_timeout; find who holds it (pg_locks), or allow more seconds"
+        )
+    if state == "57014":
+        return DatabaseError(
+            f"{doing}: {said}; allow more seconds with statement_timeout, or make checkpoints smaller with batch_size_rows"
         )
     if state == "42501":
         return DatabaseError(f"{doing}: Postgres says {said}; grant the user the right, or use another user")

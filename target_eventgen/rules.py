@@ -48,13 +48,18 @@ class Updated:
 
 
 @dataclass(frozen=True)
+class Deleted:
+    """Fires where a row is deleted, marked or taken out."""
+
+
+@dataclass(frozen=True)
 class When:
-    """Fires where a condition over `old` and `new` is true; where there was no row, all of `old` is NULL."""
+    """Fires where a condition over `old` and `new` is true; all of `old` is NULL where there was no row, `new` likewise."""
 
     condition: str
 
 
-Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | When
+Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | Deleted | When
 
 FORMS = ("enters", "leaves", "changes", "on", "when")
 """The keys of which a rule has exactly one."""
@@ -131,11 +136,9 @@ def _trigger(form: str, value: Any) -> Trigger | str:
             return "must be a list of column names"
         return Changes(tuple(value))
     if form == "on":
-        if value == "deleted":
-            return "can't be deleted: deletions are not followed yet; the choices are created and updated"
-        choices: dict[str, Trigger] = {"created": Created(), "updated": Updated()}
+        choices: dict[str, Trigger] = {"created": Created(), "updated": Updated(), "deleted": Deleted()}
         if not isinstance(value, str) or value not in choices:
-            return "must be created or updated"
+            return "must be created, updated or deleted"
         return choices[value]
     if not isinstance(value, str) or not value.strip():
         return "must be a Postgres boolean expression, such as \"status = 'paid'\""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 BATCH_SIZE_ROWS = 10_000
 CHECKPOINT_SECONDS = 5
+RECONNECT_SECONDS = 60
+LONGEST_TIMEOUT = 86_400
+"""Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
+
 
 _RULE = th.ObjectType(
     th.Property("type", th.StringType, required=True, description="The event's type, such as order.paid."),
@@ -90,6 +94,27 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         description="A STATE commits once this many seconds have passed since the last commit.",
     ),
     th.Property(
+        "lock_timeout",
+        th.IntegerType,
+        default=0,
+        title="Lock timeout",
+        description="Seconds that a statement may wait for a lock before the run ends; 0 is as long as it takes.",
+    ),
+    th.Property(
+        "statement_timeout",
+        th.IntegerType,
+        default=0,
+        title="Statement timeout",
+        description="Seconds that a statement may take before the run ends; 0 is as long as it takes.",
+    ),
+    th.Property(
+        "reconnect_seconds",
+        th.IntegerType,
+        default=RECONNECT_SECONDS,
+        title="Seconds of reconnecting",
+        description="For how long a lost connection is made anew before the run ends; 0 ends it at once.",
+    ),
+    th.Property(
         "add_record_metadata",
         th.BooleanType,
         default=True,
@@ -113,6 +138,9 @@ class Settings:
         source: the CloudEvents source; None: made of the database's name.
         batch_size_rows: records that make a STATE commit.
         checkpoint_seconds: seconds since the last commit that make a STATE commit.
+        lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
+        statement_timeout: seconds that a statement may take; 0: as long as it takes.
+        reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.
         with_metadata: whether tables have the SDK's columns.
         validate: whether records are held against their SCHEMA.
     """
@@ -124,6 +152,9 @@ class Settings:
     source: str | None
     batch_size_rows: int
     checkpoint_seconds: float
+    lock_timeout: int
+    statement_timeout: int
+    reconnect_seconds: int
     with_metadata: bool
     validate: bool
 
@@ -145,6 +176,10 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         value = config.get(name)
         if isinstance(value, int | float) and value <= 0:
             found.append(f"{name} must be greater than 0")
+    for name in ("lock_timeout", "statement_timeout", "reconnect_seconds"):
+        value = config.get(name)
+        if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
+            found.append(f"{name} must be from 0 to {LONGEST_TIMEOUT} seconds")
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
@@ -168,6 +203,9 @@ def parse(config: Mapping[str, Any]) -> Settings:
         source=config.get("source") or None,
         batch_size_rows=config.get("batch_size_rows") or BATCH_SIZE_ROWS,
         checkpoint_seconds=float(config.get("checkpoint_seconds") or CHECKPOINT_SECONDS),
+        lock_timeout=config.get("lock_timeout") or 0,
+        statement_timeout=config.get("statement_timeout") or 0,
+        reconnect_seconds=RECONNECT_SECONDS if (seconds := config.get("reconnect_seconds")) is None else seconds,
         with_metadata=config.get("add_record_metadata", True),
         validate=config.get("validate_records", True),
     )

@@ -118,7 +118,7 @@ class EventgenSink(Sink):
     def _watch_key(self, record: Mapping[str, Any]) -> None:
         """Notice where a key comes a second time, or might."""
         values = [record[name] for name in self.plan.table.key]
-        key = tuple(map(str, values))
+        key = tuple(str(value).replace("\0", "\ufffd") for value in values)
         if key in self._keys or not all(type(v) in types for v, types in zip(values, self._key_types, strict=True)):
             self._single = False
             self._keys.clear()

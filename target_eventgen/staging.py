@@ -136,7 +136,9 @@ class Encoding:
         self._key = table.key
         self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
-        self._has_metadata = bool(table.metadata)
+        self._metadata = tuple(column.name for column in table.metadata)
+        kept = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
+        self._unsaid = frozenset(self._names - kept)
         self.mended: set[str] = set()
 
     def surplus(self, record: Mapping[str, Any]) -> set[str]:
@@ -163,6 +165,9 @@ class Encoding:
                 )
         fields: list[str] = []
         absent: list[int] = []
+        if metadata is not None and metadata.deleted_at is not None and self._key:
+            # A deletion says which row is gone, and when; not what the row was.
+            record = {name: value for name, value in record.items() if name not in self._unsaid and value is not None}
         for name, encode in self._content:
             value = record.get(name, _ABSENT)
             if value is None:
@@ -176,20 +181,21 @@ class Encoding:
                 except _NulError:
                     self.mended.add(name)
                     fields.append(encode(_without_nul(value)))
-        if self._has_metadata:
+        if self._metadata:
             assert metadata is not None
-            fields += _metadata_fields(metadata)
+            fields += _metadata_fields(metadata, self._metadata)
         places = "{" + ",".join(map(str, absent)) + "}" if absent else _NULL
         return f"{number}\t{places}\t" + "\t".join(fields) + "\n", absent
 
 
-def _metadata_fields(metadata: Metadata) -> list[str]:
-    return [
-        _NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
-        metadata.received_at,
-        metadata.batched_at,
-        _NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
-        str(metadata.sequence),
-        _NULL if metadata.table_version is None else as_integer(metadata.table_version),
-        str(metadata.sync_started_at),
-    ]
+def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:
+    fields = {
+        "_sdc_extracted_at": _NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
+        "_sdc_received_at": metadata.received_at,
+        "_sdc_batched_at": metadata.batched_at,
+        "_sdc_deleted_at": _NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
+        "_sdc_sequence": str(metadata.sequence),
+        "_sdc_table_version": _NULL if metadata.table_version is None else as_integer(metadata.table_version),
+        "_sdc_sync_started_at": str(metadata.sync_started_at),
+    }
+    return [fields[name] for name in names]

@@ -29,6 +29,13 @@ versions with which another run tells the end of that story again; they are drop
 row that goes A, B, A, B in one instant is followed. Only where the first that a run hears of a row is word for word the
 end of what another run heard of the same instant, is it taken for that.
 
+Deletions. A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the
+end of its chain, but counts as no row. So a deletion is the transition from a row to none, a version behind it that from
+none to a row, and a deletion of what isn't there is none at all. A deletion says nothing of the content, which stays as
+it was; what comes back begins with nothing. A hard deletion is the same, after which rows that are gone leave the table.
+The claim stores a key for each that came, for its lock's sake, even if nothing but a deletion came; `clear` takes that
+out again.
+
 Conditions of rules stand in the statements as they were written. They have been checked alone before (see `checks`):
 there each of them had exactly these columns and this table name in sight, no more.
 """
@@ -40,8 +47,8 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from typing_extensions import assert_never
 
-from target_eventgen.columns import OWN, STORY, VERSION
-from target_eventgen.rules import Changes, Created, Enters, Leaves, Updated, When
+from target_eventgen.columns import DELETED_AT, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,6 +69,7 @@ ABSENT = "_eventgen_absent"
 _AT = sql.Identifier("_eventgen_at")
 _N = sql.Identifier(ARRIVAL)
 _COUNT = sql.Identifier("_eventgen_count")
+_GONE = sql.Identifier("_eventgen_gone")
 _VERSION = sql.Identifier(VERSION)
 _STORY = sql.Identifier(STORY)
 _ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=_N, at=_AT)
@@ -158,9 +166,12 @@ def _regclass(table: Table) -> sql.Composable:
 
 
 def create_stage(plan: Plan) -> sql.Composable:
-    """Make the staging table, typed as the stream's table is; a commit empties it."""
+    """Make the staging table, typed as the stream's table is; it ends with its transaction.
+
+    One that outlived it would be met by strangers where a pooler shares connections.
+    """
     return sql.SQL(
-        "CREATE TEMPORARY TABLE {stage} ON COMMIT DELETE ROWS AS"
+        "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS"
         " SELECT NULL::bigint AS {n}, NULL::smallint[] AS {absent}, {columns} FROM {table} WITH NO DATA"
     ).format(
         stage=sql.Identifier(plan.stage),
@@ -169,11 +180,6 @@ def create_stage(plan: Plan) -> sql.Composable:
         columns=_names(plan.table.columns),
         table=qualified(plan.table),
     )
-
-
-def drop_stage(plan: Plan) -> sql.Composable:
-    """Drop the staging table."""
-    return sql.SQL("DROP TABLE IF EXISTS {}").format(stage_of(plan))
 
 
 def copy(plan: Plan) -> sql.Composable:
@@ -201,6 +207,8 @@ def append(plan: Plan) -> sql.Composable:
 
 def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
     """Insert the last version of each absent key and lock every other row, in key order.
+
+    A key of which nothing but a deletion came is inserted too, with a count of 0.
 
     Args:
         plan: of the stream.
@@ -246,6 +254,83 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
     )
 
 
+def clear(plan: Plan, *, hard: bool) -> sql.Composable:
+    """Take out the rows that a claim made for keys that were never there; with hard deletion, all that are gone."""
+    made = sql.SQL(" AND t.xmin = pg_current_xact_id()::xid AND t.{} = {}").format(_VERSION, _origin(plan))
+    return sql.SQL(
+        "DELETE FROM {table} AS t WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.{deleted} IS NOT NULL{made}"
+    ).format(
+        table=qualified(plan.table),
+        keys=_names(plan.table.key, "t"),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
+        deleted=sql.Identifier(DELETED_AT),
+        made=sql.SQL("") if hard else made,
+    )
+
+
+def mark(plan: Plan) -> sql.Composable:
+    """Note the table version of rows that came with one, though nothing else of them may have changed."""
+    return sql.SQL(
+        "UPDATE {table} AS t SET {version} = s.{version} FROM (SELECT {key}, max({version}) AS {version} FROM {stage}"
+        " WHERE {version} IS NOT NULL AND {deleted} IS NULL GROUP BY {key}) AS s"
+        " WHERE {same} AND t.{version} IS DISTINCT FROM s.{version}"
+    ).format(
+        table=qualified(plan.table),
+        version=sql.Identifier(TABLE_VERSION),
+        deleted=sql.Identifier(DELETED_AT),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
+        same=_same_key(plan, "t", "s"),
+    )
+
+
+def stage_deletions(plan: Plan, version: int) -> sql.Composable:
+    """Stage a deletion of each row of an older table version, and lock these rows."""
+    absent = [place for place, column in enumerate(plan.table.content) if column.name not in plan.table.key]
+    return sql.SQL(
+        "INSERT INTO {stage} ({n}, {absent}, {key}, {deleted}, {version}) SELECT row_number() OVER (), {places}::smallint[],"
+        " {key}, statement_timestamp(), {version} FROM (SELECT {key}, {version} FROM {table} WHERE {old}"
+        " AND {deleted} IS NULL ORDER BY {key} FOR UPDATE) AS t"
+    ).format(
+        stage=stage_of(plan),
+        n=_N,
+        absent=sql.Identifier(ABSENT),
+        key=_names(plan.table.key),
+        deleted=sql.Identifier(DELETED_AT),
+        version=sql.Identifier(TABLE_VERSION),
+        places=sql.Literal(absent),
+        table=qualified(plan.table),
+        old=_of_older_version(version),
+    )
+
+
+def delete_older(plan: Plan, version: int, *, hard: bool) -> sql.Composable:
+    """Delete the rows of an older table version from the table of a stream without key."""
+    parts = {
+        "table": qualified(plan.table),
+        "deleted": sql.Identifier(DELETED_AT),
+        "old": _of_older_version(version),
+    }
+    if hard:
+        return sql.SQL("DELETE FROM {table} WHERE {old}").format(**parts)
+    return sql.SQL("UPDATE {table} SET {deleted} = statement_timestamp() WHERE {old} AND {deleted} IS NULL").format(**parts)
+
+
+def _of_older_version(version: int) -> sql.Composable:
+    """Return whether a row came with an older table version, or with none."""
+    return sql.SQL("({0} < {1} OR {0} IS NULL)").format(sql.Identifier(TABLE_VERSION), sql.Literal(version))
+
+
+def _origin(plan: Plan) -> sql.Composable:
+    """Return what a new row's count of versions begins behind.
+
+    It is part of an event's id. Where rows leave the table, nothing remembers a key's count, so that of its next life
+    begins with the number of the transaction that stores it: no id comes twice.
+    """
+    return sql.SQL("(pg_current_xact_id()::text::bigint << 20)" if plan.renewable else "0")
+
+
 def _version_of(plan: Plan, qualifier: str) -> sql.Composable:
     """Return the version of a row; texts compare by their bytes, whatever the database's locale."""
     column = plan.version
@@ -264,20 +349,27 @@ def _same_key(plan: Plan, left: str, right: str) -> sql.Composed:
 def _alone(plan: Plan) -> sql.Composed:
     """Return `transitions` where no row was there and each key has one version: the staged versions as they are."""
     return sql.SQL(
-        "transitions AS (SELECT {columns}, 1 AS {count}, true AS _eventgen_last, NULL::bigint[] AS _eventgen_told"
-        " FROM {stage})"
-    ).format(columns=_names(plan.table.columns), count=_COUNT, stage=stage_of(plan))
+        "transitions AS (SELECT {columns}, {origin} + 1 AS {count}, true AS _eventgen_last,"
+        " NULL::bigint[] AS _eventgen_told FROM {stage})"
+    ).format(columns=_names(plan.table.columns), origin=_origin(plan), count=_COUNT, stage=stage_of(plan))
 
 
 def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     """Return `transitions` where each key has one version: it and the row that it replaces stand side by side.
 
-    No version of these can tell a story again: to repeat the end of one with one word is to change nothing.
+    None of them is a deletion. No version of these can tell a story again: to repeat the end of one with one word is to change nothing.
     """
+    gone = sql.SQL("b._eventgen_gone IS TRUE") if plan.deletable else sql.SQL("false")
+
+    def remembered(column: Column) -> sql.Composable:
+        if not plan.deletable:
+            return _name(column, "b")
+        return sql.SQL("CASE WHEN NOT b._eventgen_gone THEN {} END").format(_name(column, "b"))
+
     old = [_name(column, "b") for column in plan.table.content]
     new: list[sql.Composable] = [
         sql.SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END").format(
-            sql.Literal(place), _name(ABSENT, "s"), _name(column, "b"), _name(column, "s")
+            sql.Literal(place), _name(ABSENT, "s"), remembered(column), _name(column, "s")
         )
         if place in sparse
         else _name(column, "s")
@@ -285,19 +377,21 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     ]
     contents = [sql.SQL("{} AS {}").format(value, _name(c)) for value, c in zip(new, plan.table.content, strict=True)]
     olds = [sql.SQL("{} AS {}").format(value, _old(place)) for place, value in enumerate(old)]
-    existed = sql.SQL("b.{} IS NOT NULL").format(_VERSION)
-    still: sql.Composable = existed
+    preceded = sql.SQL("b.{} IS NOT NULL").format(_VERSION)
+    existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(_VERSION)
+    still: sql.Composable = preceded
     if plan.version is not None:
         place = [column.name for column in plan.table.content].index(plan.version.name)
-        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(existed, new[place], old[place])
+        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(preceded, new[place], old[place])
     story = _latest(
         sql.SQL("(coalesce(b.{story}[2:], ARRAY[{old}]) || {new})").format(
-            story=_STORY, old=_hash(_list(old)), new=_hash(_list(new))
+            story=_STORY, old=_hash(plan, _list(old), gone), new=_hash(plan, _list(new), sql.SQL("false"))
         )
     )
     return sql.SQL(
         "{before}, transitions AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
-        " {existed} AS _eventgen_existed, b.{version} AS _eventgen_base, coalesce(b.{version}, 0) + 1 AS {count},"
+        " {existed} AS _eventgen_existed, false AS _eventgen_gone, b.{version} AS _eventgen_base,"
+        " coalesce(b.{version}, {origin}) + 1 AS {count},"
         " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {story} END AS _eventgen_told"
         " FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE ({newer} < {older}) IS NOT TRUE"
         " AND (NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old})))"
@@ -311,6 +405,7 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         at_name=_AT,
         existed=existed,
         version=_VERSION,
+        origin=_origin(plan),
         count=_COUNT,
         still=still,
         run=sql.Literal(plan.run),
@@ -344,11 +439,13 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     ]
     parts.append(
         sql.SQL(
-            "chain AS (SELECT *, lag({n}) OVER w IS NOT NULL AS _eventgen_existed, {before},"
+            "chain AS (SELECT *, {existed} AS _eventgen_existed, {preceded} AS _eventgen_preceded, {before},"
             " max({version}) OVER k AS _eventgen_base, max({story}) OVER k AS _eventgen_base_story"
             " FROM {source}{untold} WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(
             n=_N,
+            existed=sql.SQL("coalesce(NOT lag(_eventgen_gone) OVER w, false)"),
+            preceded=sql.SQL("lag({}) OVER w IS NOT NULL").format(_N),
             before=_list(before),
             version=_VERSION,
             story=_STORY,
@@ -361,19 +458,33 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     parts.append(
         sql.SQL(
             "changes AS (SELECT *, {instant} AS _eventgen_still"
-            " FROM chain WHERE {n} > 0 AND (NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old})))"
-        ).format(instant=_still(plan), n=_N, new=_names(plan.table.content), old=_list(old))
+            " FROM chain WHERE {n} > 0 AND CASE WHEN _eventgen_gone THEN {ends}"
+            " ELSE NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old}) END)"
+        ).format(
+            instant=_still(plan),
+            n=_N,
+            ends=sql.SQL("_eventgen_existed" if with_before else "_eventgen_existed OR NOT _eventgen_preceded"),
+            new=_names(plan.table.content),
+            old=_list(old),
+        )
     )
     parts.append(
         sql.SQL(
-            "numbered AS (SELECT *, coalesce(_eventgen_base, 0) + row_number() OVER w AS {count},"
+            "numbered AS (SELECT *, coalesce(_eventgen_base, {origin}) + row_number() OVER w{unsaid} AS {count},"
             " lead({n}) OVER w IS NULL AS _eventgen_last,"
             " count(*) FILTER (WHERE NOT _eventgen_still) OVER w AS _eventgen_instant,"
             " CASE WHEN _eventgen_still OR lead(_eventgen_still) OVER w THEN {new} END AS _eventgen_hash,"
             " CASE WHEN _eventgen_still AND row_number() OVER w = 1 THEN {old} END AS _eventgen_old_hash"
             " FROM changes WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(
-            count=_COUNT, n=_N, new=_hash(_names(plan.table.content)), old=_hash(_list(old)), key=key, order=_ORDER
+            origin=_origin(plan),
+            unsaid=sql.SQL("" if with_before else " - (first_value(_eventgen_gone) OVER w)::int"),
+            count=_COUNT,
+            n=_N,
+            new=_hash(plan, _names(plan.table.content), _GONE),
+            old=_hash(plan, _list(old), sql.SQL("(_eventgen_preceded AND NOT _eventgen_existed)")),
+            key=key,
+            order=_ORDER,
         )
     )
     parts.append(
@@ -400,16 +511,22 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
 def _before(plan: Plan) -> sql.Composed:
     """Return the rows that were there: locked by the claim, and not written by this transaction."""
     return sql.SQL(
-        "before AS MATERIALIZED (SELECT {content}, {own} FROM {table} AS t"
+        "before AS MATERIALIZED (SELECT {content}, {own}, {gone} AS _eventgen_gone FROM {table} AS t"
         " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.xmin <> pg_current_xact_id()::xid)"
     ).format(
         content=_names(plan.table.content, "t"),
         own=_names([VERSION, STORY], "t"),
+        gone=_is_gone(plan, "t"),
         table=qualified(plan.table),
         keys=_names(plan.table.key, "t"),
         key=_names(plan.table.key),
         stage=stage_of(plan),
     )
+
+
+def _is_gone(plan: Plan, qualifier: str) -> sql.Composable:
+    """Return whether a row is gone, or a staged version a deletion."""
+    return sql.SQL("({} IS NOT NULL)").format(_name(DELETED_AT, qualifier)) if plan.deletable else sql.SQL("false")
 
 
 def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composed:
@@ -421,8 +538,8 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
             at=at, key=_names(table.key), n=_N
         )
     history: sql.Composable = sql.SQL(
-        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story}"
-        " FROM {stage} AS s"
+        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story},"
+        " {gone} AS _eventgen_gone FROM {stage} AS s"
     ).format(
         columns=_names(table.columns),
         n=_N,
@@ -431,6 +548,7 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
         at_name=_AT,
         version=_VERSION,
         story=_STORY,
+        gone=_is_gone(plan, "s"),
         stage=stage_of(plan),
     )
     if with_before:
@@ -440,7 +558,7 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
             ).format(
                 staged=history, same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
             )
-        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own} FROM before").format(
+        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own}, _eventgen_gone FROM before").format(
             staged=history,
             content=_names(table.content),
             metadata=sql.SQL(", NULL" * len(table.metadata)),
@@ -449,9 +567,11 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
     return sql.SQL("history AS ({})").format(history)
 
 
-def _hash(columns: sql.Composable) -> sql.Composed:
-    """Return a hash of a content: equal for what IS NOT DISTINCT, whatever its spelling."""
-    return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
+def _hash(plan: Plan, columns: sql.Composable, gone: sql.Composable) -> sql.Composed:
+    """Return a hash of a content: equal for what IS NOT DISTINCT, whatever its spelling; and of whether it is gone."""
+    if not plan.deletable:
+        return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
+    return sql.SQL("hash_record_extended(ROW({}, {}), 0)").format(columns, gone)
 
 
 def _latest(story: sql.Composable) -> sql.Composed:
@@ -464,9 +584,9 @@ def _latest(story: sql.Composable) -> sql.Composed:
 def _still(plan: Plan) -> sql.Composable:
     """Return whether a transition stays in its row's instant."""
     if plan.version is None:
-        return sql.SQL("_eventgen_existed")
+        return sql.SQL("_eventgen_preceded")
     place = [column.name for column in plan.table.content].index(plan.version.name)
-    return sql.SQL("(_eventgen_existed AND {} IS NOT DISTINCT FROM {})").format(_name(plan.version), _old(place))
+    return sql.SQL("(_eventgen_preceded AND {} IS NOT DISTINCT FROM {})").format(_name(plan.version), _old(place))
 
 
 def _told(plan: Plan, source: str) -> list[sql.Composable]:
@@ -494,7 +614,7 @@ def _told(plan: Plan, source: str) -> list[sql.Composable]:
             at=_AT,
             story=_STORY,
             run=sql.Literal(plan.run),
-            hash=_hash(_names(plan.table.content, "h")),
+            hash=_hash(plan, _names(plan.table.content, "h"), _name("_eventgen_gone", "h")),
             same=same,
             source=sql.Identifier(source),
             join=_same_key(plan, "h", "b"),
@@ -526,7 +646,8 @@ def _told(plan: Plan, source: str) -> list[sql.Composable]:
 def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
     """Return the expressions that give a property which a record doesn't mention its value of the version before.
 
-    A running count of the records that do mention it numbers the stretches over which it keeps its value.
+    A running count of the records that do mention it numbers the stretches over which it keeps its value. A deletion
+    ends them all.
     """
     stretch = {place: sql.Identifier(f"_eventgen_stretch_{place}") for place in sparse}
     counts = [
@@ -537,7 +658,7 @@ def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
     ]
     key = _names(plan.table.key)
     columns: list[sql.Composable] = [
-        sql.SQL("first_value({c}) OVER (PARTITION BY {key}, {stretch} ORDER BY {order}) AS {c}").format(
+        sql.SQL("first_value({c}) OVER (PARTITION BY {key}, _eventgen_life, {stretch} ORDER BY {order}) AS {c}").format(
             c=_name(column), key=key, stretch=stretch[place], order=_ORDER
         )
         if place in stretch
@@ -547,9 +668,11 @@ def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
     columns += [_name(column) for column in plan.table.metadata]
     return [
         sql.SQL(
-            "stretches AS (SELECT *, {counts} FROM history WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
+            "stretches AS (SELECT *, {counts}, count(*) FILTER (WHERE _eventgen_gone)"
+            " OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _eventgen_life"
+            " FROM history WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(counts=_list(counts), key=key, order=_ORDER),
-        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {own} FROM stretches)").format(
+        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {own}, _eventgen_gone FROM stretches)").format(
             columns=_list(columns), n=_N, at=_AT, own=_names([VERSION, STORY])
         ),
     ]
@@ -578,14 +701,23 @@ def _stale(plan: Plan) -> sql.Composed:
 
 
 def _content(plan: Plan, *, new: bool) -> sql.Composed:
-    """Return the new or the old content of `_eventgen_transition`, under the columns' own names."""
-    qualifier = "_eventgen_transition"
+    """Return the new or the old content of `_eventgen_transition`, under the columns' own names; none of no row."""
+    values = _values(plan, new=new)
     return _list(
-        sql.SQL("{} AS {}").format(
-            sql.Identifier(qualifier, column.name if new else f"_eventgen_old_{place}"), _name(column)
-        )
-        for place, column in enumerate(plan.table.content)
+        sql.SQL("{} AS {}").format(value, _name(column)) for value, column in zip(values, plan.table.content, strict=True)
     )
+
+
+def _values(plan: Plan, *, new: bool) -> list[sql.Composable]:
+    qualifier = "_eventgen_transition"
+    names = [
+        sql.Identifier(qualifier, column.name if new else f"_eventgen_old_{place}")
+        for place, column in enumerate(plan.table.content)
+    ]
+    if not plan.deletable:
+        return list(names)
+    there = "NOT _eventgen_gone" if new else "_eventgen_existed"
+    return [sql.SQL(f"CASE WHEN {there} THEN {{}} END").format(name) for name in names]
 
 
 def condition(text: str) -> sql.Composable:
@@ -607,21 +739,23 @@ def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, sql.Co
                 now.append(sql.SQL("{} AS {}").format(condition(text), now_name))
                 was.append(sql.SQL("{} AS {}").format(condition(text), was_name))
                 edge = (
-                    "({now} AND NOT (_eventgen_existed AND {was}))"
+                    "({now} AND NOT _eventgen_gone AND NOT (_eventgen_existed AND {was}))"
                     if isinstance(rule.trigger, Enters)
-                    else "(_eventgen_existed AND {was} AND NOT {now})"
+                    else "(_eventgen_existed AND {was} AND (_eventgen_gone OR NOT {now}))"
                 )
                 fires.append(sql.SQL(edge).format(now=now_name, was=was_name))
             case Changes(columns):
                 fires.append(
-                    sql.SQL("(_eventgen_existed AND ROW({}) IS DISTINCT FROM ROW({}))").format(
+                    sql.SQL("(_eventgen_existed AND NOT _eventgen_gone AND ROW({}) IS DISTINCT FROM ROW({}))").format(
                         _names(columns, "_eventgen_transition"), _list(_old(places[name]) for name in columns)
                     )
                 )
             case Created():
                 fires.append(sql.SQL("NOT _eventgen_existed"))
             case Updated():
-                fires.append(sql.SQL("_eventgen_existed"))
+                fires.append(sql.SQL("(_eventgen_existed AND NOT _eventgen_gone)"))
+            case Deleted():
+                fires.append(_GONE)
             case When(text):
                 when.append(sql.SQL("{} AS {}").format(condition(text), now_name))
                 fires.append(now_name)
@@ -651,10 +785,10 @@ def _events(plan: Plan) -> sql.Composed:
         for index, rule in enumerate(plan.rules, start=1)
     )
     changed = _list(
-        sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(
-            _name(column, "_eventgen_transition"), _old(place), sql.Literal(column.name)
+        sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(new, old, sql.Literal(column.name))
+        for new, old, column in zip(
+            _values(plan, new=True), _values(plan, new=False), plan.table.content, strict=True
         )
-        for place, column in enumerate(plan.table.content)
     )
     key_object = _list(
         sql.SQL("{}::text, {}").format(sql.Literal(name), _name(name, "_eventgen_transition"))
@@ -669,7 +803,7 @@ def _events(plan: Plan) -> sql.Composed:
         ", described AS (SELECT {at} AS _eventgen_at, {n} AS _eventgen_n, {count} AS _eventgen_count,"
         " rule.number AS _eventgen_rule, rule.type AS _eventgen_type, rule.definition AS _eventgen_definition,"
         " {time} AS _eventgen_time, {subject} AS _eventgen_subject, jsonb_build_object({key_object}) AS _eventgen_key,"
-        " to_jsonb(_eventgen_new) AS _eventgen_new,"
+        " CASE WHEN NOT _eventgen_gone THEN to_jsonb(_eventgen_new) END AS _eventgen_new,"
         " CASE WHEN _eventgen_existed THEN to_jsonb(_eventgen_old) END AS _eventgen_old,"
         " to_jsonb(array_remove(ARRAY[{changed}]::text[], NULL)) AS _eventgen_changed"
         " FROM fired AS _eventgen_transition"
@@ -703,11 +837,16 @@ def _events(plan: Plan) -> sql.Composed:
 
 
 def _time(plan: Plan) -> sql.Composable:
-    """Return the record's own time, where its version is one; a time without zone is read as UTC."""
+    """Return the record's own time, where its version is one, or that of its deletion; one without zone is UTC."""
     column = plan.version
     if column is None or not (column.type.startswith("timestamp") or column.type == "date"):
-        return sql.SQL("NULL::timestamptz")
-    return sql.SQL("{}::timestamptz").format(_name(column, "_eventgen_transition"))
+        time: sql.Composable = sql.SQL("NULL::timestamptz")
+    else:
+        time = sql.SQL("{}::timestamptz").format(_name(column, "_eventgen_transition"))
+    if not plan.deletable:
+        return time
+    deleted = _name(DELETED_AT, "_eventgen_transition")
+    return sql.SQL("CASE WHEN _eventgen_gone THEN {}::timestamptz ELSE {} END").format(deleted, time)
 
 
 def _subject(plan: Plan) -> sql.Composable:

@@ -9,17 +9,23 @@ time and writes the STATE itself, right behind the commit. Whatever needs the da
 it first. An error there ends the run at the next checkpoint, before anything later is committed.
 
 A signal to end (SIGTERM, SIGINT) ends the input, between two messages: what has gathered is committed with the last
-STATE that came, and the exit code is 0 as the SDK has it.
+STATE that came, and the exit code is 0 as the SDK has it. A second signal ends the process at once, whatever it waits
+for; Postgres rolls back what it has not committed. One signal may arrive twice, from the terminal and from a runner, so
+what follows within a second is the same. Handlers run in the main thread between two steps of Python: it never waits
+within Postgres itself, only for the other thread.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import signal
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 from singer_sdk import Target
@@ -28,7 +34,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import columns, embedded, plan, settings, validation
+from target_eventgen import columns, embedded, failpoints, plan, settings, validation
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
     InvalidSchemaError,
@@ -43,13 +49,24 @@ from target_eventgen.rules import nearest
 from target_eventgen.sink import EventgenSink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.mapper import StreamMap
     from singer_sdk.plugin_base import _ConfigInput
 
+    from target_eventgen.columns import Table
+    from target_eventgen.plan import Plan
+    from target_eventgen.rules import Rule
+
+T = TypeVar("T")
+
 MOST_CHARACTERS = 32 * 1024 * 1024
 """Characters of COPY text that are held at most before rows are committed without a STATE."""
+
+SAME_SIGNAL_SECONDS = 1.0
+"""A signal that follows another within so many seconds is the same wish to end, sent by somebody else."""
 
 MOST_BATCHES = 5
 """How many times `batch_size_rows` may gather without a STATE before rows are committed without one."""
@@ -70,6 +87,7 @@ class TargetEventgen(Target):
         PluginCapabilities.STRUCTURED_LOGGING,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
+    _signalled_at: float | None = None  # the SDK sets the handlers up before this class has a say
 
     def __init__(self, **options: Any) -> None:
         """Read the settings. Nothing is connected before the first message needs it."""
@@ -175,16 +193,18 @@ class TargetEventgen(Target):
         plan.check(table, rules)
         sink = self.add_sink(name, stream_map.transformed_schema, stream_map.transformed_key_properties)
         assert isinstance(sink, EventgenSink)
-        database = self._database()
-        sink.follow(
-            database.prepare(
-                table,
-                rules,
-                source=self._settings.source or f"target-eventgen/{database.database}",
-                emit_first_load=self._settings.emit_first_load,
-            )
-        )
+        sink.follow(self._at_work(lambda: self._prepare(table, rules)))
         return sink
+
+    def _prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
+        """Bring the database up to a SCHEMA. Runs in the committing thread."""
+        database = self._database()
+        return database.prepare(
+            table,
+            rules,
+            source=self._settings.source or f"target-eventgen/{database.database}",
+            emit_first_load=self._settings.emit_first_load,
+        )
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Give a record to its sinks, one for each stream map."""
@@ -215,11 +235,16 @@ class TargetEventgen(Target):
     def process_endofpipe(self) -> None:
         """Commit what is left, end the first load of the streams that came, and say what was done."""
         try:
+            if self._reader.interrupted:
+                # Not said in the handler: it may have interrupted a writer of the log.
+                self.logger.info("A signal ends the run: what has gathered is committed")
             ended = not self._reader.interrupted and not self._unfinished()
             self._checkpoint(ended=ended, wait=True)
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
+            if self._postgres is not None:
+                self._at_work(self._postgres.forget)
         finally:
             self._close()
 
@@ -269,9 +294,7 @@ class TargetEventgen(Target):
         if batches or loaded or state is not None:
             checkpoint = Checkpoint(batches, state, loaded)
             self._stated = state or self._stated
-            if self._worker is None:
-                self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
-            self._committing = self._worker.submit(self._commit, checkpoint)
+            self._committing = self._submit(lambda: self._commit(checkpoint))
         self._rows = self._size = 0
         self._committed_at = time.monotonic()
         if wait:
@@ -284,8 +307,14 @@ class TargetEventgen(Target):
             for outcome in outcomes:
                 self._report(outcome)
         if checkpoint.state is not None:
+            failpoints.reach(failpoints.BEFORE_STATE)
+            line = checkpoint.state + "\n"
             try:
-                sys.stdout.write(checkpoint.state + "\n")
+                if half := failpoints.split(line):
+                    sys.stdout.write(line[:half])
+                    sys.stdout.flush()
+                    failpoints.reach(failpoints.STATE_HALF_WRITTEN)
+                sys.stdout.write(line[half:])
                 sys.stdout.flush()
             except OSError as error:
                 raise OutputError(
@@ -305,9 +334,24 @@ class TargetEventgen(Target):
         if committing is not None:
             committing.result()
 
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
+        return self._worker.submit(work)
+
+    def _at_work(self, work: Callable[[], T]) -> T:
+        """Do something in the committing thread, and wait for it: a signal is heard meanwhile."""
+        return self._submit(work).result()
+
     def _database(self) -> Postgres:
         if self._postgres is None:
-            self._postgres = Postgres(embedded.resolve(self._settings.dsn), self.initialized_at)
+            self._postgres = Postgres(
+                embedded.resolve(self._settings.dsn),
+                secrets.randbits(62),
+                lock_timeout=self._settings.lock_timeout,
+                statement_timeout=self._settings.statement_timeout,
+                reconnect_seconds=self._settings.reconnect_seconds,
+            )
         return self._postgres
 
     def _close(self) -> None:
@@ -319,9 +363,14 @@ class TargetEventgen(Target):
             self._postgres = None
 
     def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002  the handler's form
-        """End the input at the next safe point; what has gathered is committed then."""
-        self.logger.info("Signal %d: what has gathered is committed, then the run ends", signum)
-        self._reader.interrupt()
+        """End the input at the next safe point, where what has gathered is committed; the second time, end at once."""
+        now = time.monotonic()
+        if self._signalled_at is None:
+            self._signalled_at = now
+            self._reader.interrupt()
+        elif now - self._signalled_at >= SAME_SIGNAL_SECONDS:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
 
 
 def _transformed(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any] | None:

@@ -135,21 +135,3 @@ def test_a_first_load_that_is_killed_and_resumed_is_still_the_first(loader: Load
     assert loader.events() == []
     loader.load([schema(), *history(41, 1), state(3)], **settings)
     assert loader.events() == [("created", "40")]
-
-
-def test_a_database_that_goes_away_in_mid_load_is_one_message(loader: Loader) -> None:
-    process = loader.start(events=RULES, batch_size_rows=1)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(lines([schema(), *history(1, 1), state(1)]))
-    process.stdin.flush()
-    assert process.stdout.readline() == "1\n"
-    loader.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'target-eventgen' and datname = current_database()"
-    )
-    out, said = process.communicate(lines([*history(3, 1), state(2)]), timeout=60)
-    assert process.returncode == 1
-    assert out == ""
-    assert "Traceback" not in said
-    assert "the connection to Postgres" in said
-    assert loader.query("select count(*) from subscriptions") == [(1,)]

@@ -1,0 +1,65 @@
+"""Named places at which tests stop a run: to kill it there, to cut its connection, to stop its Postgres.
+
+They are off unless the environment says otherwise, and cost a look at one name then. TARGET_EVENTGEN_FAILPOINT is
+`name:count:path`: the count-th time that the place is reached, the file `path` is made, and the run waits until
+somebody removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AFTER_STAGING = "after_staging"
+AFTER_LOCK = "after_lock"
+AFTER_EVENTS = "after_events"
+BEFORE_COMMIT = "before_commit"
+BEFORE_STATE = "before_state"
+STATE_HALF_WRITTEN = "state_half_written"
+
+_SECONDS = 0.002
+"""Between two looks whether the file is gone."""
+
+
+def _from_environment() -> Callable[[str], None] | None:
+    setting = os.environ.get("TARGET_EVENTGEN_FAILPOINT")
+    return gate(setting) if setting else None
+
+
+def gate(setting: str) -> Callable[[str], None]:
+    """Return what a setting asks for."""
+    wanted, count, path = setting.split(":", 2)
+    left = int(count)
+
+    def wait(name: str) -> None:
+        nonlocal left
+        if name != wanted:
+            return
+        left -= 1
+        if left == 0:
+            file = Path(path)
+            file.touch()
+            while file.exists():
+                time.sleep(_SECONDS)
+
+    return wait
+
+
+action: Callable[[str], None] | None = _from_environment()
+"""What is done at each place; None where failpoints are off. Tests within this process set it."""
+
+
+def reach(name: str) -> None:
+    """Be at a place."""
+    if action is not None:
+        action(name)
+
+
+def split(line: str) -> int:
+    """Return after how many characters a line is to be cut in two: none unless failpoints are on."""
+    return 0 if action is None else len(line) // 2
