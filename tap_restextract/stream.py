@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from copy import deepcopy
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,6 +55,7 @@ class RestStream(Stream):
         self._plan = plan
         self._parents = parents
         self._open_client = open_client
+        self._told: set[str] = set()
         super().__init__(tap, schema=schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
         self.replication_key = plan.replication_key
@@ -198,14 +200,27 @@ class RestStream(Stream):
     def _write(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        known = projected(records, self._selected_properties)
+        if any(kept is not record for kept, record in zip(known, records, strict=True)):
+            self._tell_what_the_schema_lacks(records)
         if self._is_plain:
-            text = record_lines(self.name, projected(records, self._selected_properties), _now(), self._stream_version)
-            write(text)
+            write(record_lines(self.name, known, _now(), self._stream_version))
             return
-        for record in records:
-            known = {name: value for name, value in record.items() if name in self._selected_properties}
-            pop_deselected_record_properties(known, self.schema, self.mask)
-            self._write_record_message(known)
+        for record in known:
+            copied = deepcopy(record)
+            pop_deselected_record_properties(copied, self.schema, self.mask)
+            self._write_record_message(copied)
+
+    def _tell_what_the_schema_lacks(self, records: Sequence[Record]) -> None:
+        """Say once of each property that it is left out: a sample, or a declaration, may be older than the API."""
+        lacking = {name for record in records for name in record} - set(self.schema["properties"]) - self._told
+        if lacking:
+            self._told |= lacking
+            self.logger.warning(
+                "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it anew",
+                self.name,
+                ", ".join(sorted(lacking)),
+            )
 
     @property
     def _selected_properties(self) -> frozenset[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.messages import projected, record_lines
+from tap_restextract.stream import RestStream
+from tap_restextract.tap import TapRestextract
 from tests.tap_restextract.processes import Run, tap
 from tests.tap_restextract.server import Reply, scripted, serving
 from tests.tap_restextract.streams import config
@@ -140,3 +144,15 @@ def test_only_selected_properties_are_kept_in_their_own_order() -> None:
     kept = projected(records, {"a", "b"})
     assert [list(record.items()) for record in kept] == [[("b", 1), ("a", 2)], [("a", 1)], []]
     assert records[0] == {"b": 1, "a": 2, "c": 3}
+
+
+def test_a_property_that_the_schema_lacks_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    declared = {"type": "object", "properties": {"id": {"type": "integer"}}}
+    extractor = TapRestextract(config=config("http://127.0.0.1:9/", schema=declared))
+    stream = extractor.streams["things"]
+    assert isinstance(stream, RestStream)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        for _ in range(2):
+            stream._write([{"id": 1, "colour": "red"}])
+    assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [{"id": 1}, {"id": 1}]
+    assert sum("colour" in record.getMessage() for record in caplog.records) == 1
