@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import assert_never
@@ -11,12 +12,14 @@ from tap_restextract import paginators
 from tap_restextract.auth import authenticated, secrets_of
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
+from tap_restextract.feed import events_of
 from tap_restextract.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
 from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown, shown_body
 from tap_restextract.settings import CursorToken, HeaderCursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage
 from tap_restextract.steps import Ask
 from tap_restextract.walk import walk
+from tap_restextract.windows import Slices
 
 EXAMPLE_INSTANT = "2026-01-01T00:00:00Z"
 EXAMPLE_NUMBER = 1767225600
@@ -24,7 +27,8 @@ EXAMPLE_NUMBER = 1767225600
 
 def preview(plan: Plan, bookmark: Bookmark | None) -> str:
     """The plan of one stream as text."""
-    first = Ask() if plan.walk in {Walk.SWEEP, Walk.FEED} else next(walk(plan, bookmark)).ask or Ask()
+    parent = tuple((name, f"({name})") for name in plan.parent_names)
+    first = replace(_first(plan, None if parent else bookmark), scope=parent)
     second, said = _second(plan, first)
     lines = [
         plan.stream.name,
@@ -32,9 +36,27 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         *_row("safe", plan.safe_because),
         *_row("STATE", f"moves {plan.state_moves}"),
         *_row("first", _line(plan, first)),
-        *_row("then", f"{_line(plan, second)}   ({said})" if second else said),
+        *_row("then", f"{_line(plan, replace(second, scope=parent))}   ({said})" if second else said),
     ]
+    if plan.parent:
+        lines += _row(
+            "parent",
+            f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
+        )
+    if plan.walk is Walk.FEED:
+        events = events_of(plan)
+        behind = Ask(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
+        lines += _row("events", f"{_line(events, behind)}   (behind an event)")
     return "\n".join(lines)
+
+
+def _first(plan: Plan, bookmark: Bookmark | None) -> Ask:
+    if plan.walk in {Walk.SWEEP, Walk.FEED}:
+        return Ask()
+    if plan.walk is Walk.WINDOWS:
+        unit = Slices.begun(plan, bookmark).next()
+        return next(unit.steps).ask or Ask() if unit else Ask()
+    return next(walk(plan, bookmark)).ask or Ask()
 
 
 def _row(name: str, text: str) -> list[str]:
@@ -50,7 +72,7 @@ def _row(name: str, text: str) -> list[str]:
 
 def _line(plan: Plan, ask: Ask) -> str:
     stream = plan.stream
-    request = paginators.paged(stream.paginator, request_for(stream, ask.cursor), ask.at)
+    request = paginators.paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
     secrets = secrets_of(stream)
     signed = authenticated(request, stream, HIDDEN)
     text = shown(signed, secrets)
@@ -83,7 +105,7 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
             return None, "nothing: one answer holds all"
         case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
             at = _example_continuation(plan, first)
-            return (Ask(first.cursor, at), "the next page") if at else (None, "nothing: one answer holds all")
+            return (replace(first, at=at), "the next page") if at else (None, "nothing: one answer holds all")
     assert_never(plan.walk)
 
 
@@ -95,7 +117,7 @@ def _example_continuation(plan: Plan, first: Ask) -> Continuation | None:
         case CursorToken() | HeaderCursor():
             return Token("TOKEN")
         case JsonLink() | HeaderLink():
-            return Link(request_for(plan.stream, first.cursor).url + "?NEXT-LINK")
+            return Link(request_for(plan.stream, first.cursor, first.until, first.scope).url + "?NEXT-LINK")
         case PageNumber(base_page=base):
             return Number(base + 1)
         case Offset(offset=offset, limit=limit):

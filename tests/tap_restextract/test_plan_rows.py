@@ -1,0 +1,143 @@
+"""Each row of the walk table: its facts, its walk, and what `plan` says of it; and what no row is safe for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.plan import Plan, plans_for
+from tap_restextract.preview import preview
+from tap_restextract.settings import read
+
+SINCE = {"since": "{cursor.at}"}
+TOKEN = {"type": "cursor", "cursor_path": "next", "stable": True}
+PAGES = {"type": "page_number"}
+FEED = {
+    "path": "/events",
+    "params": {"after": "{cursor.id}"},
+    "incremental": {"cursor_path": "id", "filter": "exclusive"},
+    "types": ["x.*"],
+}
+RANGE = {"since": "{cursor.at}", "until": "{until.at}"}
+
+ROWS: list[tuple[str, dict[str, Any]]] = [
+    (
+        "compound keyset",
+        {
+            "params": {**SINCE, "after": "{cursor.id}"},
+            "incremental": {"cursor_path": "at", "tie_breaker": "id", "filter": "compound"},
+        },
+    ),
+    (
+        "unique keyset",
+        {"params": {"after": "{cursor.id}"}, "incremental": {"cursor_path": "id", "filter": "exclusive"}},
+    ),
+    ("stable tokens", {"params": SINCE, "paginator": TOKEN, "incremental": {"cursor_path": "at"}}),
+    (
+        "restart keyset",
+        {"params": SINCE, "paginator": PAGES, "incremental": {"cursor_path": "at", "filter": "exclusive"}},
+    ),
+    ("single page", {"params": SINCE, "incremental": {"cursor_path": "at"}}),
+    ("descending", {"paginator": PAGES, "incremental": {"cursor_path": "at", "order": "desc", "filter": "none"}}),
+    ("unordered", {"params": SINCE, "paginator": PAGES, "incremental": {"cursor_path": "at", "order": "none"}}),
+    (
+        "windows",
+        {
+            "params": RANGE,
+            "paginator": PAGES,
+            "incremental": {"cursor_path": "at", "step": "30d", "initial_value": "2024-01-01T00:00:00Z"},
+        },
+    ),
+    ("feed", {"feed": FEED}),
+    ("sweep", {"sweep": True, "paginator": TOKEN}),
+    ("traversal", {"paginator": PAGES}),
+]
+
+
+def planned(**keys: Any) -> Plan:
+    config = {"base_url": "https://api.example.com", "auth": {"type": "bearer"}, "auth_token": "S3cret"}
+    parents = {"name": "parents", "path": "/parents", "primary_key": ["id"]}
+    stream = {"name": "things", "path": "/things", "primary_key": ["id"], **keys}
+    return plans_for(read({**config, "streams": [parents, stream]}))[1]
+
+
+@pytest.mark.parametrize(("walk", "facts"), ROWS, ids=[walk for walk, _ in ROWS])
+def test_each_row_of_the_table_is_derived_from_its_facts_and_explained(walk: str, facts: dict[str, Any]) -> None:
+    plan = planned(**facts)
+    assert plan.walk.value == walk
+    text = preview(plan, None)
+    assert f"walk   {walk}" in text
+    assert "safe   " in text
+    assert "STATE  moves" in text
+    assert text.count("https://api.example.com/") >= 1
+    assert "S3cret" not in text
+
+
+def test_the_plan_of_children_shows_what_their_parent_fills() -> None:
+    text = preview(planned(path="/parents/{parent.parents.id}/things"), None)
+    assert "parent.parents.id" in text
+    assert "parent parents: its list is read whole" in text
+
+
+def test_the_plan_of_a_feed_shows_how_its_events_are_asked_for() -> None:
+    assert "/events?after=" in preview(planned(feed=FEED), None)
+
+
+UNSAFE: list[tuple[str, dict[str, Any]]] = [
+    (
+        "needs order: asc",
+        {
+            "params": {**SINCE, "after": "{cursor.id}"},
+            "incremental": {"cursor_path": "at", "tie_breaker": "id", "filter": "compound", "order": "desc"},
+        },
+    ),
+    ("reads the whole list each run", {"incremental": {"cursor_path": "at", "filter": "none"}}),
+    ("has no use for at", {"incremental": {"cursor_path": "at", "order": "none", "filter": "none"}}),
+    ("needs tie_breaker", {"params": SINCE, "incremental": {"cursor_path": "at", "filter": "compound"}}),
+    ("no part of the request mentions", {"incremental": {"cursor_path": "at"}}),
+    (
+        "need filter: inclusive or exclusive",
+        {
+            "params": RANGE,
+            "paginator": PAGES,
+            "incremental": {"cursor_path": "at", "filter": "none", "order": "desc", "step": "1d", "initial_value": 0},
+        },
+    ),
+    (
+        "need the end of a range",
+        {"params": SINCE, "incremental": {"cursor_path": "at", "step": "1d", "initial_value": 0}},
+    ),
+    ("where the first range begins", {"params": RANGE, "incremental": {"cursor_path": "at", "step": "1d"}}),
+    ("declare one of them", {"sweep": True, "params": SINCE, "incremental": {"cursor_path": "at"}}),
+    ("needs primary_key", {"sweep": True, "primary_key": []}),
+    ("for incremental streams", {"sweep_every": "P7D"}),
+    (
+        "needs primary_key, to tell its records apart",
+        {"params": SINCE, "primary_key": [], "incremental": {"cursor_path": "at", "null_params": {"x": 1}}},
+    ),
+    (
+        "don't go with time ranges",
+        {"params": RANGE, "sweep_every": "P1D", "incremental": {"cursor_path": "at", "step": "1d", "initial_value": 0}},
+    ),
+    ("is no stream; did you mean 'parents'", {"path": "/x/{parent.parent.id}"}),
+    ("a stream has one", {"path": "/x/{parent.parents.id}/{parent.others.id}"}),
+    ("no part of the request mentions a parent", {"include_from_parent": ["id"]}),
+    ("can't be read as sweep yet", {"path": "/x/{parent.parents.id}", "sweep": True}),
+    ("have nothing to do", {"feed": FEED, "sweep": True}),
+    ("feed needs primary_key", {"feed": FEED, "primary_key": []}),
+    ("behind the last one", {"feed": {**FEED, "incremental": {"cursor_path": "id"}}}),
+    ("write {event.PATH}", {"feed": {**FEED, "fetch_path": "/x/{cursor.id}"}}),
+    ("neither an instant", {"params": SINCE, "incremental": {"cursor_path": "at", "initial_value": "yesterday"}}),
+    ("which has no value", {"params": {"a": "{cursor.att}"}}),
+    ("set incremental.initial_value", {"path": "/x/{cursor.at}", "incremental": {"cursor_path": "at"}}),
+]
+
+
+@pytest.mark.parametrize(("reason", "facts"), UNSAFE, ids=[reason for reason, _ in UNSAFE])
+def test_what_no_walk_is_safe_for_is_refused_with_what_would_make_it_safe(reason: str, facts: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        planned(**facts)
+    assert reason in str(refusal.value)
+    assert "stream things: " in str(refusal.value)
