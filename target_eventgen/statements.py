@@ -569,9 +569,13 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
 
 def _hash(plan: Plan, columns: sql.Composable, gone: sql.Composable) -> sql.Composed:
     """Return a hash of a content: equal for what IS NOT DISTINCT, whatever its spelling; and of whether it is gone."""
-    if not plan.deletable:
-        return sql.SQL("hash_record_extended(ROW({}), 0)").format(columns)
-    return sql.SQL("hash_record_extended(ROW({}, {}), 0)").format(columns, gone)
+    if plan.deletable:
+        columns = sql.SQL("{}, {}").format(columns, gone)
+    # To Postgres's hash NULL, [] and {} of jsonb are one. They differ as text, where numbers alone have many spellings.
+    return sql.SQL(
+        "(hash_record_extended(ROW({columns}), 0)"
+        " # hashtextextended(translate(ROW({columns})::text, '0123456789.eE+-', ''), 0))"
+    ).format(columns=columns)
 
 
 def _latest(story: sql.Composable) -> sql.Composed:
