@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Content = dict[str, Any]
+NAMES = ("id", "version", "value", "status", "detail")
 
 
 @dataclass
@@ -42,10 +43,10 @@ class Reference:
                 continue
             newest = version if newest is None or (version is not None and version > newest) else newest
             at = version if version is not None else newest
-            ordered.append(((at is not None, at or 0, arrival), record))
+            ordered.append(((at is not None, at, arrival), record))
         chain: list[Content] = []
         for _, record in sorted(ordered, key=lambda pair: pair[0]):
-            before = chain[-1] if chain else row.content if row else dict.fromkeys(("id", "version", "value", "status"))
+            before = chain[-1] if chain else row.content if row else dict.fromkeys(NAMES)
             chain.append({**before, **record})
         for content in chain[self._retold(row, chain, run) :]:
             if row is None:
