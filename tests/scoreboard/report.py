@@ -89,7 +89,15 @@ def _head(tool: Tool) -> str:
 
 def _sums(tools: Sequence[Tool], rows: Sequence[Row]) -> Iterator[list[str]]:
     """A line a tool, without variants."""
-    yield ["tool", "cases", "as well as can be", "lost in silence", "hung", "ended with an error", "repeated"]
+    yield [
+        "tool",
+        "cases",
+        "as well as can be",
+        "lost in silence",
+        "hung",
+        "ended with an error",
+        "repeated, hung runs aside",
+    ]
     yield ["---"] * 7
     for tool in tools:
         own = [row.outcome for row in rows if row.tool is tool and not row.variant]
