@@ -25,6 +25,8 @@ class Batch:
         marks: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
+        originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
+        rejected: (reason, record as JSON) of those that are to be kept aside.
     """
 
     plan: Plan
@@ -36,6 +38,8 @@ class Batch:
     deletes: bool = False
     marks: bool = False
     activated: int | None = None
+    originals: tuple[str, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,4 @@ class Outcome:
     stale: int
     fired: int
     recorded: int
+    rejected: int = 0

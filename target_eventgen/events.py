@@ -4,7 +4,11 @@ The outbox holds CloudEvents, in columns. `sequence` is the order of recording: 
 order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows.
 
 `streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so
-a first load that was killed and resumed is still the first.
+a first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
+made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they came.
+
+`invalid_records` holds what could not be loaded, and why (setting `on_invalid_record`); a record that is sent again is
+there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
 transaction: how a run that lost its connection finds out whether its COMMIT was done.
@@ -40,6 +44,15 @@ create table if not exists eventgen.streams (
   loaded_at timestamptz,
   primary key (table_schema, table_name)
 );
+alter table eventgen.streams
+  add column if not exists remade boolean not null default false,
+  add column if not exists generations jsonb not null default '{}';
+create table if not exists eventgen.invalid_records (
+  sequence bigint generated always as identity primary key,
+  id text not null unique,
+  stream text not null, reason text not null, record json not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
 create table if not exists eventgen.runs (
   run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
@@ -47,17 +60,42 @@ create table if not exists eventgen.runs (
 
 EXIST = sql.SQL(
     "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
-    " AND to_regclass('eventgen.runs') IS NOT NULL"
+    " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
 )
 
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
 
 
 def first_load(table: Table) -> sql.Composable:
-    """Return one row (stream, whether its first load has ended), nothing where the table is not known."""
+    """Return one row (stream, first load ended, made again, generations); nothing where the table is not known."""
     return sql.SQL(
-        "SELECT stream, loaded_at IS NOT NULL FROM eventgen.streams WHERE table_schema = {} AND table_name = {}"
+        "SELECT stream, loaded_at IS NOT NULL, remade, generations FROM eventgen.streams"
+        " WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def begin_anew(table: Table) -> sql.Composable:
+    """Note that a table which was dropped is made again: its next load is its first."""
+    return sql.SQL(
+        "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}'"
+        " WHERE table_schema = {} AND table_name = {}"
+    ).format(sql.Literal(table.stream), sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def reject(stream: str, reason: str, record: str) -> sql.Composable:
+    """Keep a record that could not be loaded.
+
+    Args:
+        stream: the stream's name.
+        reason: what is wrong, without any value of the record.
+        record: as JSON.
+    """
+    return sql.SQL(
+        "INSERT INTO eventgen.invalid_records (id, stream, reason, record)"
+        " VALUES (encode(sha256(convert_to({stream} || {reason} || {record}, 'UTF8')), 'hex'), {stream}, {reason}, {record})"
+        " ON CONFLICT (id) DO NOTHING"
+    ).format(stream=sql.Literal(stream), reason=sql.Literal(reason), record=sql.Literal(record))
 
 
 def remember(table: Table, *, loaded: bool) -> sql.Composable:

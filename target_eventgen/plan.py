@@ -59,14 +59,25 @@ def rules_for(stream: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.stream == stream)
 
 
-def check(table: Table, rules: Sequence[Rule]) -> None:
+def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None:
     """Refuse rules that the stream's SCHEMA alone shows to be impossible.
+
+    Args:
+        table: of the stream.
+        rules: those that watch it.
+        appends: whether it has no key because each record is to be a row of its own.
 
     Raises:
         RuleError: a stream without key, or a column that it doesn't have.
     """
     names = [column.name for column in table.content]
     for rule in rules:
+        if appends:
+            raise RuleError(
+                f'stream "{table.stream}": with load_method append-only each record is a row of its own, so no row ever '
+                f'changes: the rule {rule.place} ("{rule.type}") has nothing to compare; use load_method upsert, or '
+                "take the rule out"
+            )
         if not table.key:
             raise RuleError(
                 f'stream "{table.stream}" has no key properties, so no row of it can change: '

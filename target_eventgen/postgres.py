@@ -29,7 +29,7 @@ import backoff
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from target_eventgen import checks, events, failpoints, statements
+from target_eventgen import checks, events, failpoints, staging, statements
 from target_eventgen.checkpoint import Outcome
 from target_eventgen.columns import OWN, Column
 from target_eventgen.errors import (
@@ -155,7 +155,16 @@ class Postgres:
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
-    def prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
+    def prepare(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the settings
+        self,
+        table: Table,
+        rules: tuple[Rule, ...],
+        *,
+        source: str,
+        emit_first_load: bool,
+        hard: bool = False,
+        overwrite: bool = False,
+    ) -> Plan:
         """Check a stream's rules and bring its table up to its SCHEMA; all or nothing.
 
         Args:
@@ -163,23 +172,31 @@ class Postgres:
             rules: those that watch the stream.
             source: the CloudEvents source.
             emit_first_load: whether a table's very first load records events.
+            hard: whether deletions take rows out of the table.
+            overwrite: whether rows that don't come in this run are taken out at its end.
 
         Raises:
             RuleError: a condition that is not one, or not over this stream's columns.
             TableError: the table belongs to another stream, or has another key.
             DatabaseError: Postgres refuses to make or alter the table.
         """
-        return self._retrying(lambda: self._prepare(table, rules, source=source, emit_first_load=emit_first_load))
 
-    def _prepare(self, table: Table, rules: tuple[Rule, ...], *, source: str, emit_first_load: bool) -> Plan:
+        def plan(types: tuple[Column, ...], stage: str, *, loaded: bool, remade: bool) -> Plan:
+            watching = rules if loaded or emit_first_load else ()
+            renewable = hard or overwrite or remade
+            return Plan(table, types, watching, stage, source, self._run, hard or overwrite, renewable)
+
+        return self._retrying(lambda: self._prepare(table, rules, plan))
+
+    def _prepare(self, table: Table, rules: tuple[Rule, ...], planned: Callable[..., Plan]) -> Plan:
         stage = self._stages.get(table.stream)
         name = f"eventgen_stage_{len(self._stages) + 1}" if stage is None else stage.stage
         doing = f'stream "{table.stream}": making its table {table.title}'
         with self._refusals(doing), self._transaction() as cursor:
             types = self._columns(cursor, table)
             self._check(cursor, table, types, rules)
-            types, loaded = self._adapt(cursor, table, types)
-            plan = Plan(table, types, rules if loaded or emit_first_load else (), name, source, self._run)
+            types, loaded, remade = self._adapt(cursor, table, types)
+            plan = planned(types, name, loaded=loaded, remade=remade)
         self._stages[table.stream] = plan
         return plan
 
@@ -190,16 +207,19 @@ class Postgres:
 
     def _adapt(
         self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...]
-    ) -> tuple[tuple[Column, ...], bool]:
-        """Make or alter the table; return its columns, and whether its first load has ended."""
+    ) -> tuple[tuple[Column, ...], bool, bool]:
+        """Make or alter the table; return its columns, whether its first load has ended, whether it was made again."""
         wanted = (*table.columns, *(Column(name, type_) for name, type_ in OWN))
         if {column.name for column in wanted} - {column.name for column in types} or not self._known(cursor, table):
             # Others may be at the same: whoever gets the lock looks again.
             cursor.execute(events.LOCK_TABLES)
             types = self._columns(cursor, table)
             if not types:
-                cursor.execute(statements.create_schema(table.schema))
+                cursor.execute(statements.schema_exists(table.schema))
+                if not _value(cursor):
+                    cursor.execute(statements.create_schema(table.schema))
                 cursor.execute(statements.create_table(table))
+                cursor.execute(events.begin_anew(table))
             elif missing := [column for column in wanted if column.name not in {c.name for c in types}]:
                 cursor.execute(statements.add_columns(table, missing))
             if not self._known(cursor, table):
@@ -211,13 +231,13 @@ class Postgres:
         cursor.execute(events.first_load(table))
         row = cursor.fetchone()
         assert row is not None
-        stream, loaded = row
+        stream, loaded, remade, _ = row
         if stream != table.stream:
             raise TableError(
                 f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
                 "give one of them another name with a stream map's __alias__, or unset default_target_schema"
             )
-        return types, bool(loaded)
+        return types, bool(loaded), bool(remade)
 
     def _known(self, cursor: extensions.cursor, table: Table) -> bool:
         cursor.execute(events.first_load(table))
@@ -336,25 +356,65 @@ class Postgres:
     def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
         plan = batch.plan
         with self._refusals(f'stream "{plan.table.stream}"', plan):
+            if batch.activated is not None and not plan.table.key:
+                cursor.execute(statements.delete_older(plan, batch.activated, hard=plan.hard))
+                return Outcome(0, cursor.rowcount, 0, 0, 0)
             cursor.execute(statements.create_stage(plan))
-            cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+            rejected = batch.rejected
+            if batch.originals:
+                rejected += self._copy_what_fits(cursor, batch)
+            elif batch.activated is None:
+                cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+            else:
+                cursor.execute(statements.stage_deletions(plan, batch.activated))
+            for reason, record in rejected:
+                cursor.execute(events.reject(plan.table.stream, reason, record))
             failpoints.reach(failpoints.AFTER_STAGING)
             if not plan.table.key:
                 cursor.execute(statements.append(plan))
-                return Outcome(batch.rows, 0, 0, 0, 0)
+                return Outcome(cursor.rowcount, 0, 0, 0, 0, len(rejected))
             cursor.execute(statements.analyze(plan))
             shape: Any = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
             cursor.execute(statements.claim(plan, **shape))
             created = cursor.rowcount
             failpoints.reach(failpoints.AFTER_LOCK)
-            if created == batch.rows and not plan.rules:
-                return Outcome(created, 0, 0, 0, 0)
+            if created == batch.rows and not plan.rules and not batch.deletes:
+                return Outcome(created, 0, 0, 0, 0, len(rejected))
             cursor.execute(statements.record(plan, **shape))
             row = cursor.fetchone()
             assert row is not None
             updated, fired, recorded, stale = row
+            if batch.marks:
+                cursor.execute(statements.mark(plan))
+            if batch.deletes:
+                cursor.execute(statements.clear(plan, hard=plan.hard))
             failpoints.reach(failpoints.AFTER_EVENTS)
-            return Outcome(created, updated, stale, fired, recorded)
+            return Outcome(created, updated, stale, fired, recorded, len(rejected))
+
+    def _copy_what_fits(self, cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str, str], ...]:
+        """Stage the records whose values fit their columns; return the others, with what Postgres said of them.
+
+        Postgres names one line at a time. A savepoint keeps what came before the COPY, and nothing but the staging table
+        is written within it.
+        """
+        lines, originals = batch.lines, list(batch.originals)
+        rejected: list[tuple[str, str]] = []
+        while True:
+            cursor.execute("SAVEPOINT eventgen_copy")
+            try:
+                cursor.copy_expert(statements.copy(batch.plan), _Lines(lines))
+            except (errors.DataError, errors.ProgramLimitExceeded) as error:
+                match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
+                if match is None:
+                    raise
+                number = int(match.group(1))
+                reason = str(_refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
+                rejected.append((reason, originals.pop(number - 1)))
+                lines = staging.without_line(lines, number)
+                cursor.execute("ROLLBACK TO SAVEPOINT eventgen_copy")
+            else:
+                cursor.execute("RELEASE SAVEPOINT eventgen_copy")
+                return tuple(rejected)
 
     # -- the connection -----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ _RULE = th.ObjectType(
     th.Property("enters", th.StringType, description="Fires where this condition becomes true."),
     th.Property("leaves", th.StringType, description="Fires where this condition stops being true."),
     th.Property("changes", th.ArrayType(th.StringType), description="Fires where one of these columns changes."),
-    th.Property("on", th.StringType, description="created or updated."),
+    th.Property("on", th.StringType, description="created, updated or deleted."),
     th.Property("when", th.StringType, description="Fires where this condition over old and new is true."),
 )
 
@@ -72,6 +72,55 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["suppress", "emit"],
         title="Initial load",
         description="Whether a table's very first load, until an input has ended normally, records events.",
+    ),
+    th.Property(
+        "load_method",
+        th.StringType,
+        default="upsert",
+        allowed_values=["upsert", "append-only", "overwrite"],
+        title="Load method",
+        description="upsert keeps the newest version of each key; append-only makes each record a row, without events; "
+        "overwrite is an upsert after which rows that did not come are deleted.",
+    ),
+    th.Property(
+        "hard_delete",
+        th.BooleanType,
+        default=False,
+        title="Hard delete",
+        description="Whether a deletion takes the row out of the table; else _sdc_deleted_at marks it.",
+    ),
+    th.Property(
+        "on_invalid_record",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "dead_letter"],
+        title="On an invalid record",
+        description="Whether a record that can't be loaded ends the run, or goes to eventgen.invalid_records with the reason.",
+    ),
+    th.Property(
+        "ssl_mode",
+        th.StringType,
+        allowed_values=["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+        title="TLS mode",
+        description="libpq's sslmode: whether the connection is encrypted, and how the server is verified.",
+    ),
+    th.Property(
+        "ssl_certificate_authority",
+        th.StringType,
+        title="TLS authority",
+        description="File of the certificates that the server's is verified with.",
+    ),
+    th.Property(
+        "ssl_client_certificate",
+        th.StringType,
+        title="TLS client certificate",
+        description="File of the client's certificate.",
+    ),
+    th.Property(
+        "ssl_client_private_key",
+        th.StringType,
+        title="TLS client key",
+        description="File of the client certificate's private key, readable by nobody else.",
     ),
     th.Property(
         "source",
@@ -124,6 +173,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
 ).to_dict()
 
 _PARTS = ("host", "port", "user", "password", "database")
+_TLS = {
+    "ssl_mode": "sslmode",
+    "ssl_certificate_authority": "sslrootcert",
+    "ssl_client_certificate": "sslcert",
+    "ssl_client_private_key": "sslkey",
+}
+"""Our settings of TLS, which are called as in another target of the SDK, with libpq's names for them."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +190,10 @@ class Settings:
         dsn: where Postgres is; None: the project's own.
         default_schema: of every stream; None: the stream's prefix, or public.
         rules: in the order of the configuration.
+        load_method: upsert, append-only or overwrite.
+        hard_delete: whether deletions take rows out.
+        dead_letter: whether invalid records are kept aside; else they end the run.
+        activates: whether ACTIVATE_VERSION messages are followed.
         emit_first_load: whether a table's very first load records events.
         source: the CloudEvents source; None: made of the database's name.
         batch_size_rows: records that make a STATE commit.
@@ -148,6 +208,10 @@ class Settings:
     dsn: str | None
     default_schema: str | None
     rules: tuple[Rule, ...]
+    load_method: str
+    hard_delete: bool
+    dead_letter: bool
+    activates: bool
     emit_first_load: bool
     source: str | None
     batch_size_rows: int
@@ -199,6 +263,10 @@ def parse(config: Mapping[str, Any]) -> Settings:
         dsn=_dsn(config),
         default_schema=config.get("default_target_schema") or None,
         rules=parsed,
+        load_method=config.get("load_method") or "upsert",
+        hard_delete=bool(config.get("hard_delete")),
+        dead_letter=config.get("on_invalid_record") == "dead_letter",
+        activates=config.get("process_activate_version_messages", True),
         emit_first_load=config.get("initial_load") == "emit",
         source=config.get("source") or None,
         batch_size_rows=config.get("batch_size_rows") or BATCH_SIZE_ROWS,
@@ -214,8 +282,16 @@ def parse(config: Mapping[str, Any]) -> Settings:
 def _dsn(config: Mapping[str, Any]) -> str | None:
     if url := config.get("database_url"):
         # SQLAlchemy's way of naming the driver; libpq knows only the scheme.
-        return str(url).replace("postgresql+psycopg2://", "postgresql://", 1)
+        return _with_tls(str(url).replace("postgresql+psycopg2://", "postgresql://", 1), config)
     if not config.get("host"):
         return None
     given = {name: config.get(name) for name in _PARTS if config.get(name) not in {None, ""}}
-    return str(make_dsn(**{"dbname" if name == "database" else name: value for name, value in given.items()}))
+    return _with_tls(
+        str(make_dsn(**{"dbname" if name == "database" else name: value for name, value in given.items()})), config
+    )
+
+
+def _with_tls(dsn: str, config: Mapping[str, Any]) -> str:
+    given = {libpq: config[name] for name, libpq in _TLS.items() if config.get(name)}
+    # A URL that is none is told as such by whoever connects.
+    return str(make_dsn(dsn, **given)) if given else dsn

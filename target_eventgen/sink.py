@@ -10,7 +10,7 @@ from singer_sdk.sinks import Sink
 
 from target_eventgen import validation
 from target_eventgen.checkpoint import Batch
-from target_eventgen.staging import Encoding, Metadata
+from target_eventgen.staging import Encoding, Metadata, as_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ class EventgenSink(Sink):
         self._validate = (
             validation.compiled(stream_name, self._record_schema) if self.config.get("validate_records", True) else None
         )
+        self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
         self._surplus_warned: set[str] = set()
         self._mended_warned: set[str] = set()
         self._clear()
@@ -43,9 +44,16 @@ class EventgenSink(Sink):
         """Return none of the SDK's: records are validated by compiled code."""
         return None
 
-    def follow(self, plan: Plan) -> None:
-        """Take the stream's plan, as soon as its table is made."""
+    def follow(self, plan: Plan, table_version: int | None = None) -> None:
+        """Take the stream's plan, as soon as its table is made.
+
+        Args:
+            plan: of the stream.
+            table_version: that of records which come with none.
+        """
         self.plan = plan
+        self._table_version = table_version
+        self._marks_deletions = plan.deletable
         self._encoding = Encoding(plan.table, plan.types)
         version = plan.version
         self._version_name = None if version is None else version.name
@@ -58,10 +66,22 @@ class EventgenSink(Sink):
     def _clear(self) -> None:
         self._lines: list[str] = []
         self._sparse: set[int] = set()
+        self._originals: list[str] = []
+        self._rejected: list[tuple[str, str]] = []
+        self._deletes = False
+        self._marks = False
         self._unversioned = False
         self._keys: set[tuple[str, ...]] = set()
         self._single = all(self._key_types)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
+
+    def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+        """Return whether a record can't be stored for want of the columns that tell of deletions."""
+        if len(self.plan.table.metadata) > 1:
+            return False
+        return message.get("version") is not None or (
+            record.get("_sdc_deleted_at") is not None and not self.plan.deletable
+        )
 
     @property
     def rows(self) -> int:
@@ -79,7 +99,8 @@ class EventgenSink(Sink):
             InvalidRecordError: the SCHEMA doesn't allow it.
             MissingKeyError: a key property is absent or null.
         """
-        if self._validate is not None:
+        deleted = record.get("_sdc_deleted_at") is not None
+        if self._validate is not None and not deleted:
             self._validate(record)
         if surplus := self._encoding.surplus(record):
             self._warn_of(surplus)
@@ -96,10 +117,35 @@ class EventgenSink(Sink):
             self._sparse.update(absent)
         if self._version_name is not None and record.get(self._version_name) is None:
             self._unversioned = True
+        if deleted and self._marks_deletions:
+            self._deletes, self._single = True, False
+        if metadata is not None and metadata.table_version is not None:
+            self._marks = True
         if self._single:
             self._watch_key(record)
         self._lines.append(line)
+        if self._keeps_originals:
+            original = as_line(record)
+            self._originals.append(original)
+            return len(line) + len(original)
         return len(line)
+
+    def reject(self, record: Mapping[str, Any], reason: str) -> int:
+        """Keep a record aside that can't be loaded; return how many characters it takes."""
+        self._rejected.append((reason, as_line(record)))
+        return len(self._rejected[-1][1])
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything for the next checkpoint."""
+        return bool(self._lines or self._rejected)
+
+    def activation(self, version: int) -> Batch:
+        """Return what deletes the rows of older versions of the table."""
+        places = (
+            place for place, column in enumerate(self.plan.table.content) if column.name not in self.plan.table.key
+        )
+        return Batch(self.plan, "", 0, tuple(places), unversioned=True, deletes=True, activated=version)
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""
@@ -110,6 +156,10 @@ class EventgenSink(Sink):
             tuple(sorted(self._sparse)),
             self._unversioned,
             self._single,
+            self._deletes,
+            self._marks,
+            originals=tuple(self._originals),
+            rejected=tuple(self._rejected),
         )
         self.record_counter_metric.increment(len(self._lines))
         self._clear()
@@ -133,7 +183,7 @@ class EventgenSink(Sink):
             batched_at=self._batched_at,
             deleted_at=record.get("_sdc_deleted_at"),
             sequence=round(now * 1000),
-            table_version=message.get("version"),
+            table_version=message.get("version") or self._table_version,
             sync_started_at=self.sync_started_at,
         )
 

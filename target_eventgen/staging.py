@@ -60,6 +60,18 @@ def as_json(value: Any) -> str:
     return text.translate(_ESCAPES)
 
 
+def as_line(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON, on one line."""
+    return _JSON.encode(record).decode()
+
+
+def without_line(lines: str, number: int) -> str:
+    """Return COPY lines without the one of a number, counted from 1; a line break within a value is never a bare one."""
+    kept = lines.split("\n")
+    del kept[number - 1]
+    return "\n".join(kept)
+
+
 def _without_nul(value: Any) -> Any:
     """Return JSON with each NUL replaced."""
     if isinstance(value, str):

@@ -107,6 +107,11 @@ def stage_of(plan: Plan) -> sql.Identifier:
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
+def schema_exists(name: str) -> sql.Composable:
+    """Return whether there is a schema; to ask for it to be made takes a right even where it is."""
+    return sql.SQL("SELECT to_regnamespace({}) IS NOT NULL").format(sql.Literal('"' + name.replace('"', '""') + '"'))
+
+
 def create_schema(name: str) -> sql.Composable:
     """Make a schema."""
     return sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name))
@@ -314,7 +319,9 @@ def delete_older(plan: Plan, version: int, *, hard: bool) -> sql.Composable:
     }
     if hard:
         return sql.SQL("DELETE FROM {table} WHERE {old}").format(**parts)
-    return sql.SQL("UPDATE {table} SET {deleted} = statement_timestamp() WHERE {old} AND {deleted} IS NULL").format(**parts)
+    return sql.SQL("UPDATE {table} SET {deleted} = statement_timestamp() WHERE {old} AND {deleted} IS NULL").format(
+        **parts
+    )
 
 
 def _of_older_version(version: int) -> sql.Composable:
@@ -378,7 +385,9 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     contents = [sql.SQL("{} AS {}").format(value, _name(c)) for value, c in zip(new, plan.table.content, strict=True)]
     olds = [sql.SQL("{} AS {}").format(value, _old(place)) for place, value in enumerate(old)]
     preceded = sql.SQL("b.{} IS NOT NULL").format(_VERSION)
-    existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(_VERSION)
+    existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(
+        _VERSION
+    )
     still: sql.Composable = preceded
     if plan.version is not None:
         place = [column.name for column in plan.table.content].index(plan.version.name)
@@ -558,7 +567,9 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
             ).format(
                 staged=history, same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
             )
-        history = sql.SQL("{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own}, _eventgen_gone FROM before").format(
+        history = sql.SQL(
+            "{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own}, _eventgen_gone FROM before"
+        ).format(
             staged=history,
             content=_names(table.content),
             metadata=sql.SQL(", NULL" * len(table.metadata)),
@@ -708,7 +719,8 @@ def _content(plan: Plan, *, new: bool) -> sql.Composed:
     """Return the new or the old content of `_eventgen_transition`, under the columns' own names; none of no row."""
     values = _values(plan, new=new)
     return _list(
-        sql.SQL("{} AS {}").format(value, _name(column)) for value, column in zip(values, plan.table.content, strict=True)
+        sql.SQL("{} AS {}").format(value, _name(column))
+        for value, column in zip(values, plan.table.content, strict=True)
     )
 
 
@@ -790,9 +802,7 @@ def _events(plan: Plan) -> sql.Composed:
     )
     changed = _list(
         sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(new, old, sql.Literal(column.name))
-        for new, old, column in zip(
-            _values(plan, new=True), _values(plan, new=False), plan.table.content, strict=True
-        )
+        for new, old, column in zip(_values(plan, new=True), _values(plan, new=False), plan.table.content, strict=True)
     )
     key_object = _list(
         sql.SQL("{}::text, {}").format(sql.Literal(name), _name(name, "_eventgen_transition"))

@@ -25,6 +25,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
@@ -34,7 +35,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import columns, embedded, failpoints, plan, settings, validation
+from target_eventgen import batches, columns, embedded, failpoints, plan, settings, validation
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
     InvalidSchemaError,
@@ -49,7 +50,7 @@ from target_eventgen.rules import nearest
 from target_eventgen.sink import EventgenSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -68,6 +69,9 @@ MOST_CHARACTERS = 32 * 1024 * 1024
 SAME_SIGNAL_SECONDS = 1.0
 """A signal that follows another within so many seconds is the same wish to end, sent by somebody else."""
 
+METADATA_OF_DELETIONS = (columns.DELETED_AT, columns.TABLE_VERSION)
+"""The metadata columns without which a table version can't be activated."""
+
 MOST_BATCHES = 5
 """How many times `batch_size_rows` may gather without a STATE before rows are committed without one."""
 
@@ -85,6 +89,9 @@ class TargetEventgen(Target):
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
+        PluginCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.BATCH,
+        TargetCapabilities.HARD_DELETE,
         TargetCapabilities.VALIDATE_RECORDS,
     ]
     _signalled_at: float | None = None  # the SDK sets the handlers up before this class has a say
@@ -98,6 +105,7 @@ class TargetEventgen(Target):
         self._committing: Future[None] | None = None
         self._routes: dict[str, list[tuple[StreamMap | None, EventgenSink]]] = {}
         self._schemas: dict[str, tuple[Any, Any, Any]] = {}
+        self._marked: set[str] = set()
         self._rows = 0
         self._size = 0
         self._state: Any = None
@@ -106,12 +114,6 @@ class TargetEventgen(Target):
         self._committed_at = time.monotonic()
 
     # -- settings -----------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Add the SDK's own settings, but for `load_method`: this target knows one, the upsert."""
-        super().append_builtin_config(config_jsonschema)
-        config_jsonschema["properties"].pop("load_method", None)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
@@ -184,17 +186,37 @@ class TargetEventgen(Target):
         table = columns.table(
             name,
             stream_map.transformed_schema,
-            key=stream_map.transformed_key_properties or [],
-            replication_key=replication_key,
+            key=[] if self._appends else stream_map.transformed_key_properties or [],
+            # What is to overwrite all is true as it comes, even where it is older.
+            replication_key=None if self._overwrites else replication_key,
             default_schema=self._settings.default_schema,
             with_metadata=self._settings.with_metadata,
+            with_marks=self._overwrites or name in self._marked,
         )
         rules = plan.rules_for(name, self._settings.rules)
-        plan.check(table, rules)
+        plan.check(table, rules, appends=self._appends)
         sink = self.add_sink(name, stream_map.transformed_schema, stream_map.transformed_key_properties)
         assert isinstance(sink, EventgenSink)
-        sink.follow(self._at_work(lambda: self._prepare(table, rules)))
+        # The moment of the run's start, in ms: greater than any run's before, as a table version is.
+        version = self.initialized_at if self._overwrites else None
+        sink.follow(self._at_work(lambda: self._prepare(table, rules)), version)
         return sink
+
+    @property
+    def _appends(self) -> bool:
+        return self._settings.load_method == "append-only"
+
+    @property
+    def _overwrites(self) -> bool:
+        return self._settings.load_method == "overwrite"
+
+    def _reopen(self, stream: str) -> None:
+        """Give a stream's tables the columns that tell of deletions, for which nothing had asked so far."""
+        self._marked |= {sink.stream_name for _, sink in self._routes[stream]}
+        schema, key, replication_key = self._schemas.pop(stream)
+        self._process_schema_message(
+            {"stream": stream, "schema": schema, "key_properties": key, "bookmark_properties": [replication_key]}
+        )
 
     def _prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA. Runs in the committing thread."""
@@ -204,6 +226,8 @@ class TargetEventgen(Target):
             rules,
             source=self._settings.source or f"target-eventgen/{database.database}",
             emit_first_load=self._settings.emit_first_load,
+            hard=self._settings.hard_delete,
+            overwrite=self._overwrites,
         )
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
@@ -215,10 +239,19 @@ class TargetEventgen(Target):
                 f'stream "{stream}": a RECORD came before its SCHEMA; the tap must send the SCHEMA first'
             )
         record = message_dict["record"]
+        if not self._settings.with_metadata and any(sink.lacks_marks_for(record, message_dict) for _, sink in routes):
+            self._reopen(stream)
+            routes = self._routes[stream]
         for stream_map, sink in routes:
-            stored = record if stream_map is None else _transformed(stream_map, record)
-            if stored is not None:
-                self._size += sink.add(stored, message_dict)
+            try:
+                stored = record if stream_map is None else _transformed(stream_map, record)
+                if stored is not None:
+                    self._size += sink.add(stored, message_dict)
+                    self._rows += 1
+            except MessageError as error:
+                if not self._settings.dead_letter:
+                    raise
+                self._size += sink.reject(record, str(error))
                 self._rows += 1
         self._after_state = True
         if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or self._size >= MOST_CHARACTERS:
@@ -232,6 +265,36 @@ class TargetEventgen(Target):
         if self._rows >= self._settings.batch_size_rows or seconds >= self._settings.checkpoint_seconds:
             self._checkpoint()
 
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        """Delete the rows of a stream that came with an older version of its table, once all before is committed."""
+        stream, version = message_dict["stream"], message_dict["version"]
+        if stream not in self._routes:
+            raise MissingSchemaError(
+                f'stream "{stream}": an ACTIVATE_VERSION came before its SCHEMA; the tap must send the SCHEMA first'
+            )
+        if not self._settings.activates:
+            return
+        if type(version) is not int:
+            raise MessageError(
+                f'stream "{stream}": the version of an ACTIVATE_VERSION must be an integer; correct the tap'
+            )
+        if any(len(sink.plan.table.metadata) < len(METADATA_OF_DELETIONS) for _, sink in self._routes[stream]):
+            self._reopen(stream)
+        # An overwrite knows better, and at its end.
+        if not self._overwrites and not self._appends:
+            self._checkpoint(activated={sink.stream_name: version for _, sink in self._routes[stream]})
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        """Load the records of a BATCH's files, one by one, as if each had come in a RECORD."""
+        stream = message_dict["stream"]
+        for record in batches.records(message_dict, self.config.get("batch_config")):
+            if self._reader.interrupted:
+                # What came of the batch is committed; the STATE behind it never arrives, so it comes again.
+                return
+            self._process_record_message(
+                {"type": "RECORD", "stream": stream, "record": record, "version": message_dict.get("version")}
+            )
+
     def process_endofpipe(self) -> None:
         """Commit what is left, end the first load of the streams that came, and say what was done."""
         try:
@@ -239,7 +302,8 @@ class TargetEventgen(Target):
                 # Not said in the handler: it may have interrupted a writer of the log.
                 self.logger.info("A signal ends the run: what has gathered is committed")
             ended = not self._reader.interrupted and not self._unfinished()
-            self._checkpoint(ended=ended, wait=True)
+            overwritten = {sink.stream_name: self.initialized_at for sink in self._sinks()}
+            self._checkpoint(ended=ended, wait=True, activated=overwritten if ended and self._overwrites else {})
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
@@ -275,15 +339,20 @@ class TargetEventgen(Target):
     def _sinks(self) -> list[EventgenSink]:
         return [sink for routes in self._routes.values() for _, sink in routes]
 
-    def _checkpoint(self, *, ended: bool = False, wait: bool = False) -> None:
+    def _checkpoint(
+        self, *, ended: bool = False, wait: bool = False, activated: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         """Hand all that has gathered to the committing thread.
 
         Args:
             ended: whether the input is through, so that first loads end.
             wait: until it is committed.
+            activated: streams of whose table a version is complete, with that version. What is deleted with it is a
+                checkpoint of its own: rows of one transaction can't be told from each other.
         """
         sinks = self._sinks()
-        batches = tuple(sink.take() for sink in sinks if sink.rows)
+        gathered = tuple(sink.take() for sink in sinks if sink.pending)
+        ends = tuple(sink.activation(activated[sink.stream_name]) for sink in sinks if sink.stream_name in activated)
         loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
         state = (
             None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
@@ -291,14 +360,20 @@ class TargetEventgen(Target):
         if state == self._stated:
             state = None
         self._join()
-        if batches or loaded or state is not None:
-            checkpoint = Checkpoint(batches, state, loaded)
+        if gathered or ends or loaded or state is not None:
+            checkpoints = [Checkpoint(gathered), Checkpoint(ends, state, loaded)]
+            if not ends:
+                checkpoints = [Checkpoint(gathered, state, loaded)]
             self._stated = state or self._stated
-            self._committing = self._submit(lambda: self._commit(checkpoint))
+            self._committing = self._submit(lambda: self._commit_all(checkpoints))
         self._rows = self._size = 0
         self._committed_at = time.monotonic()
         if wait:
             self._join()
+
+    def _commit_all(self, checkpoints: Sequence[Checkpoint]) -> None:
+        for checkpoint in checkpoints:
+            self._commit(checkpoint)
 
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commit, then let the STATE out. Runs in the committing thread."""
@@ -323,6 +398,8 @@ class TargetEventgen(Target):
                 ) from error
 
     def _report(self, outcome: Outcome) -> None:
+        if outcome.rejected:
+            self.logger.warning("%d invalid records went to eventgen.invalid_records", outcome.rejected)
         if outcome.stale:
             self.logger.info("%d records were older than their rows and were dropped", outcome.stale)
         if outcome.fired != outcome.recorded:

@@ -83,9 +83,9 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"events": [{"type": "x", "stream": "s", "enters": "a", "leaves": "b"}]},
         ["events[0]", "exactly one of", "enters and leaves"],
     ),
-    "a rule of deletions": (
-        {"events": [{"type": "x", "stream": "s", "on": "deleted"}]},
-        ["events[0].on", "not followed yet"],
+    "a rule of what is no transition": (
+        {"events": [{"type": "x", "stream": "s", "on": "removed"}]},
+        ["events[0].on", "created, updated or deleted"],
     ),
     "a rule with a misspelt form": (
         {"events": [{"type": "x", "stream": "s", "enter": "a"}]},

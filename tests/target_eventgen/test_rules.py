@@ -10,7 +10,7 @@ from psycopg2.extensions import parse_dsn
 from target_eventgen.columns import Column, Table
 from target_eventgen.errors import RuleError, SettingsError
 from target_eventgen.plan import Plan, check, rules_for
-from target_eventgen.rules import Changes, Created, Enters, Leaves, Trigger, Updated, When, nearest, parse
+from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Trigger, Updated, When, nearest, parse
 from target_eventgen.settings import SCHEMA, faults
 from target_eventgen.settings import parse as parse_settings
 
@@ -20,6 +20,7 @@ FORMS: list[tuple[dict[str, Any], Trigger]] = [
     ({"changes": ["a", "b"]}, Changes(("a", "b"))),
     ({"on": "created"}, Created()),
     ({"on": "updated"}, Updated()),
+    ({"on": "deleted"}, Deleted()),
     ({"when": "new.a > old.a"}, When("new.a > old.a")),
 ]
 
@@ -39,8 +40,8 @@ def test_each_form_is_its_own_trigger(form: dict[str, Any], trigger: Trigger) ->
         ({"type": "t", "stream": "s"}, "it has none"),
         ({"type": "", "stream": "s", "on": "created"}, "events[0].type must be a text"),
         ({"type": "t", "on": "created"}, "events[0].stream must be a text"),
-        ({"type": "t", "stream": "s", "on": "gone"}, "events[0].on must be created or updated"),
-        ({"type": "t", "stream": "s", "on": ["created"]}, "events[0].on must be created or updated"),
+        ({"type": "t", "stream": "s", "on": "gone"}, "events[0].on must be created, updated or deleted"),
+        ({"type": "t", "stream": "s", "on": ["created"]}, "events[0].on must be created, updated or deleted"),
         ({"type": "t", "stream": "s", "changes": []}, "events[0].changes must be a list"),
         ({"type": "t", "stream": "s", "changes": "a"}, "events[0].changes must be a list"),
         ({"type": "t", "stream": "s", "enters": " "}, "events[0].enters must be a Postgres boolean"),

@@ -179,7 +179,7 @@ def test_metadata_columns_are_stored_but_are_no_content(loader: Loader) -> None:
     loader.load([schema(), {**message, "version": 7}], events=rules)
     loader.load([schema(), {**message, "version": 8, "time_extracted": "2026-01-02T00:00:09Z"}], events=rules)
     assert loader.query("select _sdc_extracted_at::text, _sdc_table_version, _sdc_deleted_at from subscriptions") == [
-        ("2026-01-01 00:00:09+00", 7, None)
+        ("2026-01-01 00:00:09+00", 8, None)
     ]
     assert loader.query(
         "select bool_and(_sdc_received_at >= _sdc_batched_at and _sdc_sequence > 0) from subscriptions"

@@ -1,0 +1,77 @@
+"""The records in the files of a BATCH message, one at a time: a file may be larger than the memory.
+
+Files are those that the SDK writes: JSON lines, plain or gzipped, and Parquet where pyarrow is installed; in any storage
+that fsspec reaches.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import zlib
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.helpers._batch import StorageTarget
+
+from target_eventgen.errors import MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PARQUET_ROWS = 1000
+"""Rows of a Parquet file that are decoded at once."""
+
+
+def records(message: Mapping[str, Any], batch_config: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Yield the records of a BATCH message, in the order of its manifest.
+
+    Args:
+        message: the BATCH message.
+        batch_config: the setting, whose storage goes before the one that a file's address names.
+
+    Raises:
+        MessageError: a file is missing, broken, or of a format that can't be read.
+    """
+    encoding = message["encoding"]
+    if not isinstance(encoding, dict) or not isinstance(message["manifest"], list):
+        raise MessageError(
+            f'stream "{message["stream"]}": a BATCH needs an object "encoding" and a list "manifest"; correct the tap'
+        )
+    storage = (batch_config or {}).get("storage")
+    for address in message["manifest"]:
+        head, name = StorageTarget.split_url(address)
+        place = StorageTarget.from_dict(storage) if storage else StorageTarget.from_url(head)
+        where = f'stream "{message["stream"]}": the BATCH file {name}'
+        try:
+            with place.open(name, mode="rb") as file:
+                yield from _decoded(file, encoding, where)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise MessageError(
+                f"{where} can't be read ({type(error).__name__}); check that the tap's storage can be reached from here "
+                "and that the tap wrote the file to its end"
+            ) from error
+
+
+def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    kind, compression = encoding.get("format"), encoding.get("compression")
+    if kind == "jsonl" and compression in {None, "none", "gzip"}:
+        decode = msgspec.json.Decoder(float_hook=Decimal).decode
+        for line in gzip.GzipFile(fileobj=file) if compression == "gzip" else file:
+            if line.strip():
+                record = decode(line)
+                if not isinstance(record, dict):
+                    raise MessageError(f"{where} holds a line that is no JSON object; correct the tap")
+                yield record
+    elif kind == "parquet" and importlib.util.find_spec("pyarrow"):
+        from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import
+
+        for rows in parquet.ParquetFile(file).iter_batches(PARQUET_ROWS):
+            yield from rows.to_pylist()
+    else:
+        raise MessageError(
+            f"{where} is of the format {kind!r}, compression {compression!r}, which can't be read here; "
+            "set the tap's batch_config to jsonl, plain or gzip"
+            + ("" if kind != "parquet" else ", or install pyarrow beside target-eventgen")
+        )
