@@ -10,10 +10,13 @@ The connection is reused: a killed transaction is rolled back, and a new run is 
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,7 +24,7 @@ import psycopg2
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from target_eventgen import columns, failpoints, rules
+from target_eventgen import columns, embedded, failpoints, rules
 from target_eventgen.checkpoint import Batch, Checkpoint
 from target_eventgen.postgres import Postgres
 from target_eventgen.staging import Encoding
@@ -324,3 +327,25 @@ def portions(count: int, largest: int = 1000) -> Iterator[int]:
     while count > 0:
         yield min(count, largest)
         count -= largest
+
+
+def main() -> None:
+    """Tell as many histories as the command line says; `--seed` tells the same ones again."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--url", help="a database to use and to spoil, instead of an embedded one of its own")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        url = options.url or embedded.up(Path(folder) / "postgres")
+        try:
+            for number, portion in enumerate(portions(options.count), start=options.seed):
+                tell(url, portion, number)
+            print(f"{options.count} histories: rows and events are those of the reference model")  # noqa: T201 - it is what the command is for
+        finally:
+            if not options.url:
+                embedded.remove(Path(folder) / "postgres")
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ class Proxy:
         parts = urlsplit(database)
         assert parts.port is not None
         self._server = (parts.hostname or "127.0.0.1", parts.port)
-        self._when_lost = when_lost
+        self.when_lost = when_lost
         self._commits_left: int | None = None
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -105,8 +105,8 @@ class Proxy:
             while data := server.recv(65536):
                 if withheld.is_set():
                     self.lost += 1
-                    if self._when_lost is not None:
-                        self._when_lost()
+                    if self.when_lost is not None:
+                        self.when_lost()
                     break
                 client.sendall(data)
         self._close(client, server)
