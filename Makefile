@@ -34,6 +34,24 @@ simulate: setup  ## N schedules of the tap's walks against an API with every qui
 mutants: setup  ## deliberate faults in the walks, each of which the simulator must find
 	$(BIN)/python -m tests.simulator.mutants
 
+.PHONY: real-apis backfill
+
+SEEDS ?= 10
+real-apis: setup  ## Kinto and Datasette while they change, the tap killed and resumed, SEEDS times each; half a minute a seed
+	$(BIN)/python -m tests.pipeline.real_apis $(SEEDS)
+
+backfill: setup  ## a million records of which fifty thousand share each timestamp: memory, STATE, requests
+	$(BIN)/python -m tests.backfill
+
+.PHONY: crash histories
+N ?= 500
+crash: setup  ## faults at every failpoint of the target, N cases: what was lost, told twice, wrong; then faults put into its code
+	$(BIN)/python -m tests.target_eventgen.crash $(N)
+	$(BIN)/python -m tests.target_eventgen.mutants
+
+histories: setup  ## N generated histories against the target's reference model, such as N=20000
+	$(BIN)/python -m tests.target_eventgen.histories $(N)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

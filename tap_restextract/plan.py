@@ -124,8 +124,9 @@ class Plan:
 
     @property
     def tells_deletions(self) -> bool:
-        """Whether records come out that are a key and `_sdc_deleted_at` alone."""
-        return self.walk in {Walk.SWEEP, Walk.FEED} or self.stream.sweep_every is not None
+        """Whether records come out that are their keys and `_sdc_deleted_at` alone."""
+        stream = self.stream
+        return self.walk in {Walk.SWEEP, Walk.FEED} or not (stream.sweep_every is None and stream.deleted_path is None)
 
     @property
     def parent_names(self) -> list[str]:
@@ -293,6 +294,8 @@ def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
         yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
     if (stream.sweep or stream.sweep_every) and not stream.primary_key:
         yield "a sweep needs primary_key, to tell which records are gone"
+    if stream.deleted_path and not stream.primary_key:
+        yield "deleted_path needs primary_key, which is what a deletion tells of a record"
     if stream.feed is not None:
         yield from _feed_faults(stream, stream.feed)
     if stream.sweep_every and incremental is None:

@@ -270,6 +270,12 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ) = None
     records: Annotated[str, _described("JSONPath of the records in the body; $ is the body itself.")] = "$"
     primary_key: Annotated[list[str], _described("Properties that identify a record.")] = []
+    deleted_path: (
+        Annotated[
+            str, _described("Path of the mark that makes a listed record a deletion, such as deleted or deleted_at.")
+        ]
+        | None
+    ) = None
     paginator: Annotated[Paginator, _described("How the next page is asked for, by its type.")] = SinglePage()
     incremental: Annotated[
         Incremental | None, _described("Facts about order and filter; without them every run reads all.")

@@ -31,6 +31,7 @@ from tap_restextract.output import write
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Record, Step
+from tap_restextract.tombstones import is_tombstone, told
 from tap_restextract.turns import NULLS, Turns, of_nulls
 from tap_restextract.walk import fleet_for
 
@@ -184,10 +185,16 @@ class RestStream(Stream):
         return cast("dict[str, Any]", self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
-        """The records with a nested replication key copied to the top, each checked for its primary key."""
+        """The records with a nested replication key copied to the top, tombstones told, each checked for its primary key."""
         incremental, key = self._plan.stream.incremental, self._plan.replication_key
         if incremental and key and key != incremental.cursor_path:
             records = [{**record, key: find(incremental.cursor_path, record)} for record in records]
+        if self._plan.stream.deleted_path is not None:
+            now = _now()
+            records = [
+                told(self._plan, record, now) if is_tombstone(self._plan.stream, record) else record
+                for record in records
+            ]
         for name in self._plan.stream.primary_key:
             for record in records:
                 if record.get(name) is None:

@@ -8,7 +8,7 @@ from them is looked for in a second sweep at once, and is deleted only if it is 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -20,6 +20,7 @@ from tap_restextract.plan import Plan
 from tap_restextract.progress import Seen
 from tap_restextract.settings import SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
+from tap_restextract.tombstones import is_tombstone
 
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Steps:
@@ -36,15 +37,21 @@ def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
 
 @dataclass(slots=True)
 class Comparison:
-    """One pass of the list against the cache."""
+    """One pass of the list against the cache.
+
+    Attributes:
+        reading: the walk whose questions lead through the whole list, where pages don't lead on by themselves.
+    """
 
     plan: Plan
     cache: HashCache
     number: int
     now: str
+    reading: Callable[[Plan, Bookmark | None], Steps] | None = None
     changed: int = 0
     new: int = 0
     gone: int = 0
+    whole: bool = False
 
     @property
     def named(self) -> Sweep:
@@ -53,7 +60,7 @@ class Comparison:
 
     def complete(self) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
-        first = self.number
+        first, self.whole = self.number, True
         records = yield from self.passed()
         gone = list(self.cache.missing(first))
         if gone and not self.is_proven:
@@ -68,15 +75,26 @@ class Comparison:
     def is_proven(self) -> bool:
         """Whether a key that didn't come is gone."""
         paginator = self.plan.stream.paginator
-        return is_stable(paginator) or (isinstance(paginator, SinglePage) and paginator.limit is None)
+        whole = isinstance(paginator, SinglePage) and paginator.limit is None
+        return self.reading is None and (is_stable(paginator) or whole)
 
     def passed(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list; returns the last page's records, which are still to be written."""
+        if self.reading is not None:
+            return (yield from self._led(self.reading(self.plan, None), records))
         seen = Seen(self.plan)
         page = yield Step(records, None, Ask())
         while page.following is not None:
             page = yield Step(self._fresh(page), None, Ask(None, seen.new(page.following)))
         return self._fresh(page)
+
+    def _led(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        step = next(steps)
+        while step.ask is not None:
+            page = yield Step(records, None, step.ask)
+            records = self._fresh(page)
+            step = steps.send(page)
+        return records
 
     def deletion(self, key: Key) -> Record:
         """What tells a target that a record is gone."""
@@ -84,7 +102,9 @@ class Comparison:
         return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
 
     def _fresh(self, page: Page) -> list[Record]:
-        keyed = {key_of(self.plan, record): record for record in page.records}
+        # A tombstone says what a key's absence says: where the whole list is compared, it is told among the missing.
+        listed = [record for record in page.records if not (self.whole and is_tombstone(self.plan.stream, record))]
+        keyed = {key_of(self.plan, record): record for record in listed}
         hashes = {key: content_hash(record) for key, record in keyed.items()}
         known = self.cache.known(hashes.keys())
         changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}

@@ -9,11 +9,13 @@ in the walk's order; a request of their own (`null_params`) reads them whole, ag
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from msgspec import structs
 
+from tap_restextract import ascending
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.cursor import precision_of, rank
 from tap_restextract.errors import AnswerError
@@ -22,8 +24,15 @@ from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Step, Steps, asking
 from tap_restextract.sweep import Comparison, confirmed, key_of
+from tap_restextract.tombstones import is_tombstone
 
 NULLS: Final = "null replication key"
+# Where pages are asked for by the last record of the one before, and by nothing else, the whole list is read so too.
+_READ_BY: Final[Mapping[Walk, Callable[[Plan, Bookmark | None], Steps]]] = {
+    Walk.KEYSET: ascending.keyset,
+    Walk.UNIQUE_KEYSET: ascending.keyset,
+    Walk.SINGLE: ascending.single,
+}
 
 
 @dataclass(slots=True)
@@ -97,7 +106,10 @@ class Turns:
 
     def _remember(self, step: Step) -> None:
         assert self.cache is not None
-        self.cache.emitted({key_of(self.plan, record): content_hash(record) for record in step.records}, self.number)
+        latest = {key_of(self.plan, record): record for record in step.records}
+        gone = {key for key, record in latest.items() if is_tombstone(self.plan.stream, record)}
+        self.cache.emitted({key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number)
+        self.cache.buried(gone, self.number)
 
     @property
     def _is_due(self) -> bool:
@@ -120,7 +132,9 @@ class Turns:
 
     def _audit_steps(self) -> Steps:
         assert self.cache is not None
-        self.audit = Comparison(self.plan, self.cache, self.cache.begin(self.number), self.now)
+        self.audit = Comparison(
+            self.plan, self.cache, self.cache.begin(self.number), self.now, _READ_BY.get(self.plan.walk)
+        )
         return _compared(self.audit, whole=True)
 
 

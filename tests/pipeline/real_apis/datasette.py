@@ -20,14 +20,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.pipeline.environments import environment
 from tests.pipeline.processes import free_port, server
+from tests.pipeline.real_apis.campaign import Campaign, judged, played
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+    from tests.pipeline.real_apis.campaign import Outcome
+
 ORDERS = 1000
 LARGEST_TIE = 350
 WITHOUT_TIME = 20
+SWEPT = ("orders_swept", "orders_by_time_swept")
 
 SCHEMA = """
 create table orders (id text primary key, number integer, revision integer, amount real, updated_at text,
@@ -126,11 +130,31 @@ def _properties(**types: str) -> dict[str, Any]:
 
 
 def tap_configuration(shop: Shop) -> dict[str, Any]:
-    """The facts above, in the tap's words: three tables as wholes, and the orders again by their time."""
+    """The facts above, in the tap's words: three tables as wholes, and the orders again by their time.
+
+    And twice more against a hash cache: as a whole, and by their time with a sweep a second.
+    """
     order = _properties(id="string", number="integer", revision="integer", amount="number", updated_at="string")
     whole: dict[str, Any] = {
         "paginator": {"type": "cursor", "cursor_path": "next", "cursor_param": "_next", "stable": True},
         "params": {"_shape": "objects", "_size": 50},
+    }
+    by_time: dict[str, Any] = {
+        "path": "/shop.json",
+        "primary_key": ["id"],
+        "incremental": {
+            "cursor_path": "updated_at",
+            "tie_breaker": "id",
+            "order": "asc",
+            "filter": "compound",
+            "lag": "2s",
+        },
+        "params": {
+            "_shape": "objects",
+            "sql": AFTER_THE_CURSOR,
+            "updated_at": "{cursor.updated_at}",
+            "id": "{cursor.id}",
+        },
     }
     return {
         "base_url": shop.url,
@@ -151,24 +175,31 @@ def tap_configuration(shop: Shop) -> dict[str, Any]:
                 "schema": _properties(rowid="integer", body="string"),
                 **whole,
             },
+            {"name": "orders_by_time", "schema": order, **by_time},
             {
-                "name": "orders_by_time",
-                "path": "/shop.json",
+                "name": "orders_swept",
+                "path": "/shop/orders.json",
                 "primary_key": ["id"],
-                "incremental": {
-                    "cursor_path": "updated_at",
-                    "tie_breaker": "id",
-                    "order": "asc",
-                    "filter": "compound",
-                    "lag": "2s",
-                },
-                "params": {
-                    "_shape": "objects",
-                    "sql": AFTER_THE_CURSOR,
-                    "updated_at": "{cursor.updated_at}",
-                    "id": "{cursor.id}",
-                },
+                "sweep": True,
                 "schema": order,
+                **whole,
             },
+            {"name": "orders_by_time_swept", "schema": order, "sweep_every": "1s", **by_time},
         ],
+    }
+
+
+def campaign(folder: Path, seed: int) -> dict[str, Outcome]:
+    """A seed's schedule against a file of its own, by stream: those that STATE and the hash cache carry."""
+    folder.mkdir()
+    with running(folder) as shop:
+        configuration = tap_configuration(shop)
+        configuration["streams"] = [stream for stream in configuration["streams"] if stream["name"] in SWEPT]
+        extraction = Campaign(folder, configuration, seed)
+        writes = played(extraction, shop.mutations(seed), most_lines=2000)
+        orders = shop.rows("select id, number, revision, amount, updated_at from orders")
+    timed = [row for row in orders if row["updated_at"]]
+    return {
+        "orders_swept": judged(extraction, writes, orders, "orders_swept"),
+        "orders_by_time_swept": judged(extraction, writes, timed, "orders_by_time_swept"),
     }

@@ -17,6 +17,13 @@ class Verdict(NamedTuple):
     stale: list[object]
 
 
+def undeleted(truth: Iterable[Row], records: Iterable[Row], key: Sequence[str]) -> list[object]:
+    """Keys of rows that are gone, and whose last record is no deletion."""
+    there = {tuple(row[name] for name in key) for row in truth}
+    last = {tuple(record[name] for name in key): record for record in records}
+    return [named for named, record in last.items() if named not in there and not record.get("_sdc_deleted_at")]
+
+
 def judge(truth: Iterable[Row], records: Iterable[Row], key: Sequence[str]) -> Verdict:
     """Compares each true row with the last record of its key; records of rows deleted meanwhile are no fault."""
 

@@ -5,7 +5,8 @@ Facts found by trying 26.5.0 with its memory backend. Lists take `_sort`, `_limi
 fields' values, so it names a position, but only `_sort=last_modified,id` names one within a tie: with the default
 sort, records that share a time are lost where a page ends among them. `last_modified` is in milliseconds, set by the
 server and then rising with each write, or given by the client. With a filter on it, deleted records are listed as
-well, as `{"id", "last_modified", "deleted": true}`.
+well, as `{"id", "last_modified", "deleted": true}`: so the first run must have a filter too, or what is deleted while
+it lists would never be told. The history plugin keeps an entry a write, with the action and the object.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import requests
 
 from tests.pipeline.environments import environment
 from tests.pipeline.processes import free_port, server
+from tests.pipeline.real_apis.campaign import Campaign, judged, played
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
+
+    from tests.pipeline.real_apis.campaign import Outcome
 
 RECORDS = 1000
 LARGEST_TIE = 350
@@ -40,6 +44,7 @@ kinto.storage_backend = kinto.core.storage.memory
 kinto.permission_backend = kinto.core.permission.memory
 kinto.cache_backend = kinto.core.cache.memory
 kinto.userid_hmac_secret = of-a-test
+kinto.includes = kinto.plugins.history
 multiauth.policies = basicauth
 kinto.bucket_create_principals = system.Authenticated
 """
@@ -143,7 +148,15 @@ def collection(address: str, name: str) -> Collection:
 
 
 def tap_configuration(orders: Collection) -> dict[str, Any]:
-    """The facts above, in the tap's words."""
+    """The facts above, in the tap's words: the orders by their time, and as their history tells them."""
+    properties = {
+        "id": {"type": "string"},
+        "last_modified": {"type": "integer"},
+        "number": {"type": ["integer", "null"]},
+        "revision": {"type": ["integer", "null"]},
+        "note": {"type": ["string", "null"]},
+    }
+    bucket = orders.url.removesuffix("/collections/orders")
     return {
         "base_url": orders.url,
         "auth": {"type": "http_basic"},
@@ -156,19 +169,49 @@ def tap_configuration(orders: Collection) -> dict[str, Any]:
                 "path": "/records",
                 "records": "data",
                 "primary_key": ["id"],
-                "incremental": {"cursor_path": "last_modified", "order": "asc", "filter": "inclusive"},
-                "params": {"_sort": "last_modified,id", "_limit": 25, "min_last_modified": "{cursor.last_modified}"},
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "id": {"type": "string"},
-                        "last_modified": {"type": "integer"},
-                        "number": {"type": ["integer", "null"]},
-                        "revision": {"type": ["integer", "null"]},
-                        "note": {"type": ["string", "null"]},
-                        "deleted": {"type": ["boolean", "null"]},
-                    },
+                "deleted_path": "deleted",
+                "incremental": {
+                    "cursor_path": "last_modified",
+                    "order": "asc",
+                    "filter": "inclusive",
+                    "epoch": "ms",
+                    "initial_value": 0,
                 },
-            }
+                "params": {"_sort": "last_modified,id", "_limit": 25, "min_last_modified": "{cursor.last_modified}"},
+                "schema": {"type": "object", "properties": properties},
+            },
+            {
+                "name": "orders_by_history",
+                "path": "/records",
+                "records": "data",
+                "primary_key": ["id"],
+                "params": {"_sort": "id", "_limit": 25},
+                "feed": {
+                    "path": f"{bucket}/history",
+                    "params": {
+                        "_sort": "last_modified",
+                        "_limit": 25,
+                        "_since": "{cursor.last_modified}",
+                        "resource_name": "record",
+                        "collection_id": "orders",
+                    },
+                    "incremental": {"cursor_path": "last_modified", "filter": "exclusive"},
+                    "paginator": {"type": "header_link", "header": "Next-Page", "stable": True},
+                    "type_path": "action",
+                    "types": ["create", "update", "delete"],
+                    "deleted_types": ["delete"],
+                    "object_path": "target.data",
+                },
+                "schema": {"type": "object", "properties": properties},
+            },
         ],
     }
+
+
+def campaign(address: str, folder: Path, seed: int) -> dict[str, Outcome]:
+    """A seed's schedule against a collection of its own, by stream."""
+    orders = collection(address, f"shop-{seed}")
+    orders.seed()
+    extraction = Campaign(folder, tap_configuration(orders), seed)
+    writes = played(extraction, orders.mutations(seed), most_lines=1500)
+    return {stream: judged(extraction, writes, orders.rows(), stream) for stream in ("orders", "orders_by_history")}
