@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from singer_sdk.exceptions import SingerSDKError
@@ -119,6 +119,77 @@ def events(  # noqa: PLR0913 - one argument an option
                 show(_patiently(outbox.follow(selection)))
         elif not show(outbox.newest(selection)):
             click.echo("No events.", err=True)
+
+
+@companions.group()
+def rules() -> None:
+    """The event rules of the configuration: check them, or try them on an input."""
+
+
+_CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file."
+)
+_DATABASE = click.option("--database-url", help="The Postgres to ask, instead of the configuration's.")
+
+
+@rules.command("check")
+@click.option("--catalog", type=click.Path(path_type=Path), help="The tap's catalog; without it, the live tables.")
+@_CONFIG
+@_DATABASE
+def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Changes nothing."""
+    from target_eventgen import rehearsal  # noqa: PLC0415 - the other companions must not pay for it
+
+    given = _with_environment(config)
+    described = None if catalog is None else _read(catalog)
+    faulty = 0
+    for rule, fault in rehearsal.check(given, _anywhere(database_url, config), described):
+        faulty += fault is not None
+        click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.place}, {rule.stream}'}")
+    if faulty:
+        raise EventgenError(f"{faulty} of the rules can't be followed as they are; correct them as said above.")
+
+
+@rules.command("try")
+@click.option(
+    "--input", "source", type=click.File(encoding="utf-8"), required=True, help="Singer messages; - is stdin."
+)
+@click.option("--json", "as_json", is_flag=True, help="CloudEvents 1.0, one JSON object a line.")
+@_CONFIG
+@_DATABASE
+def try_rules(source: IO[str], *, as_json: bool, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Load an input into a throw-away database, print the events that its rules record, and remove it again.
+
+    The user must be allowed to make a database. Tables begin empty, so a first version of each row is a creation.
+    """
+    from target_eventgen import rehearsal  # noqa: PLC0415 - the other companions must not pay for it
+    from target_eventgen.outbox import Outbox, Selection  # noqa: PLC0415 - likewise
+
+    given = _with_environment(config)
+    with (
+        rehearsal.rehearsed(given, _anywhere(database_url, config), source) as dsn,
+        contextlib.closing(Outbox(dsn)) as outbox,
+    ):
+        if not (_json_lines if as_json else _table)(outbox.newest(Selection())):
+            click.echo("No events.", err=True)
+
+
+def _anywhere(database_url: str | None, config: tuple[Path, ...]) -> str:
+    """A Postgres that may be asked: the one that the target loads, else this folder's embedded one, made if need be."""
+    try:
+        return _database(database_url, config)
+    except EventgenError:
+        if embedded.exists() or isinstance(sys.exc_info()[1], SettingsError):
+            raise
+        return embedded.up()
+
+
+def _with_environment(config: tuple[Path, ...]) -> dict[str, Any]:
+    """The target's settings, from files and from the environment, as the target reads them."""
+    from target_eventgen.target import TargetEventgen  # noqa: PLC0415 - the other companions must not pay for it
+
+    target = TargetEventgen(config={"events": [], **_configured(config)}, parse_env_config=True)
+    return dict(target.config)
 
 
 def _patiently(found: Iterable[Recorded | None]) -> Iterator[Recorded | None]:
@@ -229,7 +300,7 @@ def _target() -> None:
     from target_eventgen.target import TargetEventgen  # noqa: PLC0415 - the companions must not pay for it
 
     command: click.Command = TargetEventgen.cli
-    command.epilog = "Companion commands: `target-eventgen db up|down|url|remove`, `target-eventgen events`."
+    command.epilog = "Companion commands: `target-eventgen db up|down|url|remove`, `target-eventgen events`, `target-eventgen rules check|try`."
     for option in command.params:
         if option.name == "config" and option.callback is not None:
             option.callback = _checking(option.callback)

@@ -44,8 +44,21 @@ STORY = "_eventgen_story"
 NULL while there was only one.
 """
 
+GENERATION = "_eventgen_generation"
+"""The column that says which of the columns that were added later a row knows; see `statements`."""
+
 OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"))
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
+
+MOST_COLUMNS = 1600
+"""Columns that a table of Postgres's can have."""
+
+MOST_COMPARED = 500
+"""Columns of a stream with a key.
+
+A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at most
+1,664 values.
+"""
 
 LONGEST_NAME = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
@@ -165,6 +178,12 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     content = tuple(
         Column(name, postgres_type(definition)) for name, definition in properties.items() if name not in METADATA
     )
+    most = MOST_COMPARED if key else MOST_COLUMNS - len(METADATA) - len(OWN)
+    if len(content) > most:
+        raise InvalidSchemaError(
+            f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '
+            f"{'with' if key else 'without'} key properties; leave some out with a stream map, or keep them in an object"
+        )
     schema_name, table_name = place(stream, default_schema)
     for kind, name in (
         ("schema", schema_name),
@@ -206,14 +225,54 @@ def name_fault(name: str, *, is_column: bool) -> str | None:
     return None
 
 
+_WIDER: Mapping[str, tuple[str, ...]] = {
+    "smallint": ("integer", "bigint", "numeric", "text", "jsonb"),
+    "integer": ("bigint", "numeric", "text", "jsonb"),
+    "bigint": ("numeric", "text", "jsonb"),
+    "numeric": ("text", "jsonb"),
+    "boolean": ("text", "jsonb"),
+    "date": ("timestamp with time zone", "text", "jsonb"),
+    "timestamp with time zone": ("text", "jsonb"),
+    "time without time zone": ("text", "jsonb"),
+    "uuid": ("text", "jsonb"),
+    "character varying": ("text", "jsonb"),
+    "text": ("jsonb",),
+}
+"""To which types a column can go without a loss."""
+
+
+def widened(stored: str, wanted: str) -> str | None:
+    """Return the type that a column must get, so that it holds what it has and what its SCHEMA says now.
+
+    None where it may stay: it is that type, a wider one, or one that no SCHEMA asks for, which is its owner's choice.
+
+    Args:
+        stored: the column's type.
+        wanted: the type for its SCHEMA.
+    """
+    plain = stored.partition("(")[0]
+    if plain == "character varying" and wanted != "text":
+        stored = plain
+    if stored == wanted or stored not in _WIDER or stored in _WIDER.get(wanted, ()):
+        return None
+    if wanted in _WIDER[stored]:
+        return wanted
+    return _common({stored, wanted})
+
+
 def postgres_type(definition: Any) -> str:
     """Return the Postgres type for a property's JSON Schema; jsonb holds whatever has no single type."""
     types = set(_types(definition))
     types.discard("null")
+    return _common(types)
+
+
+def _common(types: set[str]) -> str:
+    """Return the type that holds what each of these does."""
     if not types:
         return "jsonb"
     if len(types) == 1:
-        return types.pop()
+        return next(iter(types))
     if types <= {"bigint", "numeric"}:
         return "numeric"
     if "jsonb" in types or not types & {"text", *_FORMATS.values()}:

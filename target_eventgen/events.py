@@ -16,12 +16,13 @@ transaction: how a run that lost its connection finds out whether its COMMIT was
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from target_eventgen.columns import Table
 
@@ -75,12 +76,26 @@ def first_load(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.schema), sql.Literal(table.name))
 
 
+def place_of_stream(stream: str) -> sql.Composable:
+    """Return (schema, table) of a stream, that which came last."""
+    return sql.SQL(
+        "SELECT table_schema, table_name FROM eventgen.streams WHERE stream = {} ORDER BY first_seen_at DESC LIMIT 1"
+    ).format(sql.Literal(stream))
+
+
 def begin_anew(table: Table) -> sql.Composable:
     """Note that a table which was dropped is made again: its next load is its first."""
     return sql.SQL(
         "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}'"
         " WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(table.stream), sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def note_generations(table: Table, generations: Mapping[str, int]) -> sql.Composable:
+    """Note which columns came after the table, and with which of its widenings."""
+    return sql.SQL(
+        "UPDATE eventgen.streams SET generations = {}::jsonb WHERE table_schema = {} AND table_name = {}"
+    ).format(sql.Literal(json.dumps(generations)), sql.Literal(table.schema), sql.Literal(table.name))
 
 
 def reject(stream: str, reason: str, record: str) -> sql.Composable:

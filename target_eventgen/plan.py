@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_eventgen.columns import DELETED_AT, ORDERED_TYPES, Column, Table
@@ -10,7 +10,7 @@ from target_eventgen.errors import RuleError
 from target_eventgen.rules import Changes, Rule, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Plan:
         source: the CloudEvents source.
         run: a number that tells this run of the target from others.
         hard: whether a deletion takes the row out of the table; else it is only marked.
+        generations: columns that were added to a table that had rows, with the number of the widening that added each.
         renewable: whether a key may come again of which the table remembers nothing.
     """
 
@@ -36,6 +37,12 @@ class Plan:
     run: int = 0
     hard: bool = False
     renewable: bool = False
+    generations: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def generation(self) -> int:
+        """The number of the last widening; 0 where the table is as it was made."""
+        return max(self.generations.values(), default=0)
 
     @property
     def deletable(self) -> bool:
@@ -84,10 +91,12 @@ def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None
                 f'the rule {rule.place} ("{rule.type}") has nothing to compare; '
                 "declare key properties in the tap, or with __key_properties__ in a stream map"
             )
-        if isinstance(rule.trigger, Changes):
-            for name in rule.trigger.columns:
+        watched = rule.trigger.columns if isinstance(rule.trigger, Changes) else ()
+        head = rule.place.rpartition(".")[0]
+        for place, wanted in ((rule.place, watched), (f"{head}.include", rule.include or ())):
+            for name in wanted:
                 if name not in names:
                     raise RuleError(
-                        f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": there is no column "{name}"'
+                        f'stream "{table.stream}", {place} of the rule "{rule.type}": there is no column "{name}"'
                         f"{nearest(name, names)}; its columns are {', '.join(names)}"
                     )

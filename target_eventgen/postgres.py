@@ -31,7 +31,7 @@ from psycopg2 import errors, extensions, sql
 
 from target_eventgen import checks, events, failpoints, staging, statements
 from target_eventgen.checkpoint import Outcome
-from target_eventgen.columns import OWN, Column
+from target_eventgen.columns import METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from target_eventgen.checkpoint import Batch, Checkpoint
-    from target_eventgen.columns import Table
 
 OLDEST_SERVER = 150000
 """libpq's number of the oldest Postgres that is tested."""
@@ -84,7 +83,7 @@ logger = logging.getLogger("target-eventgen")
 class Postgres:
     """A connection to the database that streams are stored in."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting
         self,
         dsn: str,
         run: int,
@@ -92,6 +91,7 @@ class Postgres:
         lock_timeout: float = 0,
         statement_timeout: float = 0,
         reconnect_seconds: float = 0,
+        creates: bool = True,
     ) -> None:
         """Connect, and make the outbox where it is missing.
 
@@ -101,6 +101,7 @@ class Postgres:
             lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
             statement_timeout: seconds that a statement may take; 0: as long as it takes.
             reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.
+            creates: whether the outbox is made where it is missing.
 
         Raises:
             SettingsError: the dsn is neither.
@@ -120,7 +121,8 @@ class Postgres:
             self.close()
             raise DatabaseError(f"Postgres at {self._place} is older than 15; use 15 or newer")
         self._stages: dict[str, Plan] = {}
-        self._retrying(self._create)
+        if creates:
+            self._retrying(self._create)
 
     def _connect(self) -> extensions.connection:
         try:
@@ -181,10 +183,12 @@ class Postgres:
             DatabaseError: Postgres refuses to make or alter the table.
         """
 
-        def plan(types: tuple[Column, ...], stage: str, *, loaded: bool, remade: bool) -> Plan:
+        def plan(
+            types: tuple[Column, ...], stage: str, *, loaded: bool, remade: bool, generations: dict[str, int]
+        ) -> Plan:
             watching = rules if loaded or emit_first_load else ()
             renewable = hard or overwrite or remade
-            return Plan(table, types, watching, stage, source, self._run, hard or overwrite, renewable)
+            return Plan(table, types, watching, stage, source, self._run, hard or overwrite, renewable, generations)
 
         return self._retrying(lambda: self._prepare(table, rules, plan))
 
@@ -195,10 +199,40 @@ class Postgres:
         with self._refusals(doing), self._transaction() as cursor:
             types = self._columns(cursor, table)
             self._check(cursor, table, types, rules)
-            types, loaded, remade = self._adapt(cursor, table, types)
-            plan = planned(types, name, loaded=loaded, remade=remade)
+            types, past = self._adapt(cursor, table, types)
+            plan = planned(types, name, **past)
         self._stages[table.stream] = plan
         return plan
+
+    def check(self, table: Table, rules: Sequence[Rule]) -> None:
+        """Let Postgres judge rules over a table that need not be there; nothing remains of it.
+
+        Raises:
+            RuleError: a condition that is not one, or not over this table's columns.
+        """
+        with self._refusals(f'stream "{table.stream}": checking its rules'), self._transaction() as cursor:
+            self._check(cursor, table, (), rules)
+
+    def table_of(self, stream: str) -> Table | None:
+        """Return the table that a stream is stored in, as it is; None where none is known."""
+        with self._refusals(f'stream "{stream}": looking for its table'), self._transaction() as cursor:
+            cursor.execute("SELECT to_regclass('eventgen.streams') IS NOT NULL")
+            if not _value(cursor):
+                return None
+            cursor.execute(events.place_of_stream(stream))
+            place = cursor.fetchone()
+            if place is None:
+                return None
+            schema, name = map(str, place)
+            bare = Table(stream, schema, name, ())
+            content = tuple(
+                column
+                for column in self._columns(cursor, bare)
+                if column.name not in METADATA and not column.name.startswith(PREFIX)
+            )
+            cursor.execute(statements.existing_keys(bare))
+            keys = [tuple(names) for primary, names in cursor.fetchall() if primary]
+            return Table(stream, schema, name, content, key=keys[0] if keys else ()) if content else None
 
     def _columns(self, cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
         """Return the table's columns as they are in the database."""
@@ -207,10 +241,17 @@ class Postgres:
 
     def _adapt(
         self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...]
-    ) -> tuple[tuple[Column, ...], bool, bool]:
-        """Make or alter the table; return its columns, whether its first load has ended, whether it was made again."""
+    ) -> tuple[tuple[Column, ...], dict[str, Any]]:
+        """Make or alter the table; return its columns, and its past.
+
+        That is whether its first load has ended, whether it was made again, and which columns were added to it.
+        """
         wanted = (*table.columns, *(Column(name, type_) for name, type_ in OWN))
-        if {column.name for column in wanted} - {column.name for column in types} or not self._known(cursor, table):
+        if (
+            {column.name for column in wanted} - {column.name for column in types}
+            or _to_widen(table, types)
+            or not self._known(cursor, table)
+        ):
             # Others may be at the same: whoever gets the lock looks again.
             cursor.execute(events.LOCK_TABLES)
             types = self._columns(cursor, table)
@@ -220,24 +261,49 @@ class Postgres:
                     cursor.execute(statements.create_schema(table.schema))
                 cursor.execute(statements.create_table(table))
                 cursor.execute(events.begin_anew(table))
-            elif missing := [column for column in wanted if column.name not in {c.name for c in types}]:
-                cursor.execute(statements.add_columns(table, missing))
             if not self._known(cursor, table):
                 cursor.execute(statements.has_rows(table))
                 cursor.execute(events.remember(table, loaded=_value(cursor)))
+            if types:
+                self._alter(cursor, table, types, wanted)
             types = self._columns(cursor, table)
         if table.key:
             self._ensure_key(cursor, table)
         cursor.execute(events.first_load(table))
         row = cursor.fetchone()
         assert row is not None
-        stream, loaded, remade, _ = row
+        stream, loaded, remade, generations = row
         if stream != table.stream:
             raise TableError(
                 f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
                 "give one of them another name with a stream map's __alias__, or unset default_target_schema"
             )
-        return types, bool(loaded), bool(remade)
+        return types, {"loaded": bool(loaded), "remade": bool(remade), "generations": generations}
+
+    def _alter(
+        self, cursor: extensions.cursor, table: Table, types: tuple[Column, ...], wanted: tuple[Column, ...]
+    ) -> None:
+        """Add the columns that a table lacks, and widen those whose SCHEMA says so."""
+        existing = {column.name for column in types}
+        if missing := [column for column in wanted if column.name not in existing]:
+            cursor.execute(statements.add_columns(table, missing))
+        added = [column.name for column in table.content if column.name not in existing]
+        cursor.execute(statements.has_rows(table))
+        if added and table.key and _value(cursor):
+            cursor.execute(statements.add_generation(table))
+            cursor.execute(events.first_load(table))
+            *_, generations = cursor.fetchone() or ({},)
+            number = max(generations.values(), default=0) + 1
+            cursor.execute(events.note_generations(table, {**generations, **dict.fromkeys(added, number)}))
+        if wider := _to_widen(table, types):
+            try:
+                cursor.execute(statements.widen(table, wider))
+            except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
+                names = ", ".join(f'"{column.name}" to {column.type}' for column in wider)
+                raise TableError(
+                    f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
+                    f"{_first_line(error)}; drop what depends on the column, run again, and make it anew"
+                ) from error
 
     def _known(self, cursor: extensions.cursor, table: Table) -> bool:
         cursor.execute(events.first_load(table))
@@ -275,6 +341,7 @@ class Postgres:
         if not conditions:
             return
         stored = {column.name: column for column in types}
+        stored |= {column.name: column for column in _to_widen(table, types)}
         sample = [stored.get(column.name, column) for column in table.content]
         cursor.execute("SAVEPOINT eventgen_checks")
         cursor.execute(checks.create_sample(table.name, sample))
@@ -377,6 +444,8 @@ class Postgres:
             shape: Any = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
             cursor.execute(statements.claim(plan, **shape))
             created = cursor.rowcount
+            if plan.generation:
+                cursor.execute(statements.adopt(plan))
             failpoints.reach(failpoints.AFTER_LOCK)
             if created == batch.rows and not plan.rules and not batch.deletes:
                 return Outcome(created, 0, 0, 0, 0, len(rejected))
@@ -384,6 +453,8 @@ class Postgres:
             row = cursor.fetchone()
             assert row is not None
             updated, fired, recorded, stale = row
+            if plan.generation:
+                cursor.execute(statements.adapted(plan))
             if batch.marks:
                 cursor.execute(statements.mark(plan))
             if batch.deletes:
@@ -411,7 +482,8 @@ class Postgres:
                 reason = str(_refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
                 rejected.append((reason, originals.pop(number - 1)))
                 lines = staging.without_line(lines, number)
-                cursor.execute("ROLLBACK TO SAVEPOINT eventgen_copy")
+                # Both, since a savepoint outlives the return to it, and rows written within one have its transaction id.
+                cursor.execute("ROLLBACK TO SAVEPOINT eventgen_copy; RELEASE SAVEPOINT eventgen_copy")
             else:
                 cursor.execute("RELEASE SAVEPOINT eventgen_copy")
                 return tuple(rejected)
@@ -543,6 +615,15 @@ def place_of(dsn: str) -> str:
     return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
 
 
+def _to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
+    """Return the columns whose SCHEMA asks for a wider type, with that."""
+    stored = {column.name: column.type for column in types}
+    found = [
+        (column.name, widened(stored[column.name], column.type)) for column in table.content if column.name in stored
+    ]
+    return [Column(name, type_) for name, type_ in found if type_ is not None]
+
+
 def _value(cursor: extensions.cursor) -> Any:
     row = cursor.fetchone()
     assert row is not None
@@ -596,6 +677,11 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
     if state == "57014":
         return DatabaseError(
             f"{doing}: {said}; allow more seconds with statement_timeout, or make checkpoints smaller with batch_size_rows"
+        )
+    if plan is not None and state == "23505" and not plan.table.key:
+        return TableError(
+            f"{doing}: each record is to be a row of its own, but {plan.table.title} has a primary key or a unique index "
+            f'("{error.diag.constraint_name}"); drop it, or load into another table'
         )
     if state == "42501":
         return DatabaseError(f"{doing}: Postgres says {said}; grant the user the right, or use another user")

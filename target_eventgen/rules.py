@@ -64,6 +64,9 @@ Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | Deleted | W
 FORMS = ("enters", "leaves", "changes", "on", "when")
 """The keys of which a rule has exactly one."""
 
+PAYLOADS = ("full", "changed", "key")
+"""What an event may hold of both versions."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -77,6 +80,12 @@ class Rule:
 
     place: str
     """Where a person finds it, such as `events[2].enters`."""
+
+    payload: str = "full"
+    """What of both versions the event holds: `full`, `changed` (the changed columns and the key), or `key`."""
+
+    include: tuple[str, ...] | None = None
+    """The columns that the event may hold beside the key, and name as changed; None: all."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -107,13 +116,18 @@ def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
 def _rule(entry: Any, place: str) -> Rule | list[str]:
     if not isinstance(entry, dict):
         return [f"{place} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
-    known = ("type", "stream", *FORMS)
+    known = ("type", "stream", *FORMS, "payload", "include")
     faults = [f'{place} has an unknown key "{key}"{nearest(key, known)}' for key in entry if key not in known]
     faults.extend(
         f"{place}.{key} must be a text that is not empty"
         for key in ("type", "stream")
         if not isinstance(entry.get(key), str) or not entry[key].strip()
     )
+    payload, include = entry.get("payload"), entry.get("include")
+    if payload is not None and payload not in PAYLOADS:
+        faults.append(f"{place}.payload must be one of {', '.join(PAYLOADS)}")
+    if include is not None and not (isinstance(include, list) and all(isinstance(name, str) for name in include)):
+        faults.append(f"{place}.include must be a list of column names")
     forms = [form for form in FORMS if form in entry]
     if len(forms) != 1:
         said = " and ".join(forms) if forms else "none"
@@ -126,7 +140,15 @@ def _rule(entry: Any, place: str) -> Rule | list[str]:
     if faults:
         return faults
     definition = json.dumps(entry, sort_keys=True, ensure_ascii=False)
-    return Rule(entry["type"], entry["stream"], trigger, definition, f"{place}.{forms[0]}")
+    return Rule(
+        entry["type"],
+        entry["stream"],
+        trigger,
+        definition,
+        f"{place}.{forms[0]}",
+        payload or "full",
+        None if include is None else tuple(include),
+    )
 
 
 def _trigger(form: str, value: Any) -> Trigger | str:

@@ -35,6 +35,8 @@ _RULE = th.ObjectType(
     th.Property("changes", th.ArrayType(th.StringType), description="Fires where one of these columns changes."),
     th.Property("on", th.StringType, description="created, updated or deleted."),
     th.Property("when", th.StringType, description="Fires where this condition over old and new is true."),
+    th.Property("payload", th.StringType, description="full, changed or key: what of both versions the event holds."),
+    th.Property("include", th.ArrayType(th.StringType), description="Columns that the event may hold beside the key."),
 )
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
@@ -172,7 +174,9 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
     ),
 ).to_dict()
 
-_PARTS = ("host", "port", "user", "password", "database")
+PARTS = ("host", "port", "user", "password", "database")
+"""The settings that make up a URL."""
+
 _TLS = {
     "ssl_mode": "sslmode",
     "ssl_certificate_authority": "sslrootcert",
@@ -231,7 +235,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         known: the settings that exist.
     """
     found = [f'there is no setting "{name}"{rules_.nearest(name, known)}' for name in config if name not in known]
-    parts = [name for name in _PARTS if config.get(name) not in {None, ""}]
+    parts = [name for name in PARTS if config.get(name) not in {None, ""}]
     if config.get("database_url") and parts:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")
     elif parts and "host" not in parts:
@@ -285,7 +289,7 @@ def _dsn(config: Mapping[str, Any]) -> str | None:
         return _with_tls(str(url).replace("postgresql+psycopg2://", "postgresql://", 1), config)
     if not config.get("host"):
         return None
-    given = {name: config.get(name) for name in _PARTS if config.get(name) not in {None, ""}}
+    given = {name: config.get(name) for name in PARTS if config.get(name) not in {None, ""}}
     return _with_tls(
         str(make_dsn(**{"dbname" if name == "database" else name: value for name, value in given.items()})), config
     )

@@ -29,6 +29,11 @@ versions with which another run tells the end of that story again; they are drop
 row that goes A, B, A, B in one instant is followed. Only where the first that a run hears of a row is word for word the
 end of what another run heard of the same instant, is it taken for that.
 
+Columns that are added later. What a row had in a column before there was one is not known: it isn't null. A row whose
+generation is smaller than that of a widening of its table doesn't know the columns that came with it. The first version
+that comes for it says what they are, and is taken to have been so before: `adopt` writes these values, `adapted` notes
+that the row knows them. So no rule fires because of a column that is new, and each change from then on is one.
+
 Deletions. A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the
 end of its chain, but counts as no row. So a deletion is the transition from a row to none, a version behind it that from
 none to a row, and a deletion of what isn't there is none at all. A deletion says nothing of the content, which stays as
@@ -47,7 +52,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from typing_extensions import assert_never
 
-from target_eventgen.columns import DELETED_AT, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.columns import DELETED_AT, GENERATION, OWN, STORY, TABLE_VERSION, VERSION
 from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
 
 if TYPE_CHECKING:
@@ -130,6 +135,27 @@ def add_columns(table: Table, columns: Sequence[Column]) -> sql.Composable:
     """Add columns that the table lacks."""
     clauses = [
         sql.SQL("ADD COLUMN IF NOT EXISTS {} {}").format(_name(column), sql.SQL(column.type)) for column in columns
+    ]
+    return sql.SQL("ALTER TABLE {} {}").format(qualified(table), _list(clauses))
+
+
+def add_generation(table: Table) -> sql.Composable:
+    """Give the rows of a table that is widened the generation 0, whatever they know by now."""
+    return sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} integer NOT NULL DEFAULT 0").format(
+        qualified(table), sql.Identifier(GENERATION)
+    )
+
+
+def widen(table: Table, columns: Sequence[Column]) -> sql.Composable:
+    """Give columns wider types; none of their values is lost."""
+    using = {"jsonb": "to_jsonb({})"}
+    clauses = [
+        sql.SQL("ALTER COLUMN {} TYPE {} USING {}").format(
+            _name(column),
+            sql.SQL(column.type),
+            sql.SQL(using.get(column.type, f"{{}}::{column.type}")).format(_name(column)),
+        )
+        for column in columns
     ]
     return sql.SQL("ALTER TABLE {} {}").format(qualified(table), _list(clauses))
 
@@ -224,8 +250,8 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
     columns = _names(plan.table.columns)
     return sql.SQL(
         "WITH {chain}"
-        " INSERT INTO {table} AS stored ({columns}, {version}, {story})"
-        " SELECT {columns}, {count}, _eventgen_told FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " INSERT INTO {table} AS stored ({columns}, {version}, {story}{generation})"
+        " SELECT {columns}, {count}, _eventgen_told{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
     ).format(
         chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
@@ -233,6 +259,8 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
         columns=columns,
         version=_VERSION,
         story=_STORY,
+        generation=sql.SQL(", {}").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
+        knows=sql.SQL(", {}").format(sql.Literal(plan.generation)) if plan.generation else sql.SQL(""),
         count=_COUNT,
         key=_names(plan.table.key),
     )
@@ -256,6 +284,62 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
         fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
         recorded=sql.SQL("(SELECT count(*) FROM recorded)" if plan.rules else "0"),
         stale=_stale(plan),
+    )
+
+
+def adopt(plan: Plan) -> sql.Composable:
+    """Give rows that don't know some columns the values that the first version which came for them says.
+
+    Their generation is negative until `adapted`: so `record` takes them for rows that were there, though this transaction
+    has written them.
+    """
+    table = plan.table
+    places = {column.name: place for place, column in enumerate(table.content)}
+    values = [
+        sql.SQL(
+            "{column} = CASE WHEN t.{generation} < {added} AND ({place} = ANY (s.{absent})) IS NOT TRUE"
+            " THEN s.{column} ELSE t.{column} END"
+        ).format(
+            column=sql.Identifier(name),
+            generation=sql.Identifier(GENERATION),
+            added=sql.Literal(added),
+            place=sql.Literal(places[name]),
+            absent=sql.Identifier(ABSENT),
+        )
+        for name, added in plan.generations.items()
+        if name in places and name not in table.key
+    ]
+    return sql.SQL(
+        "UPDATE {table} AS t SET {values} FROM (SELECT DISTINCT ON ({keys}) s.* FROM {stage} AS s JOIN {table} AS b"
+        " ON {joined} WHERE ({new} < {old}) IS NOT TRUE ORDER BY {keys}, {new} NULLS FIRST, s.{n}) AS s"
+        " WHERE {same} AND t.{generation} >= 0 AND t.{generation} < {last} AND t.xmin <> pg_current_xact_id()::xid"
+    ).format(
+        table=qualified(table),
+        values=_list([*values, sql.SQL("{} = {}").format(sql.Identifier(GENERATION), sql.Literal(-plan.generation))]),
+        keys=_names(table.key, "s"),
+        stage=stage_of(plan),
+        joined=_same_key(plan, "s", "b"),
+        new=_version_of(plan, "s"),
+        old=_version_of(plan, "b"),
+        n=_N,
+        same=_same_key(plan, "t", "s"),
+        generation=sql.Identifier(GENERATION),
+        last=sql.Literal(plan.generation),
+    )
+
+
+def adapted(plan: Plan) -> sql.Composable:
+    """Note that the rows of this checkpoint know all columns."""
+    return sql.SQL(
+        "UPDATE {table} AS t SET {generation} = {last} WHERE ({keys}) IN (SELECT {key} FROM {stage})"
+        " AND t.{generation} < 0"
+    ).format(
+        table=qualified(plan.table),
+        generation=sql.Identifier(GENERATION),
+        last=sql.Literal(plan.generation),
+        keys=_names(plan.table.key, "t"),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
     )
 
 
@@ -521,11 +605,12 @@ def _before(plan: Plan) -> sql.Composed:
     """Return the rows that were there: locked by the claim, and not written by this transaction."""
     return sql.SQL(
         "before AS MATERIALIZED (SELECT {content}, {own}, {gone} AS _eventgen_gone FROM {table} AS t"
-        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.xmin <> pg_current_xact_id()::xid)"
+        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND (t.xmin <> pg_current_xact_id()::xid{adopted}))"
     ).format(
         content=_names(plan.table.content, "t"),
         own=_names([VERSION, STORY], "t"),
         gone=_is_gone(plan, "t"),
+        adopted=sql.SQL(" OR t.{} < 0").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
         table=qualified(plan.table),
         keys=_names(plan.table.key, "t"),
         key=_names(plan.table.key),
@@ -797,7 +882,13 @@ def _events(plan: Plan) -> sql.Composed:
     """Return the expressions that judge the transitions and insert what fires into the outbox."""
     laterals, fires = _judgements(plan, plan.rules)
     rules = _list(
-        sql.SQL("({}, {}, {})").format(sql.Literal(index), sql.Literal(rule.type), sql.Literal(rule.definition))
+        sql.SQL("({}, {}, {}, {}, {}::text[])").format(
+            sql.Literal(index),
+            sql.Literal(rule.type),
+            sql.Literal(rule.definition),
+            sql.Literal(rule.payload),
+            sql.Literal(None if rule.include is None else list(rule.include)),
+        )
         for index, rule in enumerate(plan.rules, start=1)
     )
     changed = _list(
@@ -816,12 +907,13 @@ def _events(plan: Plan) -> sql.Composed:
         " WHERE true = ANY (_eventgen_fires) AND edge.fires)"
         ", described AS (SELECT {at} AS _eventgen_at, {n} AS _eventgen_n, {count} AS _eventgen_count,"
         " rule.number AS _eventgen_rule, rule.type AS _eventgen_type, rule.definition AS _eventgen_definition,"
+        " rule.payload AS _eventgen_payload, rule.include AS _eventgen_include,"
         " {time} AS _eventgen_time, {subject} AS _eventgen_subject, jsonb_build_object({key_object}) AS _eventgen_key,"
         " CASE WHEN NOT _eventgen_gone THEN to_jsonb(_eventgen_new) END AS _eventgen_new,"
         " CASE WHEN _eventgen_existed THEN to_jsonb(_eventgen_old) END AS _eventgen_old,"
         " to_jsonb(array_remove(ARRAY[{changed}]::text[], NULL)) AS _eventgen_changed"
         " FROM fired AS _eventgen_transition"
-        " JOIN (VALUES {rules}) AS rule (number, type, definition) ON rule.number = _eventgen_transition._eventgen_rule"
+        " JOIN (VALUES {rules}) AS rule (number, type, definition, payload, include) ON rule.number = _eventgen_transition._eventgen_rule"
         " CROSS JOIN LATERAL (SELECT {new}) AS _eventgen_new CROSS JOIN LATERAL (SELECT {old}) AS _eventgen_old)"
         ", recorded AS (INSERT INTO eventgen.events"
         " (id, source, type, subject, time, partitionkey, stream, key, data)"
@@ -829,7 +921,7 @@ def _events(plan: Plan) -> sql.Composed:
         " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new)::text, 'UTF8')), 'hex'),"
         " {source}, _eventgen_type, {stream} || '/' || _eventgen_subject, _eventgen_time, _eventgen_subject, {stream},"
         " _eventgen_key,"
-        " jsonb_build_object('old', _eventgen_old, 'new', _eventgen_new, 'changed', _eventgen_changed)"
+        " {data}"
         " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
         " ON CONFLICT (id) DO NOTHING RETURNING 1)"
     ).format(
@@ -847,6 +939,30 @@ def _events(plan: Plan) -> sql.Composed:
         old=_content(plan, new=False),
         stream=sql.Literal(plan.table.stream),
         source=sql.Literal(plan.source),
+        data=_data(plan),
+    )
+
+
+def _data(plan: Plan) -> sql.Composable:
+    """Return what an event of `described` tells of both versions; its id is made of all of them."""
+    if all(rule.payload == "full" and rule.include is None for rule in plan.rules):
+        return sql.SQL("jsonb_build_object('old', _eventgen_old, 'new', _eventgen_new, 'changed', _eventgen_changed)")
+    kept = (
+        "CASE WHEN _eventgen_payload = 'full' AND _eventgen_include IS NULL THEN {version} ELSE"
+        " (SELECT jsonb_object_agg(key, value) FROM jsonb_each({version}) WHERE key = ANY ({keys}::text[])"
+        " OR (_eventgen_payload <> 'key' AND key = ANY (coalesce(_eventgen_include, ARRAY[key]))"
+        " AND (_eventgen_payload = 'full' OR _eventgen_changed ? key))) END"
+    )
+    told = (
+        "CASE WHEN _eventgen_include IS NULL THEN _eventgen_changed ELSE (SELECT coalesce(jsonb_agg(name), '[]')"
+        " FROM jsonb_array_elements_text(_eventgen_changed) AS name"
+        " WHERE name = ANY (_eventgen_include || {keys}::text[])) END"
+    )
+    keys = sql.Literal(list(plan.table.key))
+    return sql.SQL("jsonb_build_object('old', {}, 'new', {}, 'changed', {})").format(
+        sql.SQL(kept).format(version=sql.Identifier("_eventgen_old"), keys=keys),
+        sql.SQL(kept).format(version=sql.Identifier("_eventgen_new"), keys=keys),
+        sql.SQL(told).format(keys=keys),
     )
 
 
