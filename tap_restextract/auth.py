@@ -21,6 +21,7 @@ from tap_restextract.settings import (
     NoAuth,
     OAuth2ClientCredentials,
     OAuth2RefreshToken,
+    Plugin,
     StreamSettings,
 )
 
@@ -38,7 +39,7 @@ def authenticated(request: Request, stream: StreamSettings, access_token: str | 
     """The request with the stream's credentials; an OAuth type needs the access token."""
     auth = stream.auth
     match auth:
-        case NoAuth():
+        case NoAuth() | Plugin():  # a signer adds its headers to each attempt
             return request
         case Bearer():
             return _with_header(request, "Authorization", f"Bearer {stream.auth_token}")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from singer_sdk.exceptions import SingerSDKError
 
-from tap_restextract.errors import ConfigurationError, TapError
+from tap_restextract.errors import ConfigurationError, QuotaError, TapError
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def _told(run: Callable[[], Any]) -> int:
     except TapError as error:
         for line in str(error).splitlines():
             click.echo(f"tap-restextract: {line}", err=True)
-        return 1
+        return error.exit_code if isinstance(error, QuotaError) else 1
     except click.ClickException as error:
         error.show()
         return error.exit_code

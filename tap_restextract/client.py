@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import random
+import ssl
 import threading
 import time
 from collections.abc import Generator
 from decimal import Decimal
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import backoff
@@ -23,13 +25,16 @@ import requests
 import urllib3.exceptions
 from requests.utils import get_environ_proxies
 
-from tap_restextract import retry
+from tap_restextract import rates, retry, rules
 from tap_restextract.auth import TokenRequest, authenticated, secrets_of
-from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError
+from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError, QuotaError
+from tap_restextract.pacing import Pacers, TooLongError
 from tap_restextract.paginators import following, paged, total_of
 from tap_restextract.paths import Missing, find_list
 from tap_restextract.request import Answer, Request, redacted, request_for, shown
-from tap_restextract.settings import StreamSettings
+from tap_restextract.retry import Verdict
+from tap_restextract.settings import Plugin, StreamSettings
+from tap_restextract.signers import Unsigned, signed, signer
 from tap_restextract.steps import Ask, Page
 from tap_restextract.tokens import TokenKeeper
 
@@ -37,7 +42,9 @@ CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
 PUBLIC_FIELDS: Final = frozenset({"grant_type", "scope", "client_id", "audience", "resource"})
 MOST_REDIRECTS: Final = 5
-MOST_SECONDS_TO_WAIT: Final = 3600.0
+SECONDS_WORTH_TELLING: Final = 5.0
+MOST_ERROR_BYTES: Final = 1 << 16
+SHORTEST_SECRET: Final = 6
 NO_ADDRESS: Final = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -51,25 +58,47 @@ _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class TransientError(Exception):
-    """A fault that another try may mend."""
+    """A fault that another try may mend; one of rate limits doesn't count as an attempt."""
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    def __init__(self, reason: str, wait: float | None = None, *, limited: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+        self.limited = limited
+
+
+class Judged(NamedTuple):
+    """An answer and what it means; `rule` is the place of the response rule that says so."""
+
+    answer: Answer
+    verdict: Verdict
+    rule: int | None = None
 
 
 class Client:
     """Fetches one stream's pages."""
 
-    def __init__(self, stream: StreamSettings, keeper: TokenKeeper, log: logging.Logger, version: str) -> None:
+    def __init__(
+        self,
+        stream: StreamSettings,
+        keeper: TokenKeeper,
+        log: logging.Logger,
+        version: str,
+        pacers: Pacers | None = None,
+    ) -> None:
         self._stream = stream
         self._keeper = keeper
         self._log = log
         self._secrets = set(secrets_of(stream))
         self._user_agent = stream.user_agent or f"tap-restextract/{version}"
-        self._proxies = get_environ_proxies(request_for_host(stream))
-        self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._pacer = (pacers or Pacers()).of(identity_of(stream))
+        self._spacing = rates.spacing_of(stream.rate_limit)
+        self._proxies = {
+            _origin(address): get_environ_proxies(address)
+            for address in (request_for_host(stream), getattr(stream.auth, "access_token_url", ""))
+        }
+        self._verify, self._certificate = certificates(stream)
+        self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
         self._sessions: list[requests.Session] = []
 
@@ -85,7 +114,7 @@ class Client:
         if session is None:
             session = self._here.session = requests.Session()
             session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
-            session.proxies, session.verify, session.trust_env = self._proxies, self._verify, False
+            session.verify, session.cert, session.trust_env = self._verify, self._certificate, False
             self._sessions.append(session)
         return session
 
@@ -96,7 +125,16 @@ class Client:
             ApiError: where no good answer comes.
         """
         request = paged(self._stream.paginator, request_for(self._stream, ask.cursor, ask.until, ask.scope), ask.at)
-        answer = self.fetch(request)
+        answer, verdict, rule = self.fetch(request)
+        if verdict is Verdict.IGNORE:
+            self._log.warning(
+                "stream %s: %s was answered %d, which %s takes for an empty last page",
+                self._stream.name,
+                self._shown(request),
+                answer.status,
+                rules.named(self._stream.response_rules, rule or 0),
+            )
+            return Page([], None, retry.http_date(answer.headers.get("date", "")))
         try:
             return page_of(self._stream, ask, answer)
         except AnswerError as error:
@@ -104,8 +142,8 @@ class Client:
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
-    def fetch(self, request: Request) -> Answer:
-        """The answer to a request, after as many tries as it takes, up to `max_attempts`.
+    def fetch(self, request: Request) -> Judged:
+        """The answer to a request, to be accepted or ignored, after as many tries as it takes, up to `max_attempts`.
 
         Raises:
             ApiError: naming stream, status and redacted address.
@@ -115,27 +153,49 @@ class Client:
         while True:
             if token:
                 self._secrets.add(token)
-            answer = self._insist(authenticated(request, self._stream, token), request)
-            verdict = retry.verdict(answer.status)
-            if verdict is retry.Verdict.ACCEPT:
-                return answer
-            if verdict is retry.Verdict.UNAUTHORIZED and token and not refreshed:
+            judged = self._insist(authenticated(request, self._stream, token), request)
+            answer, verdict, rule = judged
+            if verdict in {Verdict.ACCEPT, Verdict.IGNORE}:
+                return judged
+            if verdict is Verdict.UNAUTHORIZED and token and not refreshed:
                 token, refreshed = self._keeper.access_token(self._stream, self._fetch_token, stale=token), True
                 continue
             raise AnswerError(
                 f"stream {self._stream.name}: {self._shown(request)} was answered {answer.status} "
-                f"{_reason(answer.body, self._secrets)}; {_remedy(answer.status)}",
+                f"{_reason(answer.body, self._all_secrets)}; {self._remedy(answer.status, rule)}",
                 answer.status,
             )
 
-    def _insist(self, signed: Request, plain: Request) -> Answer:
+    def _remedy(self, status: int, rule: int | None) -> str:
+        if rule is None:
+            return _remedy(status)
+        told = self._stream.response_rules[rule].error_message
+        return f"{rules.named(self._stream.response_rules, rule)} refuses it{f': {told}' if told else ''}"
+
+    def _insist(self, authentic: Request, plain: Request) -> Judged:
+        most = self._stream.max_attempts
+        attempts = 0
+
+        def given_up(fault: Exception) -> bool:
+            nonlocal attempts
+            attempts += not (isinstance(fault, TransientError) and fault.limited)
+            return attempts >= most
+
         def waits() -> Generator[Any, Any, None]:
             transient = yield
             attempt = 0
+            waited = 0.0
             while True:
                 attempt += 1
-                longest = retry.longest_wait(attempt)
-                wait = transient.wait if transient.wait is not None else random.uniform(longest / 2, longest)  # noqa: S311  jitter is no secret
+                # A server that says "now" without end is asked more slowly after some time.
+                longest = retry.longest_wait(attempt if transient.wait is None else attempt - most)
+                jittered = random.uniform(longest / 2, longest)  # noqa: S311  jitter is no secret
+                wait = max(transient.wait or 0.0, jittered if transient.wait is None or attempt > most else 0.0)
+                waited += wait if transient.limited else 0.0
+                if waited > self._stream.max_wait:
+                    raise self._quota_error(plain, f"{transient.reason} for {waited:.0f} s of waiting,")
+                if transient.wait and self._stream.concurrency > 1:
+                    self._pacer.pause(transient.wait)
                 transient = yield wait
 
         def told(details: Any) -> None:
@@ -145,57 +205,105 @@ class Client:
                 self._shown(plain),
                 details["exception"].reason,
                 details["wait"],
-                details["tries"],
-                self._stream.max_attempts,
+                attempts,
+                most,
             )
 
         attempt = backoff.on_exception(
             waits,
             TransientError,
-            max_tries=self._stream.max_attempts,
+            giveup=given_up,
             jitter=None,
             on_backoff=told,
             logger=None,
         )(self._once)
         try:
-            answer: Answer = attempt(signed)
+            judged: Judged = attempt(authentic)
         except TransientError as fault:
             raise NoAnswerError(
-                f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {self._stream.max_attempts} times; "
+                f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {most} times; "
                 "check base_url, the API's health and the network, then run again: STATE is where the last page was written"
             ) from fault
-        return answer
+        return judged
 
-    def _once(self, request: Request) -> Answer:
+    def _quota_error(self, request: Request, said: str) -> QuotaError:
+        return QuotaError(
+            f"stream {self._stream.name}: {self._shown(request)} {said} more than max_wait ({self._stream.max_wait:.0f} s) allows; "
+            "run again then, or raise max_wait: STATE is where the last page was written",
+            self._stream.quota_exit_code,
+        )
+
+    def _once(self, request: Request) -> Judged:
         url = request.url
         params: Any = request.params
         for _ in range(MOST_REDIRECTS):
-            answer = self._sent(request, url, params)
-            if retry.verdict(answer.status) is not retry.Verdict.REDIRECT:
-                return answer
+            judged = self._judged(request, self._sent(request, url, params))
+            answer = judged.answer
+            if judged.verdict is not Verdict.REDIRECT:
+                return judged
             try:
                 target = urljoin(answer.url, answer.headers.get("location", ""))
                 here, there = urlsplit(answer.url), urlsplit(target)
             except ValueError:  # an IPv6 address that is none
-                return answer
+                return judged
             if request.method != "GET" or (here.scheme, here.netloc) != (there.scheme, there.netloc):
-                return answer
+                return judged
             url, params = target, ()
-        return answer
+        return judged
+
+    def _judged(self, request: Request, answer: Answer) -> Judged:
+        """The answer and what it means, by the first response rule that fits, else by its status and content.
+
+        Raises:
+            TransientError: where it is worth another try.
+            QuotaError: where the API asks for too long a wait.
+        """
+        quotas = rates.quotas(answer.headers, time.time())
+        rule = rules.ruling(self._stream.response_rules, answer)
+        if rule is not None:
+            verdict = rules.VERDICTS[self._stream.response_rules[rule].action]
+            because = f", which is a case of {rules.named(self._stream.response_rules, rule)}"
+        else:
+            verdict, because = retry.verdict(answer.status), ""
+            if answer.status == 403 and rates.exhausted(quotas) is not None:
+                verdict = Verdict.RATE_LIMITED
+        if verdict in {Verdict.RETRY, Verdict.RATE_LIMITED}:
+            limited = verdict is Verdict.RATE_LIMITED
+            wait = retry.retry_after(answer.headers, time.time())
+            said = "with Retry-After"
+            if wait is None and limited:
+                wait, said = rates.exhausted(quotas), "with a quota that is empty for"
+            if wait is not None and wait > self._stream.max_wait:
+                raise self._quota_error(request, f"was answered {answer.status} {said} {wait:.0f} s{because},")
+            raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)
+        if verdict is Verdict.ACCEPT and answer.fault and (answer.status != 204 or answer.body is not None):
+            raise TransientError(f"answered {answer.fault}")
+        return Judged(answer, verdict, rule)
 
     def _sent(self, request: Request, url: str, params: Any) -> Answer:
+        """What comes back when it is this request's turn.
+
+        Raises:
+            TransientError: where nothing whole comes.
+        """
+        body = None if request.json is None else msgspec.json.encode(request.json)
+        self._wait(request)
+        quotas: tuple[rates.Quota, ...] = ()
         try:
+            address, query, headers = self._signed(request, url, params, body or b"")
             with self._session.request(
                 request.method,
-                url,
-                params=params,
-                headers=_typed(request),
-                data=None if request.json is None else msgspec.json.encode(request.json),
+                address,
+                params=query,
+                headers=headers,
+                data=body,
                 timeout=(CONNECT_SECONDS, self._stream.timeout),
+                proxies=self._proxies.get(_origin(url)),
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                told = {name.lower(): value for name, value in response.headers.items()}
+                quotas = rates.quotas(told, time.time())
                 content = self._content(response)
         except (requests.exceptions.InvalidHeader, UnicodeEncodeError) as error:
             raise ConfigurationError(
@@ -208,11 +316,17 @@ class Client:
                 f"stream {self._stream.name}: {self._shown(request)} is no web address; set base_url such as https://api.example.com/v1"
             ) from error
         except requests.RequestException as error:
+            if "CERTIFICATE_VERIFY_FAILED" in repr(error):
+                raise NoAnswerError(
+                    f"stream {self._stream.name}: {self._shown(request)}: {_fault(error)}; set ca_bundle, or have the server's certificate mended"
+                ) from error
             raise TransientError(_fault(error)) from error
         except ValueError as error:  # requests reads a redirect's target although it isn't followed
             raise AnswerError(
                 f"stream {self._stream.name}: {self._shown(request)} redirects to what is no web address; set base_url to where the API is now"
             ) from error
+        finally:
+            self._pacer.answered(quotas)
         self._log.debug(
             "stream %s: %s was answered %d with %d bytes",
             self._stream.name,
@@ -220,26 +334,47 @@ class Client:
             response.status_code,
             len(content),
         )
-        if retry.verdict(response.status_code) is retry.Verdict.RETRY:
-            wait = retry.retry_after(headers, time.time())
-            if wait is not None and wait > MOST_SECONDS_TO_WAIT:
-                raise ApiError(
-                    f"stream {self._stream.name}: {self._shown(request)} was answered {response.status_code} with Retry-After {wait:.0f} s, "
-                    f"more than the {MOST_SECONDS_TO_WAIT:.0f} s that a run waits; run again then"
-                )
-            raise TransientError(f"answered {response.status_code}", wait)
-        if not content.strip():
-            if 200 <= response.status_code < 300 and response.status_code != 204:
-                raise TransientError("answered an empty body")
-            return Answer(response.url, response.status_code, headers, None)
+        return answer_of(response.url, response.status_code, told, content)
+
+    def _wait(self, request: Request) -> None:
+        """Wait for the request's turn.
+
+        Raises:
+            QuotaError: where the API's quota is empty for too long.
+        """
+
+        def told(seconds: float) -> None:
+            level = logging.INFO if seconds >= SECONDS_WORTH_TELLING and seconds > self._spacing else logging.DEBUG
+            self._log.log(level, "stream %s: waiting %.1f s for the API's quota", self._stream.name, seconds)
+
         try:
-            body = _decoder.decode(content.removeprefix(b"\xef\xbb\xbf"))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if retry.verdict(response.status_code) is not retry.Verdict.ACCEPT:
-                return Answer(response.url, response.status_code, headers, None)
-            kind = headers.get("content-type", "no content type").split(";")[0]
-            raise TransientError(f"answered {len(content)} bytes of {kind} that aren't JSON") from error
-        return Answer(response.url, response.status_code, headers, body)
+            self._pacer.wait(self._spacing, self._stream.max_wait, told)
+        except TooLongError as error:
+            raise self._quota_error(
+                request, f"would be refused: the API's quota is empty for {error.seconds:.0f} s,"
+            ) from error
+
+    def _signed(self, request: Request, url: str, params: Any, body: bytes) -> tuple[str, Any, dict[str, str]]:
+        """The address, query and headers to send, with those of the signer of auth type plugin."""
+        headers = _typed(request)
+        auth = self._stream.auth
+        if self._sign is None or not isinstance(auth, Plugin):
+            return url, params, headers
+        address = requests.Request(request.method, url, params=params).prepare().url or url
+        sent = {"User-Agent": self._user_agent, "Accept": "application/json", **headers}
+        unsigned = Unsigned(request.method, address, sent, body, auth_settings(self._stream), auth.options)
+        try:
+            added = signed(auth.name, self._sign, unsigned)
+        except ConfigurationError as error:
+            raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
+        self._here.signature = {value for value in added.values() if len(value) >= SHORTEST_SECRET}
+        names = {name.lower() for name in added}
+        return address, (), {name: value for name, value in headers.items() if name.lower() not in names} | added
+
+    @property
+    def _all_secrets(self) -> set[str]:
+        """The secrets known until now, and what this thread's last signature was."""
+        return self._secrets | getattr(self._here, "signature", set())
 
     def _content(self, response: requests.Response) -> bytes:
         chunks = []
@@ -265,6 +400,7 @@ class Client:
                     data=asked.form,
                     headers=asked.headers,
                     timeout=(CONNECT_SECONDS, self._stream.timeout),
+                    proxies=self._proxies.get(_origin(asked.url)),
                     allow_redirects=False,
                 )
             except requests.ConnectionError as error:
@@ -303,7 +439,19 @@ class Client:
         return body
 
     def _shown(self, request: Request) -> str:
-        return shown(request, self._secrets)
+        return shown(request, self._all_secrets)
+
+
+def answer_of(url: str, status: int, headers: dict[str, str], content: bytes) -> Answer:
+    """The answer that these bytes are."""
+    if not content.strip():
+        return Answer(url, status, headers, None, "an empty body")
+    try:
+        return Answer(url, status, headers, _decoder.decode(content.removeprefix(b"\xef\xbb\xbf")))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        kind = headers.get("content-type", "no content type").split(";")[0]
+        text = content[:MOST_ERROR_BYTES].decode(errors="replace")
+        return Answer(url, status, headers, text, f"{len(content)} bytes of {kind} that aren't JSON")
 
 
 def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
@@ -329,6 +477,59 @@ def _typed(request: Request) -> dict[str, str]:
     return dict(request.headers) if typed else {"Content-Type": "application/json", **request.headers}
 
 
+def certificates(stream: StreamSettings) -> tuple[str | bool, str | tuple[str, str] | None]:
+    """What TLS connections are verified with (True: requests' own bundle), and this client's own certificate.
+
+    Raises:
+        ConfigurationError: for a file that can't be read, or that holds no certificate or key.
+    """
+    bundle = stream.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    own = stream.client_certificate
+    faults = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if bundle:
+        try:
+            context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
+        except OSError as error:
+            name = "ca_bundle" if stream.ca_bundle else "the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+            faults.append(f"stream {stream.name}: {name}: {bundle} holds no certificates ({_file_fault(error)})")
+    if own:
+        try:
+            context.load_cert_chain(own, stream.client_key, password="")
+        except (OSError, ValueError) as error:
+            faults.append(
+                f"stream {stream.name}: client_certificate {own} and client_key {stream.client_key or own} are no unencrypted "
+                f"certificate and its key ({_file_fault(error)})"
+            )
+    if faults:
+        raise ConfigurationError(faults)
+    return bundle or True, (own, stream.client_key) if own and stream.client_key else own
+
+
+def _file_fault(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(reason or type(error).__name__)
+
+
+def identity_of(stream: StreamSettings) -> object:
+    """What APIs count requests by: the host, and the credentials used there."""
+    return _origin(request_for_host(stream)), msgspec.json.encode(stream.auth), tuple(sorted(secrets_of(stream)))
+
+
+def auth_settings(stream: StreamSettings) -> dict[str, str]:
+    """The stream's settings auth_…, where they are set, for a signer."""
+    names = [field.name for field in msgspec.structs.fields(stream) if field.name.startswith("auth_")]
+    return {name: value for name in names if (value := getattr(stream, name))}
+
+
+def _origin(address: str) -> str:
+    try:
+        split = urlsplit(address)
+    except ValueError:  # an IPv6 address that is none
+        return address
+    return f"{split.scheme}://{split.netloc}"
+
+
 def request_for_host(stream: StreamSettings) -> str:
     """The address whose host the stream's requests go to."""
     return stream.path if "://" in stream.path else stream.base_url
@@ -337,7 +538,7 @@ def request_for_host(stream: StreamSettings) -> str:
 def _fault(error: requests.RequestException) -> str:
     """What happened, in words without an address: requests' own text holds the query."""
     if isinstance(error, requests.exceptions.SSLError):
-        return "the TLS certificate can't be verified (a private CA goes into REQUESTS_CA_BUNDLE)"
+        return "the TLS certificate can't be verified (a private CA's goes into ca_bundle)"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.exceptions.ReadTimeout):
@@ -367,14 +568,8 @@ def _outline(body: Any) -> str:
 
 def _reason(body: Any, secrets: set[str]) -> str:
     """The API's own words for an error, where it has some in the usual places; bounded and redacted."""
-    if isinstance(body, dict):
-        for name in ("message", "detail", "error_description", "error", "title"):
-            value = body.get(name)
-            if isinstance(value, dict):
-                value = value.get("message")
-            if isinstance(value, str) and value:
-                return f"({redacted(' '.join(value.split())[:200], secrets)})"
-    return "without a reason"
+    said = next(rules.words(body), "") if isinstance(body, dict) else ""
+    return f"({redacted(' '.join(said.split())[:200], secrets)})" if said else "without a reason"
 
 
 def _remedy(status: int) -> str:

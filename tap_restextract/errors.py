@@ -3,9 +3,11 @@
     TapError
     ├── ConfigurationError    the configuration's author: a fact is missing, contradictory or unknown
     ├── StateError            whoever keeps the STATE: it can't be read, or belongs to another configuration
+    ├── CacheError            the hash cache's owner: it can't be reached, or refuses
     ├── ApiError              the API's owner (or whoever holds its credentials)
     │   ├── AnswerError       an answer that isn't what the configuration says: status, HTML, no records
-    │   └── NoAnswerError   no whole answer at all, after every retry
+    │   ├── NoAnswerError     no whole answer at all, after every retry
+    │   └── QuotaError        its quota is empty for longer than `max_wait`: run again later
     └── WalkError             a stream can't be walked safely: its STATE stays where it was
 
 Every message names the stream, the place, the cause and the remedy, in this order. No record value but a replication
@@ -45,6 +47,22 @@ class AnswerError(ApiError):
 
 class NoAnswerError(ApiError):
     """No whole answer arrived, after every retry."""
+
+
+class QuotaError(ApiError):
+    """The API asks for a longer wait than a run may take; STATE is where the last page was written.
+
+    `exit_code` is the process's: `quota_exit_code` of the configuration. It isn't 0 by itself, since the streams are not
+    read to their ends; it differs from other errors' so that a scheduler can tell "later" from "broken".
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__(message)
+
+
+class CacheError(TapError):
+    """The hash cache failed while a run was using it; STATE is where the last page was written."""
 
 
 class WalkError(TapError):

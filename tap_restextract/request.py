@@ -35,12 +35,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: the decoded body, and headers under lower-case names."""
+    """What came back: the decoded body, and headers under lower-case names.
+
+    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty.
+    """
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: Any
+    fault: str = ""
 
 
 def request_for(

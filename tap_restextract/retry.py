@@ -13,7 +13,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-TRANSIENT: Final = frozenset({408, 425, 429})
+TRANSIENT: Final = frozenset({408, 425})
 LONGEST_WAIT: Final = 60.0
 SECONDS: Final = re.compile(r"^[0-9]+(\.[0-9]+)?$")  # some servers write fractions, against the RFC
 
@@ -23,6 +23,8 @@ class Verdict(enum.Enum):
 
     ACCEPT = "accept"
     RETRY = "retry"
+    RATE_LIMITED = "rate limited"
+    IGNORE = "ignore"
     REDIRECT = "redirect"
     UNAUTHORIZED = "unauthorized"
     REFUSE = "refuse"
@@ -32,6 +34,8 @@ def verdict(status: int) -> Verdict:
     """What an HTTP status asks for: 408, 425, 429 and 5xx pass; other 4xx don't."""
     if 200 <= status < 300:
         return Verdict.ACCEPT
+    if status == 429:
+        return Verdict.RATE_LIMITED
     if status in TRANSIENT or status >= 500:
         return Verdict.RETRY
     if status in {301, 302, 303, 307, 308}:

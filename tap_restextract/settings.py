@@ -17,8 +17,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tap_restextract.errors import ConfigurationError
+from tap_restextract.paths import find
 
 Json = dict[str, Any]
+CACHES = frozenset({"", "redis", "rediss", "postgresql", "postgres"})
 
 
 def _described(text: str) -> Any:
@@ -146,7 +148,38 @@ class OAuth2RefreshToken(Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     )
 
 
-Auth = NoAuth | Bearer | ApiKey | HttpBasic | OAuth2ClientCredentials | OAuth2RefreshToken
+class Plugin(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="plugin"):
+    """A signer of another package: it receives each request as it is sent, and returns headers."""
+
+    name: Annotated[str, Meta(min_length=1, description="Its name in the entry points tap_restextract.signers.")]
+    options: Annotated[Json, _described("What it needs besides the settings auth_…, such as a region.")] = {}
+
+
+Auth = NoAuth | Bearer | ApiKey | HttpBasic | OAuth2ClientCredentials | OAuth2RefreshToken | Plugin
+
+
+class ResponseRule(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer means that fits all of these conditions, whatever its status says."""
+
+    action: Annotated[
+        Literal["RETRY", "IGNORE", "FAIL", "RATE_LIMITED", "REFRESH_TOKEN"],
+        _described(
+            "RETRY: try again. RATE_LIMITED: wait for the quota, then try again. IGNORE: an empty last page. FAIL: the "
+            "stream stops. REFRESH_TOKEN: once more with another access token."
+        ),
+    ]
+    http_codes: Annotated[list[Annotated[int, Meta(ge=200, le=599)]], _described("HTTP statuses, any of them.")] = []
+    error_message_contains: (
+        Annotated[str, Meta(min_length=1, description="A part of the API's own words, in any case.")] | None
+    ) = None
+    predicate: (
+        Annotated[str, _described("JSONPath that finds something in the body, other than null, false and emptiness.")]
+        | None
+    ) = None
+    equals: (
+        Annotated[str | int | float | bool, _described("What the predicate must find, in place of anything.")] | None
+    ) = None
+    error_message: Annotated[str, _described("What to tell a person of such an answer: the remedy.")] | None = None
 
 
 class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
@@ -280,7 +313,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incremental: Annotated[
         Incremental | None, _described("Facts about order and filter; without them every run reads all.")
     ] = None
-    feed: Annotated[Feed, _described("An events feed that tells what changed in the list.")] | None = None
+    feed: Annotated[Feed | None, _described("An events feed that tells what changed in the list.")] = None
     sweep: Annotated[
         bool, _described("Compare the whole list with the hash cache: new, changed and deleted records come out.")
     ] = False
@@ -294,9 +327,10 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    hash_cache: Annotated[str, _described("Where a sweep remembers what it saw: a file, for SQLite.")] = (
-        ".tap-restextract/hashes.db"
-    )
+    hash_cache: Annotated[
+        str,
+        _secret("Where a sweep remembers what it saw: a file (SQLite), or an address: redis://…, postgresql://…."),
+    ] = ".tap-restextract/hashes.db"
     auth: Annotated[
         Auth, _described("How requests are authenticated, by its type. Secrets are settings of their own.")
     ] = NoAuth()
@@ -317,6 +351,39 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_response_bytes: Annotated[
         int, Meta(ge=1, description="The largest answer accepted, in bytes, decompressed.")
     ] = 268_435_456
+    rate_limit: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[1-9][0-9]{0,8}/([1-9][0-9]{0,7})?[smhd]$",
+                description="The most requests in a time, evenly spaced: 10/s, 600/m, 1/2s.",
+            ),
+        ]
+        | None
+    ) = None
+    max_wait: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="The longest wait that the API may ask for, in seconds; beyond it the run ends.",
+        ),
+    ] = 3600.0
+    quota_exit_code: Annotated[
+        int, Meta(ge=0, le=125, description="Exit code of a run that ends by max_wait; 0 makes it a success.")
+    ] = 75
+    response_rules: Annotated[
+        list[ResponseRule], _described("What answers mean whose status doesn't say it; the first that fits decides.")
+    ] = []
+    ca_bundle: (
+        Annotated[str, _described("File with the certificates to trust, before REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.")]
+        | None
+    ) = None
+    client_certificate: (
+        Annotated[str, _described("PEM file with this client's certificate, and its key unless client_key is set.")]
+        | None
+    ) = None
+    client_key: Annotated[str, _described("PEM file with the key of client_certificate, unencrypted.")] | None = None
     user_agent: Annotated[str, _described("Value of the User-Agent header.")] | None = None
     openapi: Annotated[str, _described("Address or path of an OpenAPI document, for schemas given by name.")] | None = (
         None
@@ -469,10 +536,36 @@ def _missing(stream: StreamSettings) -> typing.Iterator[str]:
         if getattr(stream, name) in {None, ""}:
             kind = type(stream.auth).__struct_config__.tag
             yield f"auth type {kind} needs the setting {name}; set it, or the variable TAP_RESTEXTRACT_{name.upper()}"
+    yield from _rule_faults(stream)
+    if stream.client_key and not stream.client_certificate:
+        yield "client_key is set, but no client_certificate; set it, or leave both out"
+    scheme = stream.hash_cache.partition("://")[0] if "://" in stream.hash_cache else ""
+    if scheme not in CACHES:
+        yield f"hash_cache has the scheme {scheme}, which is none of {', '.join(sorted(filter(None, CACHES)))}; a path is a SQLite file"
     if isinstance(stream.schema, str) and not stream.openapi:
         yield f"schema names the component {stream.schema!r}, but no `openapi` document is given"
     if stream.json is not None and stream.method == "GET":
         yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
+
+
+def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    for index, rule in enumerate(stream.response_rules):
+        place = f"response_rules[{index}]"
+        if not rule.http_codes and rule.error_message_contains is None and rule.predicate is None:
+            yield f"{place} fits every answer; give it http_codes, error_message_contains or predicate"
+        if rule.equals is not None and rule.predicate is None:
+            yield f"{place} has equals without a predicate; say where the value lies"
+        if rule.predicate is not None:
+            try:
+                find(rule.predicate, None)
+            except ConfigurationError as error:
+                yield from (f"{place}.predicate: {fault}" for fault in error.faults)
+        if rule.action == "REFRESH_TOKEN" and not isinstance(
+            stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)
+        ):
+            yield f"{place}: REFRESH_TOKEN needs an auth type with a token to refresh, oauth2_client_credentials or oauth2_refresh_token"
+        if rule.action == "IGNORE" and (stream.sweep or stream.sweep_every):
+            yield f"{place}: IGNORE would make a sweep take what an answer hides for deleted; use FAIL or RETRY, or leave the sweep out"
 
 
 def _is_web_address(url: str) -> bool:
@@ -506,6 +599,9 @@ def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]
 def _value_faults(kind: Any, value: Any, place: str) -> list[str]:
     if value is None:
         return []
+    listed = _listed_struct(kind)
+    if listed is not None and isinstance(value, list):
+        return [fault for index, each in enumerate(value) for fault in _faults(listed, each, f"{place}[{index}]", ())]
     structs = [member for member in _members(kind) if isinstance(member, type) and issubclass(member, Struct)]
     if structs:
         if not isinstance(value, dict):
@@ -523,6 +619,15 @@ def _value_faults(kind: Any, value: Any, place: str) -> list[str]:
     except msgspec.ValidationError as error:
         return [f"{place}: {str(error)[:1].lower()}{str(error)[1:]}"]
     return []
+
+
+def _listed_struct(kind: Any) -> Any:
+    """The struct that a list's members are, where they are one."""
+    for member in _members(kind):
+        if typing.get_origin(member) is list:
+            (held,) = typing.get_args(member)
+            return held if isinstance(held, type) and issubclass(held, Struct) else None
+    return None
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

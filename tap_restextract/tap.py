@@ -26,6 +26,7 @@ from tap_restextract.children import scope_of
 from tap_restextract.client import Client
 from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.output import WholeLines, unbroken
+from tap_restextract.pacing import Pacers
 from tap_restextract.plan import Plan, Walk, plans_for
 from tap_restextract.schema import completed, inferred
 from tap_restextract.steps import Ask, Record
@@ -116,7 +117,7 @@ class TapRestextract(Tap):
             raise ConfigurationError(["config.stream_maps: __else__ is null or __NULL__, and nothing else"]) from error
         if errors:
             raise ConfigurationError([f"config.{'.'.join(map(str, error.path))}: {error.message}" for error in errors])
-        self._keeper = TokenKeeper()
+        self._keeper, self._pacers = TokenKeeper(), Pacers()
         return []
 
     def discover_streams(self) -> Sequence[RestStream]:
@@ -160,7 +161,7 @@ class TapRestextract(Tap):
         super().load_state(state)
 
     def _client(self, plan: Plan) -> Client:
-        return Client(plan.stream, self._keeper, self.logger, self.plugin_version)
+        return Client(plan.stream, self._keeper, self.logger, self.plugin_version, self._pacers)
 
     def _schema(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
         declared = plan.stream.schema

@@ -15,7 +15,8 @@ NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
     ("statuses", "expected"),
     [
         ((200, 201, 204), Verdict.ACCEPT),
-        ((408, 425, 429, 500, 502, 503, 504, 599), Verdict.RETRY),
+        ((408, 425, 500, 502, 503, 504, 599), Verdict.RETRY),
+        ((429,), Verdict.RATE_LIMITED),
         ((301, 302, 303, 307, 308), Verdict.REDIRECT),
         ((401,), Verdict.UNAUTHORIZED),
         ((300, 304, 400, 403, 404, 409, 410, 422), Verdict.REFUSE),
