@@ -1,0 +1,225 @@
+"""Faults put into the target's code on purpose, one at a time, each of which the tests must find.
+
+`python -m tests.target_eventgen.mutants` copies the package and its tests, changes a text in the copy, and runs the
+checks that should notice there. It prints which did, and ends with status 1 where one fault went by. A text that is no
+longer in the code is a fault of this list.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 300
+
+HISTORIES = ["-m", "tests.target_eventgen.histories", "300"]
+CRASH = ["-m", "tests.target_eventgen.crash", "24"]
+CONTENTION = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_contention.py", "-k", "waits or order"]
+CONNECTIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_lost_connections.py"]
+SIGNALS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py"]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault: what it is, the texts of a module that are replaced, and the command that must notice."""
+
+    fault: str
+    module: str
+    texts: tuple[tuple[str, str], ...]
+    check: list[str]
+
+
+MUTANTS = (
+    Mutant(
+        "rows that exist are not locked",
+        "statements",
+        ((' ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"', ' ON CONFLICT DO NOTHING"'),),
+        CONTENTION,
+    ),
+    Mutant(
+        "keys are locked in order of arrival",
+        "statements",
+        (
+            (
+                "FROM transitions WHERE _eventgen_last ORDER BY {key}",
+                "FROM transitions WHERE _eventgen_last ORDER BY {n}",
+            ),
+            (
+                "        count=_COUNT,\n        key=_names(plan.table.key),\n",
+                "        count=_COUNT,\n        n=_N,\n        key=_names(plan.table.key),\n",
+            ),
+        ),
+        CONTENTION,
+    ),
+    Mutant(
+        "only the last version of a key is judged",
+        "statements",
+        (("_eventgen_fires) AND edge.fires)", "_eventgen_fires) AND edge.fires AND judged._eventgen_last)"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted",
+        "statements",
+        (("({new} < {old}) IS NOT TRUE", "({new} < {old}) IS NOT NULL OR true"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "versions are taken in order of arrival",
+        "statements",
+        (('"({n} > 0), {at} NULLS FIRST, {n}"', '"({n} > 0), {n}"'),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a record without version is dropped",
+        "statements",
+        (("({new} < {old}) IS NOT TRUE", "({new} < {old}) IS FALSE"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a row that was just created counts as the one before",
+        "statements",
+        (("(t.xmin <> pg_current_xact_id()::xid{adopted})", "(t.xmin IS NOT NULL{adopted})"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a property that is not mentioned becomes null",
+        "statements",
+        (("    if sparse:\n", "    if sparse and not plan:\n"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a condition that held before fires again",
+        "statements",
+        (("NOT (_eventgen_existed AND {was}))", "({was} OR NOT {was}))"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "what another run told of an instant is told again",
+        "statements",
+        (('" WHERE {} NOT IN (SELECT {} FROM told)"', '" WHERE true OR {} NOT IN (SELECT {} FROM told)"'),),
+        HISTORIES,
+    ),
+    Mutant(
+        "empty JSON is taken for null",
+        "statements",
+        (("'0123456789.eE+-', ''), 0))", "'0123456789.eE+-[]{{}}', ''), 0))"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "an event's id knows no version",
+        "statements",
+        ((" _eventgen_key, _eventgen_count, ", " _eventgen_key, "),),
+        HISTORIES,
+    ),
+    Mutant(
+        "any version of a key may be stored",
+        "statements",
+        ((" WHERE transition._eventgen_last AND transition", " WHERE transition"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "rows are committed before their events",
+        "postgres",
+        (
+            (
+                "            failpoints.reach(failpoints.AFTER_LOCK)",
+                "            cursor.execute('CREATE TABLE kept AS TABLE ' + plan.stage); self._connection.commit(); cursor.execute('ALTER TABLE kept RENAME TO ' + plan.stage); cursor.execute('ALTER TABLE ' + plan.stage + ' SET SCHEMA pg_temp')\n            failpoints.reach(failpoints.AFTER_LOCK)",
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "STATE leaves before the commit",
+        "target",
+        (
+            (
+                "            outcomes = self._database().commit(checkpoint)\n",
+                "            sys.stdout.write((checkpoint.state or '') + '\\n')\n            sys.stdout.flush()\n            outcomes = self._database().commit(checkpoint)\n",
+            ),
+        ),
+        CRASH,
+    ),
+    Mutant(
+        "STATE leaves although the commit failed",
+        "target",
+        (
+            (
+                "        if checkpoint.state is not None:\n            failpoints",
+                "        if checkpoint.state is not None and (self._postgres is None or self._postgres.commit(Checkpoint(checkpoint.batches[:-1])) is not None):\n            failpoints",
+            ),
+            (
+                "            outcomes = self._database().commit(checkpoint)\n",
+                "            outcomes = self._database().commit(Checkpoint(checkpoint.batches[-1:], None, checkpoint.loaded))\n",
+            ),
+        ),
+        CRASH,
+    ),
+    Mutant(
+        "a COMMIT whose answer was lost is done again",
+        "postgres",
+        (("            if self._is_done(cursor):\n", "            if not self:\n"),),
+        CONNECTIONS,
+    ),
+    Mutant(
+        "a lost connection ends the run",
+        "postgres",
+        (
+            ("        return self._confirmed > 0 and isinstance", "        return isinstance"),
+            ("if self._connection.closed or isinstance(error, _LOST)", "if isinstance(error, ZeroDivisionError)"),
+        ),
+        CONNECTIONS,
+    ),
+)
+
+
+def notices(mutant: Mutant, folder: Path) -> bool:
+    """Whether the check fails on a copy with the fault, and is not merely unable to run."""
+    copy = folder / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    for part in ("target_eventgen", "tests/target_eventgen"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests/conftest.py", copy / "tests/conftest.py")
+    module = copy / "target_eventgen" / f"{mutant.module}.py"
+    text = module.read_text()
+    for old, new in mutant.texts:
+        assert old in text, f"{mutant.fault}: {old!r} is not in {mutant.module}.py"
+        text = text.replace(old, new)
+    module.write_text(text)
+    compile(text, str(module), "exec")
+    done = subprocess.run(
+        [sys.executable, *mutant.check],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    said = done.stdout + done.stderr
+    assert "SyntaxError" not in said, said
+    return done.returncode != 0
+
+
+def main() -> None:
+    """Print each fault and whether it was noticed."""
+    wanted = sys.argv[1:]
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for mutant in MUTANTS:
+            if wanted and not any(word in mutant.fault for word in wanted):
+                continue
+            noticed = notices(mutant, Path(folder))
+            missed += not noticed
+            sys.stdout.write(f"{'caught' if noticed else 'MISSED':<8}{mutant.fault}\n")
+            sys.stdout.flush()
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

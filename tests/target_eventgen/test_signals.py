@@ -1,0 +1,266 @@
+"""SIGTERM and SIGINT at any moment; and what singer-sdk's own targets do in the same places."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing, redirect_stdout
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import psycopg2
+import pytest
+from singer_sdk import BatchSink, Target
+
+from target_eventgen import events, failpoints
+from target_eventgen.messages import LineReader
+from tests.target_eventgen.loading import Loader, lines, record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+RULES = [
+    {"type": "created", "stream": "subscriptions", "on": "created"},
+    {"type": "updated", "stream": "subscriptions", "on": "updated"},
+]
+
+
+def version(second: int, value: int) -> dict[str, Any]:
+    return record(id=1, value=value, status="", updated_at=f"2026-01-01T00:00:{second:02}Z")
+
+
+def until(done: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def waits(loader: Loader) -> bool:
+    """Whether some target waits for a lock."""
+    return loader.query(
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and application_name = 'target-eventgen' and wait_event_type = 'Lock'"
+    ) != [(0,)]
+
+
+def sending(loader: Loader, messages: list[dict[str, Any]], **settings: Any) -> subprocess.Popen[str]:
+    """A run whose input stays open."""
+    process = loader.start(events=RULES, batch_size_rows=1, **settings)
+    assert process.stdin is not None
+    process.stdin.write(lines(messages))
+    process.stdin.flush()
+    return process
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit status and STATE lines, the input still open."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out, said = process.stdout.read(), process.stderr.read()
+    process.wait(30)
+    process.communicate()
+    assert "Traceback" not in said
+    return process.returncode, out
+
+
+# -- the first signal -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        failpoints.AFTER_STAGING,
+        failpoints.AFTER_LOCK,
+        failpoints.AFTER_EVENTS,
+        failpoints.BEFORE_COMMIT,
+        failpoints.BEFORE_STATE,
+        failpoints.STATE_HALF_WRITTEN,
+    ],
+)
+def test_a_signal_in_the_middle_of_a_checkpoint_ends_the_run_with_it_whole(
+    loader: Loader, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader.load([schema(), version(1, 1)], events=RULES)
+    gate = loader.folder / "gate"
+    with monkeypatch.context() as context:
+        environment = {**os.environ, "TARGET_EVENTGEN_FAILPOINT": f"{place}:1:{gate}"}
+        context.setattr(Loader, "environment", staticmethod(lambda: environment))
+        process = sending(loader, [schema(), version(2, 2), state(2), version(3, 3)])
+    until(gate.exists)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    gate.unlink()
+    assert ended(process) == (0, "2\n")
+    # What came after the last STATE is committed too: the next run finds it, and tells it not again.
+    assert loader.query("select value from subscriptions") in ([(2,)], [(3,)])
+    assert [kind for kind, _ in loader.events()][:2] == ["created", "updated"]
+    loader.load([schema(), version(3, 3), state(3)], events=RULES)
+    assert [kind for kind, _ in loader.events()] == ["created", "updated", "updated"]
+
+
+def test_a_signal_before_any_line_of_the_readers_loop_ends_the_input() -> None:
+    """The handler runs between two lines of Python; wherever that is, no further line of input is waited for."""
+    code = LineReader.process_lines.__code__
+    begun = inspect.getsourcelines(LineReader.process_lines)[1]
+    moments = 0
+    for moment in range(1000):
+        reader = LineReader()
+        left = moment
+
+        def trace(frame: FrameType, event: str, _: Any, reader: LineReader = reader) -> Any:
+            nonlocal left
+            if frame.f_code is not code:
+                return None
+            if event == "line" and frame.f_lineno > begun:
+                if left == 0:
+                    left = -1
+                    reader.interrupt()
+                elif left > 0:
+                    left -= 1
+            return trace
+
+        def source(reader: LineReader = reader) -> Iterator[str]:
+            for number in range(3):
+                assert not reader.interrupted, "a read after the signal"
+                yield json.dumps(state(number)) + "\n"
+
+        sys.settrace(trace)
+        try:
+            reader.process_lines(source(), {"STATE": lambda _: None})  # type: ignore[arg-type]  # only iterated over
+        finally:
+            sys.settrace(None)
+        if left >= 0:
+            break
+        moments += 1
+    assert moments > 20
+
+
+# -- the second signal ------------------------------------------------------------------------------------------------
+
+
+def test_a_second_signal_ends_a_run_that_waits_for_a_lock_at_once(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1), state(1)], events=RULES)
+    with closing(psycopg2.connect(loader.database)) as holder, holder.cursor() as cursor:
+        cursor.execute("select from subscriptions for update")
+        process = sending(loader, [schema(), version(2, 2), state(2)])
+        until(lambda: waits(loader))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # the same wish, of the runner
+        time.sleep(1.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == (-signal.SIGTERM, "")
+    until(lambda: not waits(loader))
+    assert loader.query("select value from subscriptions") == [(1,)]
+    assert loader.events() == [("created", "1")]
+
+
+def test_a_second_signal_ends_a_run_whose_schema_waits_for_a_lock(loader: Loader) -> None:
+    loader.load([schema("other", version=None), state(1)])
+    with closing(psycopg2.connect(loader.database)) as holder, holder.cursor() as cursor:
+        cursor.execute(events.LOCK_TABLES)
+        process = sending(loader, [schema()])
+        until(lambda: waits(loader))
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == (-signal.SIGTERM, "")
+    assert loader.query("select to_regclass('subscriptions')") == [(None,)]
+
+
+# -- what singer-sdk's own targets do ---------------------------------------------------------------------------------
+
+
+class PlainSink(BatchSink):
+    """Stores the last version of each key as soon as a batch is full, as a target of the SDK does."""
+
+    stored: ClassVar[dict[int, Any]] = {}
+    raised: ClassVar[list[int]] = []
+    max_size = 2
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        if self.raised:
+            signal.raise_signal(self.raised.pop())
+        for found in context.get("records", ()):
+            self.stored[found["id"]] = found["value"]
+
+
+class PlainTarget(Target):
+    """A target as the SDK makes them."""
+
+    name = "target-plain"
+    config_jsonschema: ClassVar[dict[str, Any]] = {"properties": {}}
+    default_sink_class = PlainSink
+
+
+@pytest.fixture
+def plain() -> Iterator[PlainTarget]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    PlainSink.stored.clear()
+    yield PlainTarget(config={"add_record_metadata": False})
+    PlainSink.raised.clear()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def counter(value: int) -> dict[str, Any]:
+    return record("counters", id=1, value=value)
+
+
+PROPERTIES = {"id": {"type": "integer"}, "value": {"type": "integer"}}
+SCHEMA_CHANGES = [
+    schema("counters", PROPERTIES, version=None),
+    counter(1),
+    schema("counters", {**PROPERTIES, "more": {"type": "string"}}, version=None),
+    counter(2),
+    counter(3),
+]
+
+
+def test_the_sdk_stores_what_came_before_a_new_schema_after_what_came_behind_it(plain: PlainTarget) -> None:
+    plain.listen(io.StringIO(lines(SCHEMA_CHANGES)))
+    assert PlainSink.stored == {1: 1}
+
+
+def test_what_came_before_a_new_schema_is_stored_before_what_comes_behind_it(loader: Loader) -> None:
+    rules = [{"type": "updated", "stream": "counters", "on": "updated"}]
+    loader.load(SCHEMA_CHANGES, events=rules, batch_size_rows=2)
+    assert loader.query("select value from counters") == [(3,)]
+    assert loader.events("data->'old'->'value', data->'new'->'value'") == [(1, 2), (2, 3)]
+
+
+SIGNALLED = [schema("counters", PROPERTIES, version=None), counter(1), state(1), counter(2), state(2)]
+
+
+def test_the_sdk_lets_state_out_for_a_batch_that_a_signal_interrupts(plain: PlainTarget) -> None:
+    PlainSink.raised.append(signal.SIGTERM)
+    out = io.StringIO()
+    with redirect_stdout(out), pytest.raises(SystemExit):
+        plain.listen(io.StringIO(lines(SIGNALLED)))
+    assert out.getvalue() == "1\n"
+    assert PlainSink.stored == {}
+
+
+def test_state_leaves_only_for_what_is_committed_where_a_signal_interrupts_a_batch(loader: Loader) -> None:
+    def send(name: str) -> None:
+        if name == failpoints.AFTER_LOCK:
+            failpoints.action = None
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    failpoints.action = send
+    try:
+        states = loader.load(
+            SIGNALLED, batch_size_rows=1, events=[{"type": "c", "stream": "counters", "on": "created"}]
+        )
+    finally:
+        failpoints.action = None
+    stored = loader.query("select value from counters")
+    assert (states, stored) in [([1], [(1,)]), ([1], [(2,)]), ([1, 2], [(2,)])]
