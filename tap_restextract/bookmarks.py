@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -103,7 +104,8 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
         if named is not None:
             state[name] = {"number": named.number, "cache": named.cache, "at": named.at}
     if bookmark.boundary:
-        state["boundary"] = sorted(bookmark.boundary)[:MOST_HASHES]
+        # Cut before it is sorted: a tie of many thousands is written after each of its pages.
+        state["boundary"] = sorted(islice(bookmark.boundary, MOST_HASHES))
     return state
 
 

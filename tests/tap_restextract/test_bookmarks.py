@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_restextract.bookmarks import Bookmark, checkpointed, content_hash, from_state, to_state
+from tap_restextract.bookmarks import MOST_HASHES, Bookmark, checkpointed, content_hash, from_state, to_state
 from tap_restextract.cursor import Cursor
 from tap_restextract.errors import StateError
 from tests.tap_restextract.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
@@ -44,6 +44,14 @@ def test_state_has_the_standard_singer_keys_that_people_and_meltano_read() -> No
 def test_a_state_of_another_tap_degrades_to_its_value(keys: dict[str, Any]) -> None:
     state = {"replication_key": "updated_at", "replication_key_value": NOON, "starting_replication_value": "x"}
     assert from_state(plan(**keys), state) == Bookmark(Cursor(NOON))
+
+
+def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
+    wide = frozenset(content_hash({"id": number}) for number in range(50_000))
+    state = to_state(plan(**INCLUSIVE), Bookmark(Cursor(NOON), wide))
+    assert len(json.dumps(state)) < 64 * 1024
+    assert len(state["boundary"]) == MOST_HASHES
+    assert set(state["boundary"]) <= wide
 
 
 def test_a_cursor_that_belongs_to_another_value_is_not_believed() -> None:
