@@ -15,9 +15,11 @@ from typing import Any
 from tap_restextract import paginators
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
+from tap_restextract.errors import WalkError
 from tap_restextract.paginators import Continuation
 from tap_restextract.plan import Plan
-from tap_restextract.progress import Seen, identity
+from tap_restextract.progress import Seen, identity, place_of
+from tap_restextract.settings import SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
 
 Pages = Generator[Step, Page, Page]
@@ -43,8 +45,12 @@ class Listing:
 
     @property
     def ended(self) -> bool:
-        """Whether the API stated the end."""
-        return self.page.following is None
+        """Whether the API stated the end.
+
+        Raises:
+            WalkError: where the only page is as full as it can be, so that more may lie behind it.
+        """
+        return ended(self.plan, self.page)
 
     def first(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
         """The list's first page; `records` and `bookmark` are written meanwhile."""
@@ -73,6 +79,21 @@ class Listing:
 
     def _identities(self, page: Page) -> list[object]:
         return [identity(self.plan, record) for record in page.records]
+
+
+def ended(plan: Plan, page: Page) -> bool:
+    """Whether a page is the last one.
+
+    Raises:
+        WalkError: where it is the only one, and as full as it can be: more may lie behind it.
+    """
+    paginator = plan.stream.paginator
+    if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
+        raise WalkError(
+            f"{place_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
+            "for what lies behind it; declare a paginator, or a larger limit that the API grants"
+        )
+    return page.following is None
 
 
 def moved_over(before: Sequence[object], behind: Sequence[object], again: Sequence[object]) -> int | None:

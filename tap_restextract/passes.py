@@ -9,7 +9,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.listing import Listing, MovedSeamError, ended
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import SEAM_ATTEMPTS, Seen, check_kind, horizon, incremental_of, place_of, rank_of
@@ -22,6 +22,7 @@ def traversal(plan: Plan) -> Steps:
     page = yield Step(ask=Ask())
     while page.following is not None:
         page = yield Step(page.records, None, Ask(None, seen.new(page.following)))
+    ended(plan, page)
     yield Step(page.records)
 
 

@@ -265,7 +265,7 @@ class Seen:
         if continuation in self.continuations:
             raise WalkError(
                 f"{place_of(self.plan)}: the API gave the same {type(continuation).__name__.lower()} for the next page twice in one pass, after "
-                f"{len(self.continuations)} pages, so the pages go in a circle; check that the request sends it where the API "
+                f"{len(self.continuations)} others, so the pages go in a circle; check that the request sends it where the API "
                 "expects it (cursor_param, cursor_body_path)"
             )
         self.continuations.add(continuation)

@@ -15,6 +15,7 @@ import msgspec
 
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.hashes import HashCache, Key
+from tap_restextract.listing import ended
 from tap_restextract.paginators import is_stable
 from tap_restextract.plan import Plan
 from tap_restextract.progress import Seen
@@ -86,6 +87,7 @@ class Comparison:
         page = yield Step(records, None, Ask())
         while page.following is not None:
             page = yield Step(self._fresh(page), None, Ask(None, seen.new(page.following)))
+        ended(self.plan, page)
         return self._fresh(page)
 
     def _led(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:

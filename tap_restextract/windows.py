@@ -213,8 +213,8 @@ class Part:
         middle = steps * least
         if not lower < middle < upper:
             raise WalkError(
-                f"{place_of(self.slices.plan)}: more than {incremental.max_window_results} records share {self.lower!r}, the most that "
-                "the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
+                f"{place_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
+                "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
             )
         value = written(self.slices.like, middle)
         return [(value, self.upper), (self.lower, value)]
