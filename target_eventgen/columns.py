@@ -235,7 +235,6 @@ _WIDER: Mapping[str, tuple[str, ...]] = {
     "timestamp with time zone": ("text", "jsonb"),
     "time without time zone": ("text", "jsonb"),
     "uuid": ("text", "jsonb"),
-    "character varying": ("text", "jsonb"),
     "text": ("jsonb",),
 }
 """To which types a column can go without a loss."""
@@ -250,9 +249,8 @@ def widened(stored: str, wanted: str) -> str | None:
         stored: the column's type.
         wanted: the type for its SCHEMA.
     """
-    plain = stored.partition("(")[0]
-    if plain == "character varying" and wanted != "text":
-        stored = plain
+    if stored.startswith("character varying"):
+        return wanted if wanted in {"text", "jsonb"} else None
     if stored == wanted or stored not in _WIDER or stored in _WIDER.get(wanted, ()):
         return None
     if wanted in _WIDER[stored]:

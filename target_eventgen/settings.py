@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg2 import ProgrammingError
 from psycopg2.extensions import make_dsn
 from singer_sdk import typing as th
 
@@ -240,6 +241,9 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")
     elif parts and "host" not in parts:
         found.append(f"host is missing beside {', '.join(parts)}")
+    tls = [name for name in _TLS if config.get(name)]
+    if tls and not config.get("database_url") and "host" not in parts:
+        found.append(f"{', '.join(tls)} needs a database_url or a host; the embedded Postgres has no TLS")
     for name in ("batch_size_rows", "checkpoint_seconds"):
         value = config.get(name)
         if isinstance(value, int | float) and value <= 0:
@@ -297,5 +301,7 @@ def _dsn(config: Mapping[str, Any]) -> str | None:
 
 def _with_tls(dsn: str, config: Mapping[str, Any]) -> str:
     given = {libpq: config[name] for name, libpq in _TLS.items() if config.get(name)}
-    # A URL that is none is told as such by whoever connects.
-    return str(make_dsn(dsn, **given)) if given else dsn
+    try:
+        return str(make_dsn(dsn, **given)) if given else dsn
+    except ProgrammingError:
+        return dsn  # whoever connects says that it is none, without quoting it

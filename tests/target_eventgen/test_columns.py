@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from target_eventgen.columns import METADATA, name_fault, place, postgres_type, table
+from target_eventgen.columns import METADATA, name_fault, place, postgres_type, table, widened
 from target_eventgen.errors import InvalidSchemaError
 
 TYPES: list[tuple[Any, str]] = [
@@ -89,3 +89,40 @@ def test_a_replication_key_that_is_no_column_orders_nothing() -> None:
 def test_a_schema_that_makes_no_table_is_refused(schema: dict[str, Any], key: list[str]) -> None:
     with pytest.raises(InvalidSchemaError, match='stream "s"'):
         table("s", schema, key=key, replication_key=None, default_schema=None, with_metadata=False)
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "type_"),
+    [
+        ("bigint", "bigint", None),
+        ("integer", "bigint", "bigint"),
+        ("smallint", "numeric", "numeric"),
+        ("bigint", "numeric", "numeric"),
+        ("numeric", "bigint", None),
+        ("numeric", "text", "text"),
+        ("date", "timestamp with time zone", "timestamp with time zone"),
+        ("timestamp with time zone", "date", None),
+        ("timestamp with time zone", "bigint", "text"),
+        ("boolean", "bigint", "jsonb"),
+        ("uuid", "text", "text"),
+        ("text", "bigint", None),
+        ("text", "jsonb", "jsonb"),
+        ("jsonb", "text", None),
+        ("character varying(9)", "text", "text"),
+        ("character varying", "bigint", None),
+        ("double precision", "numeric", None),
+        ("timestamp without time zone", "timestamp with time zone", None),
+        ("numeric(10,2)", "text", None),
+    ],
+)
+def test_a_column_is_widened_only_where_nothing_is_lost(stored: str, wanted: str, type_: str | None) -> None:
+    assert widened(stored, wanted) == type_
+
+
+@pytest.mark.parametrize(("key", "most"), [(["c0"], 500), ([], 1591)])
+def test_a_table_has_as_many_columns_as_fit(key: list[str], most: int) -> None:
+    properties: dict[str, Any] = {f"c{number}": {} for number in range(most)}
+    options: dict[str, Any] = {"key": key, "replication_key": None, "default_schema": None, "with_metadata": True}
+    assert len(table("s", {"properties": properties}, **options).content) == most
+    with pytest.raises(InvalidSchemaError, match=f"can have {most} columns"):
+        table("s", {"properties": {**properties, "more": {}}}, **options)

@@ -47,6 +47,14 @@ def test_each_form_is_its_own_trigger(form: dict[str, Any], trigger: Trigger) ->
         ({"type": "t", "stream": "s", "enters": " "}, "events[0].enters must be a Postgres boolean"),
         ({"type": "t", "stream": "s", "enters": "a = '\0'"}, "NUL"),
         ({"type": "t", "stream": "s", "leaves": "a", "name": "x"}, 'unknown key "name"'),
+        (
+            {"type": "t", "stream": "s", "leaves": "a", "payload": "all"},
+            "events[0].payload must be one of full, changed, key",
+        ),
+        (
+            {"type": "t", "stream": "s", "leaves": "a", "include": "a"},
+            "events[0].include must be a list of column names",
+        ),
     ],
 )
 def test_a_rule_that_is_none_is_a_fault_with_its_place(entry: Any, said: str) -> None:
@@ -115,9 +123,20 @@ def test_parts_of_a_url_are_quoted_where_they_need_it() -> None:
     assert parse_dsn(str(settings.dsn)) == {"host": "h", "port": "5", "user": "u", "password": "a b'", "dbname": "d"}
 
 
+def test_settings_of_tls_are_part_of_the_dsn_however_it_is_given() -> None:
+    tls = {"ssl_mode": "verify-full", "ssl_certificate_authority": "/c a", "ssl_client_certificate": "/c"}
+    tls["ssl_client_private_key"] = "/k"
+    wanted = {"sslmode": "verify-full", "sslrootcert": "/c a", "sslcert": "/c", "sslkey": "/k"}
+    for place in ({"database_url": "postgresql://u@h/d"}, {"host": "h", "user": "u", "database": "d"}):
+        dsn = str(parse_settings({**place, **tls}).dsn)
+        assert parse_dsn(dsn) == {"host": "h", "user": "u", "dbname": "d", **wanted}
+    assert parse_settings({"database_url": "no:url", **tls}).dsn == "no:url"
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
+        ({"ssl_mode": "require"}, "ssl_mode needs a database_url or a host; the embedded Postgres has no TLS"),
         ({"databse_url": "x"}, 'there is no setting "databse_url" (did you mean "database_url"?)'),
         ({"database_url": "x", "host": "y"}, "database_url and host are both given: give the URL or its parts"),
         ({"user": "y"}, "host is missing beside user"),
