@@ -108,7 +108,9 @@ class Turns:
         assert self.cache is not None
         latest = {key_of(self.plan, record): record for record in step.records}
         gone = {key for key, record in latest.items() if is_tombstone(self.plan.stream, record)}
-        self.cache.emitted({key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number)
+        self.cache.emitted(
+            {key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number
+        )
         self.cache.buried(gone, self.number)
 
     @property
