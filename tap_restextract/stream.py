@@ -25,7 +25,7 @@ from tap_restextract.driver import driven
 from tap_restextract.errors import AnswerError
 from tap_restextract.feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
 from tap_restextract.fleet import Fleet
-from tap_restextract.hashes.sqlite import SqliteHashes
+from tap_restextract.hashes.locations import opened, shown
 from tap_restextract.messages import projected, record_lines
 from tap_restextract.output import write
 from tap_restextract.paths import find
@@ -120,10 +120,10 @@ class RestStream(Stream):
             asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
             if plan.walk is Walk.SWEEP or plan.stream.sweep_every or (self._parents and plan.stream.incremental):
-                cache = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, self.name)))
+                cache = stack.enter_context(closing(opened(plan.stream.hash_cache, self.name)))
                 self._compare(cache.identity, bookmark)
             if plan.stream.incremental and plan.stream.incremental.null_params is not None:
-                nulls = stack.enter_context(closing(SqliteHashes(plan.stream.hash_cache, f"{self.name}/nulls")))
+                nulls = stack.enter_context(closing(opened(plan.stream.hash_cache, f"{self.name}/nulls")))
                 asked[NULLS] = of_nulls(plan)
             if plan.walk is Walk.FEED:
                 asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
@@ -162,7 +162,7 @@ class RestStream(Stream):
             self.logger.warning(
                 "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
                 self.name,
-                self._plan.stream.hash_cache,
+                shown(self._plan.stream.hash_cache),
             )
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:

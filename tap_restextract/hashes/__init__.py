@@ -4,14 +4,17 @@ Theory of operation. A cache holds for each stream and primary key the content's
 pass that last saw it. Passes are counted up for ever. A pass counts only when the STATE that names it comes back as
 input: `begin` forgets the contents that later passes wrote (a crash downstream, or an older STATE, loses nothing) but
 keeps their keys, so that their deletion is still noticed. Where STATE names no pass of this cache, that is all of them.
+It is all of them, too, where STATE names a pass that the cache never began: then it lost some, as one does that was
+restored from a backup, and what it holds of a record may be older than what was emitted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 Key = str
+BATCH: Final = 1000
 
 
 class HashCache(Protocol):

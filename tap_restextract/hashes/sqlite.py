@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.hashes import Key
+from tap_restextract.hashes import BATCH, Key
 
 TABLES = """
 create table if not exists cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
@@ -16,6 +16,7 @@ create table if not exists hashes (
     stream text not null, key text not null, hash text not null, emitted integer not null, seen integer not null,
     deleted integer not null default 0, primary key (stream, key)
 ) without rowid;
+create table if not exists begun (stream text primary key, number integer not null) without rowid;
 create index if not exists hashes_seen on hashes (stream, seen);
 """
 CHUNK = 500
@@ -48,12 +49,18 @@ class SqliteHashes:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
         with self._database:
             self._database.execute("begin immediate")
-            self._database.execute(
-                "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?",
-                (self._stream, confirmed or 0),
-            )
-            self._database.execute("update cache set passes = max(passes, ?) + 1", (confirmed or 0,))
-            return int(self._database.execute("select passes from cache").fetchone()[0])
+            begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
+            last, kept = begun[0] if begun else 0, confirmed or 0
+            if last < kept:
+                kept = 0  # the cache lost passes that STATE confirms: nothing in it can be trusted
+            if last != kept:
+                self._database.execute(
+                    "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, kept)
+                )
+            self._database.execute("update cache set passes = max(passes, ?) + 1", (max(confirmed or 0, last),))
+            number = int(self._database.execute("select passes from cache").fetchone()[0])
+            self._database.execute("insert or replace into begun values (?, ?)", (self._stream, number))
+            return number
 
     def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
@@ -83,10 +90,11 @@ class SqliteHashes:
 
     def missing(self, since: int) -> Iterator[Key]:
         """The keys that were live and that no pass from this one on saw."""
-        rows = self._database.execute(
-            "select key from hashes where stream = ? and deleted = 0 and seen < ? order by key", (self._stream, since)
-        )
-        return (key for (key,) in rows.fetchall())
+        query = "select key from hashes where stream = ? and key > ? and deleted = 0 and seen < ? order by key limit ?"
+        last = ""
+        while rows := self._database.execute(query, (self._stream, last, since, BATCH)).fetchall():
+            yield from (key for (key,) in rows)
+            last = rows[-1][0]
 
     def buried(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
