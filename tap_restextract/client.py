@@ -318,7 +318,7 @@ class Client:
         except requests.RequestException as error:
             if "CERTIFICATE_VERIFY_FAILED" in repr(error):
                 raise NoAnswerError(
-                    f"stream {self._stream.name}: {self._shown(request)}: {_fault(error)}; set ca_bundle, or have the server's certificate mended"
+                    f"stream {self._stream.name}: {self._shown(request)}: {_fault(error)}; set ca_bundle where its CA is a private one, or have it mended"
                 ) from error
             raise TransientError(_fault(error)) from error
         except ValueError as error:  # requests reads a redirect's target although it isn't followed
@@ -538,7 +538,7 @@ def request_for_host(stream: StreamSettings) -> str:
 def _fault(error: requests.RequestException) -> str:
     """What happened, in words without an address: requests' own text holds the query."""
     if isinstance(error, requests.exceptions.SSLError):
-        return "the TLS certificate can't be verified (a private CA's goes into ca_bundle)"
+        return "the server's TLS certificate can't be verified"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.exceptions.ReadTimeout):
