@@ -22,7 +22,9 @@ HISTORIES = ["-m", "tests.target_eventgen.histories", "300"]
 CRASH = ["-m", "tests.target_eventgen.crash", "24"]
 CONTENTION = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_contention.py", "-k", "waits or order"]
 CONNECTIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_lost_connections.py"]
-SIGNALS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py"]
+PROMISES = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py", "-k", "e4"]
+EMPTY = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_histories.py", "-k", "empty"]
+READER = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py", "-k", "loop"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ MUTANTS = (
         "empty JSON is taken for null",
         "statements",
         (("'0123456789.eE+-', ''), 0))", "'0123456789.eE+-[]{{}}', ''), 0))"),),
-        HISTORIES,
+        EMPTY,
     ),
     Mutant(
         "an event's id knows no version",
@@ -118,9 +120,9 @@ MUTANTS = (
         HISTORIES,
     ),
     Mutant(
-        "any version of a key may be stored",
+        "the first version of a key is stored",
         "statements",
-        ((" WHERE transition._eventgen_last AND transition", " WHERE transition"),),
+        (("lead({n}) OVER w IS NULL AS _eventgen_last", "lag({n}) OVER w IS NULL AS _eventgen_last"),),
         HISTORIES,
     ),
     Mutant(
@@ -146,19 +148,10 @@ MUTANTS = (
         CRASH,
     ),
     Mutant(
-        "STATE leaves although the commit failed",
+        "a commit that failed is passed over",
         "target",
-        (
-            (
-                "        if checkpoint.state is not None:\n            failpoints",
-                "        if checkpoint.state is not None and (self._postgres is None or self._postgres.commit(Checkpoint(checkpoint.batches[:-1])) is not None):\n            failpoints",
-            ),
-            (
-                "            outcomes = self._database().commit(checkpoint)\n",
-                "            outcomes = self._database().commit(Checkpoint(checkpoint.batches[-1:], None, checkpoint.loaded))\n",
-            ),
-        ),
-        CRASH,
+        (("            committing.result()\n", "            committing.exception()\n"),),
+        PROMISES,
     ),
     Mutant(
         "a COMMIT whose answer was lost is done again",
@@ -174,6 +167,15 @@ MUTANTS = (
             ("if self._connection.closed or isinstance(error, _LOST)", "if isinstance(error, ZeroDivisionError)"),
         ),
         CONNECTIONS,
+    ),
+    Mutant(
+        "a signal between two lines of the reader goes unheard",
+        "messages",
+        (
+            ("                if self.interrupted:\n                    break\n", ""),
+            ("        while True:\n", "        while not self.interrupted:\n"),
+        ),
+        READER,
     ),
 )
 
