@@ -27,7 +27,7 @@ scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with
 
 .PHONY: simulate mutants
 
-N ?= 10000
+simulate: N ?= 10000
 simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases
 	$(BIN)/python -m tests.simulator $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
@@ -44,7 +44,7 @@ backfill: setup  ## a million records of which fifty thousand share each timesta
 	$(BIN)/python -m tests.backfill
 
 .PHONY: crash histories
-N ?= 500
+crash histories: N ?= 500
 crash: setup  ## faults at every failpoint of the target, N cases: what was lost, told twice, wrong; then faults put into its code
 	$(BIN)/python -m tests.target_eventgen.crash $(N)
 	$(BIN)/python -m tests.target_eventgen.mutants

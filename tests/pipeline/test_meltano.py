@@ -93,6 +93,7 @@ def meltano_for(project: tuple[Path, Path], example: Example, database: str, fol
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
         "NO_COLOR": "1",
         "COLUMNS": "200",
+        "UV_SYSTEM_CERTS": "true",  # Meltano installs with uv, which else trusts no certificate authority of the machine's own
     }
     foreign = ("TAP_", "TARGET_", "MELTANO_", "VIRTUAL_ENV", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
