@@ -28,26 +28,20 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 def names(template: Any) -> Iterator[str]:
     """Every name that the template mentions, such as `cursor.updated_at`."""
-    if isinstance(template, str):
-        yield from (match["name"] for match in PLACEHOLDER.finditer(template) if match["name"])
-    elif isinstance(template, Mapping):
-        for value in template.values():
-            yield from names(value)
-    elif isinstance(template, list):
-        for value in template:
-            yield from names(value)
+    return (match["name"] for match in _mentioned(template) if match["name"])
 
 
 def forms(template: Any) -> Iterator[str]:
     """Every form that the template asks for, to be checked before the first request."""
+    return (match["form"] for match in _mentioned(template) if match["form"] is not None)
+
+
+def _mentioned(template: Any) -> Iterator[re.Match[str]]:
     if isinstance(template, str):
-        yield from (match["form"] for match in PLACEHOLDER.finditer(template) if match["form"] is not None)
-    elif isinstance(template, Mapping):
-        for value in template.values():
-            yield from forms(value)
-    elif isinstance(template, list):
-        for value in template:
-            yield from forms(value)
+        yield from PLACEHOLDER.finditer(template)
+    elif isinstance(template, (Mapping, list)):
+        for value in template.values() if isinstance(template, Mapping) else template:
+            yield from _mentioned(value)
 
 
 def fill(template: Any, scope: Scope) -> Any:
