@@ -51,7 +51,7 @@ def main() -> int:
     for failure in campaign.smallest(0 if arguments.brief else SHOWN):
         _show(*shrunk(*failure))
     if arguments.brief:
-        for kind, quirks, seed, size in campaign.smallest(40):
+        for kind, quirks, seed, size in campaign.smallest(12):
             sys.stdout.write(f"{kind}: {command(Schedule(quirks, seed, size))}\n")
     if campaign.failures:
         sys.stdout.write(f"\n{len(campaign.failures)} schedules broke a promise\n")

@@ -32,6 +32,7 @@ class Row:
     rev: int
     visible: int
     born: int = 0
+    parent: int = 0
 
 
 @dataclass
@@ -57,6 +58,8 @@ class Api:
     used: set[str] = field(default_factory=set)
     rev: int = 0
     next_id: int = 1
+    parents: dict[int, Row] = field(default_factory=dict)
+    next_parent: int = 0
     requests: int = 0
     busy: bool = True
 
@@ -64,14 +67,36 @@ class Api:
         """Let the clock move on."""
         self.now += self.rng.randrange(most)
 
+    def found_parents(self) -> None:
+        """The first parents."""
+        for _ in range(self.quirks.parents):
+            self._add_parent()
+
+    def _add_parent(self) -> None:
+        self.next_parent += 1
+        self.parents[self.next_parent] = Row(self.next_parent, BASE, 0, self.now + self.rng.choice([0, 0, 3000]))
+
+    def _change_parents(self) -> None:
+        """A parent comes, perhaps later than its records, or goes with them."""
+        if self.rng.random() < 0.6 or len(self.parents) < 2:
+            self._add_parent()
+            return
+        gone = self.rng.choice(list(self.parents))
+        del self.parents[gone]
+        for key in [key for key, row in self.rows.items() if row.parent == gone]:
+            del self.rows[key]
+
     def mutate(self) -> None:
         """One write: an insert, an update or a delete."""
         if self.rng.random() < 0.5:
             self.pass_time(300)
         kind = self.rng.random()
         self.rev += 1
-        if self.quirks.silent and kind < 0.2 and self.rows:
-            key = self.rng.choice(list(self.rows))
+        if self.quirks.parents and self.rng.random() < 0.1:
+            self._change_parents()
+        seen_anyway = [key for key, row in self.rows.items() if self.quirks.swept or row.updated is None]
+        if self.quirks.silent and kind < 0.2 and seen_anyway:
+            key = self.rng.choice(seen_anyway)
             self.rows[key] = replace(self.rows[key], rev=self.rev)
         elif kind < 0.35 or not self.rows:
             self._write(self._new_id())
@@ -99,21 +124,27 @@ class Api:
         return number
 
     def _write(self, key: Id) -> None:
-        updated = self.now - self.now % self.quirks.tick
+        updated: int | None = self.now - self.now % self.quirks.tick
         if self.quirks.future and self.rng.random() < 0.1:
             ahead = self.now + self.rng.randrange(self.quirks.future)
             updated = ahead - ahead % self.quirks.tick
+        if self.quirks.null_request and self.rng.random() < 0.15:
+            updated = None
         delay = self.rng.randrange(self.quirks.late) if self.quirks.late else 0
         if key in self.rows and self.rows[key].visible <= self.now:
             self.before[key] = self.rows[key]
         elif key not in self.rows:
             self.before.pop(key, None)
         born = self.rows[key].born if key in self.rows else self.now + delay
-        self.rows[key] = Row(key, updated, self.rev, self.now + delay, born)
+        if key in self.rows:
+            parent = self.rows[key].parent
+        else:
+            parent = self.rng.choice(list(self.parents)) if self.parents else 0
+        self.rows[key] = Row(key, updated, self.rev, self.now + delay, born, parent)
 
     def settle(self) -> None:
         """Let every write become visible, and the current tick end."""
-        self.now += self.quirks.late + max(0, self.quirks.skew) + 2 * self.quirks.tick + 1000
+        self.now += max(self.quirks.late, 3000) + max(0, self.quirks.skew) + 2 * self.quirks.tick + 1000
 
     def truth(self) -> list[Row]:
         """Every record as it is."""
@@ -122,13 +153,20 @@ class Api:
     def widest_tie(self) -> int:
         """How many records the filter can't tell apart, at most."""
         cut = max(self.quirks.precision, 1)
-        return max(Counter(self._cut(row.updated, cut) for row in self.rows.values()).values(), default=0)
+        ties = Counter((row.parent, self._cut(row.updated, cut)) for row in self.rows.values())
+        return max(ties.values(), default=0)
 
-    def answer(self, params: dict[str, str]) -> Reply:
-        """What the API answers now."""
+    def answer(self, path: str, params: dict[str, str]) -> Reply:
+        """What the API answers now: on /list, on /parents, or on /parents/1/list."""
         self.requests += 1
         quirks = self.quirks
-        rows = list(self._selected(params))
+        parent = int(path.split("/")[2]) if path.count("/") > 1 else 0
+        if parent and (parent not in self.parents or self.parents[parent].visible > self.now):
+            return Reply(404, self._headers(), {"message": "there is no such parent"})
+        if path == "/parents":
+            rows = [row for row in self.parents.values() if row.visible <= self.now]
+        else:
+            rows = [row for row in self._selected(params) if row.parent == parent]
         ordinal, start = 0, 0
         before: Place = ()
         if quirks.paginator == "page_number":
@@ -142,16 +180,18 @@ class Api:
                 return Reply(410, self._headers(), {"message": "the token has expired"})
             ordinal, start, before = self.issued[token]
             if quirks.stable:
-                start = next((index for index, row in enumerate(rows) if self._key(row) > before), len(rows))
+                start = next((index for index, row in enumerate(rows) if self._place(path, row) > before), len(rows))
         if quirks.window and start >= quirks.window:
             return Reply(400, self._headers(), {"message": "the result window is too large"})
-        page = self._within_window(rows[start : start + self._size()], start)
+        # One page that can't be gone on from holds all parents, or they couldn't be read.
+        size = len(rows) if path == "/parents" and quirks.paginator == "single_page" else self._size()
+        page = self._within_window(rows[start : start + size], start)
         behind = start + len(page)
         body: dict[str, Any] = {"data": self._listed(page, rows, start)}
         more = behind < len(rows)
         if quirks.tokens and more:
-            place = self._key(page[-1]) if page else before
-            body["next"] = self._next(params, ordinal + 1, behind, place)
+            place = self._place(path, page[-1]) if page else before
+            body["next"] = self._next(path, params, ordinal + 1, behind, place)
         if quirks.total:
             body["total"] = -(-len(rows) // quirks.page) if quirks.paginator == "page_number" else len(rows)
         if quirks.has_more:
@@ -194,7 +234,7 @@ class Api:
             listed.insert(0, self.shown(rows[start - 1]))
         return listed
 
-    def _next(self, params: dict[str, str], ordinal: int, offset: int, place: Place) -> str:
+    def _next(self, path: str, params: dict[str, str], ordinal: int, offset: int, place: Place) -> str:
         if self.quirks.cycle:
             # The circle doesn't close at the first page, which has no token, but at the one behind it.
             token = f"c{ordinal if ordinal < self.quirks.cycle else 1}"
@@ -206,7 +246,7 @@ class Api:
         if self.quirks.paginator == "cursor":
             return token
         kept = "".join(f"{name}={value.replace('+', '%2B')}&" for name, value in params.items() if name != "token")
-        return f"/list?{kept}token={token}"
+        return f"{path}?{kept}token={token}"
 
     def _selected(self, params: dict[str, str]) -> Iterator[Row]:
         visible = [
@@ -225,8 +265,13 @@ class Api:
             drawn = {row.id: self.rng.random() for row in visible}
             visible.sort(key=lambda row: (self._key(row)[0] if quirks.order != "none" else 0, drawn[row.id]))
         since = self._parsed(params["since"]) if "since" in params else None
+        until = self._parsed(params["until"]) if "until" in params else None
         cut = quirks.precision
         for row in visible:
+            if quirks.null_request and ("nulls" in params) != (row.updated is None):
+                continue
+            if until is not None and (row.updated is None or self._cut(row.updated, cut) > self._cut(until, cut)):
+                continue
             if since is None or quirks.filter in {"none", "sweep", "traversal"}:
                 yield row
             elif row.updated is None:
@@ -252,6 +297,9 @@ class Api:
         if isinstance(key, int):
             return (key,)
         return ("".join(letter for letter in key.lower() if letter.isalnum()), key.swapcase())
+
+    def _place(self, path: str, row: Row) -> Place:
+        return (row.id,) if path == "/parents" else self._key(row)
 
     def _key(self, row: Row) -> Place:
         collated = self.collated(row.id)

@@ -16,6 +16,7 @@ UNORDERED: Final = {"order": "none", "filter": "inclusive"}
 SWEEP: Final = {"order": "none", "filter": "sweep"}
 OFFSET: Final = {"paginator": "offset"}
 PAGES: Final = {"paginator": "page_number"}
+WINDOWS: Final = {"filter": "inclusive", "paginator": "cursor", "step": 3000}
 SHIFTY: Final = {"paginator": "cursor", "stable": False}
 
 CASES: Final[dict[str, dict[str, Any]]] = {
@@ -108,6 +109,33 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "single page, exclusive": TOKENS | {"paginator": "single_page", "page": 20, "filter": "exclusive", "tick": 1},
     "single page, wide ties": TOKENS | {"paginator": "single_page", "page": 4},
     "single page, faults": TOKENS | {"paginator": "single_page", "page": 12, "faults": True, "late": 1500},
+    "windows": WINDOWS,
+    "windows, several at once": WINDOWS | {"concurrency": 3, "filter": "exclusive", "tick": 1},
+    "windows, newest first": WINDOWS | PAGES | {"order": "desc", "concurrency": 2},
+    "windows, late and future": WINDOWS | {"late": 2000, "future": 9000, "order": "none"},
+    "windows, offsets": WINDOWS | OFFSET | {"precision": 1000, "tick": 1},
+    "windows, result window": WINDOWS | OFFSET | {"window": 12, "declared": True, "page": 3, "total": True, "tick": 1},
+    "windows, result window without a step": TOKENS | {"window": 15, "declared": True, "page": 4, "total": True},
+    "windows, no clock": WINDOWS | {"clock": False},
+    "windows, faults": WINDOWS | {"faults": True, "expiring": True, "concurrency": 4, "writing": "epoch_ms"},
+    "children, keyset": KEYSET | {"parents": 4},
+    "children, tokens, several at once": TOKENS | {"parents": 6, "concurrency": 3, "faults": True},
+    "children, offsets": TOKENS | OFFSET | {"parents": 3, "page": 3},
+    "children, late": TOKENS | {"parents": 4, "late": 2000, "page": 3},
+    "children, unordered": UNORDERED | {"paginator": "cursor", "parents": 4},
+    "children, traversal": {"filter": "traversal", "paginator": "cursor", "parents": 5, "concurrency": 2},
+    "audit, keyset": KEYSET | {"audit": True, "silent": True},
+    "audit, tokens": TOKENS | {"audit": True, "silent": True, "revive": True},
+    "audit, descending": DESC | {"paginator": "cursor", "audit": True, "silent": True},
+    "audit, restart, faults": TOKENS | OFFSET | {"audit": True, "silent": True, "faults": True},
+    "nulls by request, keyset": KEYSET | {"null_request": True, "silent": True},
+    "nulls by request, tokens": TOKENS | {"null_request": True, "faults": True},
+    "nulls by request, pages": TOKENS | PAGES | {"null_request": True},
+    "lookback, tokens": TOKENS | {"lookback": True, "late": 3000},
+    "lookback, keyset, no clock": KEYSET | {"lookback": True, "late": 3000},
+    "lookback, offsets": TOKENS | OFFSET | {"lookback": True, "late": 2000},
+    "lookback, descending": DESC | {"paginator": "cursor", "lookback": True, "late": 3000},
+    "lookback, unordered": UNORDERED | {"paginator": "cursor", "lookback": True, "late": 3000},
     "traversal, tokens": {"filter": "traversal", "paginator": "cursor", "faults": True},
     "traversal, pages": {"filter": "traversal", "paginator": "page_number"},
     "traversal, in a circle": {"filter": "traversal", "paginator": "json_link", "cycle": 2},
@@ -194,17 +222,33 @@ def _consistent(quirks: Quirks) -> Quirks:
         )
     if quirks.epoch:
         quirks = replace(quirks, zone=0)
+    if not quirks.clock:
+        # Nothing tells a row that is dated ahead from one of now.
+        quirks = replace(quirks, future=0)
+    if quirks.nulls or quirks.cycle:
+        quirks = replace(quirks, initial=False)
+    return _readable(quirks)
+
+
+def _readable(quirks: Quirks) -> Quirks:
+    """Likewise, of what the walk is derived from."""
     if quirks.stable and quirks.tokens:
         quirks = replace(quirks, unstable_ties=False)
     if quirks.filter in {"compound", "unique"}:
         quirks = replace(quirks, unstable_ties=False)
-    if not quirks.clock:
-        # Nothing tells a row that is dated ahead from one of now.
-        quirks = replace(quirks, future=0)
     if quirks.order != "none":
         quirks = replace(quirks, hidden="hash")
+    if quirks.ranges:
+        # Minutes of ties fit in no range, and a range that is endless fits no window.
+        quirks = replace(
+            quirks, tick=min(quirks.tick, 1000), precision=min(quirks.precision, 1000), nulls=False, cycle=0
+        )
+    if quirks.parents:
+        quirks = replace(quirks, cycle=0, window=0)
+    if quirks.audit:
+        quirks = replace(quirks, unstable_ties=False, initial=False)
+    if quirks.null_request and not quirks.silent:
+        quirks = replace(quirks, nulls=False)
     if quirks.filter in {"sweep", "traversal"}:
         quirks = replace(quirks, unstable_ties=False)
-    if quirks.nulls or quirks.cycle:
-        quirks = replace(quirks, initial=False)
     return quirks

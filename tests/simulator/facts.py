@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from tap_restextract.plan import Plan, plan_for
+from tap_restextract.bookmarks import Bookmark, from_state, in_turns
+from tap_restextract.plan import Plan, plans_for
 from tap_restextract.settings import StreamSettings, read
+from tap_restextract.turns import NULLS, of_nulls
 from tests.simulator.api import Api, written
 from tests.simulator.quirks import BASE, Quirks
 from tests.simulator.transport import SimulatedClient
@@ -20,30 +24,47 @@ def schema_for(quirks: Quirks) -> dict[str, Any]:
     return {"properties": {"id": {"type": KEY_TYPES.get(quirks.ids, "integer")}}}
 
 
+@dataclass(frozen=True)
+class Source:
+    """A stream as production wires it: its plan, its parents', and a client for each list that is asked."""
+
+    plan: Plan
+    parents: Plan | None
+    clients: Mapping[str, SimulatedClient]
+
+    def bookmark(self, state: Mapping[str, Any]) -> Bookmark | None:
+        """Where a STATE says that the stream is."""
+        bookmark = from_state(self.plan, state)
+        return in_turns(self.plan, state, bookmark) if self.plan.goes_in_turns else bookmark
+
+
 @functools.lru_cache(maxsize=4096)
-def planned(quirks: Quirks) -> Plan:
-    """The walk for the configuration that states the quirks' facts honestly.
+def source_of(quirks: Quirks) -> Source:
+    """The stream for the configuration that states the quirks' facts honestly.
 
     Raises:
         ConfigurationError: where no walk is safe for them.
     """
-    return plan_for(settings_for(quirks), schema_for(quirks))
+    by_name = {plan.stream.name: plan for plan in plans_for(settings_for(quirks))}
+    plan, parents = by_name["list"], by_name.get("parents")
+    asked = {"": plan}
+    if parents is not None:
+        asked["parents"] = parents
+    if quirks.null_request:
+        asked[NULLS] = of_nulls(plan)
+    return Source(plan, parents, {name: SimulatedClient(each.stream) for name, each in asked.items()})
 
 
-@functools.lru_cache(maxsize=4096)
-def client_for(quirks: Quirks) -> SimulatedClient:
-    """The stream's client; its transport is to be set."""
-    return SimulatedClient(planned(quirks).stream)
-
-
-def settings_for(quirks: Quirks) -> StreamSettings:
-    """The stream's configuration that states the quirks' facts honestly."""
+def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
+    """The configuration that states the quirks' facts honestly."""
     stream: dict[str, Any] = {
         "name": "list",
-        "path": "/list",
+        "path": "/parents/{parent.parents.id}/list" if quirks.parents else "/list",
         "records": "data",
         "primary_key": ["id"],
         "paginator": _paginator(quirks),
+        "schema": schema_for(quirks),
+        "concurrency": quirks.concurrency,
     }
     if quirks.filter == "sweep":
         stream["sweep"] = True
@@ -55,8 +76,19 @@ def settings_for(quirks: Quirks) -> StreamSettings:
         stream["params"] = {} if quirks.filter == "none" else {"since": "{cursor.updated_at}"}
         if quirks.filter == "compound":
             stream["params"]["after"] = "{cursor.id}"
-    (settings,) = read({"base_url": "http://api", "max_attempts": 3, "streams": [stream]})
-    return settings
+        if quirks.ranges:
+            stream["params"]["until"] = "{until.updated_at}"
+        if quirks.audit:
+            stream["sweep_every"] = "PT1S"
+    parents = {
+        "name": "parents",
+        "path": "/parents",
+        **{key: stream[key] for key in ("records", "primary_key", "paginator")},
+    }
+    if quirks.paginator == "single_page":
+        parents["paginator"] = {"type": "single_page"}
+    streams = [parents, stream] if quirks.parents else [stream]
+    return read({"base_url": "http://api", "max_attempts": 3, "streams": streams})
 
 
 def _incremental(quirks: Quirks) -> dict[str, Any]:
@@ -70,8 +102,17 @@ def _incremental(quirks: Quirks) -> dict[str, Any]:
         incremental["lag"] = f"{quirks.lag}ms"
     if quirks.epoch:
         incremental["epoch"] = quirks.epoch
-    if quirks.initial:
-        incremental["initial_value"] = written(quirks, INITIAL)
+    if quirks.initial or quirks.ranges:
+        incremental["initial_value"] = written(quirks, INITIAL if quirks.initial else BASE)
+    if quirks.step:
+        number = quirks.step // 1000 if quirks.epoch == "s" else quirks.step
+        incremental["step"] = str(number) if quirks.epoch else f"{number}ms"
+    if quirks.declared:
+        incremental["max_window_results"] = quirks.window
+    if quirks.lookback:
+        incremental["lookback"] = f"{quirks.late + quirks.tick}ms"
+    if quirks.null_request:
+        incremental["null_params"] = {"nulls": "1"}
     return incremental
 
 
@@ -86,7 +127,7 @@ def _paginator(quirks: Quirks) -> dict[str, Any]:
             paginator["limit"] = quirks.page
         case "single_page":
             paginator["limit"] = quirks.page
-    if quirks.total and quirks.counted:
+    if quirks.total and (quirks.counted or quirks.paginator == "cursor"):
         paginator["total_path"] = "total"
     if quirks.has_more and (quirks.counted or quirks.paginator == "cursor"):
         paginator["has_more_path"] = "has_more"
@@ -95,38 +136,42 @@ def _paginator(quirks: Quirks) -> dict[str, Any]:
 
 def excused(quirks: Quirks, api: Api, message: str, *, busy: bool) -> bool:
     """Whether this error is the right one to refuse these quirks with: T4's, with what would make the walk safe."""
-    return "stream list" in message and any(sign in message for sign in _excuses(quirks, api, busy=busy))
+    named = "stream list" in message or (quirks.parents and "stream parents" in message)
+    return bool(named) and any(sign in message for sign in _excuses(quirks, api, busy=busy))
 
 
 def _excuses(quirks: Quirks, api: Api, *, busy: bool) -> list[str]:
-    signs = []
+    single = quirks.paginator == "single_page"
     wide = api.widest_tie() >= quirks.page
-    if quirks.nulls:
-        signs.append("it is null")
-    if quirks.cycle:
-        signs.append("go in a circle")
-    if quirks.window:
-        signs.append("was answered 400")
-    if quirks.expiring and busy:
-        signs.append("was answered 410")
-    if quirks.faults and busy:
-        signs.append("run again: STATE is where the last page was written")
-    if quirks.order == "none" and not quirks.timeless and not quirks.clock:
-        signs.append("needs the server's clock")
-    if quirks.filter in {"compound", "unique"} and (quirks.duplicates or quirks.overlap):
-        signs += ["isn't in ascending order", "isn't behind it"]
-    if (
-        quirks.paginator == "single_page"
-        and quirks.filter in {"inclusive", "exclusive"}
-        and (wide or busy or quirks.duplicates)
-    ):
-        signs.append("so those behind can't be asked for")
-    if not (quirks.stable and quirks.tokens):
-        moving = quirks.unstable_ties or quirks.duplicates or quirks.overlap or quirks.short_pages or quirks.empty_pages
-        if quirks.order == "asc" and (busy or (moving and (wide or quirks.counted))):
-            signs.append("order changed each of")
-        if quirks.order in {"desc", "none"} and (busy or moving):
-            signs.append("the list shifted between two pages")
-        if quirks.order in {"asc", "desc"} and quirks.unstable_ties:
-            signs.append("lie on two pages")
-    return signs
+    by_time = quirks.filter in {"inclusive", "exclusive"}
+    # A range has the ties of both its edges, and one page more may not fit behind them.
+    too_wide = quirks.declared and 2 * api.widest_tie() + quirks.page > quirks.window
+    needs_clock = quirks.ranges or (quirks.order == "none" and not quirks.timeless)
+    repeating = quirks.duplicates or quirks.overlap
+    signs = {
+        "it is null": quirks.nulls,
+        "there is no way to ask for what lies behind it": single and quirks.null_request,
+        "go in a circle": bool(quirks.cycle),
+        "was answered 400": bool(quirks.window) and not quirks.declared,
+        "the most that the API gives for one question": too_wide,
+        "needs the server's clock": needs_clock and not quirks.clock,
+        "was answered 410": quirks.expiring and busy,
+        "run again: STATE is where the last page was written": quirks.faults and busy,
+        "isn't in ascending order": quirks.filter in {"compound", "unique"} and repeating,
+        "isn't behind it": quirks.filter in {"compound", "unique"} and repeating,
+        "so those behind can't be asked for": single and by_time and (wide or busy or quirks.duplicates),
+    }
+    return [sign for sign, applies in signs.items() if applies] + _seams(quirks, wide=wide, busy=busy)
+
+
+def _seams(quirks: Quirks, *, wide: bool, busy: bool) -> list[str]:
+    if quirks.stable and quirks.tokens:
+        return []
+    moving = quirks.unstable_ties or quirks.duplicates or quirks.overlap or quirks.short_pages or quirks.empty_pages
+    whole = quirks.order in {"desc", "none"} or quirks.ranges or bool(quirks.parents)
+    signs = {
+        "order changed each of": quirks.order == "asc" and (busy or (moving and (wide or quirks.counted))),
+        "shifted between two pages": whole and (busy or moving),
+        "lie on two pages": quirks.order in {"asc", "desc"} and quirks.unstable_ties,
+    }
+    return [sign for sign, applies in signs.items() if applies]

@@ -40,6 +40,13 @@ class Quirks:
         nulls: some records have no time.
         initial: the configuration says where the first run begins.
         faults: answers get lost or cut, or are 429 and 5xx.
+        parents: the list is one for each of so many parents, which come and go; 0: there is one list.
+        step: the configuration cuts the time into ranges of so many milliseconds; 0: it doesn't.
+        declared: the configuration tells of the `window`.
+        concurrency: pages that are asked for at once.
+        lookback: the configuration has a lookback for what is late, instead of a lag.
+        audit: the configuration has the incremental list swept too, every second.
+        null_request: records without time are in no list but one of their own, which the configuration asks for.
     """
 
     order: str = "asc"
@@ -72,6 +79,13 @@ class Quirks:
     nulls: bool = False
     initial: bool = False
     faults: bool = False
+    parents: int = 0
+    step: int = 0
+    declared: bool = False
+    concurrency: int = 1
+    lookback: bool = False
+    audit: bool = False
+    null_request: bool = False
 
     def __str__(self) -> str:
         told = {held.name: getattr(self, held.name) for held in fields(self)}
@@ -102,9 +116,21 @@ class Quirks:
         return {"epoch_ms": "ms", "text_ms": "ms", "epoch_s": "s"}.get(self.writing)
 
     @property
+    def ranges(self) -> bool:
+        """Whether the list is read in time ranges."""
+        return bool(self.step) or self.declared
+
+    @property
+    def swept(self) -> bool:
+        """Whether changes come out that move no time, and deletions."""
+        return self.filter == "sweep" or self.audit
+
+    @property
     def lag(self) -> int:
         """The least lag that is honest."""
-        late = self.late + max(0, self.skew)
+        late = (0 if self.lookback else self.late) + max(0, self.skew)
+        if (self.ranges or self.parents) and (late or self.tick > 1000):
+            return late + self.tick
         if self.filter == "compound" and (late or self.tick > 1000):
             return late + self.tick
         if self.order == "none" and not self.timeless and (late or self.tick > 1000):

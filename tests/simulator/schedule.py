@@ -16,19 +16,20 @@ import json
 import random
 import traceback
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final
 
-from tap_restextract.bookmarks import checkpointed, from_state
+from tap_restextract.bookmarks import checkpointed
 from tap_restextract.errors import AnswerError, ConfigurationError, TapError
 from tap_restextract.fleet import Fleet, Unit
 from tap_restextract.hashes.sqlite import SqliteHashes
-from tap_restextract.plan import Walk
+from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Ask, Page, Step
 from tap_restextract.walk import fleet_for
-from tests.simulator.api import Api, Row
-from tests.simulator.facts import INITIAL, client_for, excused, planned
+from tests.simulator.api import EPOCH, Api, Row
+from tests.simulator.facts import INITIAL, excused, source_of
 from tests.simulator.quirks import Quirks
-from tests.simulator.transport import SimulatedClient, Told, Transport, waiting_on
+from tests.simulator.transport import Told, Transport, waiting_on
 
 State = dict[str, Any]
 
@@ -101,7 +102,6 @@ class Flight:
     """A unit whose page is on its way, or has come, or has failed to."""
 
     unit: Unit
-    client: SimulatedClient
     ask: Ask = field(default_factory=Ask)
     came: Page | None = None
     fault: Exception | None = None
@@ -109,7 +109,7 @@ class Flight:
     def fetch(self, schedule: Schedule) -> None:
         """Get the page before it is needed."""
         try:
-            self.came = schedule.fetched(self.client, self.ask)
+            self.came = schedule.fetched(self.ask)
         except (TapError, EndlessError) as error:
             self.fault = error
 
@@ -122,7 +122,7 @@ class Flight:
         came, fault, self.came, self.fault = self.came, self.fault, None, None
         if fault is not None:
             raise fault
-        return schedule.fetched(self.client, self.ask) if came is None else came
+        return schedule.fetched(self.ask) if came is None else came
 
 
 @dataclass
@@ -140,27 +140,31 @@ class Schedule:
         """Run it from its first write to its last check."""
         self.rng = random.Random(self.seed)
         self.api = Api(self.quirks, random.Random(self.seed + 1_000_003))
+        self.api.found_parents()
         for _ in range(self.rng.randrange(self.size.rows)):
             self.api.mutate()
-        if self.quirks.nulls:
+        if self.quirks.nulls and not self.quirks.null_request:
             self.api.give_some_no_time()
         self._tell_rows()
         try:
-            self.plan = planned(self.quirks)
+            self.source = source_of(self.quirks)
         except ConfigurationError as error:
             self.outcome.walk = "refused by the plan"
             self.outcome.refused += 1
             self.outcome.reasons.append(str(error))
             return self.outcome
         self.outcome.walk = self.plan.walk.value
-        self.cache = SqliteHashes(":memory:", "list") if self.plan.walk is Walk.SWEEP else None
+        remembers = self.quirks.swept or (self.quirks.parents and self.quirks.filter != "traversal")
+        self.cache = SqliteHashes(":memory:", "list") if remembers else None
+        self.nulls = SqliteHashes(":memory:", "list/nulls") if self.quirks.null_request else None
         with waiting_on(self.api, self.rng):
             self._busy_part()
             self.api.settle()
             self.api.busy = False
             self._quiet_part()
-        if self.cache:
-            self.cache.close()
+        for cache in (self.cache, self.nulls):
+            if cache:
+                cache.close()
         return self.outcome
 
     def _busy_part(self) -> None:
@@ -175,7 +179,7 @@ class Schedule:
         if self.rng.random() < 0.3:
             self._run(story.last_state, deadly=True)
         before = len(story.records)
-        if not self._run(story.last_state):
+        if not self._finish(story.last_state):
             return
         self._whole(story.records[before:] if self.plan.walk is Walk.TRAVERSAL else story.records, HOLE)
         self.outcome.records = len(story.records)
@@ -190,6 +194,15 @@ class Schedule:
             self._resume(story.records[:count], state, way)
         self.output = story
 
+    def _finish(self, state: State) -> bool:
+        """A run to its end; and another one, a while later, where a sweep may not have been due in it."""
+        if not self._run(state):
+            return False
+        if not self.quirks.audit:
+            return True
+        self.api.settle()
+        return self._run(self.output.last_state)
+
     def _backfill(self) -> None:
         """A first run on a quiet list: what it asks at most."""
         self._tell("a backfill")
@@ -201,29 +214,32 @@ class Schedule:
         if rows >= page:
             self.outcome.worst = asked / rows
         even = not (self.quirks.short_pages or self.quirks.empty_pages or self.quirks.initial)
-        if self.plan.walk is Walk.KEYSET and even and asked > -(-rows // page) * 1.01 + 2:
+        if self.plan.walk is Walk.KEYSET and even and not self.quirks.parents and asked > -(-rows // page) * 1.01 + 2:
             self._find(WASTE, [f"{asked} requests for {rows} records in pages of {page}"])
 
     def _resume(self, before: list[dict[str, Any]], state: State, way: str) -> None:
         """A run from an earlier STATE, which may be of another walk, or keep no more than any tap's STATE does."""
-        plan, self.output = self.plan, Output()
+        source, self.output = self.source, Output()
         if way == "cut":
             state = {key: state[key] for key in ("replication_key", "replication_key_value") if key in state}
         elif way == "other" and (other := self._other_walk()):
             quirks = self.api.quirks
             self.api.quirks = other
-            self.plan = planned(other)
+            self.source = source_of(other)
             self._tell(f"resumed by the walk {self.plan.walk.value}")
-            if self._run(state):
+            if self._finish(state):
                 self._whole(before + self.output.records, UNSAFE)
-            self.api.quirks, self.plan = quirks, plan
+            self.api.quirks, self.source = quirks, source
             return
         self._tell(f"resumed from an earlier STATE, {way}")
-        if self._run(state):
+        if self._finish(state):
             self._whole(before + self.output.records, UNSAFE)
 
     def _other_walk(self) -> Quirks | None:
-        if self.quirks.timeless or self.quirks.nulls or self.quirks.initial:
+        quirks = self.quirks
+        if quirks.timeless or quirks.nulls or quirks.initial or quirks.parents or quirks.ranges or quirks.lookback:
+            return None
+        if quirks.audit or quirks.null_request:
             return None
         others: dict[str, dict[str, Any]] = {
             "compound": {"filter": "compound", "order": "asc", "precision": 1},
@@ -239,7 +255,7 @@ class Schedule:
     def _whole(self, records: list[dict[str, Any]], kind: str) -> None:
         truth = [row for row in self.api.truth() if self._is_wanted(row)]
         match self.plan.walk:
-            case Walk.SWEEP:
+            case _ if self.quirks.swept:
                 last = {record["id"]: record.get("rev") for record in records}
                 here = {row.id: row.rev for row in truth}
                 self._find(
@@ -261,7 +277,7 @@ class Schedule:
 
     def _is_wanted(self, row: Row) -> bool:
         if row.updated is None:
-            return not any("it is null" in reason for reason in self.outcome.reasons)
+            return self.quirks.null_request or not any("it is null" in reason for reason in self.outcome.reasons)
         return not self.quirks.initial or self.quirks.timeless or row.updated >= INITIAL
 
     def _find(self, kind: str, texts: list[str]) -> None:
@@ -272,7 +288,9 @@ class Schedule:
     def _run(self, state: State, *, deadly: bool = False) -> bool:
         """One run of the tap; whether it finished."""
         self.left = self.rng.randrange(60) if deadly and self.size.deaths else None
-        self.allowed = 200 + 20 * (len(self.api.rows) + (WRITES_A_RUN if self.api.busy else 0))
+        self.allowed = (
+            200 + 60 * len(self.api.parents) + 20 * (len(self.api.rows) + (WRITES_A_RUN if self.api.busy else 0))
+        )
         self.written_meanwhile = 0
         self.begun_at = self.api.now
         self.outcome.runs += 1
@@ -304,14 +322,21 @@ class Schedule:
 
     def _drive(self, state: State) -> None:
         """What production's driver does, in one thread: a page may come before the step that asked for it is written."""
-        client = client_for(self.api.quirks)
-        client.transport = Transport(self.api, self.rng, self.told)
-        bookmark = from_state(self.plan, state)
-        fleet = fleet_for(self.plan, bookmark, cache=self.cache, now="now")
+        transport = Transport(self.api, self.rng, self.told)
+        for client in self.source.clients.values():
+            client.transport = transport
+        fleet = fleet_for(
+            self.plan,
+            self.source.bookmark(state),
+            parents=self.source.parents,
+            cache=self.cache,
+            nulls=self.nulls,
+            now=(EPOCH + timedelta(milliseconds=self.api.now)).isoformat(),
+        )
         flying: list[Flight] = []
         while True:
             while len(flying) < self.concurrency and (unit := fleet.next()) is not None:
-                state = self._advance(fleet, Flight(unit, client), next(unit.steps), flying, state)
+                state = self._advance(fleet, Flight(unit), next(unit.steps), flying, state)
             if not flying:
                 return
             flight = flying.pop(self.rng.randrange(len(flying)))
@@ -334,7 +359,7 @@ class Schedule:
             flight.fetch(self)
         return self._write(step, state)
 
-    def fetched(self, client: SimulatedClient, ask: Ask) -> Page:
+    def fetched(self, ask: Ask) -> Page:
         """The page, others writing meanwhile."""
         if self.api.busy and self.size.writes and self.written_meanwhile < WRITES_A_RUN:
             for _ in range(self.rng.choice([0, 0, 1, self.size.writes])):
@@ -343,7 +368,7 @@ class Schedule:
         self.allowed -= 1
         if self.allowed < 0:
             raise EndlessError(f"{self.api.requests} requests for {len(self.api.rows)} records")
-        page = client.page(ask)
+        page = self.source.clients[ask.of].page(ask)
         self.api.pass_time()
         return page
 
@@ -373,6 +398,11 @@ class Schedule:
             self.left -= 1
             if self.left < 0:
                 raise Killed
+
+    @property
+    def plan(self) -> Plan:
+        """The stream's walk."""
+        return self.source.plan
 
     @property
     def concurrency(self) -> int:

@@ -7,7 +7,22 @@ import pytest
 from tests.simulator.cases import CASES
 from tests.simulator.mutants import MUTANTS, PACKAGE, ROOT, Mutant, tried
 
-QUICK = [mutant for mutant in MUTANTS if not mutant.despite_open_faults][::5]
+QUICK = [
+    mutant
+    for mutant in MUTANTS
+    if mutant.name
+    in {
+        "`>` for `>=`: an exclusive filter isn't stepped back",
+        "repeats are known by key alone",
+        "STATE before its records, along tokens",
+        "an empty page with a token ends the list",
+        "the lag is ignored",
+        "seams are never checked",
+        "the hash cache is confirmed too early",
+        "tokens are not remembered",
+        "STATE moves in the middle of a pass down the list",
+    }
+]
 
 
 @pytest.mark.parametrize("mutant", QUICK, ids=lambda mutant: mutant.name)
@@ -32,6 +47,7 @@ def test_a_mutant_whose_text_has_gone_is_told() -> None:
 
 
 def test_there_are_many_mutants_and_no_two_are_alike() -> None:
-    assert len(MUTANTS) >= 40
+    assert len(MUTANTS) >= 50
+    assert len(QUICK) == 9
     assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

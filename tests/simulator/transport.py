@@ -57,9 +57,9 @@ class Transport:
     def close(self) -> None:
         """There is nothing to close."""
 
-    def _tell(self, query: dict[str, str], what: str) -> None:
+    def _tell(self, path: str, query: dict[str, str], what: str) -> None:
         if self._told is not None:
-            self._told(f"{self._api.now} asked {urlencode(query, safe=':')}: {what}")
+            self._told(f"{self._api.now} asked {path}?{urlencode(query, safe=':')}: {what}")
 
     def request(self, _method: str, url: str, params: Any = (), **_: Any) -> Response:
         """The API's answer, or what became of it on its way.
@@ -67,19 +67,20 @@ class Transport:
         Raises:
             requests.RequestException: where it was lost.
         """
+        path = urlsplit(url).path
         query = dict(params) | dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
         fault = None
         if self._api.quirks.faults and self._api.busy and self._rng.random() < 0.2:
             fault = self._rng.choice(FAULTS)
         if fault == "reset":
-            self._tell(query, "the connection was reset")
+            self._tell(path, query, "the connection was reset")
             raise requests.ConnectionError("Connection reset")
         if fault in {"429", "500"}:
-            self._tell(query, fault)
+            self._tell(path, query, fault)
             return Response(url, Reply(int(fault), {"Retry-After": "1"}, None), b"{}")
-        reply = self._api.answer(query)
+        reply = self._api.answer(path, query)
         if self._told is not None:
-            self._tell(query, f"{reply.status} {outlined(reply)}{f' ({fault})' if fault else ''}")
+            self._tell(path, query, f"{reply.status} {outlined(reply)}{f' ({fault})' if fault else ''}")
         if fault == "lost":
             raise requests.ConnectionError("RemoteDisconnected")
         if fault == "late":
@@ -93,7 +94,7 @@ class Transport:
 
 
 class SimulatedClient(Client):
-    """Production's client with the simulated transport below it."""
+    """Production's client with the simulated transport below it, which is to be set."""
 
     transport: Transport
 
