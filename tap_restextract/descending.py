@@ -100,12 +100,18 @@ class Descent:
         check_kind(self.plan, self._floor_value, page.records[0])
         ranks = self._falling(page.records)
         self._check_the_seam(page.records[0], ranks[0])
+        floor = self._floor
         if self.high is None:
             bound = horizon(self.plan, page)
-            settled = next((index for index, place in enumerate(ranks) if bound is None or place < bound), None)
-            self.high = None if settled is None else self._value(page.records[settled])
+            settled = (
+                record
+                for record, place in zip(page.records, ranks, strict=True)
+                if (bound is None or place < bound) and (floor is None or place >= floor)
+            )
+            newest = next(settled, None)
+            self.high = None if newest is None else self._value(newest)
         self.low = self._value(page.records[-1])
-        floor, unseen = self._floor, None in self.hashes.values()
+        unseen = None in self.hashes.values()
         records = []
         for record, place in zip(page.records, ranks, strict=True):
             if floor is not None and place < floor:

@@ -49,6 +49,7 @@ class Sieve:
     hashes: dict[str, Rank | None] = field(default_factory=dict)
     moved: bool = False
     halted: bool = False
+    begun: Rank | None = None
 
     @classmethod
     def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Sieve:
@@ -159,8 +160,12 @@ class Sieve:
         bound = horizon(self.plan, page)
         if bound is None:
             # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
-            clockless = self.exact and self.plan.walk is Walk.KEYSET and _is_instant(self.plan, page.records[-1])
+            clockless = self.plan.walk in {Walk.KEYSET, Walk.TOKENS} and _is_instant(self.plan, page.records[-1])
             return bisect_left(places, places[-1]) if clockless else len(places)
+        if incremental_of(self.plan).lookback:
+            # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.
+            self.begun = bound if self.begun is None else min(self.begun, bound)
+            bound = self.begun
         return bisect_left(places, bound)
 
 

@@ -41,32 +41,11 @@ OPEN_FAULTS: Final = (
         28209,
     ),
     OpenFault(
-        "a list that falls and holds nothing from the initial value on yet is bookmarked before it",
-        lambda quirks: quirks.initial and (quirks.order == "desc" or bool(quirks.parents)),
-        frozenset({REPEAT}),
-        "order=desc filter=none tick=1 initial=1",
-        22072,
-    ),
-    OpenFault(
-        "a run that is longer than its lookback moves the bookmark over what came late meanwhile",
-        lambda quirks: quirks.lookback,
-        frozenset({HOLE, UNSAFE, REPEAT}),
-        "filter=inclusive paginator=offset late=3000 lookback=1",
-        30,
-    ),
-    OpenFault(
         "records without time, which have a request of their own, are told as deleted by the sweep of all others",
         lambda quirks: quirks.null_request and quirks.audit,
         frozenset({HOLE, UNSAFE, REPEAT, FALSE_DELETION}),
         "null_request=1 audit=1",
         0,
-    ),
-    OpenFault(
-        "without a clock a walk moves its bookmark over what joins the newest tick behind its position",
-        lambda quirks: not quirks.clock and quirks.order == "asc" and not quirks.timeless,
-        frozenset({HOLE, UNSAFE}),
-        "filter=inclusive clock=0",
-        262,
     ),
     OpenFault(
         "children whose filter is coarser than their values come again when all are bookmarked by one floor",

@@ -44,6 +44,17 @@ SEEDS = [
         11,
         "an empty page ended a sweep",
     ),
+    (
+        "order=desc filter=none tick=1 initial=1",
+        22072,
+        "a falling list without a record from the initial value on was bookmarked before it",
+    ),
+    (
+        "filter=inclusive paginator=offset late=3000 lookback=1",
+        30,
+        "a run longer than its lookback moved over what came late",
+    ),
+    ("filter=inclusive clock=0", 262, "without a clock a walk moved over what joined the newest tick behind it"),
 ]
 
 
