@@ -29,7 +29,7 @@ from tap_restextract.walk import fleet_for
 from tests.simulator.api import EPOCH, Api, Row
 from tests.simulator.facts import INITIAL, excused, source_of
 from tests.simulator.quirks import Quirks
-from tests.simulator.transport import Told, Transport, waiting_on
+from tests.simulator.transport import Told, waiting_on
 
 State = dict[str, Any]
 
@@ -322,9 +322,8 @@ class Schedule:
 
     def _drive(self, state: State) -> None:
         """What production's driver does, in one thread: a page may come before the step that asked for it is written."""
-        transport = Transport(self.api, self.rng, self.told)
         for client in self.source.clients.values():
-            client.transport = transport
+            client.use(self.api, self.rng, self.told)
         fleet = fleet_for(
             self.plan,
             self.source.bookmark(state),

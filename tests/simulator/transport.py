@@ -18,6 +18,7 @@ from backoff import _sync as retrying
 from typing_extensions import Self
 
 from tap_restextract.client import Client
+from tap_restextract.pacing import Pacer
 from tap_restextract.settings import StreamSettings
 from tap_restextract.tokens import TokenKeeper
 from tests.simulator.api import Api, Reply
@@ -94,12 +95,17 @@ class Transport:
 
 
 class SimulatedClient(Client):
-    """Production's client with the simulated transport below it, which is to be set."""
+    """Production's client with the simulated transport below it, and the API's clock beside it."""
 
     transport: Transport
 
     def __init__(self, settings: StreamSettings) -> None:
         super().__init__(settings, TokenKeeper(), LOG, "simulated")
+
+    def use(self, api: Api, rng: random.Random, told: Told) -> None:
+        """From now on ask this API."""
+        self.transport = Transport(api, rng, told)
+        self._pacer = Pacer(lambda: api.now / 1000, Waits(api, rng).sleep)
 
     @property
     def _session(self) -> Any:
