@@ -141,10 +141,12 @@ def test_four_processes_at_once_end_with_one_server(project: Path) -> None:
     assert [status for _, _, status in outcomes] == [0, 0, 0, 0], outcomes
     assert len({url for url, _, _ in outcomes}) == 1
     data = data_of(outcomes[0][0].strip())
+    # What ends while it is looked at, another test's server, has no command line any more: `process_iter` leaves None.
+    running = [process.info for process in psutil.process_iter(["name", "cmdline"], ad_value=None)]
     postmasters = [
-        process
-        for process in psutil.process_iter(["name"])
-        if process.info["name"] == "postgres" and f" -D {data} " in " ".join([*process.cmdline(), ""])
+        info
+        for info in running
+        if info["name"] == "postgres" and f" -D {data} " in " ".join([*(info["cmdline"] or []), ""])
     ]
     assert len(postmasters) == 1
 
