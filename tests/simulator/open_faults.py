@@ -56,6 +56,22 @@ OPEN_FAULTS: Final = (
         Size(rows=2, runs=0, writes=0, deaths=False),
     ),
     OpenFault(
+        "a lookback reaches behind the initial value, so that records before it come out",
+        lambda quirks: quirks.lookback and quirks.initial,
+        frozenset({REPEAT}),
+        "filter=inclusive initial=1 lookback=1",
+        6,
+        Size(rows=20, runs=0, writes=0, deaths=False),
+    ),
+    OpenFault(
+        "what comes late into the stretch of an interrupted pass down the list is thought to be emitted",
+        lambda quirks: quirks.lookback and quirks.order == "desc",
+        frozenset({HOLE, UNSAFE, REPEAT}),
+        "order=desc filter=none late=3000 lookback=1",
+        17,
+        Size(rows=40, runs=4, writes=1),
+    ),
+    OpenFault(
         "children in no order, whose own bookmark is behind the floor of all, come again from the floor on",
         lambda quirks: bool(quirks.parents) and quirks.order == "none",
         frozenset({REPEAT}),
