@@ -110,7 +110,7 @@ class Api:
     def give_some_no_time(self) -> None:
         """Records that never get one."""
         for row in list(self.rows.values())[::7]:
-            row.updated = None
+            row.updated, row.visible = None, self.now
 
     def _new_id(self) -> Id:
         if self.quirks.revive and self.graves and self.rng.random() < 0.5:
@@ -181,11 +181,11 @@ class Api:
             ordinal, start, before = self.issued[token]
             if quirks.stable:
                 start = next((index for index, row in enumerate(rows) if self._place(path, row) > before), len(rows))
-        if quirks.window and start >= quirks.window:
+        if quirks.window and start + quirks.page > quirks.window:
             return Reply(400, self._headers(), {"message": "the result window is too large"})
         # One page that can't be gone on from holds all parents, or they couldn't be read.
         size = len(rows) if path == "/parents" and quirks.paginator == "single_page" else self._size()
-        page = self._within_window(rows[start : start + size], start)
+        page = rows[start : start + size]
         behind = start + len(page)
         body: dict[str, Any] = {"data": self._listed(page, rows, start)}
         more = behind < len(rows)
@@ -221,9 +221,6 @@ class Api:
         if quirks.empty_pages and self.rng.random() < 0.2:
             size = 0
         return size
-
-    def _within_window(self, page: list[Row], start: int) -> list[Row]:
-        return page[: max(self.quirks.window - start, 0)] if self.quirks.window else page
 
     def _listed(self, page: list[Row], rows: list[Row], start: int) -> list[dict[str, Any]]:
         listed = [self.shown(row) for row in page]

@@ -44,7 +44,7 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "tokens, precision": TOKENS | {"tick": 1, "precision": 1000},
     "tokens, exclusive, precision": TOKENS | {"filter": "exclusive", "tick": 1, "precision": 1000},
     "tokens, days": TOKENS | {"filter": "exclusive", "tick": 1, "precision": 86_400_000, "zone": -300},
-    "tokens, precision in a zone": TOKENS | {"filter": "exclusive", "tick": 1, "precision": 120_000, "zone": 61},
+    "tokens, precision in a zone": TOKENS | {"filter": "exclusive", "tick": 1, "precision": 7000, "zone": 61},
     "tokens, late and future": TOKENS | {"late": 2000, "future": 5000},
     "tokens, no clock": TOKENS | {"clock": False},
     "tokens, trimmed": TOKENS | {"tick": 1, "writing": "trimmed", "filter": "exclusive"},
@@ -200,7 +200,7 @@ def _sensible(quirks: Quirks) -> dict[str, list[Any]]:
             "overlap": [True],
         }
     if quirks.counted:
-        values |= {"total": [True], "window": [12]}
+        values |= {"total": [True], "window": [20]}
     if quirks.paginator != "single_page":
         values |= {"has_more": [True], "unstable_ties": [True]}
     if quirks.paginator != "offset":

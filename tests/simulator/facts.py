@@ -170,7 +170,8 @@ def _seams(quirks: Quirks, *, wide: bool, busy: bool) -> list[str]:
     moving = quirks.unstable_ties or quirks.duplicates or quirks.overlap or quirks.short_pages or quirks.empty_pages
     whole = quirks.order in {"desc", "none"} or quirks.ranges or bool(quirks.parents)
     signs = {
-        "order changed each of": quirks.order == "asc" and (busy or (moving and (wide or quirks.counted))),
+        "order changed each of": quirks.order == "asc"
+        and (busy or (moving and (wide or quirks.counted or quirks.short_pages or quirks.empty_pages))),
         "shifted between two pages": whole and (busy or moving),
         "lie on two pages": quirks.order in {"asc", "desc"} and quirks.unstable_ties,
     }

@@ -218,7 +218,7 @@ MUTANTS: Final = (
         "sweep.py",
         "if gone and not self.is_proven:",
         "if False:",
-        "sweep, pages, oldest",
+        "sweep, offsets",
         despite_open_faults=True,
     ),
     Mutant(

@@ -31,7 +31,7 @@ class Quirks:
         total, has_more: how an end is stated.
         duplicates: a record comes twice within a page.
         overlap: a page begins with the last record of the page before.
-        window: it refuses to answer beyond so many records of a list; 0: never.
+        window: it refuses pages that reach beyond so many records of a list; 0: never.
         cycle: after so many pages its tokens lead to the first one again; 0: never.
         expiring: tokens are refused at times, and the second time that they are used.
         ids: random, rising, or text that is sorted by a collation of the API's own.
