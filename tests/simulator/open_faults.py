@@ -84,6 +84,13 @@ OPEN_FAULTS: Final = (
         Size(rows=20, runs=0, writes=0, deaths=False),
     ),
     OpenFault(
+        "a lookback without a clock moves the bookmark over what came late while the run went on",
+        lambda quirks: quirks.lookback and not quirks.clock,
+        frozenset({HOLE, UNSAFE}),
+        "filter=inclusive paginator=offset late=2000 clock=0 lookback=1",
+        30,
+    ),
+    OpenFault(
         "what comes late into the stretch of an interrupted pass down the list is thought to be emitted",
         lambda quirks: quirks.lookback and quirks.order == "desc",
         frozenset({HOLE, UNSAFE, REPEAT}),
