@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from target_eventgen.outbox import Recorded
 
 
+STRUCTURED = "application/cloudevents+json"
+"""The content type of structured mode."""
+
+
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The context attributes under their names in the specification, and the data as JSON.
 
@@ -45,3 +49,17 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
 def json_line(event: CloudEvent) -> bytes:
     """One line of JSON, its line break included. JSON escapes every line break inside of it."""
     return msgspec.json.encode(event) + b"\n"
+
+
+def structured(event: CloudEvent) -> bytes:
+    """Return the event in structured mode, a message of the content type `STRUCTURED`."""
+    return msgspec.json.encode(event)
+
+
+def attributes(event: CloudEvent) -> dict[str, str]:
+    """Return the context attributes of binary mode, without any protocol's prefix.
+
+    The message is then `bytes(event.data)`, of the content type `event.datacontenttype`, which is not among them.
+    """
+    named = {name: getattr(event, name) for name in event.__struct_fields__ if name not in {"data", "datacontenttype"}}
+    return {name: value for name, value in named.items() if value is not msgspec.UNSET}

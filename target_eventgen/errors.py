@@ -12,6 +12,8 @@ EventgenError
 │   ├── ConnectionLostError  the database is down, or went away
 │   ├── TableError           a table that can't take the stream
 │   └── ValueRefusedError    a value that doesn't fit its column
+├── DeliveryError            the receiver's owner: events that a publisher could not deliver
+│   └── UnreachableError     the receiver can't be reached, or its answer was lost
 ├── OutputError              the reader of STATE is gone
 └── EmbeddedPostgresError    the machine's owner: the Postgres in the project's folder can't run
 
@@ -78,6 +80,14 @@ class TableError(DatabaseError):
 
 class ValueRefusedError(DatabaseError):
     """A value that its column can't hold."""
+
+
+class DeliveryError(EventgenError):
+    """Events that a publisher could not deliver; they stay in the outbox."""
+
+
+class UnreachableError(DeliveryError):
+    """A receiver that can't be reached, or whose answer was lost: nothing is known of what it was given."""
 
 
 class OutputError(EventgenError):

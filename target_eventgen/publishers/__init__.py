@@ -1,0 +1,108 @@
+"""The kinds of publishers, by type, and how one is made of the settings that it has in the configuration.
+
+A kind from elsewhere is an entry point of the group `target_eventgen.publishers`: its name is the type, its value a
+module as `target_eventgen.publisher` describes it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from target_eventgen.errors import SettingsError
+from target_eventgen.publisher import Publisher, PublisherModule, Secret
+from target_eventgen.rules import nearest
+
+GROUP = "target_eventgen.publishers"
+
+KINDS = {
+    "file": "target_eventgen.publishers.file",
+    "kafka": "target_eventgen.publishers.kafka",
+    "nats": "target_eventgen.publishers.nats",
+    "rabbitmq": "target_eventgen.publishers.rabbitmq",
+    "redis": "target_eventgen.publishers.redis",
+    "stdout": "target_eventgen.publishers.stdout",
+    "webhook": "target_eventgen.publishers.webhook",
+}
+"""The module of each type."""
+
+
+def kinds() -> list[str]:
+    """Return all types, those of entry points among them."""
+    return sorted({*KINDS, *entry_points(group=GROUP).names})
+
+
+def faults(name: str, kind: str, given: Mapping[str, Any]) -> list[str]:
+    """Return all that is wrong with a publisher's own settings, without any value of them."""
+    try:
+        module = _module(name, kind)
+    except SettingsError as error:
+        return list(error.errors)
+    return _settings(name, module, given)[1]
+
+
+def open_publisher(name: str, kind: str, given: Mapping[str, Any]) -> Publisher:
+    """Return a publisher.
+
+    Args:
+        name: the publisher's in the configuration.
+        kind: its type.
+        given: its own settings, with secrets in their places.
+
+    Raises:
+        SettingsError: all that is wrong with them, or that its client library is not installed.
+    """
+    module = _module(name, kind)
+    settings, found = _settings(name, module, given)
+    if found:
+        raise SettingsError(found)
+    return module.open_publisher(name, settings)
+
+
+def _module(name: str, kind: str) -> PublisherModule:
+    if kind in KINDS:
+        return cast("PublisherModule", importlib.import_module(KINDS[kind]))
+    for point in entry_points(group=GROUP, name=kind):
+        return cast("PublisherModule", point.load())
+    known = kinds()
+    raise SettingsError(
+        [f'the publisher "{name}": there is no type "{kind}"{nearest(kind, known)}; there are {", ".join(known)}']
+    )
+
+
+def _settings(name: str, module: PublisherModule, given: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return the settings struct, or None beside every fault. msgspec would stop at the first, and may quote a value."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(module.Settings)}
+    types = get_type_hints(module.Settings, include_extras=True)
+    where = f'the publisher "{name}"'
+    found = [f'{where} has no setting "{key}"{nearest(key, fields)}' for key in given if key not in fields]
+    for key, field in fields.items():
+        if key in given:
+            try:
+                msgspec.convert(given[key], types[field.name], dec_hook=_decode)
+            except msgspec.ValidationError as error:
+                found.append(f"{where}, {key}: {_without_values(error)}")
+        elif field.required:
+            found.append(f'{where} lacks the setting "{key}"')
+    if found:
+        return None, found
+    try:
+        return msgspec.convert(dict(given), module.Settings, dec_hook=_decode), []
+    except msgspec.ValidationError as error:
+        return None, [f"{where}: {error}"]
+
+
+def _decode(type_: type, value: Any) -> Any:
+    if type_ is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError("a text is needed")
+
+
+def _without_values(error: msgspec.ValidationError) -> str:
+    """Return what msgspec says of a type; of an enumeration it quotes what was given."""
+    said = str(error)
+    return "is none of the values that it may have" if said.startswith("Invalid enum value") else said
