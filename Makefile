@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml
 demo: setup  ## the main job, end to end: API, backfill, changes, second run, events
 	$(BIN)/python examples/subscriptions/demo.py
 
-test: setup
-	$(BIN)/python -m pytest
+WORKERS ?= 2
+test: setup  ## every test, in WORKERS processes side by side
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: scoreboard
 scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with odd habits; takes a quarter of an hour
