@@ -84,11 +84,16 @@ class PublisherModule(Protocol):
         """Return a publisher of these settings."""
 
 
-@dataclass(frozen=True, repr=False)
 class Secret:
-    """A text that no message, log or representation shows."""
+    """A text that no message, log or representation shows.
 
-    value: str
+    No dataclass, which msgspec would take for an object of JSON.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
 
     def __repr__(self) -> str:
         return "Secret(…)"
