@@ -1,0 +1,581 @@
+"""HTTP webhooks: each event a POST, signed as Standard Webhooks has it, acknowledged by the status of the answer.
+
+Theory of operation. The events of one call are dealt out to lanes: each key's events are one lane, and a lane's are sent
+one after the other, the next only once the one before is answered; what follows a failure in its lane is not sent. Up to
+`connections` lanes run at once, each on a connection of its own that is kept for later ones. In the mode `batch` there
+are `connections` lanes of many keys each, and one request carries many events; one that is refused for good is sent again
+in halves, until it is known which event of it is the one.
+
+The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent or
+answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
+arrive later, behind a redelivery.
+
+A connection goes only to addresses that are allowed: the names are resolved here, and what was judged is what is
+connected to. So neither a name that leads into a private network nor a redirect there can be made use of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+import msgspec
+
+from target_eventgen import cloudevent, webhooks
+from target_eventgen.cloudevent import CloudEvent
+from target_eventgen.errors import SettingsError, UnreachableError
+from target_eventgen.publisher import Failed, Outcome, Secret
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+BATCH = "application/cloudevents-batch+json"
+
+RESERVED = re.compile(
+    "webhook-.*|ce-.*|host|content-.*|transfer-encoding|connection|expect|upgrade|te|trailer", re.IGNORECASE
+)
+"""Headers that are not for a configuration to set."""
+
+MOST_EVENTS = 256
+"""In one call: its slowest lane holds the others back, so not too many."""
+
+MOST_BODY = 65_536
+"""Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
+
+AGENT = "target-eventgen"
+
+MOST_REDIRECTS = 3
+
+MOST_SECONDS = 600.0
+
+MOST_CONNECTIONS = 256
+
+GRACE_SECONDS = 1.0
+"""Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
+
+NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A webhook's settings.
+
+    Attributes:
+        url: where events go. It is not shown, since many hold a token.
+        secrets: `whsec_…`, of which each signs; none: events are not signed.
+        mode: structured (the whole event as JSON, all of it signed), binary (its data as the body, its attributes as
+            headers, which are not signed but for the id) or batch (many events in a JSON array).
+        headers: further ones, such as authorization. They are secrets.
+        timeout: seconds that a request may take, from the look-up of the name to the end of the answer's head.
+        connections: requests under way at once, at most; those of one key never are.
+        batch_size: events in a request of the mode batch.
+        certificate_authority: file of the certificates that the receiver's is verified with, instead of the system's.
+        client_certificate: file of a certificate to show, its private key in the same file or in the next.
+        client_private_key: file of that key.
+        follow_redirects: whether a 307 or 308 is followed, up to three; never from https to http.
+        allow_private_addresses: whether the receiver may be on this machine or in a private network, and without TLS.
+    """
+
+    url: Secret
+    secrets: list[Secret] = []
+    mode: Literal["structured", "binary", "batch"] = "structured"
+    headers: dict[str, Secret] = {}
+    timeout: float = 15.0
+    connections: int = 8
+    batch_size: int = 100
+    certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_private_key: str | None = None
+    follow_redirects: bool = False
+    allow_private_addresses: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant, all of it at once."""
+        if faults := list(self._faults()):
+            raise ValueError("; ".join(faults))
+
+    def _faults(self) -> Iterator[str]:
+        if (fault := url_fault(self.url.value)) is not None:
+            yield f"url {fault}"
+        elif self.url.value.lower().startswith("http:") and not self.allow_private_addresses:
+            yield "url begins with http, so that everybody on the way could read the events; use https, or, within a private network, set allow_private_addresses"
+        if any(webhooks.secret_bytes(secret.value) is None for secret in self.secrets):
+            yield f"secrets must be {webhooks.PREFIX} and at least {webhooks.SHORTEST_SECRET} bytes in base64"
+        for name, value in self.headers.items():
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[^\t -~]", value.value):
+                yield f'headers: "{name[:40]}" is no header, or its value has characters that headers can not have'
+            elif RESERVED.fullmatch(name):
+                yield f'headers: "{name}" is not to be set'
+        if not 0 < self.timeout <= MOST_SECONDS:
+            yield f"timeout must be greater than 0 and at most {MOST_SECONDS:g} seconds"
+        if not 1 <= self.connections <= MOST_CONNECTIONS:
+            yield f"connections must be from 1 to {MOST_CONNECTIONS}"
+        if not 1 <= self.batch_size <= MOST_EVENTS:
+            yield f"batch_size must be from 1 to {MOST_EVENTS}"
+        if self.client_private_key and not self.client_certificate:
+            yield "client_private_key needs a client_certificate"
+
+
+def open_publisher(name: str, settings: Settings) -> WebhookPublisher:
+    """Return a publisher; it connects with the first event."""
+    return WebhookPublisher(name, settings)
+
+
+def url_fault(url: str) -> str | None:
+    """Return why a URL is none that events can be posted to, without quoting it."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            return "must look like https://host/path"
+        if parts.username is not None or parts.password is not None:
+            return "must not hold a user and password; give them as headers: {authorization: …}"
+        place(parts)
+    except ValueError:
+        return "must look like https://host/path"
+    return None
+
+
+def joined(url: str, location: str) -> str:
+    """Return where a redirect leads to; nothing where it is no URL."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
+def place(parts: SplitResult) -> tuple[Origin, str]:
+    """Return where a URL's connection leads to, and what is asked for there.
+
+    Raises:
+        ValueError: its host or port is none.
+    """
+    host = (
+        (parts.hostname or "").encode("idna").decode("ascii") if ":" not in (parts.hostname or "") else parts.hostname
+    )
+    port = parts.port if parts.port is not None else 443 if parts.scheme == "https" else 80
+    target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~-._")
+    if parts.query:
+        target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~-._?[]")
+    return Origin(parts.scheme, host or "", port), target
+
+
+def tls(name: str, settings: Settings) -> ssl.SSLContext:
+    """Return how certificates are verified and shown.
+
+    Raises:
+        SettingsError: a file can't be read, or holds none.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.certificate_authority)
+        if settings.client_certificate:
+            # Without a password it would ask for one on the terminal.
+            context.load_cert_chain(settings.client_certificate, settings.client_private_key, password="")
+    except (OSError, ssl.SSLError) as error:
+        fault = (
+            f'the publisher "{name}": a file of certificate_authority, client_certificate or client_private_key can not be '
+            f"used ({said(error)}); it must be PEM, and a key without a password"
+        )
+        raise SettingsError([fault]) from error
+    return context
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a connection leads to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class CutError(Exception):
+    """The request took too long and was given up from another thread."""
+
+
+class ConnectError(Exception):
+    """No connection was made, so nothing was sent."""
+
+
+class Connection(HTTPConnection):
+    """A connection that is made to allowed addresses only, and that another thread can cut off for ever."""
+
+    def __init__(self, origin: Origin, context: ssl.SSLContext | None, *, private: bool) -> None:
+        super().__init__(origin.host, origin.port)
+        self.default_port = 443 if origin.scheme == "https" else 80
+        self.origin = origin
+        self.deadline = 0.0
+        self._context = context
+        self._private = private
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def connect(self) -> None:
+        """Connect, by TLS where the origin says so.
+
+        Raises:
+            ConnectError: nothing answers, or its certificate is not to be trusted, or no address of it is allowed.
+            CutError: it took too long.
+        """
+        try:
+            plain = self._reached()
+        except OSError as error:
+            raise ConnectError(f"{self.origin} can't be reached ({said(error)})") from error
+        if self._context is None:
+            self.sock = plain
+            return
+        opened = plain
+        try:
+            opened = secure = self._context.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+            self._hold(secure)
+            secure.do_handshake()
+        except (OSError, ValueError) as error:
+            opened.close()
+            self._check()
+            raise ConnectError(f"{self.origin}: TLS fails ({said(error)})") from error
+        self.sock = secure
+
+    def _reached(self) -> socket.socket:
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        allowed = [entry for entry in found if self._private or webhooks.is_public(str(entry[4][0]))]
+        if not allowed:
+            raise ConnectError(
+                f"{self.origin} leads to an address that is not one of the internet; "
+                "set allow_private_addresses if it is meant to"
+            )
+        for place, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
+            plain = socket.socket(family, kind, protocol)
+            try:
+                self._hold(plain)
+                plain.settimeout(self.left())
+                plain.connect(address)
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                plain.close()
+                self._check()
+                if place == len(allowed):
+                    raise
+            else:
+                return plain
+        raise AssertionError  # the last address either answers or raises
+
+    def left(self) -> float:
+        """Return the seconds that the present request may still take; never 0, which sockets read as "don't wait"."""
+        return max(0.001, self.deadline - time.monotonic())
+
+    def cut(self) -> None:
+        """End it, whatever it waits for; called from another thread."""
+        with self._lock:
+            self._is_cut = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    # That of the plain socket: TLS's own would tamper with what the other thread reads from.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _hold(self, opened: socket.socket) -> None:
+        with self._lock:
+            if self._is_cut:
+                opened.close()
+                raise CutError
+            self._socket = opened
+
+    def _check(self) -> None:
+        if self._is_cut:
+            raise CutError
+
+    def post(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str]]:
+        """Send a request and return the answer's status and headers, these by their names in small letters.
+
+        Raises:
+            ConnectError: nothing was sent.
+            CutError: it took too long.
+            OSError: the connection broke, so that nothing is known.
+            HTTPException: what came is no answer, likewise.
+        """
+        fresh = self.sock is None
+        while True:
+            try:
+                answer = self._ask(target, headers, body)
+            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                self.close()
+                self._check()
+                if fresh:
+                    raise
+                fresh = True  # a receiver may close a connection that waits at any time
+            except (OSError, HTTPException):
+                self.close()
+                self._check()
+                raise
+            else:
+                break
+        # An acknowledgement is one, however its body ends.
+        with contextlib.suppress(OSError, HTTPException):
+            answer.read(MOST_BODY + 1)
+        if not answer.isclosed():
+            self.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+    def _ask(self, target: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
+        if self.sock is None:
+            self.connect()
+        self._check()
+        assert self.sock is not None
+        self.sock.settimeout(self.left())
+        self.request("POST", target, body, dict(headers))
+        answer = self.getresponse()
+        self._check()  # a head that breaks off is taken for a whole one
+        return answer
+
+
+def said(error: Exception) -> str:
+    """Return what went wrong on a connection, in words that hold nothing of what went over it."""
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "the handshake broke off"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+@dataclass
+class Lane:
+    """Events that are sent one after the other, or in one request after the other.
+
+    Attributes:
+        units: places of the events of each request that is still to be made.
+        outcomes: by place, of those that are known.
+        deadline: of the request that is under way, in seconds of the monotonic clock.
+        connection: that it runs on.
+        cut: whether it was given up.
+        reached: whether anything was answered, or may have been.
+        unreachable: why no connection was made, if so.
+    """
+
+    units: deque[tuple[int, ...]]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    deadline: float | None = None
+    connection: Connection | None = None
+    cut: bool = False
+    reached: bool = False
+    unreachable: str | None = None
+
+    def close(self) -> None:
+        """End the lane: nothing of it is sent any more."""
+        self.cut = True
+        if self.connection is not None:
+            self.connection.cut()
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request's headers and body, but for its signature, which is made anew for each attempt."""
+
+    id: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def message(events: Sequence[CloudEvent], mode: str) -> Message:
+    """Return what carries events.
+
+    The id of many is made of theirs: equal for equal ones, so that a redelivery of a batch can be known.
+    """
+    if mode == "batch":
+        named = hashlib.sha256("\n".join(event.id for event in events).encode()).hexdigest()
+        return Message(named, {"content-type": BATCH}, b"[" + b",".join(map(cloudevent.structured, events)) + b"]")
+    (event,) = events
+    if mode == "structured":
+        return Message(event.id, {"content-type": cloudevent.STRUCTURED}, cloudevent.structured(event))
+    # The binding of CloudEvents to HTTP encodes what headers can't hold.
+    headers = {f"ce-{name}": quote(value, safe=SAFE) for name, value in cloudevent.attributes(event).items()}
+    return Message(event.id, {"content-type": event.datacontenttype, **headers}, bytes(event.data))
+
+
+SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""Characters that stand for themselves in a header of CloudEvents."""
+
+
+def lanes_of(events: Sequence[CloudEvent], settings: Settings) -> list[deque[tuple[int, ...]]]:
+    """Deal events out to lanes, by key: the units of each lane, a unit as places of events that go in one request."""
+    by_key: dict[str, list[int]] = {}
+    for index, event in enumerate(events):
+        by_key.setdefault(event.partitionkey, []).append(index)
+    if settings.mode != "batch":
+        return [deque((index,) for index in indices) for indices in by_key.values()]
+    shares: list[list[int]] = [[] for _ in range(min(settings.connections, len(by_key)))]
+    for indices in by_key.values():
+        min(shares, key=len).extend(indices)
+    size = settings.batch_size
+    return [
+        deque(tuple(share[start : start + size]) for start in range(0, len(share), size))
+        for share in map(sorted, shares)
+    ]
+
+
+class WebhookPublisher:
+    """Sends events to one URL. One call at a time."""
+
+    ordered = True
+    most = MOST_EVENTS
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            SettingsError: a certificate's file can't be read.
+        """
+        self._settings = settings
+        self._origin, self._target = place(urlsplit(settings.url.value))
+        self._context = tls(name, settings)
+        self._secrets = [found for text in settings.secrets if (found := webhooks.secret_bytes(text.value)) is not None]
+        self._idle: list[Connection] = []
+        self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
+
+    def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
+        """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
+        lanes = [Lane(units) for units in lanes_of(events, self._settings)]
+        running = {self._workers.submit(self._run, lane, events): lane for lane in lanes}
+        self._watch(running)
+        outcomes: dict[int, Outcome] = {}
+        for lane in lanes:
+            outcomes |= lane.outcomes
+        unreachable = next((lane.unreachable for lane in lanes if lane.unreachable is not None), None)
+        if unreachable is not None and not any(lane.reached for lane in lanes):
+            raise UnreachableError(unreachable)
+        return [outcomes.get(index, NOT_SENT) for index in range(len(events))]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._workers.shutdown(wait=False)
+        while self._idle:
+            self._idle.pop().close()
+
+    def _watch(self, running: Mapping[Future[None], Lane]) -> None:
+        """Wait for the lanes, and cut off what takes too long."""
+        left = set(running)
+        while left:
+            now = time.monotonic()
+            deadlines = [deadline for future in left if (deadline := running[future].deadline) is not None]
+            done, left = wait(left, timeout=max(0.0, min(deadlines, default=now + self._settings.timeout) - now) + 0.05)
+            for future in done:
+                future.result()
+            now = time.monotonic()
+            for future in tuple(left):
+                lane = running[future]
+                if lane.deadline is None or now < lane.deadline:
+                    continue
+                lane.close()
+                if now >= lane.deadline + GRACE_SECONDS:
+                    # It waits for a name server, and will send nothing when that has answered.
+                    lane.unreachable = f"{self._origin} can't be reached (no name server answers in time)"
+                    left.discard(future)
+
+    def _run(self, lane: Lane, events: Sequence[CloudEvent]) -> None:
+        """Send a lane's events. Runs in a thread of its own."""
+        barred: set[str] = set()
+        lane.connection = self._taken()
+        try:
+            while lane.units and not lane.cut:
+                unit = tuple(place for place in lane.units.popleft() if events[place].partitionkey not in barred)
+                if not unit:
+                    continue
+                outcome = self._send(lane, [events[place] for place in unit])
+                if isinstance(outcome, Failed) and outcome.permanent and len(unit) > 1:
+                    middle = len(unit) // 2
+                    lane.units.extendleft((unit[middle:], unit[:middle]))
+                    continue
+                lane.outcomes |= dict.fromkeys(unit, outcome)
+                if isinstance(outcome, Failed):
+                    barred.update(events[place].partitionkey for place in unit)
+                    if not outcome.permanent:
+                        return
+        finally:
+            if lane.cut:
+                lane.connection.close()
+            elif lane.connection.sock is not None:
+                self._idle.append(lane.connection)
+
+    def _taken(self) -> Connection:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return self._connection(self._origin)
+
+    def _connection(self, origin: Origin) -> Connection:
+        context = self._context if origin.scheme == "https" else None
+        return Connection(origin, context, private=self._settings.allow_private_addresses)
+
+    def _send(self, lane: Lane, events: Sequence[CloudEvent]) -> Outcome:
+        """Make one request, and say what became of it."""
+        lane.deadline = time.monotonic() + self._settings.timeout
+        try:
+            status, headers = self._answered(lane, message(events, self._settings.mode))
+        except ConnectError as error:
+            lane.unreachable = str(error)
+            return Failed(str(error))
+        except CutError:
+            outcome = Failed(f"no answer within {self._settings.timeout:g} seconds")
+        except (OSError, HTTPException) as error:
+            outcome = Failed(f"no answer: {said(error)}")
+        else:
+            return webhooks.verdict(status, headers, time.time())
+        lane.reached = True  # perhaps it was
+        return outcome
+
+    def _answered(self, lane: Lane, sent: Message) -> tuple[int, dict[str, str]]:
+        """Post a message, and follow its redirects where that is allowed; return the last answer's status and headers."""
+        assert lane.connection is not None
+        first, target, url = lane.connection, self._target, self._settings.url.value
+        own = {name: value.value for name, value in self._settings.headers.items()}
+        try:
+            for left in range(MOST_REDIRECTS, -1, -1):
+                status, headers = self._post(lane, target, {**own, **sent.headers}, sent)
+                if status not in {307, 308} or not self._settings.follow_redirects or left == 0:
+                    break
+                url = joined(url, headers.get("location", ""))
+                if url_fault(url) or (lane.connection.origin.scheme == "https" and not url.startswith("https:")):
+                    break
+                origin, target = place(urlsplit(url))
+                if origin != lane.connection.origin:
+                    own = {}  # what the configured receiver is trusted with is not for another
+                    self._let_go(lane, first)
+                    lane.connection = self._connection(origin)
+        finally:
+            self._let_go(lane, first)
+            lane.connection = first
+        return status, headers
+
+    @staticmethod
+    def _let_go(lane: Lane, first: Connection) -> None:
+        if lane.connection is not None and lane.connection is not first:
+            lane.connection.close()
+
+    def _post(self, lane: Lane, target: str, headers: Mapping[str, str], sent: Message) -> tuple[int, dict[str, str]]:
+        assert lane.connection is not None
+        assert lane.deadline is not None
+        lane.connection.deadline = lane.deadline
+        if lane.cut:
+            raise CutError
+        timestamp = int(time.time())
+        signed = {"webhook-id": sent.id, "webhook-timestamp": str(timestamp)}
+        if self._secrets:
+            signed["webhook-signature"] = webhooks.signatures(self._secrets, sent.id, timestamp, sent.body)
+        answer = lane.connection.post(target, {"user-agent": AGENT, **headers, **signed}, sent.body)
+        lane.reached = True
+        return answer
