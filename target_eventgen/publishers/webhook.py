@@ -416,7 +416,7 @@ def lanes_of(events: Sequence[CloudEvent], settings: Settings) -> list[deque[tup
     """Deal events out to lanes, by key: the units of each lane, a unit as places of events that go in one request."""
     by_key: dict[str, list[int]] = {}
     for index, event in enumerate(events):
-        by_key.setdefault(event.partitionkey, []).append(index)
+        by_key.setdefault(event.subject, []).append(index)
     if settings.mode != "batch":
         return [deque((index,) for index in indices) for indices in by_key.values()]
     shares: list[list[int]] = [[] for _ in range(min(settings.connections, len(by_key)))]
@@ -493,7 +493,7 @@ class WebhookPublisher:
         lane.connection = self._taken()
         try:
             while lane.units and not lane.cut:
-                unit = tuple(place for place in lane.units.popleft() if events[place].partitionkey not in barred)
+                unit = tuple(place for place in lane.units.popleft() if events[place].subject not in barred)
                 if not unit:
                     continue
                 outcome = self._send(lane, [events[place] for place in unit])
@@ -503,7 +503,7 @@ class WebhookPublisher:
                     continue
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
-                    barred.update(events[place].partitionkey for place in unit)
+                    barred.update(events[place].subject for place in unit)
                     if not outcome.permanent:
                         return
         finally:

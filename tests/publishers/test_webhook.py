@@ -180,6 +180,14 @@ def test_two_requests_of_one_key_are_never_under_way_at_once(receiver: Receiver,
     assert receiver.most_at_once == 1
 
 
+def test_two_streams_with_one_key_are_two_keys(receiver: Receiver) -> None:
+    sent = [event(1), msgspec.structs.replace(event(2), subject="customers/1")]
+    receiver.answer = failing_at(sent[0].id, 503)
+    first, second = published(receiver.url, sent)
+    assert isinstance(first, Failed)
+    assert second == Delivered()
+
+
 def failing_at(wanted: str, status: int) -> Callable[[Request], Answer]:
     return lambda request: Answer(status if wanted in members(request) else 200)
 
