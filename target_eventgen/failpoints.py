@@ -21,6 +21,8 @@ AFTER_EVENTS = "after_events"
 BEFORE_COMMIT = "before_commit"
 BEFORE_STATE = "before_state"
 STATE_HALF_WRITTEN = "state_half_written"
+AFTER_PUBLISH = "after_publish"
+BEFORE_MARKED = "before_marked"
 
 _SECONDS = 0.002
 """Between two looks whether the file is gone."""

@@ -13,17 +13,20 @@ from psycopg2 import ProgrammingError
 from psycopg2.extensions import make_dsn
 from singer_sdk import typing as th
 
+from target_eventgen import routes as routes_
 from target_eventgen import rules as rules_
 from target_eventgen.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from target_eventgen.routes import Route
     from target_eventgen.rules import Rule
 
 BATCH_SIZE_ROWS = 10_000
 CHECKPOINT_SECONDS = 5
 RECONNECT_SECONDS = 60
+DELIVERY_TIMEOUT = 60
 LONGEST_TIMEOUT = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
 
@@ -38,6 +41,18 @@ _RULE = th.ObjectType(
     th.Property("when", th.StringType, description="Fires where this condition over old and new is true."),
     th.Property("payload", th.StringType, description="full, changed or key: what of both versions the event holds."),
     th.Property("include", th.ArrayType(th.StringType), description="Columns that the event may hold beside the key."),
+)
+
+_PUBLISHER = th.ObjectType(
+    th.Property("type", th.StringType, required=True, description="Such as file, webhook, kafka."),
+    th.Property("name", th.StringType, description="By which its progress is known; its type if not given."),
+    th.Property("events", th.ArrayType(th.StringType), description="Event types; * stands for any characters."),
+    th.Property("streams", th.ArrayType(th.StringType), description="Streams; * stands for any characters."),
+    th.Property("start", th.StringType, description="beginning or now: whether it gets the events of the past."),
+    th.Property("max_attempts", th.IntegerType, description="Failures after which an event is a dead letter."),
+    th.Property("after_dead_letter", th.StringType, description="wait or pass: what its key's later events do."),
+    th.Property("workers", th.IntegerType, description="Threads of a relay that deliver to it."),
+    additional_properties=True,
 )
 
 SCHEMA: dict[str, Any] = th.PropertiesList(
@@ -167,6 +182,53 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         description="For how long a lost connection is made anew before the run ends; 0 ends it at once.",
     ),
     th.Property(
+        "publishers",
+        th.ArrayType(_PUBLISHER),
+        default=[],
+        title="Publishers",
+        description="Where events are delivered to: each has a type, its type's own settings, and the events it gets.",
+    ),
+    th.Property(
+        "publisher_secrets",
+        th.ObjectType(additional_properties=True),
+        secret=True,
+        title="Secrets of publishers",
+        description="By names of your choice: a publisher's setting {secret: NAME} stands for one of them.",
+    ),
+    th.Property(
+        "delivery",
+        th.StringType,
+        default="after_load",
+        allowed_values=["after_load", "relay", "before_commit"],
+        title="Delivery",
+        description="after_load delivers at the end of each load; relay leaves it to `target-eventgen relay`; "
+        "before_commit publishes within the transaction that records the events.",
+    ),
+    th.Property(
+        "on_delivery_failure",
+        th.StringType,
+        default="warn",
+        allowed_values=["warn", "fail"],
+        title="On a failed delivery",
+        description="Whether a load whose events could not all be delivered at its end warns, or ends with exit status 1; "
+        "they stay in the outbox either way.",
+    ),
+    th.Property(
+        "delivery_timeout",
+        th.NumberType,
+        default=DELIVERY_TIMEOUT,
+        title="Delivery timeout",
+        description="Seconds without any progress after which a load, or a relay that doesn't follow, leaves a publisher's "
+        "events for later.",
+    ),
+    th.Property(
+        "retention_days",
+        th.NumberType,
+        title="Retention",
+        description="Age in days at which a relay deletes events that were delivered to every publisher; without it they "
+        "are kept.",
+    ),
+    th.Property(
         "add_record_metadata",
         th.BooleanType,
         default=True,
@@ -206,6 +268,12 @@ class Settings:
         lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
         statement_timeout: seconds that a statement may take; 0: as long as it takes.
         reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.
+        routes: the publishers, in the order of the configuration.
+        publisher_secrets: by name.
+        delivery: after_load, relay or before_commit.
+        fails_undelivered: whether a load that could not deliver all ends with an error.
+        delivery_timeout: seconds without progress after which a publisher is given up for now.
+        retention_days: the age of events that are deleted; None: none are.
         with_metadata: whether tables have the SDK's columns.
         validate: whether records are held against their SCHEMA.
     """
@@ -224,6 +292,12 @@ class Settings:
     lock_timeout: int
     statement_timeout: int
     reconnect_seconds: int
+    routes: tuple[Route, ...]
+    publisher_secrets: Mapping[str, Any]
+    delivery: str
+    fails_undelivered: bool
+    delivery_timeout: float
+    retention_days: float | None
     with_metadata: bool
     validate: bool
 
@@ -248,6 +322,10 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         value = config.get(name)
         if isinstance(value, int | float) and value <= 0:
             found.append(f"{name} must be greater than 0")
+    for name in ("delivery_timeout", "retention_days"):
+        value = config.get(name)
+        if isinstance(value, int | float) and value < 0:
+            found.append(f"{name} must be 0 or more")
     for name in ("lock_timeout", "statement_timeout", "reconnect_seconds"):
         value = config.get(name)
         if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
@@ -255,6 +333,9 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
+    entries = config.get("publishers")
+    if isinstance(entries, list):
+        found.extend(routes_.parse(entries)[1])
     return found
 
 
@@ -262,11 +343,12 @@ def parse(config: Mapping[str, Any]) -> Settings:
     """Return the settings of a configuration.
 
     Raises:
-        SettingsError: a rule is not one.
+        SettingsError: a rule or a publisher is not one.
     """
     parsed, found = rules_.parse(config.get("events") or [])
-    if found:
-        raise SettingsError(found)
+    parsed_routes, found_routes = routes_.parse(config.get("publishers") or [])
+    if found or found_routes:
+        raise SettingsError(found + found_routes)
     return Settings(
         dsn=_dsn(config),
         default_schema=config.get("default_target_schema") or None,
@@ -282,6 +364,12 @@ def parse(config: Mapping[str, Any]) -> Settings:
         lock_timeout=config.get("lock_timeout") or 0,
         statement_timeout=config.get("statement_timeout") or 0,
         reconnect_seconds=RECONNECT_SECONDS if (seconds := config.get("reconnect_seconds")) is None else seconds,
+        routes=parsed_routes,
+        publisher_secrets=config.get("publisher_secrets") or {},
+        delivery=config.get("delivery") or "after_load",
+        fails_undelivered=config.get("on_delivery_failure") == "fail",
+        delivery_timeout=float(DELIVERY_TIMEOUT if (patience := config.get("delivery_timeout")) is None else patience),
+        retention_days=config.get("retention_days"),
         with_metadata=config.get("add_record_metadata", True),
         validate=config.get("validate_records", True),
     )

@@ -1,0 +1,385 @@
+"""The tables that say which event has still to be delivered to which publisher, and the statements over them.
+
+Theory of operation. What is undelivered is marked, event by event and publisher by publisher. The marks are made by a
+trigger of `eventgen.events`, in the transaction that records the events: an event is committed together with its marks
+or not at all, and one that commits late has its marks as late, wherever its sequence lies. Nobody reads "greater
+than the last that I saw". Of each publisher, an undelivered event is in exactly one of
+
+- `pending`: it is due, behind those of its key that are also here with a smaller sequence;
+- `blocked`: it failed, and is tried again at `due_at`; it holds its key;
+- `waiting`: its key is held, so it is set aside, lest it be read again at each turn;
+- `dead_letters`: it is not tried any more. Where its key is to wait for a person, the key is held without `due_at`.
+
+Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the rows
+of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody else delivers
+those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so it works
+through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them locked.
+
+A publisher is registered under a lock that keeps recorders out for that moment, so that each event is marked for it
+either by the trigger or by the registration, and never by both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg2 import sql
+
+from target_eventgen.delivery import SLOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from target_eventgen.delivery import Again, Dead, Done
+    from target_eventgen.routes import Route
+
+CHANNEL = "eventgen"
+"""On which a transaction notifies that it has events to deliver."""
+
+PUBLISHED = "eventgen.published"
+"""A Postgres setting; where a transaction sets it to `yes`, its events are marked for nobody."""
+
+RECENT_SECONDS = 60
+"""Over how long, about, the rate of deliveries is an average."""
+
+_SLOT = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))
+
+_FITS = sql.SQL(
+    "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))"
+    " AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))"
+)
+
+CREATE = sql.SQL("""
+create table if not exists eventgen.publishers (
+  number smallint generated always as identity primary key,
+  name text not null unique,
+  types text[], streams text[],  -- LIKE patterns; null is all
+  registered_at timestamptz not null default clock_timestamp()
+);
+create table if not exists eventgen.slots (
+  publisher smallint not null references eventgen.publishers on delete cascade,
+  slot smallint not null,
+  delivered bigint not null default 0, recent double precision not null default 0, delivered_at timestamptz,
+  primary key (publisher, slot)
+) with (fillfactor = 20);
+create table if not exists eventgen.pending (
+  publisher smallint not null, slot smallint not null, sequence bigint not null,
+  primary key (publisher, slot, sequence)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+create table if not exists eventgen.blocked (
+  publisher smallint not null, subject text not null,
+  slot smallint not null, sequence bigint not null,
+  attempts integer not null, reason text not null, due_at timestamptz,
+  failed_at timestamptz not null default clock_timestamp(),
+  primary key (publisher, subject)
+);
+create index if not exists blocked_due on eventgen.blocked (publisher, slot, due_at);
+create table if not exists eventgen.waiting (
+  publisher smallint not null, subject text not null, sequence bigint not null, slot smallint not null,
+  primary key (publisher, subject, sequence)
+);
+create table if not exists eventgen.dead_letters (
+  letter bigint generated always as identity primary key,
+  publisher smallint not null, sequence bigint not null,
+  id text not null, type text not null, stream text not null, subject text not null,
+  attempts integer not null, reason text not null,
+  died_at timestamptz not null default clock_timestamp(),
+  unique (publisher, sequence)
+);
+create or replace function eventgen.enqueue() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $enqueue$
+begin
+  if current_setting({published}, true) = 'yes' then
+    return null;
+  end if;
+  insert into eventgen.pending (publisher, slot, sequence)
+  select publisher.number, {slot}, event.sequence
+  from recorded as event join eventgen.publishers as publisher on {fits};
+  if found then
+    perform pg_notify({channel}, '');
+  end if;
+  return null;
+end
+$enqueue$;
+create or replace trigger enqueue after insert on eventgen.events
+  referencing new table as recorded for each statement execute function eventgen.enqueue();
+""").format(published=sql.Literal(PUBLISHED), slot=_SLOT, fits=_FITS, channel=sql.Literal(CHANNEL))
+
+EXIST = sql.SQL(
+    "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
+    " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
+)
+
+LOCK_EVENTS = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
+"""Keeps recorders out, and others that register, but no reader."""
+
+LOCK_TIDYING = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
+"""Keeps what marks old events again, and what deletes them, apart."""
+
+LOOK_UPS = sql.SQL(
+    # Each statement of a turn is a look-up of a bounded number of rows. The statistics of tables that fill and empty
+    # within seconds say nothing, and must not talk the planner into reading them whole.
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+    " SET LOCAL enable_bitmapscan = off"
+)
+
+LOCAL_SETTINGS = sql.SQL(
+    "SET LOCAL jit = off; SET LOCAL TIME ZONE 'UTC'; SET LOCAL client_min_messages = warning;"
+    " SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = {}"
+)
+
+
+# -- publishers -------------------------------------------------------------------------------------------------------
+
+REGISTERED = sql.SQL("SELECT name, number, types, streams FROM eventgen.publishers ORDER BY name")
+"""Returns each publisher's (name, number, patterns of types, patterns of streams)."""
+
+
+def register(route: Route) -> sql.Composable:
+    """Make a publisher known, or give it other patterns; return its number."""
+    return sql.SQL(
+        "INSERT INTO eventgen.publishers (name, types, streams) VALUES ({name}, {types}, {streams})"
+        " ON CONFLICT (name) DO UPDATE SET types = excluded.types, streams = excluded.streams RETURNING number"
+    ).format(name=sql.Literal(route.name), types=_texts(route.types), streams=_texts(route.streams))
+
+
+def make_slots(publisher: int) -> sql.Composable:
+    """Make a new publisher's slots."""
+    return sql.SQL("INSERT INTO eventgen.slots (publisher, slot) SELECT {}, generate_series(0, {})").format(
+        sql.Literal(publisher), sql.Literal(SLOTS - 1)
+    )
+
+
+def mark_all(publisher: int) -> sql.Composable:
+    """Mark every event that a new publisher is to get of those that are there."""
+    return sql.SQL(
+        "INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT publisher.number, {slot}, event.sequence"
+        " FROM eventgen.events AS event JOIN eventgen.publishers AS publisher ON {fits}"
+        " WHERE publisher.number = {publisher} ORDER BY 2, 3"
+    ).format(slot=_SLOT, fits=_FITS, publisher=sql.Literal(publisher))
+
+
+def forget(publisher: int) -> sql.Composable:
+    """Remove a publisher with all its marks and dead letters."""
+    tables = ("pending", "blocked", "waiting", "dead_letters")
+    statements = [
+        sql.SQL("DELETE FROM eventgen.{} WHERE publisher = {}").format(sql.Identifier(table), sql.Literal(publisher))
+        for table in tables
+    ]
+    last = sql.SQL("DELETE FROM eventgen.publishers WHERE number = {}").format(sql.Literal(publisher))
+    return sql.SQL("; ").join([*statements, last])
+
+
+# -- a turn -----------------------------------------------------------------------------------------------------------
+
+
+def lock_slots(publisher: int, first: int, most: int) -> sql.Composable:
+    """Lock slots that have something due and that nobody else has locked; return (slot).
+
+    Args:
+        publisher: its number.
+        first: the slot to begin with, so that each has its turn.
+        most: how many at most.
+    """
+    return sql.SQL(
+        "SELECT slot FROM eventgen.slots AS held_by_us WHERE publisher = {publisher} AND (EXISTS (SELECT FROM eventgen.pending"
+        " WHERE pending.publisher = {publisher} AND pending.slot = held_by_us.slot)"
+        " OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = {publisher} AND blocked.slot = held_by_us.slot"
+        " AND blocked.due_at <= clock_timestamp()))"
+        " ORDER BY (slot - {first} + {slots}) % {slots} LIMIT {most} FOR UPDATE SKIP LOCKED"
+    ).format(
+        publisher=sql.Literal(publisher), first=sql.Literal(first), slots=sql.Literal(SLOTS), most=sql.Literal(most)
+    )
+
+
+def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Composable:
+    """Return the events that are due in some slots, oldest first.
+
+    Each is (sequence, slot, failed attempts, subject, whether an earlier event holds its key, id, source, type,
+    partitionkey, data, time). `data` is NULL of one whose key is held, everything of one that is not there any more but
+    the subject where that is known.
+
+    Args:
+        publisher: its number.
+        slots: those that are locked.
+        most: how many events.
+        size: bytes of data, as they are stored, after which no more are added.
+    """
+    return sql.SQL(
+        "WITH picked AS ("
+        "  SELECT slot, sequence, attempts, subject AS held FROM (SELECT slot, sequence, attempts, subject FROM eventgen.blocked"
+        "   WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
+        "   ORDER BY sequence LIMIT {most}) AS retried"
+        "  UNION ALL"
+        "  SELECT wanted.slot, head.sequence, 0, NULL FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
+        "   (SELECT sequence FROM eventgen.pending WHERE publisher = {publisher} AND slot = wanted.slot"
+        "    ORDER BY sequence LIMIT {most}) AS head"
+        "  ORDER BY sequence LIMIT {most}"
+        "), weighed AS ("
+        "  SELECT picked.*, event.*, picked.held IS NULL AND holder.sequence IS NOT NULL AS behind,"
+        "   coalesce(sum(pg_column_size(event.data)) OVER (ORDER BY picked.sequence), 0)"
+        "   - coalesce(pg_column_size(event.data), 0) AS before"
+        "  FROM picked"
+        "  LEFT JOIN LATERAL (SELECT id, source, type, subject, partitionkey, data, time FROM eventgen.events"
+        "   WHERE events.sequence = picked.sequence) AS event ON true"
+        "  LEFT JOIN LATERAL (SELECT blocked.sequence FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
+        "   AND blocked.subject = event.subject) AS holder ON true"
+        ") SELECT sequence, slot, attempts, coalesce(subject, held), behind, id, source, type, partitionkey,"
+        " CASE WHEN NOT behind THEN data::text END,"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        " FROM weighed WHERE before < {size} ORDER BY sequence"
+    ).format(publisher=sql.Literal(publisher), slots=_numbers(slots), most=sql.Literal(most), size=sql.Literal(size))
+
+
+def set_aside(publisher: int, rows: Iterable[tuple[int, int, str]]) -> sql.Composable:
+    """Move events, (slot, sequence, subject), whose keys are held out of the way."""
+    return sql.SQL(
+        "WITH moved AS (DELETE FROM eventgen.pending USING {rows} AS row (slot, sequence, subject)"
+        " WHERE pending.publisher = {publisher} AND pending.slot = row.slot AND pending.sequence = row.sequence"
+        " RETURNING pending.slot, pending.sequence, row.subject)"
+        " INSERT INTO eventgen.waiting (publisher, subject, sequence, slot)"
+        " SELECT {publisher}, subject, sequence, slot FROM moved"
+    ).format(
+        publisher=sql.Literal(publisher),
+        rows=_rows(rows, "smallint", "bigint", "text"),
+    )
+
+
+def unmark(publisher: int, rows: Iterable[tuple[int, int]]) -> sql.Composable:
+    """Remove the marks of events, (slot, sequence)."""
+    return sql.SQL(
+        "DELETE FROM eventgen.pending USING {rows} AS row (slot, sequence)"
+        " WHERE pending.publisher = {publisher} AND pending.slot = row.slot AND pending.sequence = row.sequence"
+    ).format(publisher=sql.Literal(publisher), rows=_rows(rows, "smallint", "bigint"))
+
+
+def count(publisher: int, done: Iterable[Done]) -> sql.Composable:
+    """Add to what was delivered of each slot."""
+    numbers: dict[int, int] = {}
+    for verdict in done:
+        numbers[verdict.item.slot] = numbers.get(verdict.item.slot, 0) + 1
+    return sql.SQL(
+        "UPDATE eventgen.slots SET delivered = delivered + row.number,"
+        " recent = row.number + coalesce(recent * exp(-extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {seconds}), 0),"
+        " delivered_at = clock_timestamp() FROM {rows} AS row (slot, number)"
+        " WHERE slots.publisher = {publisher} AND slots.slot = row.slot"
+    ).format(
+        seconds=sql.Literal(RECENT_SECONDS),
+        publisher=sql.Literal(publisher),
+        rows=_rows(numbers.items(), "smallint", "bigint"),
+    )
+
+
+def hold(publisher: int, again: Iterable[Again]) -> sql.Composable:
+    """Hold the keys of events that are to be tried again."""
+    rows = [
+        (each.item.slot, each.item.sequence, each.item.key, each.attempts, each.delay, each.reason) for each in again
+    ]
+    return sql.SQL(
+        "INSERT INTO eventgen.blocked (publisher, subject, slot, sequence, attempts, reason, due_at)"
+        " SELECT {publisher}, subject, slot, sequence, attempts, reason, clock_timestamp() + delay * interval '1 second'"
+        " FROM {rows} AS row (slot, sequence, subject, attempts, delay, reason)"
+        " ON CONFLICT (publisher, subject) DO UPDATE SET slot = excluded.slot, sequence = excluded.sequence,"
+        " attempts = excluded.attempts, reason = excluded.reason, due_at = excluded.due_at, failed_at = clock_timestamp()"
+    ).format(
+        publisher=sql.Literal(publisher),
+        rows=_rows(rows, "smallint", "bigint", "text", "integer", "float8", "text"),
+    )
+
+
+def bury(publisher: int, dead: Iterable[Dead]) -> sql.Composable:
+    """Make dead letters of events."""
+    rows = [(each.item.sequence, each.attempts, each.reason) for each in dead]
+    return sql.SQL(
+        "INSERT INTO eventgen.dead_letters (publisher, sequence, id, type, stream, subject, attempts, reason)"
+        " SELECT {publisher}, event.sequence, event.id, event.type, event.stream, event.subject, row.attempts, row.reason"
+        " FROM {rows} AS row (sequence, attempts, reason) JOIN eventgen.events AS event ON event.sequence = row.sequence"
+        " ORDER BY event.sequence"
+    ).format(publisher=sql.Literal(publisher), rows=_rows(rows, "bigint", "integer", "text"))
+
+
+def hold_for_good(publisher: int, dead: Iterable[Dead]) -> sql.Composable:
+    """Hold the keys of dead letters until a person decides."""
+    rows = [(each.item.slot, each.item.sequence, each.item.key, each.attempts, each.reason) for each in dead]
+    return sql.SQL(
+        "INSERT INTO eventgen.blocked (publisher, subject, slot, sequence, attempts, reason)"
+        " SELECT {publisher}, subject, slot, sequence, attempts, reason"
+        " FROM {rows} AS row (slot, sequence, subject, attempts, reason)"
+        " ON CONFLICT (publisher, subject) DO UPDATE SET slot = excluded.slot, sequence = excluded.sequence,"
+        " attempts = excluded.attempts, reason = excluded.reason, due_at = NULL, failed_at = clock_timestamp()"
+    ).format(publisher=sql.Literal(publisher), rows=_rows(rows, "smallint", "bigint", "text", "integer", "text"))
+
+
+def release(publisher: int, subjects: Sequence[str]) -> sql.Composable:
+    """Let held keys go: what waits for them is due again."""
+    return sql.SQL(
+        "DELETE FROM eventgen.blocked WHERE publisher = {publisher} AND subject = ANY ({subjects});"
+        " WITH moved AS (DELETE FROM eventgen.waiting WHERE publisher = {publisher} AND subject = ANY ({subjects})"
+        " RETURNING slot, sequence)"
+        " INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT {publisher}, slot, sequence FROM moved"
+    ).format(publisher=sql.Literal(publisher), subjects=_texts(subjects))
+
+
+def left(publisher: int) -> sql.Composable:
+    """Return whether something is pending, and the seconds until the first held event is due, NULL where none is."""
+    return sql.SQL(
+        "SELECT EXISTS (SELECT FROM eventgen.pending WHERE publisher = {publisher}),"
+        " (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM eventgen.blocked WHERE publisher = {publisher})"
+    ).format(publisher=sql.Literal(publisher))
+
+
+def undelivered(publisher: int) -> sql.Composable:
+    """Return how many events are undelivered and may still be tried, and the reason of the last failure among them."""
+    return sql.SQL(
+        "SELECT (SELECT count(*) FROM eventgen.pending WHERE publisher = {publisher})"
+        " + (SELECT count(*) FROM eventgen.waiting WHERE publisher = {publisher})"
+        " + (SELECT count(*) FROM eventgen.blocked WHERE publisher = {publisher} AND due_at IS NOT NULL),"
+        " (SELECT reason FROM eventgen.blocked WHERE publisher = {publisher} ORDER BY failed_at DESC LIMIT 1)"
+    ).format(publisher=sql.Literal(publisher))
+
+
+# -- retention --------------------------------------------------------------------------------------------------------
+
+
+def tidy(after: int, days: float, most: int) -> sql.Composable:
+    """Delete, among the next events behind a sequence, those that are old and that nobody needs any more.
+
+    Returns (sequence of the last that was looked at, NULL where there is none; number deleted; whether all were old).
+    """
+    return sql.SQL(
+        "WITH next AS (SELECT sequence, subject, recorded_at < clock_timestamp() - {days} * interval '1 day' AS old"
+        "  FROM eventgen.events WHERE sequence > {after} ORDER BY sequence LIMIT {most}"
+        "), deleted AS (DELETE FROM eventgen.events USING next AS event WHERE events.sequence = event.sequence AND event.old"
+        "  AND NOT EXISTS (SELECT FROM eventgen.publishers AS publisher WHERE"
+        "   EXISTS (SELECT FROM eventgen.pending WHERE pending.publisher = publisher.number"
+        "    AND pending.slot = {slot} AND pending.sequence = event.sequence)"
+        "   OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"
+        "    AND blocked.subject = event.subject AND blocked.sequence = event.sequence)"
+        "   OR EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"
+        "    AND waiting.subject = event.subject AND waiting.sequence = event.sequence)"
+        "   OR EXISTS (SELECT FROM eventgen.dead_letters WHERE dead_letters.publisher = publisher.number"
+        "    AND dead_letters.sequence = event.sequence))"
+        "  RETURNING 1"
+        ") SELECT max(sequence), (SELECT count(*) FROM deleted), bool_and(old) FROM next"
+    ).format(days=sql.Literal(days), after=sql.Literal(after), most=sql.Literal(most), slot=_SLOT)
+
+
+# -- values -----------------------------------------------------------------------------------------------------------
+
+
+def _texts(texts: Sequence[str] | None) -> sql.Composable:
+    return sql.SQL("{}::text[]").format(sql.Literal(None if texts is None else list(texts)))
+
+
+def _numbers(numbers: Sequence[int]) -> sql.Composable:
+    return sql.SQL("{}::smallint[]").format(sql.Literal(list(numbers)))
+
+
+def _rows(rows: Iterable[tuple[object, ...]], *types: str) -> sql.Composable:
+    """Return rows as a function over one array a column: its text is short, and the planner sees how many there are."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(types)
+    arrays = (
+        sql.SQL("{}::{}[]").format(sql.Literal(list(column)), sql.SQL(type_))
+        for column, type_ in zip(columns, types, strict=True)
+    )
+    return sql.SQL("unnest({})").format(sql.SQL(", ").join(arrays))

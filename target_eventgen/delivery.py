@@ -1,0 +1,152 @@
+"""What the relay decides: which events one call may have, what becomes of each, and how long to wait.
+
+The order of a key. An event is given to a publisher only where all earlier ones of its key have been delivered, or
+are given before it in the same call to a publisher that stops at a failure (`ordered`). Of an event that failed, the
+key's later ones are left where they are: they are not tried, and that counts as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from target_eventgen.cloudevent import CloudEvent
+from target_eventgen.publisher import Delivered, Outcome
+
+SLOTS = 64
+"""In how many parts keys are shared out among relays."""
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 300.0
+"""Seconds between attempts, at first and at most."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An event that is due for one publisher.
+
+    Attributes:
+        event: as its receivers get it.
+        sequence: its number.
+        slot: that of its key.
+        attempts: how many have failed.
+    """
+
+    event: CloudEvent
+    sequence: int
+    slot: int
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        """What its order is kept by: stream and key."""
+        return self.event.subject
+
+
+@dataclass(frozen=True)
+class Again:
+    """An event that is to be tried once more, `delay` seconds from now."""
+
+    item: Item
+    attempts: int
+    delay: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dead:
+    """An event that is not tried any more."""
+
+    item: Item
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """An event that was delivered."""
+
+    item: Item
+
+
+Verdict: TypeAlias = Done | Again | Dead
+
+
+def next_call(
+    items: Sequence[Item], stopped: AbstractSet[str], *, ordered: bool, most: int
+) -> tuple[list[Item], list[Item]]:
+    """Return the events of the next call, and those that are left for later ones.
+
+    Args:
+        items: in the order of their sequence.
+        stopped: keys whose events are not to be given any more; they are in neither result.
+        ordered: whether several events of one key may be in one call.
+        most: events in one call.
+    """
+    call: list[Item] = []
+    rest: list[Item] = []
+    given: set[str] = set()
+    for item in items:
+        if item.key in stopped:
+            continue
+        if len(call) < most and (ordered or item.key not in given):
+            call.append(item)
+            given.add(item.key)
+        else:
+            rest.append(item)
+    return call, rest
+
+
+def judge(
+    call: Sequence[Item], outcomes: Sequence[Outcome], *, max_attempts: int, waits: bool, chance: float
+) -> tuple[list[Verdict], set[str]]:
+    """Return what becomes of the events of a call, and the keys of which nothing more may be given in this turn.
+
+    Events behind a failed one of their key have no verdict: they were not tried.
+
+    Args:
+        call: the events that were given.
+        outcomes: one for each.
+        max_attempts: after how many failures an event is dead.
+        waits: whether a dead event's key waits for a person.
+        chance: from 0 to 1, by which pauses are spread.
+    """
+    verdicts: list[Verdict] = []
+    failed: set[str] = set()
+    stopped: set[str] = set()
+    for item, outcome in zip(call, outcomes, strict=True):
+        if isinstance(outcome, Delivered):
+            verdicts.append(Done(item))
+            continue
+        if item.key in failed:
+            stopped.add(item.key)  # else a later call would pass it
+            continue
+        failed.add(item.key)
+        attempts = item.attempts + 1
+        if outcome.permanent or attempts >= max_attempts:
+            verdicts.append(Dead(item, attempts, outcome.reason))
+            stopped |= {item.key} if waits else set()
+        else:
+            delay = max(pause(attempts, chance), outcome.retry_after or 0.0)
+            verdicts.append(Again(item, attempts, delay, outcome.reason))
+            stopped.add(item.key)
+    return verdicts, stopped
+
+
+def pause(failures: int, chance: float) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling, up to a limit, spread by half of it."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def share(slots: int, took: int, most: int) -> int:
+    """Return how many slots the next turn is to lock, by what the last found in so many.
+
+    A turn that was full in several slots leaves some of them to other relays; one that wasn't takes more, so that few
+    events don't make for many turns.
+    """
+    if took >= most:
+        return max(1, slots // 2)
+    return min(SLOTS, slots * 2) if took * 2 < most else slots

@@ -1,0 +1,681 @@
+"""The relay: carries events from the outbox to publishers, in the order of each key, and marks what was delivered.
+
+Theory of operation. Each publisher has threads of its own, each with its own connections to Postgres and to the
+receiver, so that a slow receiver holds back no other. A thread takes turns. A turn is one transaction:
+
+1. lock some slots (parts of the keys) of the publisher that have something due, passing over those that another relay
+   has locked: two relays never carry one key at the same time, and one that died has let go of its locks;
+2. read the oldest events due in them, a bounded number and size, with a snapshot taken after the locks, so that what
+   the one before has marked is seen;
+3. publish them, call by call, for some seconds at most; each call ends with an outcome for each event;
+4. mark the outcomes; commit, which lets go of the slots.
+
+Where it may die. Before 3 nothing has happened. Between 3 and 4, or in the commit, events were published and are not
+marked: they are published again, by whoever locks the slot next, with the same ids: at least once, never not at all.
+What is marked has been acknowledged. A connection that breaks while the receiver is at work ends like a death; the
+receiver may then get the rest of the call from this relay while another one begins the same events anew. So may one
+whose machine stood still for so long (`LEASE_SECONDS`) that Postgres ended its transaction. Still the order of each key
+holds: each of the two gives the key's events in order, from one at or before the first that was not acknowledged. An
+event is seen for the first time only behind all before it; what comes late is a repetition, which its id tells.
+
+Turns keep their transactions short, since an open one holds back the server's vacuum. What is pending is found by an
+index whose beginning is where the work is; a backlog of any length costs the same a turn, in time and in memory.
+
+New events wake the threads by LISTEN and NOTIFY; a look every `POLL_SECONDS` finds what notifications miss, as they do
+behind a pooler in transaction mode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import random
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+from target_eventgen import deliveries, delivery, events, failpoints, publishers, routes
+from target_eventgen.cloudevent import CloudEvent, cloud_event
+from target_eventgen.delivery import Again, Dead, Done, Item, Verdict
+from target_eventgen.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    EventgenError,
+    SettingsError,
+    UnreachableError,
+)
+from target_eventgen.outbox import Recorded
+from target_eventgen.postgres import CONNECT_SECONDS, OLDEST_SERVER, place_of
+from target_eventgen.publisher import Publisher
+from target_eventgen.routes import Route
+from target_eventgen.settings import Settings
+
+TURN_EVENTS = 1000
+"""Events that a turn reads, at most."""
+
+TURN_BYTES = 4_000_000
+"""Bytes of data, as Postgres stores them, after which a turn reads no more events."""
+
+TURN_SECONDS = 5.0
+"""After which a turn makes no more calls, and marks what it has."""
+
+LEASE_SECONDS = 300
+"""After which Postgres ends the transaction of a relay that stands still; no publisher's call may take as long."""
+
+POLL_SECONDS = 2.0
+"""Between two looks without a notification."""
+
+LISTEN_SECONDS = 0.5
+"""For how long one look for notifications takes, at most."""
+
+BUSY_SECONDS = 0.1
+"""Between two looks for slots that other relays have locked."""
+
+TIDY_SECONDS = 60.0
+"""Between two looks for delivered events that are old enough to go."""
+
+SICK_KEYS = 10
+"""Of so many keys every event failed and none was delivered: then it is the receiver that is sick."""
+
+TIDY_EVENTS = 5000
+"""Events that one statement of tidying looks at."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger("target-eventgen")
+
+
+class Observer:
+    """Is told what a relay does, from several threads; this one listens to nothing."""
+
+    def called(self, publisher: str, seconds: float, events: Sequence[CloudEvent]) -> None:
+        """A call of a publisher has ended, well or not, after so many seconds."""
+
+    def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
+        """What became of events is marked and committed."""
+
+    def unreachable(self, publisher: str) -> None:
+        """A publisher could not reach its receiver."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A publisher to deliver to: its route, and how it is opened."""
+
+    route: Route
+    open: Callable[[], Publisher]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a relay did for one publisher.
+
+    Attributes:
+        name: the publisher's.
+        delivered: events.
+        dead: events that became dead letters.
+        left: events that are undelivered and were given up on for now.
+        reason: why.
+    """
+
+    name: str
+    delivered: int = 0
+    dead: int = 0
+    left: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What one turn found and did."""
+
+    slots: int = 0
+    took: int = 0
+    verdicts: Sequence[Verdict] = ()
+    moved: int = 0
+    lost: UnreachableError | None = None
+
+    @property
+    def progress(self) -> bool:
+        """Whether there is less to do than before it."""
+        return self.moved > 0 or any(not isinstance(verdict, Again) for verdict in self.verdicts)
+
+    @property
+    def sick(self) -> bool:
+        """Whether the receiver as a whole needs a pause."""
+        failed = sum(isinstance(verdict, Again) for verdict in self.verdicts)
+        return self.lost is not None or (failed >= SICK_KEYS and failed == len(self.verdicts))
+
+
+class Relay:
+    """Delivers to a set of publishers."""
+
+    def __init__(  # noqa: PLR0913  each is a setting
+        self,
+        dsn: str,
+        wanted: Sequence[Delivery],
+        *,
+        patience: float = 60,
+        reconnect_seconds: float = 60,
+        retention_days: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            dsn: where the outbox is.
+            wanted: the publishers.
+            patience: seconds without progress after which a relay that doesn't follow gives a publisher up for now.
+            reconnect_seconds: for how long a lost connection to Postgres is made anew.
+            retention_days: the age at which delivered events are deleted; None: they are kept.
+            observer: is told what happens.
+        """
+        self._dsn = dsn
+        self._wanted = tuple(wanted)
+        self._patience = patience
+        self._reconnect_seconds = reconnect_seconds
+        self._retention_days = retention_days
+        self._observer = observer or Observer()
+        self._stopping = threading.Event()
+        self._carriers: list[_Carrier] = []
+
+    def stop(self) -> None:
+        """End soon: after the calls that are under way. May be called from a signal handler, before `run` as well."""
+        self._stopping.set()
+        for carrier in self._carriers:
+            carrier.wake.set()
+
+    def run(self, *, follow: bool) -> list[Result]:
+        """Deliver until all is delivered, dead, or given up on; or until it is stopped, where it follows.
+
+        Raises:
+            ConnectionLostError: Postgres went away and did not come back in time.
+            DatabaseError: Postgres refuses something.
+            EventgenError: what a publisher can't go on after.
+        """
+        with contextlib.closing(_Session(self._dsn, "relay")) as session:
+            numbers = register(session, [each.route for each in self._wanted])
+            self._carriers = [
+                _Carrier(self, wanted, numbers[wanted.route.name], follow=follow)
+                for wanted in self._wanted
+                for _ in range(wanted.route.workers)
+            ]
+            for carrier in self._carriers:
+                carrier.start()
+            try:
+                self._attend(session, follow=follow)
+            finally:
+                self.stop()
+                for carrier in self._carriers:
+                    carrier.join()
+        for carrier in self._carriers:
+            if carrier.error is not None:
+                raise carrier.error
+        return self._results()
+
+    def _results(self) -> list[Result]:
+        results: dict[str, Result] = {}
+        for carrier in self._carriers:
+            one, all_ = carrier.result, results.get(carrier.result.name)
+            if all_ is not None:
+                one = replace(
+                    one,
+                    delivered=all_.delivered + one.delivered,
+                    dead=all_.dead + one.dead,
+                    left=max(all_.left, one.left),
+                    reason=all_.reason or one.reason,
+                )
+            results[one.name] = one
+        return list(results.values())
+
+    def _attend(self, session: _Session, *, follow: bool) -> None:
+        """Wake the carriers and tidy up until they have ended, or one of them failed."""
+        tidied_at: float | None = None
+        with contextlib.closing(_Ear(self._dsn)) as ear:
+            while any(carrier.is_alive() for carrier in self._carriers) and not self._stopping.is_set():
+                if any(carrier.error is not None for carrier in self._carriers):
+                    return
+                if follow and (tidied_at is None or time.monotonic() - tidied_at >= TIDY_SECONDS):
+                    self._tidy(session)
+                    tidied_at = time.monotonic()
+                if not follow:
+                    for carrier in self._carriers:
+                        carrier.join(BUSY_SECONDS / len(self._carriers))
+                elif ear.heard(LISTEN_SECONDS):
+                    for carrier in self._carriers:
+                        carrier.wake.set()
+        if not follow and not self._stopping.is_set():
+            self._tidy(session)
+
+    def _tidy(self, session: _Session) -> None:
+        """Delete delivered events that are old enough; what Postgres says against it waits for the next time."""
+        if self._retention_days is None:
+            return
+        try:
+            count = tidy(session, self._retention_days, self._stopping.is_set)
+        except ConnectionLostError as error:
+            logger.warning("Old events could not be deleted: %s", error)
+        else:
+            if count:
+                logger.info("%d delivered events older than %g days were deleted", count, self._retention_days)
+
+
+class _Carrier(threading.Thread):
+    """One thread that delivers to one publisher."""
+
+    def __init__(self, relay: Relay, wanted: Delivery, number: int, *, follow: bool) -> None:
+        super().__init__(name=f"deliver to {wanted.route.name}", daemon=True)
+        self.wake = threading.Event()
+        self.error: BaseException | None = None
+        self.result = Result(wanted.route.name)
+        self._route = wanted.route
+        self._open = wanted.open
+        self._number = number
+        self._follow = follow
+        self._stopping = relay._stopping  # noqa: SLF001  a part of the relay in all but name
+        self._observer = relay._observer  # noqa: SLF001  likewise
+        self._patience = relay._patience  # noqa: SLF001  likewise
+        self._reconnect_seconds = relay._reconnect_seconds  # noqa: SLF001  likewise
+        self._session = _Session(relay._dsn, f"relay to {wanted.route.name}")  # noqa: SLF001  likewise
+        self._first = random.randrange(delivery.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
+        self._share = delivery.SLOTS
+
+    def run(self) -> None:
+        """Deliver until the end; what goes wrong is kept for the thread that waits."""
+        try:
+            with contextlib.closing(self._session), contextlib.closing(self._open()) as publisher:
+                self._carry(publisher)
+        except BaseException as error:  # noqa: BLE001  whoever joins raises it
+            self.error = error
+
+    def _carry(self, publisher: Publisher) -> None:
+        progress_at = time.monotonic()
+        failures = 0
+        while not self._stopping.is_set():
+            self.wake.clear()
+            turn = self._repeated(lambda: self._turn(publisher))
+            if turn.progress:
+                progress_at = time.monotonic()
+            if turn.sick:
+                failures = 1 if turn.progress else failures + 1
+                pause = delivery.pause(failures, random.random())  # noqa: S311  no secret
+                self._tell(turn, failures, pause)
+                if self._gives_up(progress_at, pause, str(turn.lost or "")):
+                    return
+                self._stopping.wait(pause)
+                continue
+            if turn.took:
+                failures = 0
+                continue
+            pending, soonest = self._repeated(self._left)
+            if not pending and soonest is None and not self._follow:
+                return
+            # What is pending, though nothing was free, is with another relay.
+            pause = BUSY_SECONDS if pending else POLL_SECONDS if soonest is None else max(0.0, soonest)
+            if self._gives_up(progress_at, pause, ""):
+                return
+            self.wake.wait(min(pause, POLL_SECONDS))
+
+    def _tell(self, turn: _Turn, failures: int, pause: float) -> None:
+        said = logger.warning if failures & (failures - 1) == 0 else logger.debug  # ever less often
+        if turn.lost is not None:
+            said("%s (attempt %d; the next in %.1f seconds)", turn.lost, failures, pause)
+        else:
+            said(
+                'the publisher "%s" failed for every one of %d events; the next attempt comes in %.1f seconds',
+                self._route.name,
+                len(turn.verdicts),
+                pause,
+            )
+
+    def _gives_up(self, progress_at: float, pause: float, reason: str) -> bool:
+        """Whether what is left is to be left, given that there has been no progress and will be none for a pause."""
+        if self._follow or time.monotonic() + pause - progress_at <= self._patience:
+            return False
+        left, last = self._repeated(self._undelivered)
+        self.result = replace(self.result, left=left, reason=reason or last or "other relays are at work on it")
+        return True
+
+    def _left(self) -> tuple[bool, float | None]:
+        with self._session.transaction() as cursor:
+            cursor.execute(deliveries.left(self._number))
+            ((pending, soonest),) = cursor.fetchall()
+        return bool(pending), soonest
+
+    def _undelivered(self) -> tuple[int, str | None]:
+        with self._session.transaction() as cursor:
+            cursor.execute(deliveries.undelivered(self._number))
+            ((count, reason),) = cursor.fetchall()
+        return int(count), reason
+
+    def _repeated(self, work: Callable[[], T]) -> T:
+        """Do something again on a new connection, as often as the connection breaks, for a bounded time."""
+        lost_at: float | None = None
+        failures = 0
+        while True:
+            try:
+                return work()
+            except ConnectionLostError as error:
+                lost_at = lost_at or time.monotonic()
+                failures += 1
+                pause = min(5.0, delivery.pause(failures, random.random()) / 10)  # noqa: S311  no secret
+                if self._stopping.is_set() or time.monotonic() + pause - lost_at > self._reconnect_seconds:
+                    raise
+                if failures == 1:
+                    logger.warning("%s; connecting again", error)
+                self._stopping.wait(pause)
+
+    # -- a turn -------------------------------------------------------------------------------------------------------
+
+    def _turn(self, publisher: Publisher) -> _Turn:
+        with self._session.transaction() as cursor:
+            cursor.execute(deliveries.LOOK_UPS)
+            cursor.execute(deliveries.lock_slots(self._number, self._first, self._share))
+            slots = [slot for (slot,) in cursor.fetchall()]
+            if not slots:
+                return _Turn()
+            most = max(TURN_EVENTS, publisher.most)
+            cursor.execute(deliveries.due(self._number, slots, most, TURN_BYTES))
+            items, moved, took = self._read(cursor)
+            verdicts, lost = self._publish(publisher, items)
+            failpoints.reach(failpoints.AFTER_PUBLISH)
+            self._mark(cursor, verdicts)
+            failpoints.reach(failpoints.BEFORE_MARKED)
+        self._first = (slots[-1] + 1) % delivery.SLOTS
+        self._share = delivery.share(self._share, took, most)
+        self._observer.settled(self._route.name, verdicts)
+        dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
+        for each in dead[:1]:
+            logger.warning(
+                'the publisher "%s": %d events became dead letters (%s, after %d attempts: %s); see `target-eventgen dead-letters list`',
+                self._route.name,
+                len(dead),
+                each.item.event.type,
+                each.attempts,
+                each.reason,
+            )
+        self.result = replace(
+            self.result,
+            delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
+            dead=self.result.dead + len(dead),
+        )
+        return _Turn(len(slots), took, verdicts, moved, lost)
+
+    def _read(self, cursor: extensions.cursor) -> tuple[list[Item], int, int]:
+        """Return the events to be published, how many others were moved out of the way, and how many were read."""
+        items: list[Item] = []
+        behind: list[tuple[int, int, str]] = []
+        gone: list[tuple[int, int]] = []
+        freed: list[str] = []
+        for sequence, slot, attempts, subject, held, id_, source, type_, partitionkey, data, at in cursor:
+            if id_ is None:
+                gone.append((slot, sequence))
+                freed += [] if subject is None else [subject]
+            elif held:
+                behind.append((slot, sequence, subject))
+            else:
+                recorded = Recorded(sequence, id_, source, type_, subject, partitionkey, data, at)
+                items.append(Item(cloud_event(recorded), sequence, slot, attempts))
+        if behind:
+            cursor.execute(deliveries.set_aside(self._number, behind))
+        if gone:
+            logger.warning(
+                'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(gone)
+            )
+            cursor.execute(deliveries.unmark(self._number, gone))
+            cursor.execute(deliveries.release(self._number, freed))
+        return items, len(behind) + len(gone), len(items) + len(behind) + len(gone)
+
+    def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
+        verdicts: list[Verdict] = []
+        stopped: set[str] = set()
+        began = time.monotonic()
+        while items and not self._stopping.is_set() and (not verdicts or time.monotonic() - began < TURN_SECONDS):
+            call, items = delivery.next_call(items, stopped, ordered=publisher.ordered, most=publisher.most)
+            if not call:
+                break
+            given = [item.event for item in call]
+            called_at = time.monotonic()
+            try:
+                outcomes = publisher.publish(given)
+            except UnreachableError as error:
+                self._observer.unreachable(self._route.name)
+                return verdicts, error
+            finally:
+                self._observer.called(self._route.name, time.monotonic() - called_at, given)
+            judged, ended = delivery.judge(
+                call,
+                outcomes,
+                max_attempts=self._route.max_attempts,
+                waits=self._route.waits,
+                chance=random.random(),  # noqa: S311  no secret
+            )
+            verdicts += judged
+            stopped |= ended
+        return verdicts, None
+
+    def _mark(self, cursor: extensions.cursor, verdicts: Sequence[Verdict]) -> None:
+        done = [verdict for verdict in verdicts if isinstance(verdict, Done)]
+        again = [verdict for verdict in verdicts if isinstance(verdict, Again)]
+        dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
+        if fresh := [(each.item.slot, each.item.sequence) for each in verdicts if not each.item.attempts]:
+            cursor.execute(deliveries.unmark(self._number, fresh))
+        if done:
+            cursor.execute(deliveries.count(self._number, done))
+        if again:
+            cursor.execute(deliveries.hold(self._number, again))
+        if dead:
+            cursor.execute(deliveries.bury(self._number, dead))
+            if self._route.waits:
+                cursor.execute(deliveries.hold_for_good(self._number, dead))
+        # An event that had failed before was not pending, but held its key.
+        passed = [*done, *(() if self._route.waits else dead)]
+        if freed := [each.item.key for each in passed if each.item.attempts]:
+            cursor.execute(deliveries.release(self._number, freed))
+
+
+def wanted(settings: Settings, environment: Mapping[str, str]) -> list[Delivery]:
+    """Return the publishers of a configuration, none of them open yet.
+
+    Raises:
+        SettingsError: all that is wrong with their own settings.
+    """
+    found: list[Delivery] = []
+    faults: list[str] = []
+    for route in settings.routes:
+        given, missing = routes.with_secrets(route, environment, settings.publisher_secrets)
+        faults += missing or publishers.faults(route.name, route.kind, given)
+        found.append(Delivery(route, functools.partial(publishers.open_publisher, route.name, route.kind, given)))
+    if faults:
+        raise SettingsError(faults)
+    return found
+
+
+def register(session: _Session, wanted_routes: Sequence[Route]) -> dict[str, int]:
+    """Make the tables where they are missing, and the publishers known; return the number of each publisher.
+
+    A publisher that is known already keeps its marks; other patterns count for events from now on.
+    """
+    with session.transaction() as cursor:
+        for exist, create in ((events.EXIST, events.CREATE), (deliveries.EXIST, deliveries.CREATE)):
+            cursor.execute(exist)
+            if cursor.fetchall() != [(True,)]:
+                cursor.execute(events.LOCK_TABLES)
+                cursor.execute(create)
+        if all(_is_known(_registered(cursor), route) for route in wanted_routes):
+            return {name: number for name, (number, *_) in _registered(cursor).items()}
+        cursor.execute(deliveries.LOCK_EVENTS)
+        known = _registered(cursor)
+        for route in wanted_routes:
+            if _is_known(known, route):
+                continue
+            cursor.execute(deliveries.register(route))
+            ((number,),) = cursor.fetchall()
+            if route.name not in known:
+                cursor.execute(deliveries.make_slots(number))
+                if route.from_beginning:
+                    cursor.execute(deliveries.mark_all(number))
+        return {name: number for name, (number, *_) in _registered(cursor).items()}
+
+
+def _registered(cursor: extensions.cursor) -> dict[str, tuple[int, list[str] | None, list[str] | None]]:
+    cursor.execute(deliveries.REGISTERED)
+    return {name: (number, types, streams) for name, number, types, streams in cursor.fetchall()}
+
+
+def _is_known(known: dict[str, tuple[int, list[str] | None, list[str] | None]], route: Route) -> bool:
+    patterns = [None if each is None else list(each) for each in (route.types, route.streams)]
+    return route.name in known and list(known[route.name][1:]) == patterns
+
+
+def tidy(session: _Session, days: float, stopping: Callable[[], bool]) -> int:
+    """Delete the events that are older than so many days and delivered to every publisher; return how many."""
+    after, count, all_old = 0, 0, True
+    while all_old and not stopping():
+        with session.transaction() as cursor:
+            cursor.execute(deliveries.LOCK_TIDYING)
+            cursor.execute(deliveries.LOOK_UPS)
+            cursor.execute(deliveries.tidy(after, days, TIDY_EVENTS))
+            ((last, deleted, all_old),) = cursor.fetchall()
+        count += deleted
+        after = last
+        all_old = bool(all_old)
+    return count
+
+
+class _Session:
+    """A connection to Postgres that is made anew once it broke, and its errors in words."""
+
+    def __init__(self, dsn: str, what: str) -> None:
+        self._dsn = dsn
+        self._what = what
+        self._place = place_of(dsn)
+        self._connection: extensions.connection | None = None
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is rolled back."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[extensions.cursor]:
+        """Commit at the end, roll back on any error.
+
+        Raises:
+            ConnectionLostError: there is no connection, or it broke; whether the commit was done is not known then.
+            DatabaseError: Postgres refuses something.
+        """
+        try:
+            connection = self._connection or self._connected()
+            with connection.cursor() as cursor:
+                cursor.execute(deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000)))
+                yield cursor
+            connection.commit()
+        except BaseException as error:
+            lost = self._roll_back(error)
+            if not isinstance(error, psycopg2.Error):
+                raise
+            said = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
+            if lost:
+                raise ConnectionLostError(
+                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not marked "
+                    "is delivered again, with the same ids"
+                ) from error
+            raise DatabaseError(
+                f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
+                "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist "
+                "or which it must be allowed to make"
+            ) from error
+
+    def _roll_back(self, error: BaseException) -> bool:
+        """End the transaction; return whether the connection is of no use any more, and close it then."""
+        connection = self._connection
+        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        if connection is None:
+            return lost
+        if not lost and not connection.closed:
+            try:
+                connection.rollback()
+            except psycopg2.Error:
+                lost = True
+        if lost or connection.closed:
+            self.close()
+            return True
+        return False
+
+    def _connected(self) -> extensions.connection:
+        self._connection = connect(self._dsn, self._place, f"target-eventgen {self._what}")
+        return self._connection
+
+
+def connect(dsn: str, place: str, name: str) -> extensions.connection:
+    """Return a connection whose transactions see, statement by statement, what is committed.
+
+    Raises:
+        ConnectionLostError: nothing answers there, or it refuses.
+        DatabaseError: it is too old.
+    """
+    try:
+        connection = psycopg2.connect(
+            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+        )
+    except psycopg2.OperationalError as error:
+        said = (str(error).strip().splitlines() or ["no answer"])[0]
+        raise ConnectionLostError(
+            f"can't connect to Postgres at {place}: {said}; "
+            "check that it runs and that database_url (or host, port, user, password, database) is right"
+        ) from error
+    if connection.server_version < OLDEST_SERVER:
+        connection.close()
+        raise DatabaseError(f"Postgres at {place} is older than 15; use 15 or newer")
+    connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
+    return connection
+
+
+class _Ear:
+    """Hears notifications of new events; where it can't, the looks that are taken anyway must do."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._place = place_of(dsn)
+        self._connection: extensions.connection | None = None
+        self._deaf_until = 0.0
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    def heard(self, seconds: float) -> bool:
+        """Wait for a notification, so many seconds at most; return whether there may have been one."""
+        try:
+            if self._connection is None:
+                if time.monotonic() < self._deaf_until:
+                    time.sleep(seconds)
+                    return False
+                self._connection = connect(self._dsn, self._place, "target-eventgen relay, listening")
+                self._connection.autocommit = True
+                with self._connection.cursor() as cursor:
+                    cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(deliveries.CHANNEL)))
+                return True  # what came before can't be heard any more
+            if not select.select([self._connection], [], [], seconds)[0]:
+                return False
+            self._connection.poll()
+            heard = bool(self._connection.notifies)
+            self._connection.notifies.clear()
+        except (psycopg2.Error, EventgenError, OSError, ValueError):
+            self.close()
+            self._deaf_until = time.monotonic() + POLL_SECONDS
+            return False
+        return heard
