@@ -1,0 +1,410 @@
+"""NATS JetStream: each event a message with its id in `Nats-Msg-Id`, acknowledged by the stream that stored it.
+
+Theory of operation. The client is asynchronous; its event loop runs while a call does, and not in between, so a call begins
+by asking whether the connection still stands. A wave's messages are sent without waiting, each with a reply subject of its own,
+and the acknowledgements are matched by it.
+
+The client's own reconnecting is switched off: it would keep what it couldn't send and send it later, behind what the
+relay has redelivered meanwhile. Here a connection that fails is given up with all that it was asked to send, and the
+next call makes a new one, to the next server of the list. A message that the server had received all the same is a
+duplicate, which the stream drops by its id, within its `duplicate_window`.
+
+*Nobody answers* (the status 503) has two meanings: no stream listens to the subject, or the one that does has no leader
+right now. Only the first is for good, so the servers are asked which.
+
+`Nats-Expected-Last-Msg-Id` is not sent: it speaks of a stream's last message, whoever wrote it, and here many keys and
+relays share a stream. What it would be for, that no event overtakes one that failed, waves see to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from target_eventgen.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.errors import UnreachableError
+from target_eventgen.publisher import Delivered, Failed, Outcome, Secret, library
+from target_eventgen.publishers import tls
+from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.waves import in_waves
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+
+SCHEMES = ("nats", "tls", "ws", "wss")
+
+CONNECT_SECONDS = 3
+"""How long one server of the list may take to greet."""
+
+CLOSE_SECONDS = 1.0
+"""How long a connection may take to be closed in order; then it is cut."""
+
+PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+"""What stands for itself in a header, as the HTTP binding of CloudEvents has it."""
+
+NO_ANSWER = Failed("no stream has answered for the subject")
+"""It has no leader right now, or there is none."""
+
+_T = TypeVar("_T")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a publisher to NATS JetStream needs to know.
+
+    Attributes:
+        servers: `nats://host:port`, or `tls://host:port`; of a cluster, some or all.
+        subject: of each message; `{type}` in it is the event's type.
+        stream: that must store the messages; None: whichever listens to the subject.
+        create_stream: whether the stream is made where it doesn't exist.
+        copies: of a stream that is made, in a cluster.
+        duplicate_window: seconds for which a stream that is made knows an id again.
+        username: of the server's user.
+        password: of the user.
+        token: where the server asks for one.
+        nkey_seed: of the user's key, where the server knows its public part.
+        credentials: file of a user's JWT and seed.
+        mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        timeout: seconds that an acknowledgement may take.
+        batch_size: events in one call, at most.
+        ssl_certificate_authority: file of the certificates that the server's is verified with.
+        ssl_client_certificate: file of the client's certificate.
+        ssl_client_private_key: file of its private key.
+    """
+
+    servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    subject: str = "events.{type}"
+    stream: str | None = None
+    create_stream: bool = False
+    copies: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
+    duplicate_window: Annotated[float, msgspec.Meta(gt=0)] = 120.0
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    nkey_seed: Secret | None = None
+    credentials: str | None = None
+    mode: Literal["structured", "binary"] = "structured"
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
+    ssl_certificate_authority: str | None = None
+    ssl_client_certificate: str | None = None
+    ssl_client_private_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        for server in self.servers:
+            parts = urlsplit(server)
+            if parts.scheme not in SCHEMES or not parts.hostname:
+                raise ValueError("each of servers must be like nats://host:4222 or tls://host:4222")
+            if parts.username or parts.password:
+                raise ValueError(
+                    "an address in servers holds a user, password or token: they have settings of their own"
+                )
+        check("subject", self.subject)
+        if any(token == "" or set(token) & set(" \t\r\n*>") for token in self.subject.split(".")):
+            raise ValueError("subject must be tokens with dots in between, without blanks, * or >")
+        if self.create_stream and not self.stream:
+            raise ValueError("create_stream needs the name of the stream, in stream")
+        if self.create_stream and "{type}" in self.subject and not self.subject.endswith(".{type}"):
+            raise ValueError("create_stream needs a subject that ends in .{type} or is without it")
+        tls.check(self, encrypted=any(urlsplit(server).scheme in {"tls", "wss"} for server in self.servers))
+
+
+class Refusal(msgspec.Struct):
+    """Why a stream did not store a message."""
+
+    code: int
+    description: str = ""
+    err_code: int = 0
+
+
+class Ack(msgspec.Struct):
+    """What a stream answers."""
+
+    error: Refusal | None = None
+
+
+def open_publisher(name: str, settings: Settings) -> JetStream:
+    """Return a publisher, which connects with the first events.
+
+    Raises:
+        SettingsError: the client library is missing, or a file that the settings name.
+    """
+    return JetStream(name, settings, library(name, "nats", "nats"))
+
+
+def verdict(refusal: Refusal) -> Failed:
+    """Return what a stream's refusal means: 4xx is about the message, 5xx about the moment."""
+    return Failed(
+        f"JetStream answers {refusal.err_code or refusal.code}: {refusal.description}",
+        permanent=400 <= refusal.code < 500 and refusal.code != 408,
+    )
+
+
+class _Wave:
+    """Messages that are on their way, by the last part of their reply subjects."""
+
+    def __init__(self, prefix: str, first: int, count: int) -> None:
+        self.outcomes: list[Outcome | None] = [None] * count
+        self.unanswered: list[int] = []  # places of those that nobody listens to
+        self.finished = asyncio.get_running_loop().create_future()
+        self._prefix = len(prefix)
+        self._first = first
+        self._left = count
+
+    async def hear(self, message: Msg) -> None:
+        """Take an acknowledgement; one of an earlier wave is none of ours."""
+        place = int(message.subject[self._prefix :]) - self._first
+        if not 0 <= place < len(self.outcomes) or self.outcomes[place] is not None:
+            return
+        if message.headers and message.headers.get("Status") == "503":
+            self.unanswered.append(place)
+            self.count(place, NO_ANSWER)
+            return
+        try:
+            error = msgspec.json.decode(message.data, type=Ack).error
+        except msgspec.DecodeError:
+            return
+        self.count(place, Delivered() if error is None else verdict(error))
+
+    def count(self, place: int, outcome: Outcome) -> None:
+        self.outcomes[place] = outcome
+        self._left -= 1
+        if self._left == 0:
+            self.end()
+
+    def end(self) -> None:
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+
+class JetStream:
+    """Publishes messages to streams, many at a time."""
+
+    ordered = True
+
+    def __init__(self, name: str, settings: Settings, nats: Any) -> None:
+        self.most = settings.batch_size
+        self._name = name
+        self._settings = settings
+        self._nats = nats
+        self._errors = nats.errors
+        self._patience = min(CONNECT_SECONDS, ceil(settings.timeout))
+        self._loop = asyncio.new_event_loop()
+        self._client: Client | None = None
+        self._ended = asyncio.Event()  # of this connection
+        self._prefix = ""
+        self._sent = 0  # messages of this connection
+        self._wave: _Wave | None = None
+        self._said: str | None = None  # the server's last complaint
+        self._next = 0  # the server to be asked first
+        encrypted = any(urlsplit(server).scheme in {"tls", "wss"} for server in settings.servers)
+        self._options: dict[str, Any] = {
+            "user": settings.username,
+            "password": settings.password and settings.password.value,
+            "token": settings.token and settings.token.value,
+            "nkeys_seed_str": settings.nkey_seed and settings.nkey_seed.value,
+            "user_credentials": settings.credentials,
+            "tls": tls.context(name, settings) if encrypted else None,
+        }
+        if settings.nkey_seed or settings.credentials:
+            library(name, "nkeys", "nats")
+
+    def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
+        """Publish events, and return what became of each.
+
+        Raises:
+            UnreachableError: no server can be reached, or none has answered.
+        """
+        self._run(self._connect())
+        return in_waves(events, lambda wave: self._run(self._send(wave)))
+
+    def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return self._loop.run_until_complete(work)
+        except UnreachableError:
+            self._loop.run_until_complete(self._drop())
+            raise
+
+    async def _connect(self) -> None:
+        """Make sure that there is a connection which stood a moment ago."""
+        if self._client is not None:
+            if await self._stands(self._client):
+                return
+            await self._drop()
+        servers = self._settings.servers
+        failures = []
+        for attempt in range(len(servers)):
+            place = (self._next + attempt) % len(servers)
+            self._said = None
+            try:
+                await self._greet(servers[place])
+            except (self._errors.Error, OSError, asyncio.TimeoutError) as error:
+                failures.append(self._why(error))
+                await self._drop()
+                continue
+            self._next = place
+            return
+        raise self._unreachable("; ".join(dict.fromkeys(failures)))
+
+    async def _stands(self, client: Client) -> bool:
+        """Whether the server answers; it may have gone while the event loop wasn't running."""
+        asked = asyncio.ensure_future(client.flush(self._patience))
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+        found = asked.done() and asked.exception() is None
+        for task in (asked, ended):
+            task.cancel()
+        await asyncio.gather(asked, ended, return_exceptions=True)
+        return found
+
+    async def _greet(self, server: str) -> None:
+        self._client = self._nats.NATS()
+        self._ended = asyncio.Event()
+        await asyncio.wait_for(
+            self._client.connect(
+                [server],
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # 0 is no end to it; the first attempt is to last, not to be repeated
+                reconnect_time_wait=0,
+                connect_timeout=self._patience,
+                name="target-eventgen",
+                error_cb=self._hear_error,
+                closed_cb=self._hear_end,
+                **self._options,
+            ),
+            self._patience + 1,
+        )
+        self._prefix = f"{self._client.new_inbox()}."
+        self._sent = 0
+        await self._client.subscribe(f"{self._prefix}*", cb=self._hear)
+        if self._settings.create_stream:
+            await self._create(self._client)
+
+    async def _create(self, client: Client) -> None:
+        settings = self._settings
+        streams = client.jetstream(timeout=settings.timeout)
+        try:
+            await streams.stream_info(settings.stream or "")
+        except self._nats.js.errors.NotFoundError:
+            await streams.add_stream(
+                name=settings.stream,
+                subjects=[settings.subject.replace("{type}", ">")],
+                num_replicas=settings.copies,
+                duplicate_window=settings.duplicate_window,
+            )
+
+    def _why(self, error: object) -> str:
+        return self._said or str(error) or type(error).__name__
+
+    async def _hear(self, message: Msg) -> None:
+        if self._wave is not None:
+            await self._wave.hear(message)
+
+    async def _hear_error(self, error: Exception) -> None:
+        """A complaint outside of any answer, such as a subject that the user may not publish to: none will come."""
+        self._said = str(error) or type(error).__name__
+        if self._wave is not None:
+            self._wave.end()
+
+    async def _hear_end(self) -> None:
+        self._ended.set()
+        if self._wave is not None:
+            self._wave.end()
+
+    async def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+        client = self._client
+        if client is None:
+            raise self._unreachable("the connection is gone")
+        self._said = None
+        lost = ""
+        wave = self._wave = _Wave(self._prefix, self._sent, len(events))
+        try:
+            await asyncio.wait_for(self._give(client, events, wave), self._settings.timeout)
+        except asyncio.TimeoutError:
+            lost = self._why(f"no acknowledgement has come within {self._settings.timeout:g} seconds")
+        except (self._errors.Error, OSError) as error:
+            lost = self._why(error)
+        finally:
+            self._wave = None
+        for subject in {destination(self._settings.subject, events[place]) for place in wave.unanswered}:
+            absent = await self._absent(client, subject)
+            for place in wave.unanswered:
+                if absent and destination(self._settings.subject, events[place]) == subject:
+                    wave.outcomes[place] = Failed(f'no stream listens to the subject "{subject}"', permanent=True)
+        return await self._judge(wave, lost or self._why("the connection was lost"))
+
+    async def _give(self, client: Client, events: list[CloudEvent], wave: _Wave) -> None:
+        """Send messages, and wait until each is answered or the connection ends."""
+        first = self._sent
+        self._sent += len(events)
+        for place, event in enumerate(events):
+            payload, headers = self._message(event)
+            subject = destination(self._settings.subject, event)
+            try:
+                await client.publish(subject, payload, reply=f"{self._prefix}{first + place}", headers=headers)
+            except (self._errors.MaxPayloadError, self._errors.BadSubjectError) as error:
+                wave.count(place, Failed(str(error), permanent=True))
+        await wave.finished
+
+    async def _absent(self, client: Client, subject: str) -> bool:
+        """Whether it is known that no stream listens to a subject."""
+        try:
+            await client.jetstream(timeout=self._patience).find_stream_name_by_subject(subject)
+        except self._nats.js.errors.NotFoundError:
+            return True
+        except (self._errors.Error, OSError, asyncio.TimeoutError):
+            return False
+        return False
+
+    async def _judge(self, wave: _Wave, why: str) -> list[Outcome]:
+        """Return the outcomes, those that aren't known as failures, unless that is all."""
+        lost = Failed(why)
+        if None in wave.outcomes:
+            await self._drop()
+        found = [lost if outcome is None else outcome for outcome in wave.outcomes]
+        if all(outcome in {lost, NO_ANSWER} for outcome in found):
+            raise self._unreachable(found[0].reason if isinstance(found[0], Failed) else lost.reason)
+        return found
+
+    def _message(self, event: CloudEvent) -> tuple[bytes, dict[str, str]]:
+        headers = {"Nats-Msg-Id": event.id}
+        if self._settings.stream:
+            headers["Nats-Expected-Stream"] = self._settings.stream
+        if self._settings.mode == "structured":
+            headers["content-type"] = STRUCTURED
+            return structured(event), headers
+        headers["content-type"] = event.datacontenttype
+        for name, value in attributes(event).items():
+            headers[f"ce-{name}"] = quote(value, safe=PRINTABLE)
+        return bytes(event.data), headers
+
+    async def _drop(self) -> None:
+        """Give the connection up, with whatever it was still to send."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        with contextlib.suppress(self._errors.Error, OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(client.close(), CLOSE_SECONDS)
+        writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - close() sends what waits; nothing public cuts
+        if writer is not None:
+            writer.transport.abort()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(f'the publisher "{self._name}": NATS can\'t be reached: {why}')
+
+    def close(self) -> None:
+        """Close the connection."""
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(self._drop())
+            self._loop.close()

@@ -1,0 +1,59 @@
+"""How events are given to a receiver that acknowledges each, without one overtaking another of its key.
+
+A receiver may refuse an event and take the next one. So a key's next event is sent only once the one before it was
+acknowledged: a call's events go in waves, each with one event of a key at most, and what follows a failure in its key is
+not sent at all. Where keys differ, as they mostly do, there is one wave, sent without waiting in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from target_eventgen.cloudevent import CloudEvent
+from target_eventgen.errors import UnreachableError
+from target_eventgen.publisher import Delivered, Failed, Outcome
+
+NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
+
+
+def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
+    """Return the places of the events of each wave: the n-th holds the n-th event of each key that has so many."""
+    found: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for place, event in enumerate(events):
+        wave = seen.get(event.subject, 0)
+        seen[event.subject] = wave + 1
+        if wave == len(found):
+            found.append([])
+        found[wave].append(place)
+    return found
+
+
+def in_waves(events: Sequence[CloudEvent], send: Callable[[list[CloudEvent]], Sequence[Outcome]]) -> list[Outcome]:
+    """Give events to a receiver wave by wave.
+
+    Args:
+        events: of one call.
+        send: gives a wave to the receiver and returns each one's outcome.
+
+    Raises:
+        UnreachableError: from the first wave. From a later one it makes failures of what is not acknowledged, so that
+            what is acknowledged counts.
+    """
+    outcomes: dict[int, Outcome] = {}
+    stuck: set[str] = set()
+    lost: Failed | None = None
+    for wave in waves(events):
+        sent = [place for place in wave if events[place].subject not in stuck] if lost is None else []
+        if sent:
+            try:
+                outcomes.update(zip(sent, send([events[place] for place in sent]), strict=True))
+            except UnreachableError as error:
+                if not any(outcome == Delivered() for outcome in outcomes.values()):
+                    raise
+                lost = Failed(str(error))
+                outcomes.update(dict.fromkeys(sent, lost))
+        for place in wave:
+            if outcomes.setdefault(place, NOT_SENT) != Delivered():
+                stuck.add(events[place].subject)
+    return [outcomes[place] for place in range(len(events))]
