@@ -21,6 +21,12 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and arguments[0] == "plan":
         sys.exit(_told(lambda: plan.main(arguments[1:], prog_name="tap-restextract plan", standalone_mode=False)))
+    if arguments and arguments[0] == "webhooks":
+        from tap_restextract.webhooks.commands import webhooks  # noqa: PLC0415  a part that few runs need
+
+        sys.exit(
+            _told(lambda: webhooks.main(arguments[1:], prog_name="tap-restextract webhooks", standalone_mode=False))
+        )
     from tap_restextract.tap import TapRestextract  # noqa: PLC0415  the companion command's help needs none of it
 
     command = TapRestextract.cli

@@ -4,6 +4,7 @@
     ├── ConfigurationError    the configuration's author: a fact is missing, contradictory or unknown
     ├── StateError            whoever keeps the STATE: it can't be read, or belongs to another configuration
     ├── CacheError            the hash cache's owner: it can't be reached, or refuses
+    ├── QueueError            the owner of the queue of webhooks: it can't be reached, or refuses
     ├── ApiError              the API's owner (or whoever holds its credentials)
     │   ├── AnswerError       an answer that isn't what the configuration says: status, HTML, no records
     │   ├── NoAnswerError     no whole answer at all, after every retry
@@ -63,6 +64,10 @@ class QuotaError(ApiError):
 
 class CacheError(TapError):
     """The hash cache failed while a run was using it; STATE is where the last page was written."""
+
+
+class QueueError(TapError):
+    """The queue of webhooks failed: nothing was acknowledged, and STATE is where the last batch was written."""
 
 
 class WalkError(TapError):

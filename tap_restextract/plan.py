@@ -14,6 +14,7 @@ One row a rule, the first that fits; what fits no row is refused with what would
     (no `incremental`)   any, with `feed`       feed
     (no `incremental`)   any, `sweep: true`     sweep
     (no `incremental`)   any                    traversal
+    (no `path`)          `source: webhooks`     webhooks
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Walk(enum.Enum):
     FEED = "feed"
     SWEEP = "sweep"
     TRAVERSAL = "traversal"
+    WEBHOOKS = "webhooks"
 
 
 REASONS: Final = {
@@ -95,6 +97,10 @@ REASONS: Final = {
         "at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
     ),
     Walk.TRAVERSAL: ("every run reads the whole list from its beginning", "never: there is no bookmark"),
+    Walk.WEBHOOKS: (
+        "notifications wait in the queue until the STATE that covers them comes back; what was never sent is not found: give the stream a path for that",
+        "behind each batch of the queue; what it covers leaves the queue once that STATE comes back",
+    ),
 }
 
 
@@ -126,7 +132,11 @@ class Plan:
     def tells_deletions(self) -> bool:
         """Whether records come out that are their keys and `_sdc_deleted_at` alone."""
         stream = self.stream
-        return self.walk in {Walk.SWEEP, Walk.FEED} or not (stream.sweep_every is None and stream.deleted_path is None)
+        return (
+            self.walk in {Walk.SWEEP, Walk.FEED}
+            or not (stream.sweep_every is None and stream.deleted_path is None)
+            or stream.source == "webhooks"
+        )
 
     @property
     def parent_names(self) -> list[str]:
@@ -207,6 +217,8 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
 
 def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
+    if stream.source == "webhooks" and not stream.path:
+        return Walk.WEBHOOKS
     if incremental is None:
         return Walk.FEED if stream.feed else Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
     if incremental.step or incremental.max_window_results:
@@ -228,6 +240,10 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
     incremental = stream.incremental
     mentioned = cursor_names(stream)
     known = set()
+    if stream.source == "webhooks":
+        yield from _webhook_faults(stream, mentioned)
+        if not stream.path:
+            return
     if incremental:
         known.add(f"cursor.{incremental.cursor_path}")
         if incremental.tie_breaker and incremental.filter == "compound":
@@ -307,6 +323,17 @@ def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
         or (incremental and (incremental.step or incremental.max_window_results))
     ):
         yield "sweep_every and null_params don't go with time ranges or parents yet; declare them in a stream without"
+
+
+def _webhook_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
+    if not stream.primary_key:
+        yield "source: webhooks needs primary_key, to put versions of one record in order"
+    if stream.feed is not None:
+        yield "feed and source: webhooks both tell what changed in the list; declare one of them"
+    if not stream.path and stream.schema is None:
+        yield "source: webhooks without a path has no list to infer a schema from; declare `schema`"
+    if any(name.startswith("parent.") for name in mentioned):
+        yield "source: webhooks doesn't go with parents; declare it in a stream without"
 
 
 def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:

@@ -27,6 +27,11 @@ EXAMPLE_NUMBER = 1767225600
 
 def preview(plan: Plan, bookmark: Bookmark | None) -> str:
     """The plan of one stream as text."""
+    if plan.walk is Walk.WEBHOOKS:
+        head = [plan.stream.name, *_row("walk", plan.walk.value), *_row("safe", plan.safe_because)]
+        return "\n".join(
+            [*head, *_row("STATE", f"moves {plan.state_moves}"), *_row("first", "nothing: no list is asked for")]
+        )
     parent = tuple((name, f"({name})") for name in plan.parent_names)
     first = replace(_first(plan, None if parent else bookmark), scope=parent)
     second, said = _second(plan, first)
@@ -38,6 +43,8 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         *_row("first", _line(plan, first)),
         *_row("then", f"{_line(plan, replace(second, scope=parent))}   ({said})" if second else said),
     ]
+    if plan.stream.source == "webhooks":
+        lines += _row("before", "what waits in the queue of webhooks comes out first")
     if plan.parent:
         lines += _row(
             "parent",
@@ -106,6 +113,8 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
         case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
             at = _example_continuation(plan, first)
             return (replace(first, at=at), "the next page") if at else (None, "nothing: one answer holds all")
+        case Walk.WEBHOOKS:
+            return None, ""
     assert_never(plan.walk)
 
 

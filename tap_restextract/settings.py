@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.paths import find
+from tap_restextract.sources import Webhooks
 
 Json = dict[str, Any]
 CACHES = frozenset({"", "redis", "rediss", "postgresql", "postgres"})
@@ -397,7 +398,11 @@ class StreamSettings(Shared, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     include_from_parent: Annotated[
         list[str], _described("Fields of the parent's record that each child carries, as _PARENT_FIELD.")
     ] = []
-    path: Annotated[str, _described("Path below base_url, or a whole address on the same host.")]
+    path: Annotated[str, _described("Path below base_url, or a whole address on the same host.")] = ""
+    source: Annotated[
+        Literal["api", "webhooks"],
+        _described("Where records come from: the API's list, or webhooks, and its list besides where there is a path."),
+    ] = "api"
     schema: (
         Annotated[
             Json | str,
@@ -413,6 +418,16 @@ class Settings(Shared, frozen=True, kw_only=True):
     """The whole configuration; singer-sdk's own keys are its business."""
 
     streams: Annotated[list[Json], Meta(min_length=1, description="The streams, each a mapping.")]
+    webhooks: Annotated[Webhooks | None, _described("Who sends webhooks, how they are signed, what they tell.")] = None
+    webhook_queue: Annotated[
+        str,
+        _secret(
+            "Where notifications wait: postgresql://…, redis://…, nats://…, kafka://…; target-eventgen's embedded Postgres if not given."
+        ),
+    ] = ""
+    webhook_secrets: Annotated[
+        dict[str, str | list[str]], _secret("Each source's signing secret, or several while they are rotated.")
+    ] = {}
 
 
 SECRETS = tuple(
@@ -467,6 +482,8 @@ def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = 
         )
         raise ConfigurationError(faults)
     faults += _faults(Settings, {**top, "streams": [{}]}, "config", foreign)
+    if not faults:
+        faults += _webhook_faults(webhooks_in(top), streams)
     shared = {key: value for key, value in top.items() if key != "streams"}
     read_streams = []
     names: set[str] = set()
@@ -482,6 +499,8 @@ def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = 
                 faults.append(f"{place}: the name is used twice; give each stream its own")
             names.add(name)
         found = _faults(StreamSettings, stream, place, ())
+        if stream.get("path") is None and stream.get("source") != "webhooks":
+            found.append(f"{place}: the key 'path' is missing")
         merged = _merged({key: value for key, value in shared.items() if key in _SHARED}, stream)
         faults += found
         try:
@@ -515,9 +534,62 @@ def _merged(below: Json, over: Json) -> Json:
     return {key: value for key, value in merged.items() if value is not None}
 
 
+class Received(Struct, frozen=True):
+    """The configuration of webhooks, with its secrets by source."""
+
+    webhooks: Webhooks | None
+    queue: str
+    secrets: dict[str, list[str]]
+
+
+def webhooks_in(config: typing.Mapping[str, Any]) -> Received:
+    """What a configuration that was read says of webhooks."""
+    held = config.get("webhooks")
+    secrets = msgspec.convert(config.get("webhook_secrets") or {}, dict[str, str | list[str]], strict=False)
+    return Received(
+        None if held is None else msgspec.convert(held, Webhooks, strict=False),
+        config.get("webhook_queue") or "",
+        {name: [value] if isinstance(value, str) else value for name, value in secrets.items()},
+    )
+
+
+def _webhook_faults(received: Received, streams: list[Any]) -> typing.Iterator[str]:
+    """What sources, secrets and streams need of each other."""
+    held = {stream.get("name"): stream for stream in streams if isinstance(stream, dict)}
+    fed = {name for name, stream in held.items() if stream.get("source") == "webhooks"}
+    sources = received.webhooks.sources if received.webhooks else []
+    for index, source in enumerate(sources):
+        place = f"webhooks source {source.name}"
+        if source.name in {other.name for other in sources[:index]}:
+            yield f"{place}: the name is used twice; give each source its own"
+        if source.address in {other.address for other in sources[:index]} | OWN_ADDRESSES:
+            yield f"{place}: the path {source.address} is taken; give each source its own"
+        if not [secret for secret in received.secrets.get(source.name, ()) if secret]:
+            yield f"{place}: it has no secret; set webhook_secrets: {{{source.name}: …}}, or the variable TAP_RESTEXTRACT_WEBHOOK_SECRETS as JSON"
+        for route in source.streams:
+            if route.stream not in fed:
+                yield f"{place}: the stream {route.stream} doesn't take webhooks; declare it with source: webhooks"
+    names = [source.name for source in sources]
+    yield from (
+        f"config.webhook_secrets: there is no source {name!r}{_nearest(name, names)}"
+        for name in received.secrets
+        if name not in names
+    )
+    told = {route.stream for source in sources for route in source.streams}
+    yield from (
+        f"stream {name}: source is webhooks, but no source tells of it; name it in the streams of one of webhooks.sources"
+        for name in sorted(fed - told, key=str)
+    )
+
+
+OWN_ADDRESSES = {"/health", "/ready", "/metrics"}
+
+
 def _missing(stream: StreamSettings) -> typing.Iterator[str]:
     """What one value needs of another, which no struct can say."""
-    if not stream.base_url and "://" not in stream.path:
+    if stream.source == "webhooks" and not stream.path and not stream.base_url:
+        pass  # nothing is asked of any API
+    elif not stream.base_url and "://" not in stream.path:
         yield "base_url is missing; set it at the top or in the stream, such as https://api.example.com/v1"
     elif "://" not in stream.path and not _is_web_address(stream.base_url):
         yield "base_url is no web address; it is written like https://api.example.com/v1"

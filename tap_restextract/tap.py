@@ -127,12 +127,15 @@ class TapRestextract(Tap):
             ConfigurationError: with the faults of all streams' facts at once.
         """
         plans = {plan.stream.name: plan for plan in self.plans()}
-        return [
-            RestStream(
-                self, plan, self._schema(plan, plans.get(plan.parent or "")), self._client, plans.get(plan.parent or "")
-            )
-            for plan in plans.values()
-        ]
+        return [self._stream(plan, plans.get(plan.parent or "")) for plan in plans.values()]
+
+    def _stream(self, plan: Plan, parents: Plan | None) -> RestStream:
+        schema = self._schema(plan, parents)
+        if plan.stream.source == "webhooks":
+            from tap_restextract.webhooks.stream import WebhookStream  # noqa: PLC0415  a part that few configurations need
+
+            return WebhookStream(self, plan, schema, self._client, settings.webhooks_in(self.config))
+        return RestStream(self, plan, schema, self._client, parents)
 
     def plans(self) -> list[Plan]:
         """Every stream's plan.

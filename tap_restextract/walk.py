@@ -38,8 +38,8 @@ def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, 
             return sweep(plan, bookmark, cache, now)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
-        case Walk.WINDOWS | Walk.FEED:
-            raise AssertionError  # they are fleets
+        case Walk.WINDOWS | Walk.FEED | Walk.WEBHOOKS:
+            raise AssertionError  # they are fleets, or no walk of a list
     assert_never(plan.walk)
 
 

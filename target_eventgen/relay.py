@@ -48,7 +48,6 @@ from target_eventgen.errors import (
     ConnectionLostError,
     DatabaseError,
     EventgenError,
-    SettingsError,
     UnreachableError,
 )
 from target_eventgen.outbox import Recorded
@@ -130,6 +129,15 @@ class Result:
     dead: int = 0
     left: int = 0
     reason: str = ""
+
+    def __str__(self) -> str:
+        """For a log."""
+        return f'the publisher "{self.name}": {self.delivered} events delivered, {self.dead} became dead letters'
+
+    @property
+    def complaint(self) -> str:
+        """What is said where something is left."""
+        return f'the publisher "{self.name}": {self.left} events are left for later ({self.reason})'
 
 
 @dataclass(frozen=True)
@@ -481,21 +489,28 @@ class _Carrier(threading.Thread):
             cursor.execute(deliveries.release(self._number, freed))
 
 
-def wanted(settings: Settings, environment: Mapping[str, str]) -> list[Delivery]:
-    """Return the publishers of a configuration, none of them open yet.
-
-    Raises:
-        SettingsError: all that is wrong with their own settings.
-    """
-    found: list[Delivery] = []
-    faults: list[str] = []
+def faults(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Return all that is wrong with the publishers' own settings."""
+    found: list[str] = []
     for route in settings.routes:
         given, missing = routes.with_secrets(route, environment, settings.publisher_secrets)
-        faults += missing or publishers.faults(route.name, route.kind, given)
-        found.append(Delivery(route, functools.partial(publishers.open_publisher, route.name, route.kind, given)))
-    if faults:
-        raise SettingsError(faults)
+        found += missing or publishers.faults(route.name, route.kind, given)
     return found
+
+
+def wanted(settings: Settings, environment: Mapping[str, str]) -> list[Delivery]:
+    """Return the publishers of a configuration, none of them open yet."""
+    found: list[Delivery] = []
+    for route in settings.routes:
+        given, _ = routes.with_secrets(route, environment, settings.publisher_secrets)
+        found.append(Delivery(route, functools.partial(publishers.open_publisher, route.name, route.kind, given)))
+    return found
+
+
+def announce(dsn: str, wanted_routes: Sequence[Route]) -> None:
+    """Make publishers known before there are events for them."""
+    with contextlib.closing(_Session(dsn, "relay")) as session:
+        register(session, wanted_routes)
 
 
 def register(session: _Session, wanted_routes: Sequence[Route]) -> dict[str, int]:

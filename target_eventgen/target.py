@@ -35,9 +35,11 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import batches, columns, embedded, failpoints, plan, settings, validation
+from target_eventgen import batches, columns, embedded, failpoints, plan, relay, settings, validation
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
+    DeliveryError,
+    EventgenError,
     InvalidSchemaError,
     MessageError,
     MissingSchemaError,
@@ -100,6 +102,9 @@ class TargetEventgen(Target):
         """Read the settings. Nothing is connected before the first message needs it."""
         super().__init__(**options)
         self._settings = settings.parse(self.config)
+        # A target's standard output is STATE's.
+        self._wanted = [each for each in relay.wanted(self._settings, os.environ) if each.route.kind != "stdout"]
+        self._relay: relay.Relay | None = None
         self._postgres: Postgres | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
@@ -145,6 +150,7 @@ class TargetEventgen(Target):
             for error in JSONSchemaValidator(schema).iter_errors(self._config)
         ]
         found += settings.faults(self._config, schema["properties"])
+        found += [] if found else relay.faults(settings.parse(self._config), os.environ)
         if found and raise_errors:
             raise SettingsError(found)
         return found
@@ -311,6 +317,33 @@ class TargetEventgen(Target):
                 self._at_work(self._postgres.forget)
         finally:
             self._close()
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Deliver what the outbox holds, now that all STATE has left; what can't be delivered stays there.
+
+        Raises:
+            DeliveryError: something could not be, and the settings have it that this is an error.
+        """
+        if not self._wanted or self._settings.delivery != "after_load" or self._reader.interrupted:
+            return
+        try:
+            self._relay = relay.Relay(
+                embedded.resolve(self._settings.dsn),
+                self._wanted,
+                patience=self._settings.delivery_timeout,
+                reconnect_seconds=self._settings.reconnect_seconds,
+                retention_days=self._settings.retention_days,
+            )
+            results = self._relay.run(follow=False)
+            for result in results:
+                self.logger.info("%s", result)
+            if any(result.left for result in results):
+                raise DeliveryError("; ".join(result.complaint for result in results if result.left))
+        except EventgenError as error:
+            if self._settings.fails_undelivered:
+                raise
+            self.logger.warning("%s; the next load, or `target-eventgen relay`, delivers what is left", error)
 
     def _unfinished(self) -> bool:
         """Return whether the input looks like that of a tap which died, though it ended plainly.
@@ -429,6 +462,8 @@ class TargetEventgen(Target):
                 statement_timeout=self._settings.statement_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,
             )
+            if self._settings.routes and self._settings.delivery != "before_commit":
+                relay.announce(embedded.resolve(self._settings.dsn), self._settings.routes)
         return self._postgres
 
     def _close(self) -> None:
@@ -445,6 +480,8 @@ class TargetEventgen(Target):
         if self._signalled_at is None:
             self._signalled_at = now
             self._reader.interrupt()
+            if self._relay is not None:
+                self._relay.stop()
         elif now - self._signalled_at >= SAME_SIGNAL_SECONDS:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)

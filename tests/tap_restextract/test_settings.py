@@ -211,6 +211,8 @@ def test_the_schema_marks_each_secret_and_only_those() -> None:
     assert {name for name, described in properties.items() if described.get("secret")} == {
         *SECRETS,
         "hash_cache",  # an address of Redis or Postgres may hold a password
+        "webhook_queue",  # likewise
+        "webhook_secrets",
     }
     assert set(SECRETS) == {
         "auth_token",

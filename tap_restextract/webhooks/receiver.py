@@ -1,0 +1,249 @@
+"""The receiver: an ASGI service that verifies, stores durably, and answers 2xx; only then.
+
+What a request says is never written back, and no body, header or secret is logged: a refused request is a word in a
+counter. The order of checks is that of their cost: rate, size, signature, content, and the disk last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route as Address
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tap_restextract import rates
+from tap_restextract.plan import Plan
+from tap_restextract.sources import Source, Webhooks
+from tap_restextract.webhooks.committer import Committer
+from tap_restextract.webhooks.notifications import challenge, channels_of, notifications
+from tap_restextract.webhooks.queues import Queue
+from tap_restextract.webhooks.signatures import Refusal, keys_of, verify
+
+MOST_ADDRESSES: Final = 10_000
+SUMMARY_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = b"1"
+ANSWERS: Final = {
+    200: b"ok\n",
+    400: b"not JSON\n",
+    401: b"not signed as agreed\n",
+    408: b"too slow\n",
+    413: b"too large\n",
+    422: b"not what was agreed\n",
+    429: b"too many\n",
+    503: b"try again\n",
+}
+
+
+class Receiver:
+    """What all endpoints share: counters, and the committer while the service runs."""
+
+    def __init__(
+        self, webhooks: Webhooks, secrets: Mapping[str, list[str]], plans: Mapping[str, Plan], log: logging.Logger
+    ) -> None:
+        self.webhooks = webhooks
+        self.log = log
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.committer: Committer | None = None
+        self.endpoints = [Endpoint(self, source, secrets[source.name], plans) for source in webhooks.sources]
+
+    async def health(self, request: Request) -> Response:
+        """The process answers."""
+        del request
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, request: Request) -> Response:
+        """Notifications can be stored now."""
+        del request
+        committer = self.committer
+        if committer is None or not committer.ready or committer.is_full:
+            return PlainTextResponse("not now\n", 503)
+        return PlainTextResponse("ok\n")
+
+    def summary(self) -> str:
+        """What was counted, in one line."""
+        return ", ".join(f"{source} {reason} {count}" for (source, reason), count in sorted(self.counts.items()))
+
+
+class Endpoint:
+    """Where one source posts to: an ASGI application."""
+
+    def __init__(self, receiver: Receiver, source: Source, secrets: list[str], plans: Mapping[str, Plan]) -> None:
+        self.source = source
+        self._receiver = receiver
+        self._counts = receiver.counts
+        self._keys = keys_of(source.signature, secrets)
+        self._channels = channels_of(source, plans)
+        self._most_bytes = receiver.webhooks.max_body_bytes
+        self._seconds = receiver.webhooks.body_timeout
+        self._spacing = rates.spacing_of(source.rate_limit)
+        self._due: OrderedDict[str, float] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            self._check_rate(scope)
+            body = await self._body(scope, receive)
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            verify(self.source.signature, self._keys, headers, body, time.time())
+            if (word := challenge(self.source, body)) is not None:
+                self._count("challenge")
+                await _answer(send, 200, word.encode())
+                return
+            found = notifications(self.source, self._channels, headers, body)
+            if found:
+                assert self._receiver.committer is not None
+                await self._receiver.committer.store(found)
+            self._count("stored" if found else "ignored")
+            await _answer(send, 200)
+        except Refusal as refusal:
+            self._count(refusal.reason)
+            if refusal.status:
+                await _answer(send, refusal.status)
+
+    def _count(self, reason: str) -> None:
+        self._counts[self.source.name, reason] += 1
+
+    def _check_rate(self, scope: Scope) -> None:
+        """Let each address have its share, with a second's worth saved up."""
+        if not self._spacing:
+            return
+        address = (scope.get("client") or ("", 0))[0]
+        now = time.monotonic()
+        due = max(self._due.pop(address, 0.0), now - max(1.0, self._spacing)) + self._spacing
+        if due > now:
+            self._due[address] = due - self._spacing
+            raise Refusal("too_many", 429)
+        self._due[address] = due
+        if len(self._due) > MOST_ADDRESSES:
+            self._due.popitem(last=False)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body, or a refusal; never more of it in memory than may be."""
+        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if int(told) > self._most_bytes:  # the server has checked that it is a number
+            raise Refusal("too_large", 413)
+        message = await self._message(receive)
+        body = message.get("body", b"")
+        while message.get("more_body"):
+            message = await self._message(receive)
+            body += message.get("body", b"")
+            if len(body) > self._most_bytes:
+                raise Refusal("too_large", 413)
+        if len(body) > self._most_bytes:
+            raise Refusal("too_large", 413)
+        return bytes(body)
+
+    async def _message(self, receive: Receive) -> Message:
+        try:
+            message = await asyncio.wait_for(receive(), self._seconds)
+        except asyncio.TimeoutError:
+            raise Refusal("too_slow", 408) from None
+        if message["type"] == "http.disconnect":
+            raise Refusal("truncated", 0)
+        return message
+
+
+async def _answer(send: Send, status: int, body: bytes | None = None) -> None:
+    content = ANSWERS[status] if body is None else body
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(content)).encode())]
+    if status in {429, 503}:
+        headers.append((b"retry-after", RETRY_SECONDS))
+    if status in {408, 413}:
+        headers.append((b"connection", b"close"))  # the rest of the body is not read
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> Starlette:
+    """The service; it opens the queue when it starts, and stores what waits before it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        webhooks = receiver.webhooks
+        committer = receiver.committer = Committer(open_queue, webhooks.max_pending, webhooks.max_queued, receiver.log)
+        committer.start()
+        telling = asyncio.create_task(_tell(receiver))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await telling
+            await asyncio.to_thread(committer.close)
+            receiver.log.info("received: %s", receiver.summary() or "nothing")
+
+    addresses = [
+        Address("/health", receiver.health),
+        Address("/ready", receiver.ready),
+        *(Address(each.source.address, _as_application(each), methods=["POST"]) for each in receiver.endpoints),
+    ]
+    if (exposition := metrics(receiver)) is not None:
+        addresses.append(Address("/metrics", exposition))
+    return Starlette(routes=addresses, lifespan=lifespan)
+
+
+def _as_application(endpoint: Endpoint) -> Any:
+    """The endpoint as it is: Starlette takes an ASGI application for one, where it is no function."""
+    application: ASGIApp = endpoint
+    return application
+
+
+async def _tell(receiver: Receiver) -> None:
+    """Say each minute what was received, where it changed."""
+    before = ""
+    while True:
+        await asyncio.sleep(SUMMARY_SECONDS)
+        if (now := receiver.summary()) != before:
+            receiver.log.info("received: %s", now)
+            before = now
+
+
+def metrics(receiver: Receiver) -> Callable[[Request], Any] | None:
+    """The counters in Prometheus's form, where its client is installed."""
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
+        from prometheus_client.registry import Collector  # noqa: PLC0415
+    except ImportError:
+        return None
+
+    class Counts(Collector):
+        """The receiver's counters, as they are when they are asked for."""
+
+        def collect(self) -> Any:
+            """Every family."""
+            requests = CounterMetricFamily(
+                "tap_restextract_webhook_requests", "Requests by what became of them.", labels=["source", "outcome"]
+            )
+            for (source, reason), count in sorted(receiver.counts.items()):
+                requests.add_metric([source, reason], count)
+            yield requests
+            committer = receiver.committer
+            if committer is not None:
+                yield CounterMetricFamily("tap_restextract_webhook_commits", "Batches stored.", committer.batches)
+                yield CounterMetricFamily(
+                    "tap_restextract_webhook_commit_seconds", "Time that storing them took.", committer.seconds
+                )
+                yield GaugeMetricFamily(
+                    "tap_restextract_webhook_queued", "Notifications in the queue.", committer.length
+                )
+                yield GaugeMetricFamily("tap_restextract_webhook_ready", "Whether it stores.", int(committer.ready))
+
+    registry = CollectorRegistry()
+    registry.register(Counts())
+
+    async def exposition(request: Request) -> Response:
+        del request
+        return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+    return exposition
