@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,7 +23,8 @@ from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_eventgen import embedded
-from target_eventgen.errors import EventgenError, SettingsError
+from target_eventgen.errors import DeliveryError, EventgenError, SettingsError
+from target_eventgen.rules import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -86,7 +89,7 @@ def remove() -> None:
     click.echo("The embedded Postgres is removed." if removed else "There was no embedded Postgres here.", err=True)
 
 
-@companions.command()
+@companions.group(invoke_without_command=True)
 @click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C.")
 @click.option("--type", "types", multiple=True, help="Only events of this type; repeatable.")
 @click.option("--stream", "streams", multiple=True, help="Only events of this stream; repeatable.")
@@ -94,7 +97,9 @@ def remove() -> None:
 @click.option("--limit", "-n", type=click.IntRange(min=0), help="Only the newest so many that are there now.")
 @click.option("--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file.")
 @click.option("--database-url", help="The database, instead of the configuration's.")
+@click.pass_context
 def events(  # noqa: PLR0913 - one argument an option
+    context: click.Context,
     *,
     follow: bool,
     types: tuple[str, ...],
@@ -109,6 +114,8 @@ def events(  # noqa: PLR0913 - one argument an option
     A long transaction that still writes in the database holds newer events back from --follow until it ends, so that
     none is skipped.
     """
+    if context.invoked_subcommand is not None:
+        return
     from target_eventgen.outbox import Outbox, Selection  # noqa: PLC0415 - the target's start must not pay for it
 
     selection = Selection(types or None, streams or None, limit)
@@ -121,15 +128,34 @@ def events(  # noqa: PLR0913 - one argument an option
             click.echo("No events.", err=True)
 
 
-@companions.group()
-def rules() -> None:
-    """The event rules of the configuration: check them, or try them on an input."""
-
-
 _CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file."
 )
 _DATABASE = click.option("--database-url", help="The Postgres to ask, instead of the configuration's.")
+
+
+@events.command()
+@click.option("--catalog", type=click.Path(path_type=Path), help="The tap's catalog; without it, the live tables.")
+@click.option("--title", default="Events of target-eventgen", show_default=True, help="Of the document.")
+@click.option("--document-version", default="1.0.0", show_default=True, help="Of the document, as you count it.")
+@_CONFIG
+@_DATABASE
+def describe(
+    catalog: Path | None, title: str, document_version: str, config: tuple[Path, ...], database_url: str | None
+) -> None:
+    """Print an AsyncAPI 3 document of the event types, with the JSON Schema of each, as JSON."""
+    from target_eventgen import asyncapi, rehearsal, settings  # noqa: PLC0415 - the other companions must not pay for it
+
+    given = _with_environment(config)
+    dsn = None if catalog is not None else _database(database_url, config)
+    found = rehearsal.tables(given, dsn, None if catalog is None else _read(catalog))
+    described = asyncapi.document(settings.parse(given).rules, found, title=title, version=document_version)
+    click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+
+
+@companions.group()
+def rules() -> None:
+    """The event rules of the configuration: check them, or try them on an input."""
 
 
 @rules.command("check")
@@ -172,6 +198,58 @@ def try_rules(source: IO[str], *, as_json: bool, config: tuple[Path, ...], datab
     ):
         if not (_json_lines if as_json else _table)(outbox.newest(Selection())):
             click.echo("No events.", err=True)
+
+
+@companions.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C or SIGTERM.")
+@click.option("--publisher", "names", multiple=True, help="Only to this publisher; repeatable.")
+@click.option("--verbose", "-v", is_flag=True, help="Say more.")
+@_CONFIG
+@_DATABASE
+def relay(
+    *, follow: bool, names: tuple[str, ...], verbose: bool, config: tuple[Path, ...], database_url: str | None
+) -> None:
+    """Deliver recorded events to the configured publishers; exit status 1 where some had to be left for later.
+
+    Any number of relays may run at once, on any number of machines: they share the work by key.
+    """
+    from target_eventgen import relay as relay_  # noqa: PLC0415 - the other companions must not pay for it
+    from target_eventgen import settings  # noqa: PLC0415 - likewise
+
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", level=logging.DEBUG if verbose else logging.INFO
+    )
+    given = settings.parse(_with_environment(config))
+    wanted = [each for each in relay_.wanted(given, os.environ) if not names or each.route.name in names]
+    known = [route.name for route in given.routes]
+    if unknown := [name for name in names if name not in known]:
+        raise SettingsError([f'there is no publisher "{unknown[0]}"{nearest(unknown[0], known)}'])
+    if not wanted:
+        raise SettingsError(["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"])
+    carrier = relay_.Relay(
+        _database(database_url, config),
+        wanted,
+        patience=given.delivery_timeout,
+        reconnect_seconds=given.reconnect_seconds,
+        retention_days=given.retention_days,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopping(carrier.stop))
+    results = carrier.run(follow=follow)
+    for result in results:
+        click.echo(f"{result}.", err=True)
+    if left := [result.complaint for result in results if result.left]:
+        raise DeliveryError("; ".join(left))
+
+
+def _stopping(stop: Callable[[], None]) -> Callable[[int, Any], None]:
+    """A handler of signals that ends at the next safe point, and the second time at once."""
+
+    def handle(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    return handle
 
 
 def _anywhere(database_url: str | None, config: tuple[Path, ...]) -> str:
