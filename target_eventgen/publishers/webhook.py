@@ -9,9 +9,6 @@ in halves, until it is known which event of it is the one.
 The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent or
 answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
 arrive later, behind a redelivery.
-
-A connection goes only to addresses that are allowed: the names are resolved here, and what was judged is what is
-connected to. So neither a name that leads into a private network nor a redirect there can be made use of.
 """
 
 from __future__ import annotations
@@ -19,17 +16,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import socket
 import ssl
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -37,6 +32,16 @@ from target_eventgen import cloudevent, webhooks
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publisher import Failed, Outcome, Secret
+from target_eventgen.publishers.connection import (
+    ConnectError,
+    Connection,
+    CutError,
+    Origin,
+    joined,
+    place,
+    said,
+    url_fault,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -48,11 +53,11 @@ RESERVED = re.compile(
 )
 """Headers that are not for a configuration to set."""
 
-MOST_EVENTS = 256
-"""In one call: its slowest lane holds the others back, so not too many."""
+ROUNDS = 8
+"""How many requests each connection makes in one call, about: its slowest lane holds the others back, so not too many."""
 
-MOST_BODY = 65_536
-"""Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
+MOST_EVENTS = 1000
+"""In one batch."""
 
 AGENT = "target-eventgen"
 
@@ -132,44 +137,6 @@ def open_publisher(name: str, settings: Settings) -> WebhookPublisher:
     return WebhookPublisher(name, settings)
 
 
-def url_fault(url: str) -> str | None:
-    """Return why a URL is none that events can be posted to, without quoting it."""
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            return "must look like https://host/path"
-        if parts.username is not None or parts.password is not None:
-            return "must not hold a user and password; give them as headers: {authorization: …}"
-        place(parts)
-    except ValueError:
-        return "must look like https://host/path"
-    return None
-
-
-def joined(url: str, location: str) -> str:
-    """Return where a redirect leads to; nothing where it is no URL."""
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return ""
-
-
-def place(parts: SplitResult) -> tuple[Origin, str]:
-    """Return where a URL's connection leads to, and what is asked for there.
-
-    Raises:
-        ValueError: its host or port is none.
-    """
-    host = (
-        (parts.hostname or "").encode("idna").decode("ascii") if ":" not in (parts.hostname or "") else parts.hostname
-    )
-    port = parts.port if parts.port is not None else 443 if parts.scheme == "https" else 80
-    target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~-._")
-    if parts.query:
-        target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~-._?[]")
-    return Origin(parts.scheme, host or "", port), target
-
-
 def tls(name: str, settings: Settings) -> ssl.SSLContext:
     """Return how certificates are verified and shown.
 
@@ -190,170 +157,6 @@ def tls(name: str, settings: Settings) -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a connection leads to."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
-
-
-class CutError(Exception):
-    """The request took too long and was given up from another thread."""
-
-
-class ConnectError(Exception):
-    """No connection was made, so nothing was sent."""
-
-
-class Connection(HTTPConnection):
-    """A connection that is made to allowed addresses only, and that another thread can cut off for ever."""
-
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None, *, private: bool) -> None:
-        super().__init__(origin.host, origin.port)
-        self.default_port = 443 if origin.scheme == "https" else 80
-        self.origin = origin
-        self.deadline = 0.0
-        self._context = context
-        self._private = private
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_cut = False
-
-    def connect(self) -> None:
-        """Connect, by TLS where the origin says so.
-
-        Raises:
-            ConnectError: nothing answers, or its certificate is not to be trusted, or no address of it is allowed.
-            CutError: it took too long.
-        """
-        try:
-            plain = self._reached()
-        except OSError as error:
-            raise ConnectError(f"{self.origin} can't be reached ({said(error)})") from error
-        if self._context is None:
-            self.sock = plain
-            return
-        opened = plain
-        try:
-            opened = secure = self._context.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
-            self._hold(secure)
-            secure.do_handshake()
-        except (OSError, ValueError) as error:
-            opened.close()
-            self._check()
-            raise ConnectError(f"{self.origin}: TLS fails ({said(error)})") from error
-        self.sock = secure
-
-    def _reached(self) -> socket.socket:
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        allowed = [entry for entry in found if self._private or webhooks.is_public(str(entry[4][0]))]
-        if not allowed:
-            raise ConnectError(
-                f"{self.origin} leads to an address that is not one of the internet; "
-                "set allow_private_addresses if it is meant to"
-            )
-        for place, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
-            plain = socket.socket(family, kind, protocol)
-            try:
-                self._hold(plain)
-                plain.settimeout(self.left())
-                plain.connect(address)
-                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
-                plain.close()
-                self._check()
-                if place == len(allowed):
-                    raise
-            else:
-                return plain
-        raise AssertionError  # the last address either answers or raises
-
-    def left(self) -> float:
-        """Return the seconds that the present request may still take; never 0, which sockets read as "don't wait"."""
-        return max(0.001, self.deadline - time.monotonic())
-
-    def cut(self) -> None:
-        """End it, whatever it waits for; called from another thread."""
-        with self._lock:
-            self._is_cut = True
-            if self._socket is not None:
-                with contextlib.suppress(OSError):
-                    # That of the plain socket: TLS's own would tamper with what the other thread reads from.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def _hold(self, opened: socket.socket) -> None:
-        with self._lock:
-            if self._is_cut:
-                opened.close()
-                raise CutError
-            self._socket = opened
-
-    def _check(self) -> None:
-        if self._is_cut:
-            raise CutError
-
-    def post(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str]]:
-        """Send a request and return the answer's status and headers, these by their names in small letters.
-
-        Raises:
-            ConnectError: nothing was sent.
-            CutError: it took too long.
-            OSError: the connection broke, so that nothing is known.
-            HTTPException: what came is no answer, likewise.
-        """
-        fresh = self.sock is None
-        while True:
-            try:
-                answer = self._ask(target, headers, body)
-            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
-                self.close()
-                self._check()
-                if fresh:
-                    raise
-                fresh = True  # a receiver may close a connection that waits at any time
-            except (OSError, HTTPException):
-                self.close()
-                self._check()
-                raise
-            else:
-                break
-        # An acknowledgement is one, however its body ends.
-        with contextlib.suppress(OSError, HTTPException):
-            answer.read(MOST_BODY + 1)
-        if not answer.isclosed():
-            self.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
-
-    def _ask(self, target: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
-        if self.sock is None:
-            self.connect()
-        self._check()
-        assert self.sock is not None
-        self.sock.settimeout(self.left())
-        self.request("POST", target, body, dict(headers))
-        answer = self.getresponse()
-        self._check()  # a head that breaks off is taken for a whole one
-        return answer
-
-
-def said(error: Exception) -> str:
-    """Return what went wrong on a connection, in words that hold nothing of what went over it."""
-    if isinstance(error, TimeoutError):
-        return "it took too long"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not trusted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return error.reason or "the handshake broke off"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__
-
-
 @dataclass
 class Lane:
     """Events that are sent one after the other, or in one request after the other.
@@ -365,7 +168,6 @@ class Lane:
         connection: that it runs on.
         cut: whether it was given up.
         reached: whether anything was answered, or may have been.
-        unreachable: why no connection was made, if so.
     """
 
     units: deque[tuple[int, ...]]
@@ -374,7 +176,6 @@ class Lane:
     connection: Connection | None = None
     cut: bool = False
     reached: bool = False
-    unreachable: str | None = None
 
     def close(self) -> None:
         """End the lane: nothing of it is sent any more."""
@@ -433,7 +234,6 @@ class WebhookPublisher:
     """Sends events to one URL. One call at a time."""
 
     ordered = True
-    most = MOST_EVENTS
 
     def __init__(self, name: str, settings: Settings) -> None:
         """Connect to nothing yet.
@@ -446,19 +246,26 @@ class WebhookPublisher:
         self._context = tls(name, settings)
         self._secrets = [found for text in settings.secrets if (found := webhooks.secret_bytes(text.value)) is not None]
         self._idle: list[Connection] = []
+        self._away: str | None = None  # why no connection was made in the present call
         self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
+
+    @property
+    def most(self) -> int:
+        """Events in one call, at most."""
+        batch = self._settings.batch_size if self._settings.mode == "batch" else 1
+        return ROUNDS * self._settings.connections * batch
 
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
+        self._away = None
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
         running = {self._workers.submit(self._run, lane, events): lane for lane in lanes}
         self._watch(running)
         outcomes: dict[int, Outcome] = {}
         for lane in lanes:
             outcomes |= lane.outcomes
-        unreachable = next((lane.unreachable for lane in lanes if lane.unreachable is not None), None)
-        if unreachable is not None and not any(lane.reached for lane in lanes):
-            raise UnreachableError(unreachable)
+        if self._away is not None and not any(lane.reached for lane in lanes):
+            raise UnreachableError(self._away)
         return [outcomes.get(index, NOT_SENT) for index in range(len(events))]
 
     def close(self) -> None:
@@ -484,7 +291,7 @@ class WebhookPublisher:
                 lane.close()
                 if now >= lane.deadline + GRACE_SECONDS:
                     # It waits for a name server, and will send nothing when that has answered.
-                    lane.unreachable = f"{self._origin} can't be reached (no name server answers in time)"
+                    self._away = f"{self._origin} can't be reached (no name server answers in time)"
                     left.discard(future)
 
     def _run(self, lane: Lane, events: Sequence[CloudEvent]) -> None:
@@ -492,11 +299,15 @@ class WebhookPublisher:
         barred: set[str] = set()
         lane.connection = self._taken()
         try:
-            while lane.units and not lane.cut:
+            while lane.units:
                 unit = tuple(place for place in lane.units.popleft() if events[place].subject not in barred)
                 if not unit:
                     continue
-                outcome = self._send(lane, [events[place] for place in unit])
+                if lane.cut or self._away is not None:
+                    # Whoever tried all that is left, each until its deadline, would be at it for long.
+                    outcome: Outcome = Failed(self._away or f"no answer within {self._settings.timeout:g} seconds")
+                else:
+                    outcome = self._send(lane, [events[place] for place in unit])
                 if isinstance(outcome, Failed) and outcome.permanent and len(unit) > 1:
                     middle = len(unit) // 2
                     lane.units.extendleft((unit[middle:], unit[:middle]))
@@ -504,8 +315,6 @@ class WebhookPublisher:
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
                     barred.update(events[place].subject for place in unit)
-                    if not outcome.permanent:
-                        return
         finally:
             if lane.cut:
                 lane.connection.close()
@@ -527,9 +336,11 @@ class WebhookPublisher:
         try:
             status, headers = self._answered(lane, message(events, self._settings.mode))
         except ConnectError as error:
-            lane.unreachable = str(error)
+            if not lane.reached and not lane.cut:
+                self._away = str(error)
             return Failed(str(error))
-        except CutError:
+        except (CutError, TimeoutError):
+            lane.cut = True
             outcome = Failed(f"no answer within {self._settings.timeout:g} seconds")
         except (OSError, HTTPException) as error:
             outcome = Failed(f"no answer: {said(error)}")
@@ -544,9 +355,9 @@ class WebhookPublisher:
         first, target, url = lane.connection, self._target, self._settings.url.value
         own = {name: value.value for name, value in self._settings.headers.items()}
         try:
-            for left in range(MOST_REDIRECTS, -1, -1):
+            for _ in range(1 + MOST_REDIRECTS):
                 status, headers = self._post(lane, target, {**own, **sent.headers}, sent)
-                if status not in {307, 308} or not self._settings.follow_redirects or left == 0:
+                if status not in {307, 308} or not self._settings.follow_redirects:
                     break
                 url = joined(url, headers.get("location", ""))
                 if url_fault(url) or (lane.connection.origin.scheme == "https" and not url.startswith("https:")):

@@ -1,0 +1,227 @@
+"""A connection over which nothing but POST goes: to allowed addresses only, and bounded in time whatever the other side does.
+
+Theory of operation. Names are resolved here, at each connection, and what was judged is what is connected to: so neither
+a name that leads into a private network, now or the next time, nor a redirect there can be made use of.
+
+A socket's timeout bounds each of its waits, but not their sum: who answers a byte a second is never silent. So another
+thread may `cut` a connection, at any moment of its life. One that was cut is of no more use, and sends nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from target_eventgen import webhooks
+
+MOST_BODY = 65_536
+"""Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a connection leads to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+class CutError(Exception):
+    """The request took too long and was given up from another thread."""
+
+
+class ConnectError(Exception):
+    """No connection was made, so nothing was sent."""
+
+
+class Connection(HTTPConnection):
+    """A connection that is made to allowed addresses only, and that another thread can cut off for ever."""
+
+    def __init__(self, origin: Origin, context: ssl.SSLContext | None, *, private: bool) -> None:
+        super().__init__(origin.host, origin.port)
+        self.default_port = 443 if origin.scheme == "https" else 80
+        self.origin = origin
+        self.deadline = 0.0
+        self._context = context
+        self._private = private
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def connect(self) -> None:
+        """Connect, by TLS where the origin says so.
+
+        Raises:
+            ConnectError: nothing answers, or its certificate is not to be trusted, or no address of it is allowed.
+            CutError: it took too long.
+        """
+        try:
+            plain = self._reached()
+        except OSError as error:
+            raise ConnectError(f"{self.origin} can't be reached ({said(error)})") from error
+        if self._context is None:
+            self.sock = plain
+            return
+        opened = plain
+        try:
+            opened = secure = self._context.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+            self._hold(secure)
+            secure.do_handshake()
+        except (OSError, ValueError) as error:
+            opened.close()
+            self._check()
+            raise ConnectError(f"{self.origin}: TLS fails ({said(error)})") from error
+        self.sock = secure
+
+    def _reached(self) -> socket.socket:
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        allowed = [entry for entry in found if self._private or webhooks.is_public(str(entry[4][0]))]
+        if not allowed:
+            raise ConnectError(
+                f"{self.origin} leads to an address that is not one of the internet; "
+                "set allow_private_addresses if it is meant to"
+            )
+        for place, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
+            plain = socket.socket(family, kind, protocol)
+            try:
+                self._hold(plain)
+                plain.settimeout(self.left())
+                plain.connect(address)
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                plain.close()
+                self._check()
+                if place == len(allowed):
+                    raise
+            else:
+                return plain
+        raise AssertionError  # the last address either answers or raises
+
+    def left(self) -> float:
+        """Return the seconds that the present request may still take; never 0, which sockets read as "don't wait"."""
+        return max(0.001, self.deadline - time.monotonic())
+
+    def cut(self) -> None:
+        """End it, whatever it waits for; called from another thread."""
+        with self._lock:
+            self._is_cut = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    # That of the plain socket: TLS's own would tamper with what the other thread reads from.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _hold(self, opened: socket.socket) -> None:
+        with self._lock:
+            if self._is_cut:
+                opened.close()
+                raise CutError
+            self._socket = opened
+
+    def _check(self) -> None:
+        if self._is_cut:
+            raise CutError
+
+    def post(self, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str]]:
+        """Send a request and return the answer's status and headers, these by their names in small letters.
+
+        Raises:
+            ConnectError: nothing was sent.
+            CutError: it took too long.
+            OSError: the connection broke, so that nothing is known.
+            HTTPException: what came is no answer, likewise.
+        """
+        fresh = self.sock is None
+        while True:
+            try:
+                answer = self._ask(target, headers, body)
+            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                self.close()
+                self._check()
+                if fresh:
+                    raise
+                fresh = True  # a receiver may close a connection that waits at any time
+            except (OSError, HTTPException):
+                self.close()
+                self._check()
+                raise
+            else:
+                break
+        # An acknowledgement is one, however its body ends.
+        with contextlib.suppress(OSError, HTTPException):
+            answer.read(MOST_BODY + 1)
+        if not answer.isclosed():
+            self.close()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+
+    def _ask(self, target: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
+        if self.sock is None:
+            self.connect()
+        self._check()
+        assert self.sock is not None
+        self.sock.settimeout(self.left())
+        self.request("POST", target, body, dict(headers))
+        answer = self.getresponse()
+        self._check()  # a head that breaks off is taken for a whole one
+        return answer
+
+
+def said(error: Exception) -> str:
+    """Return what went wrong on a connection, in words that hold nothing of what went over it."""
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "the handshake broke off"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
+
+
+def url_fault(url: str) -> str | None:
+    """Return why a URL is none that events can be posted to, without quoting it."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            return "must look like https://host/path"
+        if parts.username is not None or parts.password is not None:
+            return "must not hold a user and password; give them as headers: {authorization: …}"
+        place(parts)
+    except ValueError:
+        return "must look like https://host/path"
+    return None
+
+
+def joined(url: str, location: str) -> str:
+    """Return where a redirect leads to; nothing where it is no URL."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
+def place(parts: SplitResult) -> tuple[Origin, str]:
+    """Return where a URL's connection leads to, and what is asked for there.
+
+    Raises:
+        ValueError: its host or port is none.
+    """
+    host = (
+        (parts.hostname or "").encode("idna").decode("ascii") if ":" not in (parts.hostname or "") else parts.hostname
+    )
+    port = parts.port if parts.port is not None else 443 if parts.scheme == "https" else 80
+    target = quote(parts.path or "/", safe="/%!$&'()*+,;=:@~-._")
+    if parts.query:
+        target += "?" + quote(parts.query, safe="/%!$&'()*+,;=:@~-._?[]")
+    return Origin(parts.scheme, host or "", port), target
