@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from target_eventgen.cloudevent import CloudEvent
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def check(setting: str, template: str) -> None:
@@ -17,8 +13,7 @@ def check(setting: str, template: str) -> None:
     """
     if not template.strip():
         raise ValueError(f"{setting} is empty")
-    unknown = [found for found in _PLACEHOLDER.findall(template) if found != "type"]
-    if unknown or _PLACEHOLDER.sub("", template).strip("{}") != _PLACEHOLDER.sub("", template):
+    if set("{}") & set(template.replace("{type}", "")):
         raise ValueError(f"{setting} may hold {{type}}, the event's type, and nothing else in braces")
 
 

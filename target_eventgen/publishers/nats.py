@@ -196,7 +196,6 @@ class JetStream:
         self._nats = nats
         self._errors = nats.errors
         self._patience = min(CONNECT_SECONDS, ceil(settings.timeout))
-        self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
         self._ended = asyncio.Event()  # of this connection
         self._prefix = ""
@@ -215,6 +214,7 @@ class JetStream:
         }
         if settings.nkey_seed or settings.credentials:
             library(name, "nkeys", "nats")
+        self._loop = asyncio.new_event_loop()
 
     def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
         """Publish events, and return what became of each.

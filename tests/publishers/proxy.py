@@ -78,13 +78,19 @@ class Proxy:
         self._lost = threading.Event()
         return self._lost
 
+    def greet(self, client: socket.socket) -> socket.socket | None:
+        """The connection as it is to be read, None where it is not to be taken."""
+        return client
+
     def _accept(self) -> None:
         threading.Thread(target=self._listen, args=(self._listener,), daemon=True).start()
 
     def _listen(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = listener.accept()
+                client = self.greet(listener.accept()[0])
+                if client is None:
+                    continue
                 try:
                     server = socket.create_connection(("127.0.0.1", self.target), 5)
                 except OSError:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def event(number: int, key: str = "412", type_: str = "thing.changed", size: int = 0) -> CloudEvent:
     """The number-th event of all, of a key."""
-    data = {"old": None, "new": {"id": key, "number": number, "text": "x" * size}, "changed": []}
+    data: dict[str, Any] = {"old": None, "new": {"id": key, "number": number, "text": "x" * size}, "changed": []}
     return CloudEvent(
         id=f"id-{number}",
         source="target-eventgen/tests",

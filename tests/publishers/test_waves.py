@@ -1,0 +1,81 @@
+"""The waves in which events go to a receiver that acknowledges each."""
+
+from __future__ import annotations
+
+import pytest
+
+from target_eventgen.cloudevent import CloudEvent
+from target_eventgen.errors import UnreachableError
+from target_eventgen.publisher import Delivered, Failed, Outcome
+from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.waves import NOT_SENT, in_waves, waves
+from tests.publishers.rigs import event
+
+REFUSED = Failed("it is too large", permanent=True)
+
+
+def keys(text: str) -> list[CloudEvent]:
+    """One event a letter, which is its key."""
+    return [event(place, key=letter) for place, letter in enumerate(text)]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", []),
+        ("abc", [[0, 1, 2]]),
+        ("aab", [[0, 2], [1]]),
+        ("abab", [[0, 1], [2, 3]]),
+        ("aaa", [[0], [1], [2]]),
+        ("baacab", [[0, 1, 3], [2, 5], [4]]),
+    ],
+)
+def test_a_wave_holds_one_event_of_a_key_and_as_many_keys_as_there_are(given: str, expected: list[list[int]]) -> None:
+    assert waves(keys(given)) == expected
+
+
+class Receiver:
+    """Refuses the events of some places, and can't be reached from some wave on."""
+
+    def __init__(self, refused: set[int], gone_from: int = 99) -> None:
+        self.refused = refused
+        self.gone_from = gone_from
+        self.taken: list[int] = []
+        self.calls = 0
+
+    def send(self, wave: list[CloudEvent]) -> list[Outcome]:
+        self.calls += 1
+        if self.calls > self.gone_from:
+            raise UnreachableError("it is away")
+        places = [int(one.sequence) for one in wave]
+        self.taken += [place for place in places if place not in self.refused]
+        return [REFUSED if place in self.refused else Delivered() for place in places]
+
+
+def test_what_follows_a_refused_event_of_its_key_is_not_sent() -> None:
+    receiver = Receiver(refused={1})
+    outcomes = in_waves(keys("abbbac"), receiver.send)
+    assert outcomes == [Delivered(), REFUSED, NOT_SENT, NOT_SENT, Delivered(), Delivered()]
+    assert sorted(receiver.taken) == [0, 4, 5]
+
+
+def test_a_receiver_that_is_away_from_the_start_is_unreachable() -> None:
+    with pytest.raises(UnreachableError):
+        in_waves(keys("ab"), Receiver(set(), gone_from=0).send)
+
+
+def test_what_was_acknowledged_counts_though_the_receiver_goes_away_then() -> None:
+    receiver = Receiver(set(), gone_from=1)
+    outcomes = in_waves(keys("abaa"), receiver.send)
+    assert outcomes == [Delivered(), Delivered(), Failed("it is away"), NOT_SENT]
+    assert receiver.calls == 2
+
+
+def test_a_destination_holds_the_events_type() -> None:
+    assert destination("events.{type}.v1", event(1, type_="order.paid")) == "events.order.paid.v1"
+
+
+@pytest.mark.parametrize("template", ["", "  ", "a.{kind}", "a.{}", "a.{type", "a.type}", "{{type}}"])
+def test_a_destination_that_no_event_could_have_is_refused(template: str) -> None:
+    with pytest.raises(ValueError, match="subject"):
+        check("subject", template)
