@@ -225,7 +225,9 @@ def relay(
     if unknown := [name for name in names if name not in known]:
         raise SettingsError([f'there is no publisher "{unknown[0]}"{nearest(unknown[0], known)}'])
     if not wanted:
-        raise SettingsError(["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"])
+        raise SettingsError(
+            ["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"]
+        )
     carrier = relay_.Relay(
         _database(database_url, config),
         wanted,

@@ -63,6 +63,44 @@ def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None
                 yield rule, _fault(database, table, rule, appends=appends)
 
 
+def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any] | None) -> dict[str, Table]:
+    """Return the table of each stream that a rule watches.
+
+    Args:
+        config: the target's.
+        dsn: the database whose tables are looked at where there is no catalog.
+        catalog: what a tap discovers.
+
+    Raises:
+        SettingsError: the rules are none.
+        RuleError: a stream has no table that its rules could watch.
+        MessageError: the catalog is none.
+    """
+    parsed = settings.parse(config)
+    if catalog is None:
+        assert dsn is not None
+        with closing(Postgres(dsn, 0, creates=False)) as database:
+            streams = {rule.stream for rule in parsed.rules}
+            found: dict[str, Table | str | None] = {stream: database.table_of(stream) for stream in streams}
+    else:
+        found = dict(_tables(catalog, parsed))
+    watched: dict[str, Table] = {}
+    for rule in parsed.rules:
+        table = found.get(rule.stream)
+        if isinstance(table, str):
+            raise RuleError(table)
+        if table is None:
+            missing = (
+                "no table of it is known here yet; load it first, or give a catalog"
+                if catalog is None
+                else f"the catalog has none{rules.nearest(rule.stream, found)}"
+            )
+            raise RuleError(f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {missing}')
+        plan.check(table, [rule], appends=parsed.load_method == "append-only")
+        watched[rule.stream] = table
+    return watched
+
+
 def _fault(database: Postgres, table: Table, rule: Rule, *, appends: bool) -> str | None:
     try:
         plan.check(table, [rule], appends=appends)
@@ -124,7 +162,7 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
                 ) from error
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
-                given = {key: value for key, value in config.items() if key not in settings.PARTS}
+                given = {key: value for key, value in config.items() if key not in {*settings.PARTS, "publishers"}}
                 target = TargetEventgen(
                     config={**given, "database_url": throw_away, "initial_load": "emit"}, parse_env_config=False
                 )
