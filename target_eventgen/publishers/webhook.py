@@ -63,14 +63,18 @@ AGENT = "target-eventgen"
 
 MOST_REDIRECTS = 3
 
-MOST_SECONDS = 600.0
+MOST_SECONDS = 120.0
+"""That a request may take."""
+
+CALL_SECONDS = 60.0
+"""After which a call makes no more requests: it must be over long before its relay is thought to be dead."""
 
 MOST_CONNECTIONS = 256
 
 GRACE_SECONDS = 1.0
 """Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
 
-NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
+NOT_SENT = Failed("not sent yet, since an event of its key before it was not taken, or others took too long")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -247,6 +251,7 @@ class WebhookPublisher:
         self._secrets = [found for text in settings.secrets if (found := webhooks.secret_bytes(text.value)) is not None]
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
+        self._ends = 0.0  # when the present call makes no more requests
         self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
 
     @property
@@ -258,6 +263,7 @@ class WebhookPublisher:
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
         self._away = None
+        self._ends = time.monotonic() + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
         running = {self._workers.submit(self._run, lane, events): lane for lane in lanes}
         self._watch(running)
@@ -306,6 +312,8 @@ class WebhookPublisher:
                 if lane.cut or self._away is not None:
                     # Whoever tried all that is left, each until its deadline, would be at it for long.
                     outcome: Outcome = Failed(self._away or f"no answer within {self._settings.timeout:g} seconds")
+                elif time.monotonic() > self._ends:
+                    return
                 else:
                     outcome = self._send(lane, [events[place] for place in unit])
                 if isinstance(outcome, Failed) and outcome.permanent and len(unit) > 1:

@@ -22,6 +22,7 @@ from target_eventgen import publishers, webhooks
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publisher import Delivered, Failed, Outcome
+from target_eventgen.publishers import webhook
 from target_eventgen.publishers.webhook import NOT_SENT
 from tests.publishers.proxy import Proxy
 from tests.publishers.receiver import Answer, Receiver, Request
@@ -307,6 +308,19 @@ def test_a_silent_receiver_is_given_up_in_time_and_sends_nothing_later(receiver:
     assert found[1] == NOT_SENT
     time.sleep(1.6)
     assert receiver.ids == [event(1).id]
+
+
+def test_a_slow_receiver_gets_no_more_in_one_call_than_it_can_take_in_its_time(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "CALL_SECONDS", 0.5)
+    receiver.answer = lambda _: Answer(wait=0.2)
+    started = time.monotonic()
+    found = published(receiver.url, [event(number) for number in range(20)])
+    assert time.monotonic() - started < 1.5
+    taken = len(receiver.requests)
+    assert 1 < taken < 8
+    assert found == [Delivered()] * taken + [NOT_SENT] * (20 - taken)
 
 
 @contextmanager
