@@ -119,7 +119,9 @@ LOOK_UPS = sql.SQL(
     # Each statement of a turn is a look-up of a bounded number of rows. The statistics of tables that fill and empty
     # within seconds say nothing, and must not talk the planner into reading them whole.
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
-    " SET LOCAL enable_bitmapscan = off"
+    " SET LOCAL enable_bitmapscan = off;"
+    # Marks that a crash of the server forgets are events that come twice, which they may.
+    " SET LOCAL synchronous_commit = off"
 )
 
 LOCAL_SETTINGS = sql.SQL(

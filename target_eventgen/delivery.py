@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.publisher import Delivered, Outcome
@@ -23,8 +24,7 @@ LONGEST_PAUSE = 300.0
 """Seconds between attempts, at first and at most."""
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """An event that is due for one publisher.
 
     Attributes:
@@ -45,8 +45,7 @@ class Item:
         return self.event.subject
 
 
-@dataclass(frozen=True)
-class Again:
+class Again(msgspec.Struct, frozen=True, gc=False):
     """An event that is to be tried once more, `delay` seconds from now."""
 
     item: Item
@@ -55,8 +54,7 @@ class Again:
     reason: str
 
 
-@dataclass(frozen=True)
-class Dead:
+class Dead(msgspec.Struct, frozen=True, gc=False):
     """An event that is not tried any more."""
 
     item: Item
@@ -64,8 +62,7 @@ class Dead:
     reason: str
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False):
     """An event that was delivered."""
 
     item: Item

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
@@ -38,8 +39,7 @@ _NEWEST = _SELECT.join(("select * from (", " order by sequence desc limit %(limi
 _PAGE = 500
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands in the outbox. `data` is JSON text; `time` is RFC 3339 in UTC, or None."""
 
     sequence: int

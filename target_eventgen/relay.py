@@ -56,7 +56,7 @@ from target_eventgen.publisher import Publisher
 from target_eventgen.routes import Route
 from target_eventgen.settings import Settings
 
-TURN_EVENTS = 1000
+TURN_EVENTS = 2000
 """Events that a turn reads, at most."""
 
 TURN_BYTES = 4_000_000
@@ -383,8 +383,7 @@ class _Carrier(threading.Thread):
     # -- a turn -------------------------------------------------------------------------------------------------------
 
     def _turn(self, publisher: Publisher) -> _Turn:
-        with self._session.transaction() as cursor:
-            cursor.execute(deliveries.LOOK_UPS)
+        with self._session.transaction(deliveries.LOOK_UPS) as cursor:
             cursor.execute(deliveries.lock_slots(self._number, self._first, self._share))
             slots = [slot for (slot,) in cursor.fetchall()]
             if not slots:
@@ -473,20 +472,20 @@ class _Carrier(threading.Thread):
         done = [verdict for verdict in verdicts if isinstance(verdict, Done)]
         again = [verdict for verdict in verdicts if isinstance(verdict, Again)]
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
-        if fresh := [(each.item.slot, each.item.sequence) for each in verdicts if not each.item.attempts]:
-            cursor.execute(deliveries.unmark(self._number, fresh))
-        if done:
-            cursor.execute(deliveries.count(self._number, done))
-        if again:
-            cursor.execute(deliveries.hold(self._number, again))
-        if dead:
-            cursor.execute(deliveries.bury(self._number, dead))
-            if self._route.waits:
-                cursor.execute(deliveries.hold_for_good(self._number, dead))
+        fresh = [(each.item.slot, each.item.sequence) for each in verdicts if not each.item.attempts]
         # An event that had failed before was not pending, but held its key.
         passed = [*done, *(() if self._route.waits else dead)]
-        if freed := [each.item.key for each in passed if each.item.attempts]:
-            cursor.execute(deliveries.release(self._number, freed))
+        freed = [each.item.key for each in passed if each.item.attempts]
+        statements = [
+            *([deliveries.unmark(self._number, fresh)] if fresh else ()),
+            *([deliveries.count(self._number, done)] if done else ()),
+            *([deliveries.hold(self._number, again)] if again else ()),
+            *([deliveries.bury(self._number, dead)] if dead else ()),
+            *([deliveries.hold_for_good(self._number, dead)] if dead and self._route.waits else ()),
+            *([deliveries.release(self._number, freed)] if freed else ()),
+        ]
+        if statements:
+            cursor.execute(sql.SQL("; ").join(statements))
 
 
 def faults(settings: Settings, environment: Mapping[str, str]) -> list[str]:
@@ -554,9 +553,8 @@ def tidy(session: _Session, days: float, stopping: Callable[[], bool]) -> int:
     """Delete the events that are older than so many days and delivered to every publisher; return how many."""
     after, count, all_old = 0, 0, True
     while all_old and not stopping():
-        with session.transaction() as cursor:
+        with session.transaction(deliveries.LOOK_UPS) as cursor:
             cursor.execute(deliveries.LOCK_TIDYING)
-            cursor.execute(deliveries.LOOK_UPS)
             cursor.execute(deliveries.tidy(after, days, TIDY_EVENTS))
             ((last, deleted, all_old),) = cursor.fetchall()
         count += deleted
@@ -582,8 +580,11 @@ class _Session:
             self._connection = None
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[extensions.cursor]:
+    def transaction(self, *settings: sql.Composable) -> Iterator[extensions.cursor]:
         """Commit at the end, roll back on any error.
+
+        Args:
+            settings: statements that go before all others.
 
         Raises:
             ConnectionLostError: there is no connection, or it broke; whether the commit was done is not known then.
@@ -592,7 +593,8 @@ class _Session:
         try:
             connection = self._connection or self._connected()
             with connection.cursor() as cursor:
-                cursor.execute(deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000)))
+                local = deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
+                cursor.execute(sql.SQL("; ").join([local, *settings]))
                 yield cursor
             connection.commit()
         except BaseException as error:

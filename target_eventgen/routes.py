@@ -16,6 +16,9 @@ from typing import Any
 from target_eventgen.rules import nearest
 
 MAX_ATTEMPTS = 10
+WORKERS = 2
+"""Of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
+
 MOST_WORKERS = 32
 
 _COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
@@ -50,7 +53,7 @@ class Route:
     from_beginning: bool = True
     max_attempts: int = MAX_ATTEMPTS
     waits: bool = True
-    workers: int = 1
+    workers: int = WORKERS
 
 
 def parse(entries: list[Any]) -> tuple[tuple[Route, ...], list[str]]:
@@ -83,7 +86,7 @@ def _route(entry: Mapping[str, Any]) -> Route:
         from_beginning=entry.get("start", "beginning") == "beginning",
         max_attempts=entry.get("max_attempts", MAX_ATTEMPTS),
         waits=entry.get("after_dead_letter", "wait") == "wait",
-        workers=entry.get("workers", 1),
+        workers=entry.get("workers", WORKERS),
     )
 
 
