@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import nats
+import pika
 import redis
 from typing_extensions import Self
 
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.publishers import open_publisher
 from tests.publishers.proxy import Proxy
-from tests.publishers.servers import Nats, Redis, Server
+from tests.publishers.servers import Nats, RabbitMQ, Redis, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from nats.js import JetStreamContext
@@ -169,4 +172,38 @@ async def _messages(streams: JetStreamContext, stream: str) -> list[bytes]:
     return found
 
 
-RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig)
+class RabbitRig(Rig):
+    kind = "rabbitmq"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = RabbitMQ()
+        self._found: list[Arrived] = []
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"servers": [f"amqp://127.0.0.1:{self.proxy.port}"], "routing_key": "events", "timeout": 2.0} | more
+
+    def prepare(self) -> None:
+        with self.channel() as channel:
+            channel.queue_declare("events", durable=True)
+
+    @contextlib.contextmanager
+    def channel(self) -> Iterator[Any]:
+        """A channel of another client."""
+        with closing(pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.server.port))) as connection:
+            yield connection.channel()
+
+    def received(self) -> Sequence[Arrived]:
+        with self.channel() as channel:
+            left = channel.queue_declare("events", passive=True).method.message_count
+            for method, _, body in channel.consume("events", inactivity_timeout=5) if left else ():
+                self._found.append(arrived(body))
+                channel.basic_ack(method.delivery_tag)
+                left -= 1
+                if not left:
+                    break
+            channel.cancel()
+        return list(self._found)
+
+
+RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig, RabbitRig)

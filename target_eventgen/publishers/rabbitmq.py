@@ -1,0 +1,386 @@
+"""RabbitMQ: each event a persistent, mandatory message, acknowledged by a publisher confirm.
+
+Theory of operation. A wave's messages are sent without waiting, and the confirms are matched by the channel's count of them. The
+client's event loop runs while a call does, and not in between, so a call begins by asking the broker for something that
+changes nothing: a connection that ended meanwhile is made anew before anything is sent on it.
+
+`mandatory` makes the broker give back a message that no queue takes; without it, it would confirm it and throw it away.
+A refusal that closes the channel, such as of a message that is too large, doesn't say which message it is about: what isn't
+confirmed by then is sent once more, one message a time, until it shows.
+
+A connection that fails is cut, with whatever was still to be sent on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from target_eventgen.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.errors import UnreachableError
+from target_eventgen.publisher import Delivered, Failed, Outcome, Secret, library
+from target_eventgen.publishers import tls
+from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.waves import in_waves
+
+SCHEMES = ("amqp", "amqps")
+
+CONNECT_SECONDS = 5.0
+"""How long one server of the list may take until messages may be sent."""
+
+CLOSE_SECONDS = 1.0
+"""How long a connection may take to be closed in order; then it is cut."""
+
+HEARTBEAT_SECONDS = 600
+"""After twice as long without a sign the broker gives a connection up: a relay that was idle makes a new one."""
+
+PREFIX = "cloudEvents:"
+"""Begins the name of an attribute among the headers, as the AMQP binding of CloudEvents has it."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a publisher to RabbitMQ needs to know.
+
+    Attributes:
+        servers: `amqp://host:port/vhost`, or `amqps://…` with TLS; of a cluster, some or all.
+        exchange: that takes the messages; the empty one leads to the queue that the routing key names.
+        routing_key: of each message; `{type}` in it is the event's type.
+        username: of the broker's user.
+        password: of the user.
+        mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        timeout: seconds that a confirm may take.
+        batch_size: events in one call, at most.
+        ssl_certificate_authority: file of the certificates that the server's is verified with.
+        ssl_client_certificate: file of the client's certificate.
+        ssl_client_private_key: file of its private key.
+    """
+
+    servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    exchange: str = ""
+    routing_key: str = "{type}"
+    username: str = "guest"
+    password: Secret = Secret("guest")
+    mode: Literal["structured", "binary"] = "structured"
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
+    ssl_certificate_authority: str | None = None
+    ssl_client_certificate: str | None = None
+    ssl_client_private_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        for server in self.servers:
+            parts = urlsplit(server)
+            if parts.scheme not in SCHEMES or not parts.hostname:
+                raise ValueError("each of servers must be like amqp://host:5672/vhost or amqps://host:5671/vhost")
+            if parts.username or parts.password:
+                raise ValueError("an address in servers holds a user or a password: they have settings of their own")
+        check("routing_key", self.routing_key)
+        tls.check(self, encrypted=any(urlsplit(server).scheme == "amqps" for server in self.servers))
+
+
+def open_publisher(name: str, settings: Settings) -> RabbitMQ:
+    """Return a publisher, which connects with the first events.
+
+    Raises:
+        SettingsError: the client library is missing, or a file that the settings name.
+    """
+    return RabbitMQ(name, settings, library(name, "pika", "rabbitmq"))
+
+
+class _Wave:
+    """Messages that are on their way, by their numbers on the channel."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.outcomes: list[Outcome | None] = [None] * len(ids)
+        self.places: dict[int, int] = {}  # of those that are not confirmed, in the order of their numbers
+        self._by_id = {id_: place for place, id_ in enumerate(ids)}
+        self._returned: dict[int, str] = {}  # by place
+
+    def give_back(self, id_: str, reason: str) -> None:
+        """Take a message that no queue wanted; its confirm comes after it."""
+        if id_ in self._by_id:
+            self._returned[self._by_id[id_]] = reason
+
+    def confirm(self, number: int, *, several: bool, taken: bool) -> None:
+        """Take a confirm, of one message or of all up to it."""
+        for each in list(takewhile(lambda one: one <= number, self.places)) if several else [number]:
+            place = self.places.pop(each, None)
+            if place is None:
+                continue
+            if place in self._returned:
+                self.outcomes[place] = Failed(f"no queue takes it: {self._returned[place]}", permanent=True)
+            elif taken:
+                self.outcomes[place] = Delivered()
+            else:
+                self.outcomes[place] = Failed("the broker did not take it (nack); its queue may be full")
+
+
+class RabbitMQ:
+    """Publishes messages to an exchange, many at a time."""
+
+    ordered = True
+
+    def __init__(self, name: str, settings: Settings, pika: Any) -> None:
+        self.most = settings.batch_size
+        self._name = name
+        self._settings = settings
+        self._pika = pika
+        encrypted = any(urlsplit(server).scheme == "amqps" for server in settings.servers)
+        self._context = tls.context(name, settings) if encrypted else None
+        self._connection: Any = None
+        self._channel: Any = None
+        self._number = 0  # of the channel's last message
+        self._wave: _Wave | None = None
+        self._closed: tuple[int, str] | None = None  # why the channel is
+        self._said: str | None = None  # why the connection is gone
+        self._blocked: str | None = None  # why the broker reads nothing from it
+        self._next = 0  # the server to be asked first
+        logger = logging.getLogger("pika")
+        if logger.level == logging.NOTSET:
+            logger.setLevel(
+                logging.CRITICAL
+            )  # it tells each lost connection with tracebacks; the errors here tell it once
+
+    def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
+        """Publish events, and return what became of each.
+
+        Raises:
+            UnreachableError: no server can be reached, or none has answered.
+        """
+        try:
+            self._connect()
+            return in_waves(events, self._send)
+        except UnreachableError:
+            self._drop()
+            raise
+
+    def _connect(self) -> None:
+        """Make sure that there is a connection which stood a moment ago."""
+        if self._connection is not None:
+            if self._stands():
+                return
+            self._drop()
+        servers = self._settings.servers
+        failures = []
+        for attempt in range(len(servers)):
+            place = (self._next + attempt) % len(servers)
+            self._said = self._blocked = None
+            self._greet(servers[place])
+            if self._channel is not None:
+                self._next = place
+                return
+            failures.append(self._why(f"{urlsplit(servers[place]).hostname} doesn't answer"))
+            self._drop()
+        raise self._unreachable("; ".join(dict.fromkeys(failures)))
+
+    def _why(self, else_: str) -> str:
+        return self._said or self._blocked or else_
+
+    def _stands(self) -> bool:
+        """Whether the broker answers; it may have gone while the event loop wasn't running."""
+        if self._channel is None or not self._channel.is_open:
+            return False
+        answers: list[object] = []
+
+        def answered(frame: object) -> None:
+            answers.append(frame)
+            self._stop()
+
+        try:
+            self._channel.basic_qos(callback=answered)
+        except self._pika.exceptions.AMQPError:
+            return False
+        self._run(min(CONNECT_SECONDS, self._settings.timeout), lambda: bool(answers) or self._said is not None)
+        return bool(answers) and self._said is None
+
+    def _greet(self, server: str) -> None:
+        pika, settings, parts = self._pika, self._settings, urlsplit(server)
+        patience = min(CONNECT_SECONDS, settings.timeout)
+        parameters = pika.ConnectionParameters(
+            host=parts.hostname,
+            port=parts.port or (5671 if parts.scheme == "amqps" else 5672),
+            virtual_host=unquote(parts.path[1:]) or "/",
+            credentials=pika.PlainCredentials(settings.username, settings.password.value),
+            heartbeat=HEARTBEAT_SECONDS,
+            socket_timeout=patience,
+            stack_timeout=patience,
+            ssl_options=pika.SSLOptions(self._context, parts.hostname) if parts.scheme == "amqps" else None,
+            client_properties={"connection_name": f"target-eventgen {self._name}"},
+        )
+        self._connection = pika.SelectConnection(
+            parameters,
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._channel_is_open),
+            on_open_error_callback=self._connection_is_closed,
+            on_close_callback=self._connection_is_closed,
+        )
+        self._connection.add_on_connection_blocked_callback(self._is_blocked)
+        self._connection.add_on_connection_unblocked_callback(self._is_unblocked)
+        self._run(patience + 1, lambda: self._channel is not None or self._said is not None)
+
+    def _channel_is_open(self, channel: Any) -> None:
+        self._closed = None
+        self._number = 0
+        channel.add_on_close_callback(self._channel_is_closed)
+        channel.add_on_return_callback(self._is_given_back)
+
+        def ready(_: object) -> None:
+            self._channel = channel
+            self._stop()
+
+        channel.confirm_delivery(self._is_confirmed, callback=ready)
+
+    def _channel_is_closed(self, _: Any, reason: Exception) -> None:
+        self._channel = None
+        self._closed = (getattr(reason, "reply_code", 0), str(getattr(reason, "reply_text", reason)))
+        self._stop()
+
+    def _connection_is_closed(self, _: Any, reason: Exception) -> None:
+        self._channel = None
+        self._said = _words(reason)
+        self._stop()
+
+    def _is_blocked(self, _: Any, frame: Any) -> None:
+        self._blocked = f"the broker takes nothing now ({frame.method.reason})"
+
+    def _is_unblocked(self, _: Any, __: Any) -> None:
+        self._blocked = None
+
+    def _is_given_back(self, _: Any, method: Any, properties: Any, __: bytes) -> None:
+        if self._wave is not None:
+            self._wave.give_back(properties.message_id, method.reply_text)
+
+    def _is_confirmed(self, frame: Any) -> None:
+        if self._wave is not None:
+            method = frame.method
+            taken = method.NAME == "Basic.Ack"
+            self._wave.confirm(method.delivery_tag, several=method.multiple, taken=taken)
+            if not self._wave.places:
+                self._stop()
+
+    def _stop(self) -> None:
+        if self._connection is not None:
+            self._connection.ioloop.stop()
+
+    def _run(self, seconds: float, is_done: Callable[[], bool]) -> None:
+        """Let the event loop run until something is done, or the time is over."""
+        loop = self._connection.ioloop
+        over: list[bool] = []
+
+        def end() -> None:
+            over.append(True)
+            loop.stop()
+
+        timer = loop.call_later(seconds, end)
+        while not over and not is_done():
+            loop.start()
+        loop.remove_timeout(timer)
+
+    def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+        wave = self._give(events)
+        lost = [place for place, outcome in enumerate(wave.outcomes) if outcome is None]
+        if not lost:
+            return [outcome for outcome in wave.outcomes if outcome is not None]
+        if self._closed is None or self._said is not None:
+            timed_out = f"no confirm has come within {self._settings.timeout:g} seconds"
+            return self._judge(wave, self._why(timed_out))
+        code, text = self._closed
+        if code == 404:
+            refused: Outcome = Failed(f"RabbitMQ answers {text}", permanent=True)
+            return [refused if outcome is None else outcome for outcome in wave.outcomes]
+        if code != 406:
+            return self._judge(wave, f"RabbitMQ answers {text}")
+        if len(events) == 1:
+            return [Failed(f"RabbitMQ answers {text}", permanent=True)]
+        for place in lost:
+            try:
+                self._connect()
+                (wave.outcomes[place],) = self._send([events[place]])
+            except UnreachableError as error:
+                return self._judge(wave, str(error))
+        return [outcome for outcome in wave.outcomes if outcome is not None]
+
+    def _give(self, events: list[CloudEvent]) -> _Wave:
+        """Send messages, and wait until each is confirmed or the channel ends."""
+        wave = self._wave = _Wave([event.id for event in events])
+        if self._channel is None:
+            return wave
+        self._closed = None
+        try:
+            for place, event in enumerate(events):
+                self._number += 1
+                wave.places[self._number] = place
+                body, properties = self._message(event)
+                self._channel.basic_publish(
+                    self._settings.exchange,
+                    destination(self._settings.routing_key, event),
+                    body,
+                    properties,
+                    mandatory=True,
+                )
+            self._run(
+                self._settings.timeout,
+                lambda: not wave.places or self._closed is not None or self._said is not None,
+            )
+        except self._pika.exceptions.AMQPError as error:
+            self._said = self._said or _words(error)
+        finally:
+            self._wave = None
+        return wave
+
+    def _judge(self, wave: _Wave, why: str) -> list[Outcome]:
+        """Return the outcomes, those that aren't known as failures, unless that is all."""
+        self._drop()
+        if not any(wave.outcomes):
+            raise self._unreachable(why)
+        return [Failed(why) if outcome is None else outcome for outcome in wave.outcomes]
+
+    def _message(self, event: CloudEvent) -> tuple[bytes, Any]:
+        is_structured = self._settings.mode == "structured"
+        headers = {} if is_structured else {f"{PREFIX}{name}": value for name, value in attributes(event).items()}
+        properties = self._pika.BasicProperties(
+            content_type=STRUCTURED if is_structured else event.datacontenttype,
+            delivery_mode=2,  # persistent
+            message_id=event.id,
+            headers=headers or None,
+        )
+        return structured(event) if is_structured else bytes(event.data), properties
+
+    def _drop(self) -> None:
+        """Cut the connection, with whatever it was still to send."""
+        if self._connection is not None:
+            if not self._connection.is_closed:
+                # close() would send what waits, and wait for an answer; nothing public cuts.
+                self._connection._terminate_stream(self._pika.exceptions.ConnectionWrongStateError("given up"))  # noqa: SLF001 - as said
+                self._run(CLOSE_SECONDS, lambda: self._connection.is_closed)
+            self._connection.ioloop.close()
+        self._connection = self._channel = None
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(f'the publisher "{self._name}": RabbitMQ can\'t be reached: {why}')
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(self._pika.exceptions.AMQPError):
+            if self._connection is not None and self._connection.is_open:
+                self._connection.close()
+                self._run(CLOSE_SECONDS, lambda: self._connection.is_closed)
+        self._drop()
+
+
+def _words(error: BaseException) -> str:
+    """Return what went wrong with a connection: the innermost of the errors that the client wraps in each other."""
+    while True:
+        inner = [*getattr(error, "exceptions", ()), *error.args[:1]][-1:]
+        if not inner or not isinstance(inner[0], BaseException):
+            break
+        error = inner[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(getattr(error, "reply_text", "")) or str(error) or type(error).__name__
