@@ -132,16 +132,14 @@ class Endpoint:
         told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if int(told) > self._most_bytes:  # the server has checked that it is a number
             raise Refusal("too_large", 413)
-        message = await self._message(receive)
-        body = message.get("body", b"")
-        while message.get("more_body"):
+        body, more = b"", True
+        while more:
             message = await self._message(receive)
             body += message.get("body", b"")
+            more = message.get("more_body", False)
             if len(body) > self._most_bytes:
                 raise Refusal("too_large", 413)
-        if len(body) > self._most_bytes:
-            raise Refusal("too_large", 413)
-        return bytes(body)
+        return body
 
     async def _message(self, receive: Receive) -> Message:
         try:
