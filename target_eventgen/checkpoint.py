@@ -25,6 +25,8 @@ class Batch:
         marks: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
+        settles: whether nothing more is to come of the stream, so that what was held back is judged; such a batch has no
+            records either.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
         rejected: (reason, record as JSON) of those that are to be kept aside.
     """
@@ -38,6 +40,7 @@ class Batch:
     deletes: bool = False
     marks: bool = False
     activated: int | None = None
+    settles: bool = False
     originals: tuple[str, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
 

@@ -39,15 +39,18 @@ VERSION = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
 STORY = "_eventgen_story"
-"""The column that remembers a row's contents at its present instant: the run that wrote the last, then their hashes.
+"""The column that remembers a row's contents at its present instant: the run that told the last, then their hashes.
 
 NULL while there was only one.
 """
 
+INSTANT = "_eventgen_instant"
+"""The column that says, as text, of which instant a row is that has no version of its own; else NULL."""
+
 GENERATION = "_eventgen_generation"
 """The column that says which of the columns that were added later a row knows; see `statements`."""
 
-OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"))
+OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"), (INSTANT, "text"))
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
 
 MOST_COLUMNS = 1600

@@ -11,7 +11,9 @@ made again (`remade`). `generations` says of the columns that came after the tab
 there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
-transaction: how a run that lost its connection finds out whether its COMMIT was done.
+transaction: how a run that lost its connection finds out whether its COMMIT was done. A run that was killed stays there
+for 30 days: what it told may come again (see `retelling`). `held` are the records with which another run may be telling it
+again, `tombstones` the rows that such a run took out of their tables.
 """
 
 from __future__ import annotations
@@ -57,11 +59,22 @@ create table if not exists eventgen.invalid_records (
 create table if not exists eventgen.runs (
   run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
+alter table eventgen.runs add column if not exists began_at timestamptz not null default clock_timestamp();
+create table if not exists eventgen.held (
+  sequence bigint generated always as identity primary key,
+  table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null
+);
+create index if not exists held_key on eventgen.held (table_schema, table_name, key);
+create table if not exists eventgen.tombstones (
+  table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null,
+  primary key (table_schema, table_name, key)
+);
 """)
 
 EXIST = sql.SQL(
     "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
     " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
+    " AND to_regclass('eventgen.tombstones') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
 )
 
@@ -157,7 +170,8 @@ def last_checkpoint(run: int) -> sql.Composable:
 
 
 def forget_run(run: int) -> sql.Composable:
-    """Remove a run's number, and those that killed runs left behind long ago."""
+    """Remove a run's number, and those that killed runs left behind long ago, with what they took out of tables."""
     return sql.SQL(
-        "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days'"
+        "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days';"
+        " DELETE FROM eventgen.tombstones WHERE run NOT IN (SELECT run FROM eventgen.runs)"
     ).format(sql.Literal(run))

@@ -29,7 +29,7 @@ import backoff
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from target_eventgen import checks, events, failpoints, staging, statements
+from target_eventgen import checks, events, failpoints, retelling, staging, statements
 from target_eventgen.checkpoint import Outcome
 from target_eventgen.columns import METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.errors import (
@@ -426,41 +426,96 @@ class Postgres:
             if batch.activated is not None and not plan.table.key:
                 cursor.execute(statements.delete_older(plan, batch.activated, hard=plan.hard))
                 return Outcome(0, cursor.rowcount, 0, 0, 0)
-            cursor.execute(statements.create_stage(plan))
-            rejected = batch.rejected
-            if batch.originals:
-                rejected += self._copy_what_fits(cursor, batch)
-            elif batch.activated is None:
-                cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
-            else:
-                cursor.execute(statements.stage_deletions(plan, batch.activated))
-            for reason, record in rejected:
-                cursor.execute(events.reject(plan.table.stream, reason, record))
+            if batch.settles:
+                cursor.execute(statements.holds(plan))
+                if not _value(cursor):
+                    return Outcome(0, 0, 0, 0, 0)
+            rejected = self._stage(cursor, batch)
             failpoints.reach(failpoints.AFTER_STAGING)
             if not plan.table.key:
                 cursor.execute(statements.append(plan))
-                return Outcome(cursor.rowcount, 0, 0, 0, 0, len(rejected))
-            cursor.execute(statements.analyze(plan))
-            shape: Any = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
-            cursor.execute(statements.claim(plan, **shape))
-            created = cursor.rowcount
-            if plan.generation:
-                cursor.execute(statements.adopt(plan))
-            failpoints.reach(failpoints.AFTER_LOCK)
-            if created == batch.rows and not plan.rules and not batch.deletes:
-                return Outcome(created, 0, 0, 0, 0, len(rejected))
-            cursor.execute(statements.record(plan, **shape))
-            row = cursor.fetchone()
-            assert row is not None
-            updated, fired, recorded, stale = row
-            if plan.generation:
-                cursor.execute(statements.adapted(plan))
-            if batch.marks:
-                cursor.execute(statements.mark(plan))
-            if batch.deletes:
-                cursor.execute(statements.clear(plan, hard=plan.hard))
-            failpoints.reach(failpoints.AFTER_EVENTS)
-            return Outcome(created, updated, stale, fired, recorded, len(rejected))
+                return Outcome(cursor.rowcount, 0, 0, 0, 0, rejected)
+            return self._write_keyed(cursor, batch, rejected)
+
+    def _stage(self, cursor: extensions.cursor, batch: Batch) -> int:
+        """Stage what a batch holds or stands for; return how many records went to the dead letters."""
+        plan, rejected = batch.plan, batch.rejected
+        cursor.execute(statements.create_stage(plan))
+        if batch.originals:
+            rejected += self._copy_what_fits(cursor, batch)
+        elif batch.settles:
+            cursor.execute(statements.settle(plan))
+        elif batch.activated is None:
+            cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+        else:
+            cursor.execute(statements.stage_deletions(plan, batch.activated))
+        for reason, record in rejected:
+            cursor.execute(events.reject(plan.table.stream, reason, record))
+        return len(rejected)
+
+    def _write_keyed(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
+        plan = batch.plan
+        cursor.execute(statements.analyze(plan))
+        shape: dict[str, Any] = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
+        cursor.execute(statements.claim(plan, **shape))
+        created, revived = cursor.rowcount, 0
+        if plan.hard:
+            cursor.execute(statements.revive(plan))
+            revived = cursor.rowcount
+            created -= revived
+        if plan.generation:
+            cursor.execute(statements.adopt(plan))
+        failpoints.reach(failpoints.AFTER_LOCK)
+        if created == batch.rows and not plan.rules and not (batch.deletes or batch.settles):
+            return Outcome(created, 0, 0, 0, 0, rejected)
+        shape, decided = self._without_retold(cursor, batch, shape)
+        cursor.execute(statements.record(plan, **shape))
+        row = cursor.fetchone()
+        assert row is not None
+        updated, fired, recorded, stale = row
+        if decided:
+            cursor.execute(statements.take_over(plan, decided))
+        if plan.generation:
+            cursor.execute(statements.adapted(plan))
+        if batch.marks:
+            cursor.execute(statements.mark(plan))
+        if batch.deletes or revived or (batch.settles and plan.deletable):
+            cursor.execute(statements.clear(plan, hard=plan.hard, buries=plan.hard and batch.activated is None))
+        failpoints.reach(failpoints.AFTER_EVENTS)
+        return Outcome(created, updated, stale, fired, recorded, rejected)
+
+    def _without_retold(
+        self, cursor: extensions.cursor, batch: Batch, shape: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Lay aside the staged records with which another run's story is told again, or may be.
+
+        Returns the shape of what is left in the stage, and the numbers of records by which it is now known that this run
+        has gone through the stories of their rows.
+        """
+        plan = batch.plan
+        cursor.execute(statements.recalls(plan))
+        told, held = cursor.fetchone() or (False, False)
+        if not (told or held or batch.settles):
+            return shape, []
+        if held:
+            cursor.execute(statements.make_room(plan))
+            cursor.execute(statements.take_back(plan))
+        cursor.execute(statements.gaps(plan))
+        sparse = tuple(place for (place,) in cursor.fetchall())
+        cursor.execute(statements.retold(plan, sparse=sparse))
+        repeated: list[int] = []
+        waiting: list[int] = []
+        decided: list[int] = []
+        for story, numbers, said, still in cursor.fetchall():
+            here = still.index(False) if False in still else len(still)
+            found = retelling.judge(story, said[:here], ended=batch.settles or here < len(still))
+            repeated += numbers[: found.told]
+            (waiting if found.held else decided).extend(numbers)
+        if waiting:
+            cursor.execute(statements.hold(plan, waiting))
+        if waiting or repeated:
+            cursor.execute(statements.lay_aside(plan, waiting + repeated))
+        return {"sparse": sparse, "unversioned": True, "single": False}, decided
 
     def _copy_what_fits(self, cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str, str], ...]:
         """Stage the records whose values fit their columns; return the others, with what Postgres said of them.

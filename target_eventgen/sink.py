@@ -147,6 +147,10 @@ class EventgenSink(Sink):
         )
         return Batch(self.plan, "", 0, tuple(places), unversioned=True, deletes=True, activated=version)
 
+    def settlement(self) -> Batch:
+        """Return what has records judged that are held back until the end of the input."""
+        return Batch(self.plan, "", 0, unversioned=True, settles=True)
+
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""
         batch = Batch(

@@ -22,12 +22,10 @@ old and new content, which stand side by side in it.
 Where each key has one version, which is what most APIs give, transitions are a plain join of the stage with the rows
 before; `_replaced` says so, with the same meaning.
 
-Replays. A version older than its row is dropped, and one equal to it is no transition. That leaves several contents of
-one row at one instant (equal versions, or a stream without any): A, B, sent once more, would be taken for B, A, B. So a
-row remembers the contents of its present instant, and which run wrote the last of them, as its *story*. `told` are the
-versions with which another run tells the end of that story again; they are dropped. Within a run nothing is a replay: a
-row that goes A, B, A, B in one instant is followed. Only where the first that a run hears of a row is word for word the
-end of what another run heard of the same instant, is it taken for that.
+Instants. Versions that are equal, and all of a stream without any, are of one instant. So is a NULL version and the one
+that it is as new as, which the row remembers where its version is NULL. `retelling` says what becomes of a record that
+may tell a story of its row's instant again: such ones are found by `retold`, laid aside by a negative number in the
+stage, where nothing but `mark` sees them, and held back by `hold` until `take_back`.
 
 Columns that are added later. What a row had in a column before there was one is not known: it isn't null. A row whose
 generation is smaller than that of a widening of its table doesn't know the columns that came with it. The first version
@@ -38,6 +36,8 @@ Deletions. A staged version whose `_sdc_deleted_at` is set is a deletion, and a 
 end of its chain, but counts as no row. So a deletion is the transition from a row to none, a version behind it that from
 none to a row, and a deletion of what isn't there is none at all. A deletion says nothing of the content, which stays as
 it was; what comes back begins with nothing. A hard deletion is the same, after which rows that are gone leave the table.
+They are kept as tombstones until what deleted them can't come again: `revive` gives a claimed key the row that it had, with
+a negative count that says so, and `clear` takes it out once more if it is still gone.
 The claim stores a key for each that came, for its lock's sake, even if nothing but a deletion came; `clear` takes that
 out again.
 
@@ -52,7 +52,8 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from typing_extensions import assert_never
 
-from target_eventgen.columns import DELETED_AT, GENERATION, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.columns import DELETED_AT, GENERATION, INSTANT, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.retelling import LONGEST_STORY
 from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
 
 if TYPE_CHECKING:
@@ -61,9 +62,6 @@ if TYPE_CHECKING:
     from target_eventgen.columns import Column, Table
     from target_eventgen.plan import Plan
     from target_eventgen.rules import Rule
-
-LONGEST_STORY = 16
-"""Contents of one instant that a row remembers; the last ones."""
 
 ARRIVAL = "_eventgen_n"
 """A staged version's place in its checkpoint, from 1; the row before is 0."""
@@ -77,6 +75,7 @@ _COUNT = sql.Identifier("_eventgen_count")
 _GONE = sql.Identifier("_eventgen_gone")
 _VERSION = sql.Identifier(VERSION)
 _STORY = sql.Identifier(STORY)
+_INSTANT = sql.Identifier(INSTANT)
 _ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=_N, at=_AT)
 
 
@@ -250,8 +249,8 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
     columns = _names(plan.table.columns)
     return sql.SQL(
         "WITH {chain}"
-        " INSERT INTO {table} AS stored ({columns}, {version}, {story}{generation})"
-        " SELECT {columns}, {count}, _eventgen_told{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " INSERT INTO {table} AS stored ({columns}, {version}, {story}, {instant}{generation})"
+        " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
     ).format(
         chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
@@ -259,6 +258,7 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
         columns=columns,
         version=_VERSION,
         story=_STORY,
+        instant=_INSTANT,
         generation=sql.SQL(", {}").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
         knows=sql.SQL(", {}").format(sql.Literal(plan.generation)) if plan.generation else sql.SQL(""),
         count=_COUNT,
@@ -320,7 +320,7 @@ def adopt(plan: Plan) -> sql.Composable:
         stage=stage_of(plan),
         joined=_same_key(plan, "s", "b"),
         new=_version_of(plan, "s"),
-        old=_version_of(plan, "b"),
+        old=_instant_of(plan, "b"),
         n=_N,
         same=_same_key(plan, "t", "s"),
         generation=sql.Identifier(GENERATION),
@@ -343,10 +343,38 @@ def adapted(plan: Plan) -> sql.Composable:
     )
 
 
-def clear(plan: Plan, *, hard: bool) -> sql.Composable:
-    """Take out the rows that a claim made for keys that were never there; with hard deletion, all that are gone."""
-    made = sql.SQL(" AND t.xmin = pg_current_xact_id()::xid AND t.{} = {}").format(_VERSION, _origin(plan))
+def revive(plan: Plan) -> sql.Composable:
+    """Give keys that were claimed as absent the rows that they had, where what took these out may be told again."""
+    columns = [column for column in plan.table.columns if column.name not in plan.table.key]
+    own = [_STORY, _INSTANT, *([sql.Identifier(GENERATION)] if plan.generation else [])]
+    names = [*(_name(column) for column in columns), *own]
     return sql.SQL(
+        "UPDATE {table} AS t SET {values}, {version} = -b.{version} FROM (SELECT r.* FROM eventgen.tombstones AS d,"
+        " jsonb_populate_record(NULL::{table}, d.record) AS r WHERE d.table_schema = {schema} AND d.table_name = {name}"
+        " AND d.key IN (SELECT {key} FROM {stage}) AND d.run IN (SELECT run FROM eventgen.runs)) AS b"
+        " WHERE {same} AND t.xmin = pg_current_xact_id()::xid"
+    ).format(
+        table=qualified(plan.table),
+        values=_list(sql.SQL("{0} = b.{0}").format(name) for name in names),
+        version=_VERSION,
+        schema=sql.Literal(plan.table.schema),
+        name=sql.Literal(plan.table.name),
+        key=_key_array(plan),
+        stage=stage_of(plan),
+        same=_same_key(plan, "t", "b"),
+    )
+
+
+def clear(plan: Plan, *, hard: bool, buries: bool = False) -> sql.Composable:
+    """Take out the rows that a claim made for keys that were never there; with hard deletion, all that are gone.
+
+    Args:
+        plan: of the stream.
+        hard: whether rows that are gone leave the table.
+        buries: whether their deletion may be told again, so that a tombstone is kept of each.
+    """
+    never = sql.SQL("(t.xmin = pg_current_xact_id()::xid AND t.{} = {})").format(_VERSION, _origin(plan))
+    cleared = sql.SQL(
         "DELETE FROM {table} AS t WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.{deleted} IS NOT NULL{made}"
     ).format(
         table=qualified(plan.table),
@@ -354,7 +382,29 @@ def clear(plan: Plan, *, hard: bool) -> sql.Composable:
         key=_names(plan.table.key),
         stage=stage_of(plan),
         deleted=sql.Identifier(DELETED_AT),
-        made=sql.SQL("") if hard else made,
+        made=sql.SQL("" if hard else " AND {}").format(never),
+    )
+    if not buries:
+        return cleared
+    table = {"schema": sql.Literal(plan.table.schema), "name": sql.Literal(plan.table.name)}
+    return sql.SQL(
+        "WITH cleared AS ({cleared} RETURNING t.*, {never} AS _eventgen_never), risen AS (DELETE FROM eventgen.tombstones"
+        " WHERE table_schema = {schema} AND table_name = {name} AND key IN (SELECT {key} FROM {stage})"
+        " AND key NOT IN (SELECT {key} FROM cleared))"
+        " INSERT INTO eventgen.tombstones AS b SELECT {schema}, {name}, {key}, coalesce({story}[1], {run}),"
+        " to_jsonb(c.*) || jsonb_build_object({version_name}, abs({version})) FROM cleared AS c WHERE NOT _eventgen_never"
+        " ON CONFLICT (table_schema, table_name, key) DO UPDATE SET run = excluded.run, record = excluded.record"
+        " WHERE b.record - '_eventgen_never' IS DISTINCT FROM excluded.record - '_eventgen_never'"
+    ).format(
+        **table,
+        cleared=cleared,
+        never=never,
+        key=_key_array(plan),
+        stage=stage_of(plan),
+        story=_STORY,
+        run=sql.Literal(plan.run),
+        version=_VERSION,
+        version_name=sql.Literal(VERSION),
     )
 
 
@@ -427,8 +477,42 @@ def _version_of(plan: Plan, qualifier: str) -> sql.Composable:
     column = plan.version
     if column is None:
         return sql.SQL("NULL::bigint")
-    collation = sql.SQL(' COLLATE "C"' if column.type in {"text", "character varying"} else "")
-    return sql.SQL("{}{}").format(_name(column, qualifier), collation)
+    return _collated(plan, _name(column, qualifier))
+
+
+def _collated(plan: Plan, name: sql.Composable) -> sql.Composable:
+    texts = plan.version is not None and plan.version.type in {"text", "character varying"}
+    return sql.SQL('{} COLLATE "C"' if texts else "{}").format(name)
+
+
+def _instant_of(plan: Plan, qualifier: str) -> sql.Composable:
+    """Return of which instant a stored row is: its version, or the one that was the newest when it came without any."""
+    column = plan.version
+    if column is None:
+        return _version_of(plan, qualifier)
+    return _collated(
+        plan,
+        sql.SQL("(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)").format(
+            version=_name(column, qualifier), instant=_name(INSTANT, qualifier), type=sql.SQL(column.type)
+        ),
+    )
+
+
+def _since(plan: Plan) -> sql.Composable:
+    """Return the instant of a row of `before`."""
+    return _collated(plan, sql.Identifier("b", "_eventgen_since"))
+
+
+def _without_version(plan: Plan, version: sql.Composable, at: sql.Composable) -> sql.Composable:
+    """Return what a row stores of its instant."""
+    if plan.version is None:
+        return sql.SQL("NULL::text")
+    return sql.SQL("CASE WHEN {} IS NULL THEN {}::text END").format(version, at)
+
+
+def _key_array(plan: Plan, qualifier: str | None = None) -> sql.Composed:
+    """Return a key as a JSON array, under which the tables of `eventgen` know it."""
+    return sql.SQL("jsonb_build_array({})").format(_names(plan.table.key, qualifier))
 
 
 def _same_key(plan: Plan, left: str, right: str) -> sql.Composed:
@@ -441,14 +525,20 @@ def _alone(plan: Plan) -> sql.Composed:
     """Return `transitions` where no row was there and each key has one version: the staged versions as they are."""
     return sql.SQL(
         "transitions AS (SELECT {columns}, {origin} + 1 AS {count}, true AS _eventgen_last,"
-        " NULL::bigint[] AS _eventgen_told FROM {stage})"
-    ).format(columns=_names(plan.table.columns), origin=_origin(plan), count=_COUNT, stage=stage_of(plan))
+        " NULL::bigint[] AS _eventgen_told, NULL::text AS {instant} FROM {stage})"
+    ).format(
+        columns=_names(plan.table.columns),
+        origin=_origin(plan),
+        count=_COUNT,
+        instant=_INSTANT,
+        stage=stage_of(plan),
+    )
 
 
 def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     """Return `transitions` where each key has one version: it and the row that it replaces stand side by side.
 
-    None of them is a deletion. No version of these can tell a story again: to repeat the end of one with one word is to change nothing.
+    None of them is a deletion, and of none of these rows has another run left a story which could be told again.
     """
     gone = sql.SQL("b._eventgen_gone IS TRUE") if plan.deletable else sql.SQL("false")
 
@@ -472,10 +562,11 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(
         _VERSION
     )
-    still: sql.Composable = preceded
+    at, still, version = _version_of(plan, "s"), preceded, _version_of(plan, "s")
     if plan.version is not None:
-        place = [column.name for column in plan.table.content].index(plan.version.name)
-        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(preceded, new[place], old[place])
+        at = sql.SQL("GREATEST({}, {})").format(at, _since(plan))
+        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(preceded, at, _since(plan))
+        version = new[[column.name for column in plan.table.content].index(plan.version.name)]
     story = _latest(
         sql.SQL("(coalesce(b.{story}[2:], ARRAY[{old}]) || {new})").format(
             story=_STORY, old=_hash(plan, _list(old), gone), new=_hash(plan, _list(new), sql.SQL("false"))
@@ -485,8 +576,8 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         "{before}, transitions AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
         " {existed} AS _eventgen_existed, false AS _eventgen_gone, b.{version} AS _eventgen_base,"
         " coalesce(b.{version}, {origin}) + 1 AS {count},"
-        " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {story} END AS _eventgen_told"
-        " FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE ({newer} < {older}) IS NOT TRUE"
+        " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {story} END AS _eventgen_told,"
+        " {instant} AS {instant_name} FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE ({newer} < {older}) IS NOT TRUE"
         " AND (NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old})))"
     ).format(
         before=_before(plan),
@@ -494,8 +585,10 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         metadata=sql.Composed([sql.SQL(", {}").format(_name(column, "s")) for column in plan.table.metadata]),
         olds=_list(olds),
         n=_N,
-        at=_version_of(plan, "s"),
+        at=at,
         at_name=_AT,
+        instant=_without_version(plan, version, at),
+        instant_name=_INSTANT,
         existed=existed,
         version=_VERSION,
         origin=_origin(plan),
@@ -506,7 +599,7 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         stage=stage_of(plan),
         same=_same_key(plan, "s", "b"),
         newer=_version_of(plan, "s"),
-        older=_version_of(plan, "b"),
+        older=_since(plan),
         new=_list(new),
         old=_list(old),
     )
@@ -522,8 +615,6 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     if sparse:
         parts += _filled(plan, sparse)
         source = "filled"
-    if with_before:
-        parts += _told(plan, source)
     key = _names(plan.table.key)
     old = [_old(place) for place in range(len(plan.table.content))]
     before = [
@@ -533,10 +624,11 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     parts.append(
         sql.SQL(
             "chain AS (SELECT *, {existed} AS _eventgen_existed, {preceded} AS _eventgen_preceded, {before},"
+            " {preceded} AND {at} IS NOT DISTINCT FROM lag({at}) OVER w AS _eventgen_still,"
             " max({version}) OVER k AS _eventgen_base, max({story}) OVER k AS _eventgen_base_story"
-            " FROM {source}{untold} WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
+            " FROM {source} WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(
-            n=_N,
+            at=_AT,
             existed=sql.SQL("coalesce(NOT lag(_eventgen_gone) OVER w, false)"),
             preceded=sql.SQL("lag({}) OVER w IS NOT NULL").format(_N),
             before=_list(before),
@@ -544,17 +636,14 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
             story=_STORY,
             key=key,
             source=sql.Identifier(source),
-            untold=sql.SQL(" WHERE {} NOT IN (SELECT {} FROM told)").format(_N, _N) if with_before else sql.SQL(""),
             order=_ORDER,
         )
     )
     parts.append(
         sql.SQL(
-            "changes AS (SELECT *, {instant} AS _eventgen_still"
-            " FROM chain WHERE {n} > 0 AND CASE WHEN _eventgen_gone THEN {ends}"
+            "changes AS (SELECT * FROM chain WHERE {n} > 0 AND CASE WHEN _eventgen_gone THEN {ends}"
             " ELSE NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old}) END)"
         ).format(
-            instant=_still(plan),
             n=_N,
             ends=sql.SQL("_eventgen_existed" if with_before else "_eventgen_existed OR NOT _eventgen_preceded"),
             new=_names(plan.table.content),
@@ -565,7 +654,7 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
         sql.SQL(
             "numbered AS (SELECT *, coalesce(_eventgen_base, {origin}) + row_number() OVER w{unsaid} AS {count},"
             " lead({n}) OVER w IS NULL AS _eventgen_last,"
-            " count(*) FILTER (WHERE NOT _eventgen_still) OVER w AS _eventgen_instant,"
+            " count(*) FILTER (WHERE NOT _eventgen_still) OVER w AS _eventgen_turn,"
             " CASE WHEN _eventgen_still OR lead(_eventgen_still) OVER w THEN {new} END AS _eventgen_hash,"
             " CASE WHEN _eventgen_still AND row_number() OVER w = 1 THEN {old} END AS _eventgen_old_hash"
             " FROM changes WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
@@ -583,13 +672,15 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     parts.append(
         sql.SQL(
             "transitions AS MATERIALIZED (SELECT *, CASE WHEN _eventgen_last AND _eventgen_still THEN"
-            " {run}::bigint || {story} END AS _eventgen_told"
-            " FROM numbered WINDOW i AS (PARTITION BY {key}, _eventgen_instant ORDER BY {order}))"
+            " {run}::bigint || {story} END AS _eventgen_told, {instant} AS {instant_name}"
+            " FROM numbered WINDOW i AS (PARTITION BY {key}, _eventgen_turn ORDER BY {order}))"
         ).format(
+            instant=_without_version(plan, _AT if plan.version is None else _name(plan.version), _AT),
+            instant_name=_INSTANT,
             run=sql.Literal(plan.run),
             story=_latest(
                 sql.SQL(
-                    "(CASE WHEN _eventgen_instant = 0"
+                    "(CASE WHEN _eventgen_turn = 0"
                     " THEN coalesce(_eventgen_base_story[2:], ARRAY[first_value(_eventgen_old_hash) OVER i]) END"
                     " || array_agg(_eventgen_hash) OVER i)"
                 )
@@ -602,13 +693,21 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
 
 
 def _before(plan: Plan) -> sql.Composed:
-    """Return the rows that were there: locked by the claim, and not written by this transaction."""
+    """Return the rows that were there: locked by the claim, and not written by this transaction.
+
+    Of a stream without versions, a story that was told by a run which ended well is over: see `retelling`.
+    """
     return sql.SQL(
-        "before AS MATERIALIZED (SELECT {content}, {own}, {gone} AS _eventgen_gone FROM {table} AS t"
-        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND (t.xmin <> pg_current_xact_id()::xid{adopted}))"
+        "before AS MATERIALIZED (SELECT {content}, abs(t.{version}) AS {version},"
+        " {told} AS {story},"
+        " {since} AS _eventgen_since, {gone} AS _eventgen_gone FROM {table} AS t"
+        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND (t.xmin <> pg_current_xact_id()::xid OR t.{version} < 0{adopted}))"
     ).format(
         content=_names(plan.table.content, "t"),
-        own=_names([VERSION, STORY], "t"),
+        version=_VERSION,
+        story=_STORY,
+        told=sql.SQL("CASE WHEN {} THEN t.{} END").format(_is_told(plan), _STORY),
+        since=_instant_of(plan, "t"),
         gone=_is_gone(plan, "t"),
         adopted=sql.SQL(" OR t.{} < 0").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
         table=qualified(plan.table),
@@ -616,6 +715,12 @@ def _before(plan: Plan) -> sql.Composed:
         key=_names(plan.table.key),
         stage=stage_of(plan),
     )
+
+
+def _is_told(plan: Plan) -> sql.Composable:
+    """Return whether a row has a story that may be told again."""
+    told = sql.SQL("t.{0} IS NOT NULL" if plan.version else "t.{0}[1] IN (SELECT run FROM eventgen.runs)")
+    return told.format(_STORY)
 
 
 def _is_gone(plan: Plan, qualifier: str) -> sql.Composable:
@@ -627,15 +732,18 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
     """Return the versions of every key, the row before among them, without those that are older than it."""
     table = plan.table
     at = _version_of(plan, "s")
+    past = with_before and plan.version is not None
     if unversioned and plan.version is not None:
-        at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY {n}))").format(
-            at=at, key=_names(table.key), n=_N
+        at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY s.{n}))").format(
+            at=at, key=_names(table.key, "s"), n=_N
         )
+        if past:
+            at = sql.SQL("GREATEST({}, {})").format(at, _since(plan))
     history: sql.Composable = sql.SQL(
-        "SELECT {columns}, {n}, {absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story},"
-        " {gone} AS _eventgen_gone FROM {stage} AS s"
+        "SELECT {columns}, s.{n}, s.{absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story},"
+        " {gone} AS _eventgen_gone FROM {stage} AS s{past} WHERE s.{n} > 0{newer}"
     ).format(
-        columns=_names(table.columns),
+        columns=_names(table.columns, "s"),
         n=_N,
         absent=sql.Identifier(ABSENT),
         at=at,
@@ -644,20 +752,17 @@ def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Compose
         story=_STORY,
         gone=_is_gone(plan, "s"),
         stage=stage_of(plan),
+        past=sql.SQL(" LEFT JOIN before AS b ON {}" if past else "").format(_same_key(plan, "s", "b")),
+        newer=sql.SQL(" AND ({} < {}) IS NOT TRUE" if past else "").format(_version_of(plan, "s"), _since(plan)),
     )
     if with_before:
-        if plan.version is not None:
-            history = sql.SQL(
-                "SELECT s.* FROM ({staged}) AS s LEFT JOIN before AS b ON {same} WHERE ({new} < {old}) IS NOT TRUE"
-            ).format(
-                staged=history, same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
-            )
         history = sql.SQL(
-            "{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, NULL, {own}, _eventgen_gone FROM before"
+            "{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, {since}, {own}, _eventgen_gone FROM before AS b"
         ).format(
             staged=history,
             content=_names(table.content),
             metadata=sql.SQL(", NULL" * len(table.metadata)),
+            since=_since(plan),
             own=_names([VERSION, STORY]),
         )
     return sql.SQL("history AS ({})").format(history)
@@ -679,68 +784,6 @@ def _latest(story: sql.Composable) -> sql.Composed:
     return sql.SQL("({story})[greatest(1, cardinality({story}) - {most} + 1):]").format(
         story=story, most=sql.Literal(LONGEST_STORY)
     )
-
-
-def _still(plan: Plan) -> sql.Composable:
-    """Return whether a transition stays in its row's instant."""
-    if plan.version is None:
-        return sql.SQL("_eventgen_preceded")
-    place = [column.name for column in plan.table.content].index(plan.version.name)
-    return sql.SQL("(_eventgen_preceded AND {} IS NOT DISTINCT FROM {})").format(_name(plan.version), _old(place))
-
-
-def _told(plan: Plan, source: str) -> list[sql.Composable]:
-    """Return the expressions that find the versions with which a checkpoint repeats the end of a row's story.
-
-    `opening` are a key's first versions while they are of its row's instant, `steps` their contents without immediate
-    repetition. They repeat the story as far as some number of steps is the story's end; all of it where it may have
-    been longer than is remembered.
-    """
-    key = _names(plan.table.key)
-    version = plan.version
-    same = (
-        sql.SQL("true")
-        if version is None
-        else sql.SQL("{} IS NOT DISTINCT FROM {}").format(_name(version, "h"), _name(version, "b"))
-    )
-    return [
-        sql.SQL(
-            "leading_versions AS (SELECT {keys}, h.{n}, b.{story}[2:] AS known, {hash} AS hash, {same} AS same,"
-            " row_number() OVER (PARTITION BY {keys} ORDER BY {at} NULLS FIRST, h.{n}) AS place"
-            " FROM {source} AS h JOIN before AS b ON {join} WHERE h.{n} > 0 AND b.{story}[1] <> {run})"
-        ).format(
-            keys=_names(plan.table.key, "h"),
-            n=_N,
-            at=_AT,
-            story=_STORY,
-            run=sql.Literal(plan.run),
-            hash=_hash(plan, _names(plan.table.content, "h"), _name("_eventgen_gone", "h")),
-            same=same,
-            source=sql.Identifier(source),
-            join=_same_key(plan, "h", "b"),
-        ),
-        sql.SQL(
-            "opening AS (SELECT *, hash IS DISTINCT FROM lag(hash) OVER w AS fresh, bool_and(same) OVER w AS opens"
-            " FROM leading_versions WINDOW w AS (PARTITION BY {key} ORDER BY place))"
-        ).format(key=key),
-        sql.SQL(
-            "steps AS (SELECT *, count(*) FILTER (WHERE fresh) OVER (PARTITION BY {key} ORDER BY place) AS step"
-            " FROM opening WHERE opens)"
-        ).format(key=key),
-        sql.SQL(
-            "stories AS (SELECT {key}, known, array_agg(hash ORDER BY place) FILTER (WHERE fresh) AS said"
-            " FROM steps GROUP BY {key}, known)"
-        ).format(key=key),
-        sql.SQL(
-            "retold AS (SELECT {key}, max(step) AS step FROM stories, generate_series(1, cardinality(said)) AS step"
-            " WHERE (step <= cardinality(known) OR cardinality(known) >= {most})"
-            " AND said[greatest(1, step - cardinality(known) + 1):step]"
-            " = known[greatest(1, cardinality(known) - step + 1):] GROUP BY {key})"
-        ).format(key=key, most=sql.Literal(LONGEST_STORY)),
-        sql.SQL("told AS (SELECT s.{n} FROM steps AS s JOIN retold AS r ON {same} WHERE s.step <= r.step)").format(
-            n=_N, same=_same_key(plan, "s", "r")
-        ),
-    ]
 
 
 def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
@@ -783,6 +826,7 @@ def _update(plan: Plan) -> sql.Composed:
     assignments = [sql.SQL("{} = {}").format(_name(column), _name(column, "transition")) for column in columns]
     assignments.append(sql.SQL("{} = {}").format(_VERSION, sql.Identifier("transition", "_eventgen_count")))
     assignments.append(sql.SQL("{} = {}").format(_STORY, sql.Identifier("transition", "_eventgen_told")))
+    assignments.append(sql.SQL("{} = {}").format(_INSTANT, sql.Identifier("transition", INSTANT)))
     return sql.SQL(
         "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
         " WHERE transition._eventgen_last AND transition._eventgen_base IS NOT NULL AND {same}"
@@ -793,7 +837,154 @@ def _stale(plan: Plan) -> sql.Composed:
     if plan.version is None:
         return sql.Composed([sql.SQL("0")])
     return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
-        stage=stage_of(plan), same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_version_of(plan, "b")
+        stage=stage_of(plan), same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_since(plan)
+    )
+
+
+# -- what may be told again -------------------------------------------------------------------------------------------
+
+
+def recalls(plan: Plan) -> sql.Composable:
+    """Return whether another run left a story of a staged key that may be told again; whether records are held back."""
+    return sql.SQL(
+        "SELECT EXISTS (SELECT FROM {table} AS t JOIN {stage} AS s ON {same} WHERE t.{story}[1] <> {run} AND {told}), {held}"
+    ).format(
+        run=sql.Literal(plan.run),
+        table=qualified(plan.table),
+        stage=stage_of(plan),
+        same=_same_key(plan, "t", "s"),
+        story=_STORY,
+        told=_is_told(plan),
+        held=sql.SQL("EXISTS ({})").format(_held(plan)),
+    )
+
+
+def holds(plan: Plan) -> sql.Composable:
+    """Return whether records of a stream are held back."""
+    return sql.SQL("SELECT EXISTS ({})").format(_held(plan))
+
+
+def _held(plan: Plan) -> sql.Composed:
+    return sql.SQL("SELECT FROM eventgen.held AS h WHERE h.table_schema = {} AND h.table_name = {}").format(
+        sql.Literal(plan.table.schema), sql.Literal(plan.table.name)
+    )
+
+
+def make_room(plan: Plan) -> sql.Composable:
+    """Number the staged records behind those that are held back."""
+    return sql.SQL("UPDATE {} SET {n} = {n} + (SELECT count(*) FROM ({}) AS h)").format(
+        stage_of(plan), _held(plan), n=_N
+    )
+
+
+def take_back(plan: Plan) -> sql.Composable:
+    """Stage the records that this run holds back of the staged keys; what other runs held of these is void."""
+    taken = sql.SQL("h.key IN (SELECT {} FROM {})").format(_key_array(plan), stage_of(plan))
+    return _taken(plan, taken, sql.SQL(" WHERE taken.run = {}").format(sql.Literal(plan.run)))
+
+
+def settle(plan: Plan) -> sql.Composable:
+    """Stage all that is held back of a stream, by this run or by one that had ended before this one began."""
+    ended = sql.SQL(
+        "(h.run = {run} OR NOT EXISTS (SELECT FROM eventgen.runs AS r, eventgen.runs AS mine WHERE mine.run = {run}"
+        " AND r.run = h.run AND r.committed_at > mine.began_at))"
+    ).format(run=sql.Literal(plan.run))
+    return _taken(plan, ended, sql.SQL(""))
+
+
+def _taken(plan: Plan, taken: sql.Composable, mine: sql.Composable) -> sql.Composed:
+    columns = [ABSENT, *(column.name for column in plan.table.columns)]
+    return sql.SQL(
+        "WITH taken AS (DELETE FROM eventgen.held AS h WHERE h.sequence IN ({held} AND {taken}) RETURNING h.*)"
+        " INSERT INTO {stage} ({n}, {columns}) SELECT row_number() OVER (ORDER BY taken.sequence), {values} FROM taken,"
+        " jsonb_populate_record(NULL::{stage}, taken.record) AS r{mine}"
+    ).format(
+        held=sql.SQL(
+            "SELECT h.sequence FROM eventgen.held AS h WHERE h.table_schema = {} AND h.table_name = {}"
+        ).format(sql.Literal(plan.table.schema), sql.Literal(plan.table.name)),
+        taken=taken,
+        stage=stage_of(plan),
+        n=_N,
+        columns=_names(columns),
+        values=_names(columns, "r"),
+        mine=mine,
+    )
+
+
+def gaps(plan: Plan) -> sql.Composable:
+    """Return the places of the content columns that some staged record doesn't mention."""
+    return sql.SQL("SELECT DISTINCT unnest({}) FROM {} ORDER BY 1").format(sql.Identifier(ABSENT), stage_of(plan))
+
+
+def retold(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
+    """Return, for each staged key whose row has a story of another run, what `retelling.judge` wants to know.
+
+    That is (story, numbers of the staged versions in their order, hashes of their contents, whether each is of the row's
+    instant).
+    """
+    parts = [
+        _before(plan),
+        _history(plan, with_before=True, unversioned=True),
+        *(_filled(plan, sparse) if sparse else ()),
+    ]
+    key = _names(plan.table.key, "h")
+    order = sql.SQL("h.{} NULLS FIRST, h.{}").format(_AT, _N)
+    return sql.SQL(
+        "WITH {parts} SELECT max(b.{story}[2:]), array_agg(h.{n} ORDER BY {order}), array_agg({hash} ORDER BY {order}),"
+        " array_agg(h.{at} IS NOT DISTINCT FROM {since} ORDER BY {order}) FROM {source} AS h JOIN before AS b ON {same}"
+        " WHERE h.{n} > 0 AND b.{story}[1] <> {run} GROUP BY {key}"
+    ).format(
+        parts=_list(parts),
+        story=_STORY,
+        n=_N,
+        order=order,
+        hash=_hash(plan, _names(plan.table.content, "h"), _name("_eventgen_gone", "h")),
+        at=_AT,
+        since=_since(plan),
+        source=sql.Identifier("filled" if sparse else "history"),
+        same=_same_key(plan, "h", "b"),
+        run=sql.Literal(plan.run),
+        key=key,
+    )
+
+
+def hold(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
+    """Keep staged records until more of their rows is heard."""
+    return sql.SQL(
+        "INSERT INTO eventgen.held (table_schema, table_name, key, run, record) SELECT {schema}, {name}, {key}, {run},"
+        " to_jsonb(s.*) FROM {stage} AS s WHERE s.{n} = ANY ({numbers}::bigint[]) ORDER BY s.{n}"
+    ).format(
+        schema=sql.Literal(plan.table.schema),
+        name=sql.Literal(plan.table.name),
+        key=_key_array(plan, "s"),
+        run=sql.Literal(plan.run),
+        stage=stage_of(plan),
+        n=_N,
+        numbers=sql.Literal(list(numbers)),
+    )
+
+
+def lay_aside(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
+    """Take staged records out of their chains."""
+    return sql.SQL("UPDATE {} SET {n} = -{n} WHERE {n} = ANY ({}::bigint[])").format(
+        stage_of(plan), sql.Literal(list(numbers)), n=_N
+    )
+
+
+def take_over(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
+    """Note that this run has gone through the stories of the rows of these staged records: what it says now is new."""
+    return sql.SQL(
+        "UPDATE {table} AS t SET {story}[1] = {run} WHERE ({keys}) IN (SELECT {key} FROM {stage}"
+        " WHERE abs({n}) = ANY ({numbers}::bigint[])) AND t.{story}[1] <> {run}"
+    ).format(
+        table=qualified(plan.table),
+        story=_STORY,
+        run=sql.Literal(plan.run),
+        keys=_names(plan.table.key, "t"),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
+        n=_N,
+        numbers=sql.Literal(list(numbers)),
     )
 
 

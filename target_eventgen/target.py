@@ -313,7 +313,7 @@ class TargetEventgen(Target):
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
-            if self._postgres is not None:
+            if self._postgres is not None and not self._comes_again():
                 self._at_work(self._postgres.forget)
         finally:
             self._close()
@@ -355,6 +355,10 @@ class TargetEventgen(Target):
         syncing = self._state.get("currently_syncing") if isinstance(self._state, dict) else None
         return self._after_state or bool(syncing)
 
+    def _comes_again(self) -> bool:
+        """Return whether the next run begins with records that this one has committed already."""
+        return self._state is None or self._after_state
+
     def _warn_of_idle_rules(self) -> None:
         seen = {sink.stream_name for sink in self._sinks()}
         for stream in sorted({rule.stream for rule in self._settings.rules} - seen):
@@ -378,15 +382,16 @@ class TargetEventgen(Target):
         """Hand all that has gathered to the committing thread.
 
         Args:
-            ended: whether the input is through, so that first loads end.
+            ended: whether the input is through, so that first loads end, and what was held back is judged.
             wait: until it is committed.
-            activated: streams of whose table a version is complete, with that version. What is deleted with it is a
-                checkpoint of its own: rows of one transaction can't be told from each other.
+            activated: streams of whose table a version is complete, with that version. What is deleted with it, or
+                judged at the end, is a checkpoint of its own: rows of one transaction can't be told from each other.
         """
         sinks = self._sinks()
         gathered = tuple(sink.take() for sink in sinks if sink.pending)
         ends = tuple(sink.activation(activated[sink.stream_name]) for sink in sinks if sink.stream_name in activated)
         loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
+        settled = tuple(sink.settlement() for sink in sinks if sink.plan.table.key) if ended else ()
         state = (
             None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
         )
@@ -394,9 +399,8 @@ class TargetEventgen(Target):
             state = None
         self._join()
         if gathered or ends or loaded or state is not None:
-            checkpoints = [Checkpoint(gathered), Checkpoint(ends, state, loaded)]
-            if not ends:
-                checkpoints = [Checkpoint(gathered, state, loaded)]
+            parts = [part for part in (gathered, settled, ends) if part] or [()]
+            checkpoints = [*map(Checkpoint, parts[:-1]), Checkpoint(parts[-1], state, loaded)]
             self._stated = state or self._stated
             self._committing = self._submit(lambda: self._commit_all(checkpoints))
         self._rows = self._size = 0

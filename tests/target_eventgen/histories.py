@@ -5,6 +5,9 @@ two of its statements, or after its commit before its STATE; its writer then beg
 run, with the same records in other batches. Another writer's checkpoint may fall between two statements of one. Each
 stream's replication key has a type of its own; values come in several spellings, NULLs, ties, stale and missing ones.
 
+A feed is a history of one writer whose records come in their order, whole, and with no content twice within one instant.
+What it means can be said without any model of kills: it is as if nobody had been killed, and all had come at once.
+
 The connection is reused: a killed transaction is rolled back, and a new run is a new number.
 """
 
@@ -66,6 +69,8 @@ VALUES: dict[Any, Any] = {4: 4, 8: 8, Decimal("8.0"): 8, 16: 16, Decimal("1.6e1"
 STATUSES: dict[Any, Any] = {"": "", "a": "a", "a\\\n\t": "a\\\n\t", None: None}
 DETAILS: list[Any] = [None, {"a": 1, "b": [True, None]}, {"b": [True, None], "a": Decimal("1.0")}, [], "x"]
 PLACES = ["after_staging", "after_lock", "after_events", "before_commit", "before_state"]
+STATE_LOST = "state_lost"
+"""Where a run is killed whose last STATE left the target, but was not stored: the next begins from the one before."""
 
 _TRUNCATED_AFTER = 100
 """Histories with keys of their own before what they left is removed."""
@@ -125,6 +130,41 @@ def histories(draw: st.DrawFn) -> History:
     return History(version, batches, steps)
 
 
+@st.composite
+def feeds(draw: st.DrawFn) -> History:
+    version = draw(st.sampled_from(list(VERSIONS)))
+    meant = VERSIONS[version][1]
+    told = []
+    for key in (1, 2):
+        sent = sorted(
+            (value for value in draw(st.lists(st.sampled_from(list(meant)), max_size=8)) if value is not None),
+            key=meant.__getitem__,
+        )
+        contents = draw(
+            st.lists(
+                st.tuples(st.sampled_from([4, 8, 16, None]), st.sampled_from(list(STATUSES)), st.sampled_from(DETAILS)),
+                min_size=len(sent),
+                max_size=len(sent) + 2 * (None in meant),
+                unique_by=lambda content: (content[0], content[1], DETAILS.index(content[2])),
+            )
+        )
+        newest = sent.index(sent[-1]) + 1 if sent else 0
+        for _ in range(len(contents) - len(sent)):
+            # Sent again after a newer version, one without any could not be told from a new one.
+            sent.insert(draw(st.integers(newest, len(sent))), None)
+        for value, content in zip(sent, contents, strict=True):
+            found = {"id": key, "version": value, **dict(zip(("value", "status", "detail"), content, strict=True))}
+            told += [found] * draw(st.sampled_from([1, 1, 2]))
+    # Each key's records stay in their order.
+    turns = draw(st.permutations([record["id"] for record in told]))
+    left = {key: [record for record in told if record["id"] == key] for key in (1, 2)}
+    feed = [left[key].pop(0) for key in turns]
+    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(feed) - 1)), max_size=4)))
+    batches = [batch for a, b in itertools.pairwise([0, *cuts, len(feed)]) if (batch := feed[a:b])]
+    places = st.sampled_from([None, None, *PLACES, "before_state", "before_state", STATE_LOST])
+    return History(version, [batches], [Step(0, place) for place in draw(st.lists(places, max_size=8))])
+
+
 def meaning(record: dict[str, Any], version: str, base: int) -> dict[str, Any]:
     """A record as the reference model has it."""
     known = {"version": VERSIONS[version][1], "value": VALUES, "status": STATUSES}
@@ -138,6 +178,7 @@ class Writer:
 
     postgres: Postgres
     left: list[list[dict[str, Any]]] = field(default_factory=list)
+    before: list[dict[str, Any]] = field(default_factory=list)
     run: int = 0
 
 
@@ -188,18 +229,33 @@ class Stage:
 
     def follow(self, history: History) -> None:
         """Tell a history to both, and compare."""
+        reference = Reference(versioned=history.version != "none")
+        base = self._tell(history, reference)
+        self._compare(history, reference, base)
+
+    def follow_feed(self, feed: History) -> None:
+        """Tell a feed; what is left must be what comes of telling it at once."""
+        base = self._tell(feed, Reference(versioned=feed.version != "none"))
+        reference = Reference(versioned=feed.version != "none")
+        reference.commit([meaning(record, feed.version, base) for batch in feed.batches[0] for record in batch], 1)
+        self._compare(feed, reference, base)
+
+    def _tell(self, history: History, reference: Reference) -> int:
         if self._told % _TRUNCATED_AFTER == 0:
             tables = ", ".join(f"{plans[0].table.schema}.{plans[0].table.name}" for plans in self._plans.values())
-            self.query(f"truncate {tables}, eventgen.events, eventgen.runs")
+            self.query(f"truncate {tables}, eventgen.events, eventgen.runs, eventgen.held")
         self._told += 1
         base = 10 * self._told
-        reference = Reference(versioned=history.version != "none")
         for number, writer in enumerate(self.writers):
             writer.left = list(history.batches[number]) if number < len(history.batches) else []
+            writer.before = []
             self._begin(writer)
         for step in history.steps:
             self._step(history, step, reference, base)
-        self._compare(history, reference, base)
+        for number, writer in enumerate(self.writers):
+            while writer.left:
+                self._step(history, Step(number), reference, base)
+        return base
 
     def _begin(self, writer: Writer) -> None:
         writer.run = next(self._runs)
@@ -220,6 +276,7 @@ class Stage:
             if name == step.place:
                 raise KilledError
 
+        began = reference.begin()
         failpoints.action = act
         try:
             self._commit(history.version, writer, batch, base)
@@ -228,15 +285,25 @@ class Stage:
             return
         finally:
             failpoints.action = None
-        reference.commit([meaning(record, history.version, base) for record in batch], writer.run)
+        reference.commit([meaning(record, history.version, base) for record in batch], writer.run, began)
         if step.place == "before_state":
             self._again(writer)
-        else:
-            writer.left = writer.left[1:]
+            return
+        if step.place == STATE_LOST:
+            self._again(writer, from_before=True)
+            return
+        writer.left, writer.before = writer.left[1:], writer.left[0]
+        if not writer.left:
+            plan = replace(self._plans[history.version][self.writers.index(writer)], run=writer.run)
+            writer.postgres.commit(Checkpoint((Batch(plan, "", 0, unversioned=True, settles=True),)))
+            writer.postgres.forget()
+            reference.end(writer.run)
 
-    def _again(self, writer: Writer) -> None:
-        """A new run from the last STATE; what is left comes in other batches."""
+    def _again(self, writer: Writer, *, from_before: bool = False) -> None:
+        """A new run from the last STATE, or the one before; what is left comes in other batches."""
         self._begin(writer)
+        if from_before and writer.before:
+            writer.left, writer.before = [writer.before, *writer.left], []
         if len(writer.left) > 1:
             writer.left = [writer.left[0] + writer.left[1], *writer.left[2:]]
         elif len(writer.left[0]) > 1:
@@ -298,13 +365,14 @@ def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
         assert next_old == new or (next_old, next_new) == (old, new)
 
 
-def tell(database: str, count: int, number: int | None = None) -> None:
+def tell(database: str, count: int, number: int | None = None, *, feed: bool = False) -> None:
     """Tell `count` generated histories; the first that differs is shrunk and raised.
 
     Args:
         database: an empty one.
         count: how many.
         number: a seed, for the same histories again.
+        feed: whether they are feeds.
     """
     with closing(Stage(database)) as stage:
 
@@ -315,9 +383,9 @@ def tell(database: str, count: int, number: int | None = None) -> None:
             suppress_health_check=list(HealthCheck),
             phases=[Phase.generate, Phase.shrink],
         )
-        @given(histories())
+        @given(feeds() if feed else histories())
         def agree(history: History) -> None:
-            stage.follow(history)
+            (stage.follow_feed if feed else stage.follow)(history)
 
         (agree if number is None else seed(number)(agree))()
 
@@ -340,8 +408,11 @@ def main() -> None:
         url = options.url or embedded.up(Path(folder) / "postgres")
         try:
             for number, portion in enumerate(portions(options.count), start=options.seed):
-                tell(url, portion, number)
-            print(f"{options.count} histories: rows and events are those of the reference model")  # noqa: T201 - it is what the command is for
+                tell(url, portion - portion // 4, number)
+                tell(url, portion // 4, number, feed=True)
+            feeds_ = sum(portion // 4 for portion in portions(options.count))
+            done = f"{options.count} histories, {feeds_} of them feeds"
+            print(f"{done}: rows and events are those of the reference model")  # noqa: T201 - it is what the command is for
         finally:
             if not options.url:
                 embedded.remove(Path(folder) / "postgres")

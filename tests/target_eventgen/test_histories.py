@@ -31,3 +31,7 @@ def test_null_and_empty_json_are_two_contents_of_one_instant(database: str, empt
                 [Step(0), Step(0), Step(1)],
             )
         )
+
+
+def test_a_feed_is_told_once_whoever_is_killed_and_wherever_its_checkpoints_are_cut(database: str) -> None:
+    tell(database, 200, feed=True)
