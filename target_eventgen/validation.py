@@ -2,7 +2,8 @@
 
 Formats are not checked here: Postgres parses dates and times when it stores them. Numbers come as Decimal so that no
 digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
-these, since 1.0 is an integer in JSON Schema and multiples are computed in floats.
+these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such from the start: with a
+float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
 
     try:
         check = fastjsonschema.compile(
-            dict(schema), handlers={"http": refuse, "https": refuse}, use_default=False, use_formats=False
+            _of_today(plain(dict(schema))),
+            handlers={"http": refuse, "https": refuse},
+            use_default=False,
+            use_formats=False,
         )
     except InvalidSchemaError:
         raise
@@ -56,6 +60,25 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
                 ) from error
 
     return validate
+
+
+def _of_today(schema: Any) -> Any:
+    """Return a schema in which draft 4's `{"maximum": 9, "exclusiveMaximum": true}` is `{"exclusiveMaximum": 9}`.
+
+    Many taps over databases write so, without a `$schema` that would say it.
+    """
+    if isinstance(schema, list):
+        return [_of_today(item) for item in schema]
+    if not isinstance(schema, dict) or "draft-04" in str(schema.get("$schema")):
+        return schema
+    today = {name: _of_today(item) for name, item in schema.items()}
+    for bound, exclusive in (("maximum", "exclusiveMaximum"), ("minimum", "exclusiveMinimum")):
+        strict = today.get(exclusive)
+        if isinstance(strict, bool) and isinstance(today.get(bound, 0), (int, float)):
+            del today[exclusive]
+            if strict and bound in today:
+                today[exclusive] = today.pop(bound)
+    return today
 
 
 def plain(value: Any) -> Any:

@@ -98,6 +98,38 @@ def test_a_record_that_it_does_not_allow_is_told_by_place_and_rule_without_its_v
     assert "s3cret" not in str(raised.value)
 
 
+# What taps over databases write of a decimal with two digits: draft 4, without a `$schema`; numbers as they are read.
+DECIMAL = {
+    "type": ["null", "number"],
+    "maximum": Decimal("1e2"),
+    "exclusiveMaximum": True,
+    "minimum": -100,
+    "exclusiveMinimum": True,
+    "multipleOf": Decimal("0.01"),
+}
+
+
+@pytest.mark.parametrize("value", ["19.99", "0.07", "1.1", "99.99", "-99.99"])
+def test_a_decimal_of_as_many_digits_as_its_schema_says_is_valid(value: str) -> None:
+    compiled("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
+
+
+@pytest.mark.parametrize("value", ["19.999", "100", "-100", "1e3"])
+def test_a_decimal_of_more_digits_or_at_an_exclusive_bound_is_not(value: str) -> None:
+    with pytest.raises(InvalidRecordError, match='property "price"'):
+        compiled("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
+
+
+def test_an_inclusive_bound_of_draft_4_and_a_property_named_like_one_are_left_alone() -> None:
+    bounds = {"maximum": 9, "exclusiveMaximum": False}
+    validate = compiled("s", {"properties": {"n": bounds, "exclusiveMaximum": {"type": "integer"}}})
+    validate({"n": 9, "exclusiveMaximum": 1})
+    with pytest.raises(InvalidRecordError, match='property "n"'):
+        validate({"n": 10})
+    with pytest.raises(InvalidRecordError, match='property "exclusiveMaximum"'):
+        validate({"exclusiveMaximum": "x"})
+
+
 @pytest.mark.parametrize("schema", [{"properties": {"a": {"type": "wat"}}}, {"$ref": "http://127.0.0.1:1/schema.json"}])
 def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidSchemaError, match='stream "s"'):
