@@ -7,6 +7,8 @@ before the next line. Either way the caller sees a plain end of input, and `inte
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from collections import Counter
 from decimal import Decimal
@@ -29,6 +31,17 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 
 
+# An escaped backslash, a surrogate pair, or half of one, which is no character though many programs write it: a text that
+# was cut in an emoji.
+_ESCAPES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+# Neither stands in JSON, and Python's own encoder writes both.
+_NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
+
+_log = logging.getLogger("target-eventgen")
+
+
 class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
@@ -40,6 +53,7 @@ class LineReader(GenericSingerReader[str]):
         super().__init__()
         self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
         self._waiting = False
+        self._mended_warned = False
         self.interrupted = False
 
     @property
@@ -97,13 +111,7 @@ class LineReader(GenericSingerReader[str]):
         try:
             message = self._decode(line)
         except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
-            cut = line[-1:] not in {"\n", b"\n"}
-            remedy = (
-                "it has no line end, so the tap may have died while it wrote: run again"
-                if cut
-                else "nothing but Singer messages may be written to standard output: have the tap log to standard error"
-            )
-            raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error
+            message = self._mended(line, number, error)
         if not isinstance(message, dict) or message.get("type") not in REQUIRED:
             kinds = ", ".join(REQUIRED)
             raise MessageError(
@@ -119,6 +127,44 @@ class LineReader(GenericSingerReader[str]):
                 raise MessageError(
                     f'line {number} of the input: "{name}" of a {kind} must be an object; correct the tap'
                 )
+        if kind == "SCHEMA":
+            key = message.get("key_properties") or []
+            if not isinstance(key, list) or not all(isinstance(name, str) for name in key) or len(set(key)) < len(key):
+                raise MessageError(
+                    f'line {number} of the input: "key_properties" of a SCHEMA must be a list of names, each once; '
+                    "correct the tap"
+                )
         if "stream" in message and not isinstance(message["stream"], str):
             raise MessageError(f'line {number} of the input: "stream" of a {kind} must be a text; correct the tap')
         return message
+
+    def _mended(self, given: str | bytes, number: int, error: Exception) -> Any:
+        """Return what a line says in which U+FFFD stands for each half of a surrogate pair.
+
+        Raises:
+            MessageError: it isn't JSON then either.
+        """
+        line = given.encode(errors="replace") if isinstance(given, str) else given
+        whole, found = _ESCAPES.subn(lambda escape: escape[1] or rb"\ufffd", line)
+        if found and whole != line:
+            try:
+                message = self._decode(whole)
+            except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as other:
+                error = other
+            else:
+                if not self._mended_warned:
+                    _log.warning(
+                        "line %d of the input: halves of surrogate pairs, which are no characters, are replaced by U+FFFD",
+                        number,
+                    )
+                self._mended_warned = True
+                return message
+        if not line.endswith(b"\n"):
+            remedy = "it has no line end, so the tap may have died while it wrote: run again"
+        elif isinstance(error, RecursionError):
+            remedy = "its values are nested too deeply; leave them out, or make them texts, in the tap"
+        elif line.lstrip().startswith(b"{") and (match := _NO_NUMBER.search(line)):
+            remedy = f"it holds {match[1].decode()}, which JSON doesn't know: have the tap write null"
+        else:
+            remedy = "nothing but Singer messages may be written to standard output: have the tap log to standard error"
+        raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error

@@ -159,11 +159,33 @@ def test_messages_are_read_with_all_their_digits_and_empty_lines_are_skipped() -
         ('{"type": "RECORD", "stream": 1, "record": {}}\n', 'line 2 of the input: "stream"'),
         ('{"type": "RECORD", "stream": "s", "record": 1}\n', 'line 2 of the input: "record"'),
         ('{"type": "SCHEMA", "stream": "s", "schema": 1}\n', 'line 2 of the input: "schema"'),
+        ('{"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": "id"}\n', '2 of the.* "key_properties"'),
+        ('{"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": [["a", "b"]]}\n', '"key_properties"'),
+        ('{"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": ["a", "a"]}\n', '"key_properties".*once'),
+        ('{"type": "STATE", "value": [1, -Infinity]}\n', "line 2 of the input is not JSON.*Infinity.*write null"),
+        ('{"type": "STATE", "value": NaN}\n', "line 2 of the input is not JSON.*NaN.*write null"),
+        (f'{{"type": "STATE", "value": {"[" * 9999}{"]" * 9999}}}\n', "line 2 of the input.*nested too deeply"),
     ],
 )
 def test_a_line_that_is_no_message_is_named_by_its_number(line: str, said: str) -> None:
     with pytest.raises(MessageError, match=said):
         read(json.dumps({"type": "STATE", "value": 1}) + "\n" + line)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read_as"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\uDE00 and \ud83d\ud83d\ude00", "\ufffd and \ufffd\U0001f600"),
+        (r"\ud83d and a path \\ud83d", "\ufffd and a path \\ud83d"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_replaced_and_told_once(
+    caplog: pytest.LogCaptureFixture, sent: str, read_as: str
+) -> None:
+    line = f'{{"type": "STATE", "value": "{sent}"}}\n'
+    assert [message["value"] for message in read(line * 2)] == [read_as] * 2
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["line 1 of the input"]
 
 
 def test_an_interruption_ends_the_input_before_the_next_line() -> None:
