@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from target_eventgen.outbox import Recorded
+    from target_eventgen.redelivery import LettersChosen
 
 FOLLOW_SECONDS = 0.5
 """How long `events --follow` waits between two looks."""
@@ -216,10 +218,10 @@ def relay(
     from target_eventgen import relay as relay_  # noqa: PLC0415 - the other companions must not pay for it
     from target_eventgen import settings  # noqa: PLC0415 - likewise
 
+    given = settings.parse(_with_environment(config))
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", level=logging.DEBUG if verbose else logging.INFO
     )
-    given = settings.parse(_with_environment(config))
     wanted = [each for each in relay_.wanted(given, os.environ) if not names or each.route.name in names]
     known = [route.name for route in given.routes]
     if unknown := [name for name in names if name not in known]:
@@ -242,6 +244,179 @@ def relay(
         click.echo(f"{result}.", err=True)
     if left := [result.complaint for result in results if result.left]:
         raise DeliveryError("; ".join(left))
+
+
+@companions.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@_CONFIG
+@_DATABASE
+def status(*, as_json: bool, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Say how far delivery has come, by publisher and by event type."""
+    from target_eventgen import status as status_  # noqa: PLC0415 - the other companions must not pay for it
+
+    found = status_.read(_database(database_url, config))
+    click.echo(json.dumps(status_.document(found), indent=2) if as_json else status_.text(found))
+
+
+@events.command()
+@click.option("--id", "ids", multiple=True, help="Only the event of this id; repeatable.")
+@click.option(
+    "--type", "types", multiple=True, help="Only events of this type; * stands for any characters; repeatable."
+)
+@click.option("--stream", "streams", multiple=True, help="Only events of this stream; likewise.")
+@click.option("--key", "keys", multiple=True, help="Only events whose partitionkey is this; repeatable.")
+@click.option("--since", help="Only events that were recorded at this instant or later, such as 2026-01-31T12:00Z.")
+@click.option("--until", help="Only events that were recorded before this instant.")
+@click.option("--all", "everything", is_flag=True, help="All events; needed where nothing else is given.")
+@click.option("--publisher", "publishers", multiple=True, help="Only to this publisher; repeatable.")
+@_CONFIG
+@_DATABASE
+def replay(  # noqa: PLR0913 - one argument an option
+    *,
+    ids: tuple[str, ...],
+    types: tuple[str, ...],
+    streams: tuple[str, ...],
+    keys: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    everything: bool,
+    publishers: tuple[str, ...],
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Have recorded events delivered again, with the same ids, to the publishers whose events they are.
+
+    A relay delivers them. Those that are undelivered, or dead letters, are left as they are.
+    """
+    from target_eventgen import deliveries, redelivery, routes  # noqa: PLC0415 - the other companions must not pay for it
+
+    chosen = deliveries.Chosen(
+        ids or None, routes.patterns(types or None), routes.patterns(streams or None), keys or None, since, until
+    )
+    if chosen == deliveries.Chosen() and not everything:
+        raise click.UsageError("Say which events to replay, such as --type order.paid --since 2026-01-31, or --all.")
+    for name, number in redelivery.replay(_database(database_url, config), chosen, publishers).items():
+        click.echo(f"{name}: {number} events are to be delivered again", err=True)
+
+
+@companions.group("dead-letters")
+def dead_letters() -> None:
+    """Events that a receiver refused for good, or that have failed too often."""
+
+
+_LETTERS = click.argument("letters", type=int, nargs=-1)
+_OF_PUBLISHER = click.option("--publisher", help="Only those of this publisher.")
+_OF_TYPES = click.option(
+    "--type", "types", multiple=True, help="Only of this type; * stands for any characters; repeatable."
+)
+_ALL = click.option("--all", "everything", is_flag=True, help="All; needed where nothing else is given.")
+
+
+@dead_letters.command("list")
+@_LETTERS
+@_OF_PUBLISHER
+@_OF_TYPES
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_CONFIG
+@_DATABASE
+def list_letters(  # noqa: PLR0913 - one argument an option
+    *,
+    letters: tuple[int, ...],
+    publisher: str | None,
+    types: tuple[str, ...],
+    as_json: bool,
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Print them, oldest first: number, when, publisher, type, subject, attempts, reason."""
+    from target_eventgen import redelivery, status  # noqa: PLC0415 - the other companions must not pay for it
+
+    found = redelivery.letters(_database(database_url, config), _chosen_letters(letters, publisher, types))
+    if as_json:
+        sys.stdout.writelines(json.dumps(asdict(letter), ensure_ascii=False) + "\n" for letter in found)
+    elif found:
+        rows = [
+            (str(one.letter), one.died_at, one.publisher, one.type, one.subject, str(one.attempts), one.reason)
+            for one in found
+        ]
+        header = ("LETTER", "DIED", "PUBLISHER", "TYPE", "SUBJECT", "ATTEMPTS", "REASON")
+        click.echo("\n".join(status.columns([header, *rows])))
+    else:
+        click.echo("No dead letters.", err=True)
+
+
+@dead_letters.command("retry")
+@_LETTERS
+@_OF_PUBLISHER
+@_OF_TYPES
+@_ALL
+@_CONFIG
+@_DATABASE
+def retry_letters(  # noqa: PLR0913 - one argument an option
+    *,
+    letters: tuple[int, ...],
+    publisher: str | None,
+    types: tuple[str, ...],
+    everything: bool,
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Have them delivered after all, and what waits behind them; a relay does it."""
+    from target_eventgen import redelivery  # noqa: PLC0415 - the other companions must not pay for it
+
+    chosen = _chosen_letters(letters, publisher, types, everything=everything)
+    click.echo(f"{redelivery.retry(_database(database_url, config), chosen)} dead letters are due again", err=True)
+
+
+@dead_letters.command("drop")
+@_LETTERS
+@_OF_PUBLISHER
+@_OF_TYPES
+@_ALL
+@_CONFIG
+@_DATABASE
+def drop_letters(  # noqa: PLR0913 - one argument an option
+    *,
+    letters: tuple[int, ...],
+    publisher: str | None,
+    types: tuple[str, ...],
+    everything: bool,
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Give them up, so that what waits behind them is delivered. The events stay in the outbox."""
+    from target_eventgen import redelivery  # noqa: PLC0415 - the other companions must not pay for it
+
+    chosen = _chosen_letters(letters, publisher, types, everything=everything)
+    click.echo(f"{redelivery.drop(_database(database_url, config), chosen)} dead letters are dropped", err=True)
+
+
+def _chosen_letters(
+    letters: tuple[int, ...], publisher: str | None, types: tuple[str, ...], *, everything: bool = True
+) -> LettersChosen:
+    from target_eventgen import redelivery, routes  # noqa: PLC0415 - the other companions must not pay for it
+
+    if not (letters or publisher or types or everything):
+        raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
+    return redelivery.LettersChosen(letters or None, publisher, routes.patterns(types or None))
+
+
+@companions.group()
+def publishers() -> None:
+    """The publishers that the database knows."""
+
+
+@publishers.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Forget the publisher with all that is undelivered to it, and its dead letters?")
+@_CONFIG
+@_DATABASE
+def forget(name: str, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Forget one that is not configured any more, so that nothing is kept for it."""
+    from target_eventgen import registration  # noqa: PLC0415 - the other companions must not pay for it
+
+    registration.forget(_database(database_url, config), name)
+    click.echo(f"The publisher {name} is forgotten.", err=True)
 
 
 def _stopping(stop: Callable[[], None]) -> Callable[[int, Any], None]:

@@ -21,6 +21,7 @@ either by the trigger or by the registration, and never by both.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
@@ -32,6 +33,28 @@ if TYPE_CHECKING:
 
     from target_eventgen.delivery import Again, Dead, Done
     from target_eventgen.routes import Route
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which recorded events are meant; None is any.
+
+    Attributes:
+        ids: theirs.
+        types: LIKE patterns.
+        streams: LIKE patterns.
+        keys: partition keys, that is the key as text.
+        since: when they were recorded, an instant as Postgres reads it.
+        until: the instant before which they were.
+    """
+
+    ids: Sequence[str] | None = None
+    types: Sequence[str] | None = None
+    streams: Sequence[str] | None = None
+    keys: Sequence[str] | None = None
+    since: str | None = None
+    until: str | None = None
+
 
 CHANNEL = "eventgen"
 """On which a transaction notifies that it has events to deliver."""
@@ -338,6 +361,142 @@ def undelivered(publisher: int) -> sql.Composable:
         " + (SELECT count(*) FROM eventgen.blocked WHERE publisher = {publisher} AND due_at IS NOT NULL),"
         " (SELECT reason FROM eventgen.blocked WHERE publisher = {publisher} ORDER BY failed_at DESC LIMIT 1)"
     ).format(publisher=sql.Literal(publisher))
+
+
+# -- what a person asks for -------------------------------------------------------------------------------------------
+
+NOTIFY = sql.SQL("SELECT pg_notify({}, '')").format(sql.Literal(CHANNEL))
+"""Wakes the relays at the commit."""
+
+
+def lock_all_slots(publisher: int) -> sql.Composable:
+    """Wait until no relay is at work for a publisher, and let none begin."""
+    return sql.SQL("SELECT slot FROM eventgen.slots WHERE publisher = {} ORDER BY slot FOR UPDATE").format(
+        sql.Literal(publisher)
+    )
+
+
+def letters(publisher: int | None, numbers: Sequence[int] | None, types: Sequence[str] | None) -> sql.Composable:
+    """Return dead letters, oldest first.
+
+    Each is (letter, publisher's name, id, type, subject, attempts, reason, when it died, publisher's number, sequence).
+
+    Args:
+        publisher: only of this one.
+        numbers: only these.
+        types: only of types that fit one of these patterns.
+    """
+    return sql.SQL(
+        "SELECT letter, publisher.name, event.id, event.type, event.subject, event.attempts, event.reason,"
+        " to_char(event.died_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), publisher.number, event.sequence"
+        " FROM eventgen.dead_letters AS event JOIN eventgen.publishers AS publisher ON publisher.number = event.publisher"
+        " WHERE ({publisher}::smallint IS NULL OR publisher.number = {publisher})"
+        " AND ({numbers} IS NULL OR event.letter = ANY ({numbers})) AND ({types} IS NULL OR event.type LIKE ANY ({types}))"
+        " ORDER BY letter"
+    ).format(
+        publisher=sql.Literal(publisher),
+        numbers=sql.SQL("{}::bigint[]").format(sql.Literal(None if numbers is None else list(numbers))),
+        types=_texts(types),
+    )
+
+
+def take_letters(numbers: Sequence[int]) -> sql.Composable:
+    """Remove dead letters; return (publisher's number, sequence, slot, subject) of each."""
+    return sql.SQL(
+        "DELETE FROM eventgen.dead_letters AS event WHERE letter = ANY ({}::bigint[])"
+        " RETURNING publisher, sequence, {slot}, subject"
+    ).format(sql.Literal(list(numbers)), slot=_SLOT)
+
+
+def mark(publisher: int, rows: Iterable[tuple[int, int]]) -> sql.Composable:
+    """Make events, (slot, sequence), due again."""
+    return sql.SQL(
+        "INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT {}, slot, sequence FROM {} AS row (slot, sequence)"
+        " ON CONFLICT DO NOTHING"
+    ).format(sql.Literal(publisher), _rows(rows, "smallint", "bigint"))
+
+
+def held_by(publisher: int, rows: Iterable[tuple[str, int]]) -> sql.Composable:
+    """Return (subject) of those keys that one of these events, (subject, sequence), holds for good."""
+    return sql.SQL(
+        "SELECT blocked.subject FROM eventgen.blocked JOIN {rows} AS row (subject, sequence)"
+        " ON blocked.subject = row.subject AND blocked.sequence = row.sequence"
+        " WHERE blocked.publisher = {publisher} AND blocked.due_at IS NULL"
+    ).format(publisher=sql.Literal(publisher), rows=_rows(rows, "text", "bigint"))
+
+
+def replay(publisher: int, chosen: Chosen) -> sql.Composable:
+    """Make recorded events due again, where they fit the publisher, and are not undelivered or dead anyway."""
+    return sql.SQL(
+        "INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT publisher.number, {slot}, event.sequence"
+        " FROM eventgen.events AS event JOIN eventgen.publishers AS publisher ON {fits}"
+        " WHERE publisher.number = {publisher}"
+        " AND ({ids} IS NULL OR event.id = ANY ({ids})) AND ({types} IS NULL OR event.type LIKE ANY ({types}))"
+        " AND ({streams} IS NULL OR event.stream LIKE ANY ({streams}))"
+        " AND ({keys} IS NULL OR event.partitionkey = ANY ({keys}))"
+        " AND ({since}::timestamptz IS NULL OR event.recorded_at >= {since}::timestamptz)"
+        " AND ({until}::timestamptz IS NULL OR event.recorded_at < {until}::timestamptz)"
+        " AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"
+        "  AND blocked.subject = event.subject AND blocked.sequence = event.sequence)"
+        " AND NOT EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"
+        "  AND waiting.subject = event.subject AND waiting.sequence = event.sequence)"
+        " AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE dead_letters.publisher = publisher.number"
+        "  AND dead_letters.sequence = event.sequence)"
+        " ON CONFLICT DO NOTHING"
+    ).format(
+        slot=_SLOT,
+        fits=_FITS,
+        publisher=sql.Literal(publisher),
+        ids=_texts(chosen.ids),
+        types=_texts(chosen.types),
+        streams=_texts(chosen.streams),
+        keys=_texts(chosen.keys),
+        since=sql.Literal(chosen.since),
+        until=sql.Literal(chosen.until),
+    )
+
+
+# -- what there is to see ---------------------------------------------------------------------------------------------
+
+PROGRESS = sql.SQL(
+    "SELECT name, pending.number, waiting.number, retrying.number, dead.number, coalesce(slot.delivered, 0)::bigint,"
+    " coalesce(slot.recent, 0) / {seconds}, extract(epoch FROM clock_timestamp() - slot.delivered_at)::float8,"
+    " extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8, failure.reason"
+    " FROM eventgen.publishers AS publisher"
+    " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.pending WHERE publisher = publisher.number) AS pending"
+    " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.waiting WHERE publisher = publisher.number) AS waiting"
+    " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.blocked WHERE publisher = publisher.number"
+    "  AND due_at IS NOT NULL) AS retrying"
+    " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.dead_letters WHERE publisher = publisher.number) AS dead"
+    " CROSS JOIN LATERAL (SELECT sum(delivered) AS delivered, max(delivered_at) AS delivered_at,"
+    "  sum(recent * exp(-extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {seconds})) AS recent"
+    "  FROM eventgen.slots WHERE publisher = publisher.number) AS slot"
+    " LEFT JOIN LATERAL (SELECT recorded_at FROM eventgen.events WHERE sequence = least("
+    "  (SELECT min(head.sequence) FROM eventgen.slots CROSS JOIN LATERAL (SELECT sequence FROM eventgen.pending"
+    "    WHERE pending.publisher = publisher.number AND pending.slot = slots.slot ORDER BY sequence LIMIT 1) AS head"
+    "   WHERE slots.publisher = publisher.number),"
+    "  (SELECT min(sequence) FROM eventgen.waiting WHERE publisher = publisher.number),"
+    "  (SELECT min(sequence) FROM eventgen.blocked WHERE publisher = publisher.number AND due_at IS NOT NULL))) AS oldest ON true"
+    " LEFT JOIN LATERAL (SELECT reason FROM eventgen.blocked WHERE publisher = publisher.number"
+    "  ORDER BY failed_at DESC LIMIT 1) AS failure ON true"
+    " ORDER BY name"
+).format(seconds=sql.Literal(RECENT_SECONDS))
+"""Returns a row a publisher, in the order of the fields of `status.Progress`."""
+
+RECORDED = sql.SQL(
+    "SELECT type, count(*), extract(epoch FROM clock_timestamp() - max(recorded_at))::float8 FROM eventgen.events"
+    " GROUP BY type ORDER BY type"
+)
+"""Returns (event type, how many are recorded, seconds since the last)."""
+
+UNDELIVERED = sql.SQL(
+    "SELECT events.type, publishers.name, count(*) FROM (SELECT publisher, sequence FROM eventgen.pending"
+    " UNION ALL SELECT publisher, sequence FROM eventgen.waiting"
+    " UNION ALL SELECT publisher, sequence FROM eventgen.blocked WHERE due_at IS NOT NULL) AS marked"
+    " JOIN eventgen.events ON events.sequence = marked.sequence"
+    " JOIN eventgen.publishers ON publishers.number = marked.publisher GROUP BY 1, 2 ORDER BY 1, 2"
+)
+"""Returns (event type, publisher's name, how many are undelivered)."""
 
 
 # -- retention --------------------------------------------------------------------------------------------------------

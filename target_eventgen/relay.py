@@ -34,26 +34,26 @@ import random
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psycopg2
 from psycopg2 import extensions, sql
 
-from target_eventgen import deliveries, delivery, events, failpoints, publishers, routes
+from target_eventgen import deliveries, delivery, failpoints, publishers, registration, routes
 from target_eventgen.cloudevent import CloudEvent, cloud_event
 from target_eventgen.delivery import Again, Dead, Done, Item, Verdict
 from target_eventgen.errors import (
     ConnectionLostError,
-    DatabaseError,
     EventgenError,
     UnreachableError,
 )
 from target_eventgen.outbox import Recorded
-from target_eventgen.postgres import CONNECT_SECONDS, OLDEST_SERVER, place_of
+from target_eventgen.postgres import place_of
 from target_eventgen.publisher import Publisher
 from target_eventgen.routes import Route
+from target_eventgen.session import Session, connect
 from target_eventgen.settings import Settings
 
 TURN_EVENTS = 2000
@@ -64,9 +64,6 @@ TURN_BYTES = 4_000_000
 
 TURN_SECONDS = 5.0
 """After which a turn makes no more calls, and marks what it has."""
-
-LEASE_SECONDS = 300
-"""After which Postgres ends the transaction of a relay that stands still; no publisher's call may take as long."""
 
 POLL_SECONDS = 2.0
 """Between two looks without a notification."""
@@ -208,8 +205,8 @@ class Relay:
             DatabaseError: Postgres refuses something.
             EventgenError: what a publisher can't go on after.
         """
-        with contextlib.closing(_Session(self._dsn, "relay")) as session:
-            numbers = register(session, [each.route for each in self._wanted])
+        with contextlib.closing(Session(self._dsn, "relay")) as session:
+            numbers = registration.register(session, [each.route for each in self._wanted])
             self._carriers = [
                 _Carrier(self, wanted, numbers[wanted.route.name], follow=follow)
                 for wanted in self._wanted
@@ -243,7 +240,7 @@ class Relay:
             results[one.name] = one
         return list(results.values())
 
-    def _attend(self, session: _Session, *, follow: bool) -> None:
+    def _attend(self, session: Session, *, follow: bool) -> None:
         """Wake the carriers and tidy up until they have ended, or one of them failed."""
         tidied_at: float | None = None
         with contextlib.closing(_Ear(self._dsn)) as ear:
@@ -262,7 +259,7 @@ class Relay:
         if not follow and not self._stopping.is_set():
             self._tidy(session)
 
-    def _tidy(self, session: _Session) -> None:
+    def _tidy(self, session: Session) -> None:
         """Delete delivered events that are old enough; what Postgres says against it waits for the next time."""
         if self._retention_days is None:
             return
@@ -291,7 +288,7 @@ class _Carrier(threading.Thread):
         self._observer = relay._observer  # noqa: SLF001  likewise
         self._patience = relay._patience  # noqa: SLF001  likewise
         self._reconnect_seconds = relay._reconnect_seconds  # noqa: SLF001  likewise
-        self._session = _Session(relay._dsn, f"relay to {wanted.route.name}")  # noqa: SLF001  likewise
+        self._session = Session(relay._dsn, f"relay to {wanted.route.name}")  # noqa: SLF001  likewise
         self._first = random.randrange(delivery.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
         self._share = delivery.SLOTS
 
@@ -506,50 +503,7 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[Delivery]
     return found
 
 
-def announce(dsn: str, wanted_routes: Sequence[Route]) -> None:
-    """Make publishers known before there are events for them."""
-    with contextlib.closing(_Session(dsn, "relay")) as session:
-        register(session, wanted_routes)
-
-
-def register(session: _Session, wanted_routes: Sequence[Route]) -> dict[str, int]:
-    """Make the tables where they are missing, and the publishers known; return the number of each publisher.
-
-    A publisher that is known already keeps its marks; other patterns count for events from now on.
-    """
-    with session.transaction() as cursor:
-        for exist, create in ((events.EXIST, events.CREATE), (deliveries.EXIST, deliveries.CREATE)):
-            cursor.execute(exist)
-            if cursor.fetchall() != [(True,)]:
-                cursor.execute(events.LOCK_TABLES)
-                cursor.execute(create)
-        if all(_is_known(_registered(cursor), route) for route in wanted_routes):
-            return {name: number for name, (number, *_) in _registered(cursor).items()}
-        cursor.execute(deliveries.LOCK_EVENTS)
-        known = _registered(cursor)
-        for route in wanted_routes:
-            if _is_known(known, route):
-                continue
-            cursor.execute(deliveries.register(route))
-            ((number,),) = cursor.fetchall()
-            if route.name not in known:
-                cursor.execute(deliveries.make_slots(number))
-                if route.from_beginning:
-                    cursor.execute(deliveries.mark_all(number))
-        return {name: number for name, (number, *_) in _registered(cursor).items()}
-
-
-def _registered(cursor: extensions.cursor) -> dict[str, tuple[int, list[str] | None, list[str] | None]]:
-    cursor.execute(deliveries.REGISTERED)
-    return {name: (number, types, streams) for name, number, types, streams in cursor.fetchall()}
-
-
-def _is_known(known: dict[str, tuple[int, list[str] | None, list[str] | None]], route: Route) -> bool:
-    patterns = [None if each is None else list(each) for each in (route.types, route.streams)]
-    return route.name in known and list(known[route.name][1:]) == patterns
-
-
-def tidy(session: _Session, days: float, stopping: Callable[[], bool]) -> int:
+def tidy(session: Session, days: float, stopping: Callable[[], bool]) -> int:
     """Delete the events that are older than so many days and delivered to every publisher; return how many."""
     after, count, all_old = 0, 0, True
     while all_old and not stopping():
@@ -561,101 +515,6 @@ def tidy(session: _Session, days: float, stopping: Callable[[], bool]) -> int:
         after = last
         all_old = bool(all_old)
     return count
-
-
-class _Session:
-    """A connection to Postgres that is made anew once it broke, and its errors in words."""
-
-    def __init__(self, dsn: str, what: str) -> None:
-        self._dsn = dsn
-        self._what = what
-        self._place = place_of(dsn)
-        self._connection: extensions.connection | None = None
-
-    def close(self) -> None:
-        """Close the connection; what was not committed is rolled back."""
-        if self._connection is not None:
-            with contextlib.suppress(psycopg2.Error):
-                self._connection.close()
-            self._connection = None
-
-    @contextlib.contextmanager
-    def transaction(self, *settings: sql.Composable) -> Iterator[extensions.cursor]:
-        """Commit at the end, roll back on any error.
-
-        Args:
-            settings: statements that go before all others.
-
-        Raises:
-            ConnectionLostError: there is no connection, or it broke; whether the commit was done is not known then.
-            DatabaseError: Postgres refuses something.
-        """
-        try:
-            connection = self._connection or self._connected()
-            with connection.cursor() as cursor:
-                local = deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
-                cursor.execute(sql.SQL("; ").join([local, *settings]))
-                yield cursor
-            connection.commit()
-        except BaseException as error:
-            lost = self._roll_back(error)
-            if not isinstance(error, psycopg2.Error):
-                raise
-            said = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
-            if lost:
-                raise ConnectionLostError(
-                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not marked "
-                    "is delivered again, with the same ids"
-                ) from error
-            raise DatabaseError(
-                f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
-                "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist "
-                "or which it must be allowed to make"
-            ) from error
-
-    def _roll_back(self, error: BaseException) -> bool:
-        """End the transaction; return whether the connection is of no use any more, and close it then."""
-        connection = self._connection
-        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-        if connection is None:
-            return lost
-        if not lost and not connection.closed:
-            try:
-                connection.rollback()
-            except psycopg2.Error:
-                lost = True
-        if lost or connection.closed:
-            self.close()
-            return True
-        return False
-
-    def _connected(self) -> extensions.connection:
-        self._connection = connect(self._dsn, self._place, f"target-eventgen {self._what}")
-        return self._connection
-
-
-def connect(dsn: str, place: str, name: str) -> extensions.connection:
-    """Return a connection whose transactions see, statement by statement, what is committed.
-
-    Raises:
-        ConnectionLostError: nothing answers there, or it refuses.
-        DatabaseError: it is too old.
-    """
-    try:
-        connection = psycopg2.connect(
-            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
-        )
-    except psycopg2.OperationalError as error:
-        said = (str(error).strip().splitlines() or ["no answer"])[0]
-        raise ConnectionLostError(
-            f"can't connect to Postgres at {place}: {said}; "
-            "check that it runs and that database_url (or host, port, user, password, database) is right"
-        ) from error
-    if connection.server_version < OLDEST_SERVER:
-        connection.close()
-        raise DatabaseError(f"Postgres at {place} is older than 15; use 15 or newer")
-    connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
-    return connection
 
 
 class _Ear:

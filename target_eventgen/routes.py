@@ -9,7 +9,7 @@ A secret is not written into the list: in its place stands `{env: NAME}`, a vari
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +80,8 @@ def _route(entry: Mapping[str, Any]) -> Route:
     return Route(
         name=entry.get("name") or entry["type"],
         kind=entry["type"],
-        types=_patterns(entry.get("events")),
-        streams=_patterns(entry.get("streams")),
+        types=patterns(entry.get("events")),
+        streams=patterns(entry.get("streams")),
         given={key: value for key, value in entry.items() if key not in _COMMON},
         from_beginning=entry.get("start", "beginning") == "beginning",
         max_attempts=entry.get("max_attempts", MAX_ATTEMPTS),
@@ -112,7 +112,7 @@ def _faults(entry: Mapping[str, Any], place: str) -> list[str]:
     return found
 
 
-def _patterns(names: list[str] | None) -> tuple[str, ...] | None:
+def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return LIKE patterns, None where every name fits."""
     if names is None or "*" in names:
         return None

@@ -35,7 +35,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import batches, columns, embedded, failpoints, plan, relay, settings, validation
+from target_eventgen import batches, columns, embedded, failpoints, plan, registration, relay, settings, validation
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
     DeliveryError,
@@ -467,7 +467,7 @@ class TargetEventgen(Target):
                 reconnect_seconds=self._settings.reconnect_seconds,
             )
             if self._settings.routes and self._settings.delivery != "before_commit":
-                relay.announce(embedded.resolve(self._settings.dsn), self._settings.routes)
+                registration.announce(embedded.resolve(self._settings.dsn), self._settings.routes)
         return self._postgres
 
     def _close(self) -> None:

@@ -1,0 +1,111 @@
+"""A connection to the outbox's database, transaction by transaction, and its errors in words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+from target_eventgen import deliveries
+from target_eventgen.errors import ConnectionLostError, DatabaseError
+from target_eventgen.postgres import CONNECT_SECONDS, OLDEST_SERVER, place_of
+
+LEASE_SECONDS = 300
+"""After which Postgres ends the transaction of a client that stands still; no publisher's call may take as long."""
+
+
+class Session:
+    """A connection to Postgres that is made anew once it broke, and its errors in words."""
+
+    def __init__(self, dsn: str, what: str) -> None:
+        self._dsn = dsn
+        self._what = what
+        self._place = place_of(dsn)
+        self._connection: extensions.connection | None = None
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is rolled back."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def transaction(self, *settings: sql.Composable) -> Iterator[extensions.cursor]:
+        """Commit at the end, roll back on any error.
+
+        Args:
+            settings: statements that go before all others.
+
+        Raises:
+            ConnectionLostError: there is no connection, or it broke; whether the commit was done is not known then.
+            DatabaseError: Postgres refuses something.
+        """
+        try:
+            connection = self._connection or self._connected()
+            with connection.cursor() as cursor:
+                local = deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
+                cursor.execute(sql.SQL("; ").join([local, *settings]))
+                yield cursor
+            connection.commit()
+        except BaseException as error:
+            lost = self._roll_back(error)
+            if not isinstance(error, psycopg2.Error):
+                raise
+            said = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
+            if lost:
+                raise ConnectionLostError(
+                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not marked "
+                    "is delivered again, with the same ids"
+                ) from error
+            raise DatabaseError(
+                f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
+                "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist "
+                "or which it must be allowed to make"
+            ) from error
+
+    def _roll_back(self, error: BaseException) -> bool:
+        """End the transaction; return whether the connection is of no use any more, and close it then."""
+        connection = self._connection
+        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        if connection is None:
+            return lost
+        if not lost and not connection.closed:
+            try:
+                connection.rollback()
+            except psycopg2.Error:
+                lost = True
+        if lost or connection.closed:
+            self.close()
+            return True
+        return False
+
+    def _connected(self) -> extensions.connection:
+        self._connection = connect(self._dsn, self._place, f"target-eventgen {self._what}")
+        return self._connection
+
+
+def connect(dsn: str, place: str, name: str) -> extensions.connection:
+    """Return a connection whose transactions see, statement by statement, what is committed.
+
+    Raises:
+        ConnectionLostError: nothing answers there, or it refuses.
+        DatabaseError: it is too old.
+    """
+    try:
+        connection = psycopg2.connect(
+            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+        )
+    except psycopg2.OperationalError as error:
+        said = (str(error).strip().splitlines() or ["no answer"])[0]
+        raise ConnectionLostError(
+            f"can't connect to Postgres at {place}: {said}; "
+            "check that it runs and that database_url (or host, port, user, password, database) is right"
+        ) from error
+    if connection.server_version < OLDEST_SERVER:
+        connection.close()
+        raise DatabaseError(f"Postgres at {place} is older than 15; use 15 or newer")
+    connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
+    return connection
