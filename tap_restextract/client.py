@@ -7,9 +7,11 @@ The environment (proxies, certificates) is read once a stream, not once a reques
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
+import re
 import ssl
 import threading
 import time
@@ -55,6 +57,11 @@ NO_ADDRESS: Final = (
 logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno > logging.DEBUG)
 
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+# An escaped backslash, a surrogate pair, or half of one, which is no character though APIs send it: a text that they
+# cut in an emoji. Neither UTF-8 nor a database can hold it, and one such text must not stop a stream for ever.
+_ESCAPES: Final = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 
 
 class TransientError(Exception):
@@ -446,9 +453,14 @@ def answer_of(url: str, status: int, headers: dict[str, str], content: bytes) ->
     """The answer that these bytes are."""
     if not content.strip():
         return Answer(url, status, headers, None, "an empty body")
+    plain = content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return Answer(url, status, headers, _decoder.decode(content.removeprefix(b"\xef\xbb\xbf")))
+        return Answer(url, status, headers, _decoder.decode(plain))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
+            if whole != plain:
+                return Answer(url, status, headers, _decoder.decode(whole))
         kind = headers.get("content-type", "no content type").split(";")[0]
         text = content[:MOST_ERROR_BYTES].decode(errors="replace")
         return Answer(url, status, headers, text, f"{len(content)} bytes of {kind} that aren't JSON")
@@ -538,6 +550,8 @@ def request_for_host(stream: StreamSettings) -> str:
 def _fault(error: requests.RequestException) -> str:
     """What happened, in words without an address: requests' own text holds the query."""
     if isinstance(error, requests.exceptions.SSLError):
+        if any(sign in repr(error) for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
+            return "the server doesn't speak TLS at this address, perhaps plain HTTP"
         return "the server's TLS certificate can't be verified"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"

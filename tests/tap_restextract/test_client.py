@@ -106,7 +106,6 @@ def test_a_refusals_own_words_show_no_secret_and_are_bounded() -> None:
         ),
         (Reply(b'[{"id": 1}'), "that aren't JSON"),
         (Reply(b"\xff\xfe[]"), "that aren't JSON"),
-        (Reply(b'["\\ud800"]'), "that aren't JSON"),
         (Reply(b"[" * 200_000), "that aren't JSON"),
         (Reply(b""), "an empty body"),
         (Reply(b"  \n"), "an empty body"),
@@ -134,6 +133,16 @@ def test_an_answer_that_is_not_whole_json_is_told_and_worth_another_try(reply: R
 def test_a_good_answer_is_good_in_each_of_its_writings(reply: Reply) -> None:
     with serving(scripted(reply)) as api:
         assert list(fetched(api).records) == RECORDS
+
+
+def test_half_of_a_surrogate_pair_does_not_stop_a_stream() -> None:
+    body = rb'[{"id": "cut \ud83d"}, {"id": "\ud83d\ude00 \uDE00"}, {"id": "a path \\ud83d"}]'
+    with serving(scripted(Reply(body))) as api:
+        assert [record["id"] for record in fetched(api).records] == [
+            "cut \ufffd",
+            "\U0001f600 \ufffd",
+            "a path \\ud83d",
+        ]
 
 
 def test_no_content_is_an_empty_page() -> None:
@@ -199,6 +208,11 @@ def test_a_connection_that_nobody_takes_is_told_without_a_traceback() -> None:
             pytest.raises(NoAnswerError, match=r"/things: the connection was refused, 1 times; check base_url"),
         ):
             client.page(Ask())
+
+
+def test_a_server_without_tls_is_told_apart_from_one_whose_certificate_is_none() -> None:
+    with serving(scripted(Reply([]))) as api, pytest.raises(NoAnswerError, match="doesn't speak TLS"):
+        fetched(api, path=api.url.replace("http:", "https:"), max_attempts=1)
 
 
 def test_a_host_without_an_address_is_told() -> None:
