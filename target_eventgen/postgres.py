@@ -3,7 +3,8 @@
 Theory of operation. A `Postgres` is used by one thread at a time: the target prepares streams with it while no
 checkpoint is under way, and hands it checkpoints one after the other. A transaction that meets a deadlock or a
 serialization failure is repeated whole; nothing has left before the commit, so nothing is said twice. Any other error
-rolls back and ends the run.
+rolls back and ends the run. Where events are published before the commit (`before_commit`), that comes behind all
+decisions: what is behind it is the commit alone.
 
 A transaction stands alone: its settings and its staging tables end with it, and it needs nothing of the session. So
 any connection can carry the next one, that of a pooler in transaction mode as well as one made after a loss.
@@ -23,7 +24,7 @@ import contextlib
 import logging
 import re
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import backoff
 import psycopg2
@@ -80,6 +81,16 @@ T = TypeVar("T")
 logger = logging.getLogger("target-eventgen")
 
 
+class BeforeCommit(Protocol):
+    """What is done with a transaction's events before it is committed; see `publication`."""
+
+    def begin(self, cursor: extensions.cursor) -> int:
+        """Return a number that the sequences of the transaction's events will be above."""
+
+    def publish(self, cursor: extensions.cursor, above: int, began: float) -> None:
+        """Publish them; any error rolls the transaction back."""
+
+
 class Postgres:
     """A connection to the database that streams are stored in."""
 
@@ -92,6 +103,7 @@ class Postgres:
         statement_timeout: float = 0,
         reconnect_seconds: float = 0,
         creates: bool = True,
+        before_commit: BeforeCommit | None = None,
     ) -> None:
         """Connect, and make the outbox where it is missing.
 
@@ -102,6 +114,7 @@ class Postgres:
             statement_timeout: seconds that a statement may take; 0: as long as it takes.
             reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.
             creates: whether the outbox is made where it is missing.
+            before_commit: what publishes events within their transaction.
 
         Raises:
             SettingsError: the dsn is neither.
@@ -115,6 +128,7 @@ class Postgres:
         self._settings = _LOCAL_SETTINGS.format(
             sql.Literal(round(statement_timeout * 1000)), sql.Literal(round(lock_timeout * 1000))
         )
+        self._before_commit = before_commit
         self._confirmed = 0
         self._connection = self._connect()
         if self._connection.server_version < OLDEST_SERVER:
@@ -392,9 +406,13 @@ class Postgres:
         with self._refusals("a checkpoint"), self._transaction() as cursor:
             if self._is_done(cursor):
                 return ()
+            began = time.monotonic()
+            above = 0 if self._before_commit is None else self._before_commit.begin(cursor)
             outcomes = tuple(self._write(cursor, batch) for batch in batches)
             if checkpoint.loaded:
                 cursor.execute(events.end_first_load(checkpoint.loaded))
+            if self._before_commit is not None and any(outcome.recorded for outcome in outcomes):
+                self._before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
         return outcomes
 

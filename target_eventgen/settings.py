@@ -27,6 +27,7 @@ BATCH_SIZE_ROWS = 10_000
 CHECKPOINT_SECONDS = 5
 RECONNECT_SECONDS = 60
 DELIVERY_TIMEOUT = 60
+MAX_LOCK_SECONDS = 30
 LONGEST_TIMEOUT = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
 
@@ -205,6 +206,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "before_commit publishes within the transaction that records the events.",
     ),
     th.Property(
+        "max_lock_seconds",
+        th.NumberType,
+        default=MAX_LOCK_SECONDS,
+        title="Longest lock",
+        description="With delivery before_commit: seconds after which a transaction that still publishes is rolled back.",
+    ),
+    th.Property(
         "on_delivery_failure",
         th.StringType,
         default="warn",
@@ -271,6 +279,7 @@ class Settings:
         routes: the publishers, in the order of the configuration.
         publisher_secrets: by name.
         delivery: after_load, relay or before_commit.
+        max_lock_seconds: how long a transaction that publishes may hold its locks.
         fails_undelivered: whether a load that could not deliver all ends with an error.
         delivery_timeout: seconds without progress after which a publisher is given up for now.
         retention_days: the age of events that are deleted; None: none are.
@@ -295,6 +304,7 @@ class Settings:
     routes: tuple[Route, ...]
     publisher_secrets: Mapping[str, Any]
     delivery: str
+    max_lock_seconds: float
     fails_undelivered: bool
     delivery_timeout: float
     retention_days: float | None
@@ -318,7 +328,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     tls = [name for name in _TLS if config.get(name)]
     if tls and not config.get("database_url") and "host" not in parts:
         found.append(f"{', '.join(tls)} needs a database_url or a host; the embedded Postgres has no TLS")
-    for name in ("batch_size_rows", "checkpoint_seconds"):
+    for name in ("batch_size_rows", "checkpoint_seconds", "max_lock_seconds"):
         value = config.get(name)
         if isinstance(value, int | float) and value <= 0:
             found.append(f"{name} must be greater than 0")
@@ -333,6 +343,8 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
+    if config.get("delivery") == "before_commit" and not config.get("publishers"):
+        found.append("delivery is before_commit, but there are no publishers; add some, or leave delivery out")
     entries = config.get("publishers")
     if isinstance(entries, list):
         found.extend(routes_.parse(entries)[1])
@@ -367,6 +379,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
         routes=parsed_routes,
         publisher_secrets=config.get("publisher_secrets") or {},
         delivery=config.get("delivery") or "after_load",
+        max_lock_seconds=float(config.get("max_lock_seconds") or MAX_LOCK_SECONDS),
         fails_undelivered=config.get("on_delivery_failure") == "fail",
         delivery_timeout=float(DELIVERY_TIMEOUT if (patience := config.get("delivery_timeout")) is None else patience),
         retention_days=config.get("retention_days"),

@@ -48,6 +48,7 @@ from target_eventgen.errors import (
 )
 from target_eventgen.messages import LineReader
 from target_eventgen.postgres import Postgres
+from target_eventgen.publication import Publication
 from target_eventgen.rules import nearest
 from target_eventgen.sink import EventgenSink
 
@@ -105,6 +106,7 @@ class TargetEventgen(Target):
         # A target's standard output is STATE's.
         self._wanted = [each for each in relay.wanted(self._settings, os.environ) if each.route.kind != "stdout"]
         self._relay: relay.Relay | None = None
+        self._publication: Publication | None = None
         self._postgres: Postgres | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
@@ -459,12 +461,15 @@ class TargetEventgen(Target):
 
     def _database(self) -> Postgres:
         if self._postgres is None:
+            if self._settings.delivery == "before_commit":
+                self._publication = Publication(self._wanted, self._settings.max_lock_seconds)
             self._postgres = Postgres(
                 embedded.resolve(self._settings.dsn),
                 secrets.randbits(62),
                 lock_timeout=self._settings.lock_timeout,
                 statement_timeout=self._settings.statement_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,
+                before_commit=self._publication,
             )
             if self._settings.routes and self._settings.delivery != "before_commit":
                 registration.announce(embedded.resolve(self._settings.dsn), self._settings.routes)
@@ -474,6 +479,9 @@ class TargetEventgen(Target):
         if self._worker is not None:
             self._worker.shutdown(wait=True)
             self._worker = None
+        if self._publication is not None:
+            self._publication.close()
+            self._publication = None
         if self._postgres is not None:
             self._postgres.close()
             self._postgres = None
