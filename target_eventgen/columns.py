@@ -8,6 +8,7 @@ and versions would be ordered wrongly. Arrays become jsonb, not Postgres arrays:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from target_eventgen.errors import InvalidSchemaError
@@ -87,6 +88,8 @@ ORDERED_TYPES = frozenset(
 )
 """Types whose values can say which of two versions is older."""
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
 _FORMATS = {
     "date-time": "timestamp with time zone",
     "date": "date",
@@ -137,14 +140,15 @@ class Table:
         return f'"{self.schema}"."{self.name}"'
 
 
-def place(stream: str, default_schema: str | None) -> tuple[str, str]:
+def place(stream: str, default_schema: str | None, mapping: Mapping[str, str] = _NOTHING) -> tuple[str, str]:
     """Return (schema, table) for a stream: `schema-table`, as SQL targets of the SDK read it.
 
-    The prefix gives the schema unless a default is configured, which always wins; without both it is `public`.
+    A prefix that is mapped goes where it is mapped to; any other gives the schema unless a default is configured. Without
+    either it is `public`.
     """
     parts = stream.split("-")
     if len(parts) in {2, 3} and all(parts):
-        return default_schema or parts[-2], parts[-1]
+        return mapping.get(parts[-2]) or default_schema or parts[-2], parts[-1]
     return default_schema or "public", stream
 
 
@@ -157,6 +161,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     default_schema: str | None,
     with_metadata: bool,
     with_marks: bool = False,
+    mapping: Mapping[str, str] = _NOTHING,
 ) -> Table:
     """Return the table for a SCHEMA message.
 
@@ -167,6 +172,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         replication_key: the property that says which of two versions is older.
         default_schema: the Postgres schema of every stream, if there is one.
         with_metadata: whether the table gets all of the SDK's columns.
+        mapping: Postgres schemas for prefixes of streams' names.
         with_marks: whether it gets at least those that mark deletions; a SCHEMA that has `_sdc_deleted_at` asks for that.
 
     Raises:
@@ -187,7 +193,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
             f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '
             f"{'with' if key else 'without'} key properties; leave some out with a stream map, or keep them in an object"
         )
-    schema_name, table_name = place(stream, default_schema)
+    schema_name, table_name = place(stream, default_schema, mapping)
     for kind, name in (
         ("schema", schema_name),
         ("table", table_name),

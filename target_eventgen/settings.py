@@ -78,6 +78,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "any other into public.",
     ),
     th.Property(
+        "schema_mapping",
+        th.ObjectType(additional_properties=th.CustomType({"type": ["string", "object"]})),
+        title="Schema mapping",
+        description="Postgres schemas for the prefixes of streams named prefix-table: {prefix: schema}, or "
+        "{prefix: {target_schema: schema}}. A prefix that is not here goes into the default schema.",
+    ),
+    th.Property(
         "events",
         th.ArrayType(_RULE),
         default=[],
@@ -264,6 +271,7 @@ class Settings:
     Attributes:
         dsn: where Postgres is; None: the project's own.
         default_schema: of every stream; None: the stream's prefix, or public.
+        schema_mapping: schemas for prefixes of streams' names.
         rules: in the order of the configuration.
         load_method: upsert, append-only or overwrite.
         hard_delete: whether deletions take rows out.
@@ -289,6 +297,7 @@ class Settings:
 
     dsn: str | None
     default_schema: str | None
+    schema_mapping: Mapping[str, str]
     rules: tuple[Rule, ...]
     load_method: str
     hard_delete: bool
@@ -340,6 +349,10 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         value = config.get(name)
         if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
             found.append(f"{name} must be from 0 to {LONGEST_TIMEOUT} seconds")
+    mapping = config.get("schema_mapping")
+    for prefix, value in mapping.items() if isinstance(mapping, dict) else ():
+        if not _target_schema(value) or (isinstance(value, dict) and set(value) != {"target_schema"}):
+            found.append(f'schema_mapping.{prefix} must be the name of a schema, or {{"target_schema": name}} alone')
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
@@ -364,6 +377,9 @@ def parse(config: Mapping[str, Any]) -> Settings:
     return Settings(
         dsn=_dsn(config),
         default_schema=config.get("default_target_schema") or None,
+        schema_mapping={
+            prefix: _target_schema(value) for prefix, value in (config.get("schema_mapping") or {}).items()
+        },
         rules=parsed,
         load_method=config.get("load_method") or "upsert",
         hard_delete=bool(config.get("hard_delete")),
@@ -386,6 +402,12 @@ def parse(config: Mapping[str, Any]) -> Settings:
         with_metadata=config.get("add_record_metadata", True),
         validate=config.get("validate_records", True),
     )
+
+
+def _target_schema(value: Any) -> str:
+    """Return the schema that an entry of the mapping names, nothing where it names none."""
+    named = value.get("target_schema") if isinstance(value, dict) else value
+    return named if isinstance(named, str) else ""
 
 
 def _dsn(config: Mapping[str, Any]) -> str | None:

@@ -198,6 +198,7 @@ class TargetEventgen(Target):
             # What is to overwrite all is true as it comes, even where it is older.
             replication_key=None if self._overwrites else replication_key,
             default_schema=self._settings.default_schema,
+            mapping=self._settings.schema_mapping,
             with_metadata=self._settings.with_metadata,
             with_marks=self._overwrites or name in self._marked,
         )

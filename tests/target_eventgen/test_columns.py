@@ -56,6 +56,21 @@ def test_a_streams_name_says_where_it_is_stored(stream: str, default: str | None
     assert place(stream, default) == expected
 
 
+@pytest.mark.parametrize(
+    ("stream", "default", "expected"),
+    [
+        ("crm-a", None, ("sales", "a")),
+        ("d-crm-a", "x", ("sales", "a")),
+        ("s-a", "x", ("x", "a")),
+        ("crm", "x", ("x", "crm")),
+    ],
+)
+def test_a_prefix_that_is_mapped_goes_where_it_is_mapped_to(
+    stream: str, default: str | None, expected: tuple[str, str]
+) -> None:
+    assert place(stream, default, {"crm": "sales"}) == expected
+
+
 @pytest.mark.parametrize("name", ["", "a\0", "ä" * 32, "ctid", "_eventgen_at"])
 def test_a_name_that_postgres_would_cut_or_has_taken_is_a_fault(name: str) -> None:
     assert name_fault(name, is_column=True) is not None

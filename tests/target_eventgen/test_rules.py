@@ -142,6 +142,14 @@ def test_settings_of_tls_are_part_of_the_dsn_however_it_is_given() -> None:
         ({"user": "y"}, "host is missing beside user"),
         ({"batch_size_rows": -1}, "batch_size_rows must be greater than 0"),
         ({"checkpoint_seconds": 0}, "checkpoint_seconds must be greater than 0"),
+        (
+            {"schema_mapping": {"crm": {"target_schema": "sales", "indices": {}}}},
+            'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone',
+        ),
+        (
+            {"schema_mapping": {"crm": ""}},
+            'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone',
+        ),
     ],
 )
 def test_a_fault_of_the_settings_is_a_sentence(config: dict[str, Any], said: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import psycopg2.extensions
 import pytest
@@ -152,6 +153,30 @@ def test_a_stream_goes_into_the_schema_of_its_prefix_or_the_configured_one(
     assert loader.events("subject") == [(f"{stream}/1",)]
 
 
+@pytest.mark.parametrize("mapped", ["sales", {"target_schema": "sales"}])
+def test_a_mapped_prefix_goes_before_the_default_schema(loader: Loader, mapped: Any) -> None:
+    messages = [schema("crm-people", {"id": {"type": "integer"}}, version=None), record("crm-people", id=1)]
+    loader.load(messages, schema_mapping={"crm": mapped}, default_target_schema="rest")
+    assert loader.query("select id from sales.people") == [(1,)]
+
+
+def test_conditions_find_functions_along_the_search_path_of_the_url(loader: Loader) -> None:
+    loader.query(
+        "create schema functions; create function functions.tenfold(numeric) returns numeric immutable"
+        " language sql as 'select 10 * $1'"
+    )
+    rules = [{"type": "high", "stream": "things", "enters": "tenfold(value) > 10"}]
+    messages = [
+        schema("things", {"id": {"type": "integer"}, "value": {"type": "number"}}, version=None),
+        record("things", id=1, value=2),
+    ]
+    path = urlencode({"options": "-csearch_path=functions,pg_temp"})
+    mark = "&" if "?" in loader.database else "?"
+    loader.load(messages, events=rules, database_url=f"{loader.database}{mark}{path}")
+    assert loader.events() == [("high", "1")]
+    assert loader.query("select id from public.things") == [(1,)]
+
+
 def test_names_are_kept_as_they_are_written(loader: Loader) -> None:
     names = ["Id", "a b", 'q"uote', "per%cent", "bra{ce}", "select", "new", "old", "n", "x" * 63]
     properties = {name: {"type": "integer"} for name in names}
@@ -199,6 +224,7 @@ def test_metadata_columns_can_be_left_out(loader: Loader) -> None:
         "updated_at",
         "_eventgen_version",
         "_eventgen_story",
+        "_eventgen_instant",
     ]
 
 
