@@ -53,7 +53,7 @@ from target_eventgen.outbox import Recorded
 from target_eventgen.postgres import place_of
 from target_eventgen.publisher import Publisher
 from target_eventgen.routes import Route
-from target_eventgen.session import Session, connect
+from target_eventgen.session import Session, connect, repeated
 from target_eventgen.settings import Settings
 
 TURN_EVENTS = 2000
@@ -206,7 +206,10 @@ class Relay:
             EventgenError: what a publisher can't go on after.
         """
         with contextlib.closing(Session(self._dsn, "relay")) as session:
-            numbers = registration.register(session, [each.route for each in self._wanted])
+            wanted_routes = [each.route for each in self._wanted]
+            numbers = repeated(
+                lambda: registration.register(session, wanted_routes), self._reconnect_seconds, self._stopping
+            )
             self._carriers = [
                 _Carrier(self, wanted, numbers[wanted.route.name], follow=follow)
                 for wanted in self._wanted
@@ -361,21 +364,7 @@ class _Carrier(threading.Thread):
         return int(count), reason
 
     def _repeated(self, work: Callable[[], T]) -> T:
-        """Do something again on a new connection, as often as the connection breaks, for a bounded time."""
-        lost_at: float | None = None
-        failures = 0
-        while True:
-            try:
-                return work()
-            except ConnectionLostError as error:
-                lost_at = lost_at or time.monotonic()
-                failures += 1
-                pause = min(5.0, delivery.pause(failures, random.random()) / 10)  # noqa: S311  no secret
-                if self._stopping.is_set() or time.monotonic() + pause - lost_at > self._reconnect_seconds:
-                    raise
-                if failures == 1:
-                    logger.warning("%s; connecting again", error)
-                self._stopping.wait(pause)
+        return repeated(work, self._reconnect_seconds, self._stopping)
 
     # -- a turn -------------------------------------------------------------------------------------------------------
 

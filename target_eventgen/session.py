@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import psycopg2
 from psycopg2 import extensions, sql
 
 from target_eventgen import deliveries
 from target_eventgen.errors import ConnectionLostError, DatabaseError
-from target_eventgen.postgres import CONNECT_SECONDS, OLDEST_SERVER, place_of
+from target_eventgen.postgres import CONNECT_SECONDS, LONGEST_PAUSE, OLDEST_SERVER, place_of
 
 LEASE_SECONDS = 300
 """After which Postgres ends the transaction of a client that stands still; no publisher's call may take as long."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger("target-eventgen")
 
 
 class Session:
@@ -85,6 +93,33 @@ class Session:
     def _connected(self) -> extensions.connection:
         self._connection = connect(self._dsn, self._place, f"target-eventgen {self._what}")
         return self._connection
+
+
+def repeated(work: Callable[[], T], seconds: float, stopping: threading.Event) -> T:
+    """Do something again on a new connection, as often as the connection breaks, for a bounded time.
+
+    Args:
+        work: what may be done more than once.
+        seconds: since the first loss in a row, after which it is given up.
+        stopping: ends it.
+
+    Raises:
+        ConnectionLostError: it was given up.
+    """
+    lost_at: float | None = None
+    pause = 0.05
+    while True:
+        try:
+            return work()
+        except ConnectionLostError as error:
+            if lost_at is None:
+                lost_at = time.monotonic()
+                if seconds:
+                    logger.warning("%s; connecting again", error)
+            if stopping.is_set() or time.monotonic() + pause - lost_at > seconds:
+                raise
+            stopping.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def connect(dsn: str, place: str, name: str) -> extensions.connection:
