@@ -68,10 +68,11 @@ def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterat
         from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import
 
         for rows in parquet.ParquetFile(file).iter_batches(PARQUET_ROWS):
-            yield from rows.to_pylist()
+            # Dates, times and bytes as a tap would have written them in JSON; the schema of the file has made them of it.
+            yield from msgspec.to_builtins(rows.to_pylist(), builtin_types=(Decimal,))
     else:
         raise MessageError(
             f"{where} is of the format {kind!r}, compression {compression!r}, which can't be read here; "
             "set the tap's batch_config to jsonl, plain or gzip"
-            + ("" if kind != "parquet" else ", or install pyarrow beside target-eventgen")
+            + ("" if kind != "parquet" else ', or install the extra "parquet", which is pyarrow')
         )

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from target_eventgen.errors import MessageError
 from tests.target_eventgen.loading import schema, state
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from tests.target_eventgen.loading import Loader
 
 THINGS = schema("things", {"id": {"type": "integer"}, "n": {"type": ["number", "null"]}}, version=None)
+KINDS = {"another format": "csv", "no Parquet": "parquet"}
 RULES = [{"type": "high", "stream": "things", "enters": "n > 10"}, {"type": "new", "stream": "things", "on": "created"}]
 
 
@@ -61,6 +68,56 @@ def test_stream_maps_apply_to_records_of_files_too(loader: Loader) -> None:
     assert loader.query("select id from things") == [(2,)]
 
 
+def test_values_of_a_parquet_file_are_those_that_json_would_have_carried(loader: Loader) -> None:
+    properties: dict[str, Any] = {
+        "id": {"type": "integer"},
+        "at": {"type": "string", "format": "date-time"},
+        "day": {"type": "string", "format": "date"},
+        "n": {"type": "number"},
+        "word": {"type": ["string", "null"]},
+        "tree": {"type": "object"},
+    }
+    zone = timezone(timedelta(hours=2))
+    rows = [
+        {
+            "id": number,
+            "at": datetime(2026, 1, number, 12, tzinfo=zone),
+            "day": date(2026, 1, number),
+            "n": Decimal("0.10000000000000000001"),
+            "word": None if number > 1 else "a",
+            "tree": {"times": [datetime(2026, 1, 1, tzinfo=timezone.utc)], "n": 0.5},
+        }
+        for number in (1, 2)
+    ]
+    file = loader.folder / "a.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), file)
+    message = batch(file, kind="parquet", compression="snappy")
+    rules = [{"type": "late", "stream": "things", "enters": "at > '2026-01-01T11:00:00Z'"}]
+    assert loader.load([schema("things", properties, version="at"), message, state(1)], events=rules) == [1]
+    assert loader.query("select id, at, day, n, word, tree from things order by id") == [
+        (
+            number,
+            datetime(2026, 1, number, 10, tzinfo=timezone.utc),
+            date(2026, 1, number),
+            Decimal("0.10000000000000000001"),
+            None if number > 1 else "a",
+            {"times": ["2026-01-01T00:00:00Z"], "n": 0.5},
+        )
+        for number in (1, 2)
+    ]
+    assert loader.events() == [("late", "2")]
+
+
+def test_parquet_without_pyarrow_is_one_message_that_names_the_extra(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = loader.folder / "a.parquet"
+    parquet.write_table(pa.table({"id": [1]}), file)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MessageError, match='install the extra "parquet"'):
+        loader.load([THINGS, batch(file, kind="parquet", compression=None)])
+
+
 @pytest.mark.parametrize(
     ("case", "said"),
     [
@@ -69,6 +126,7 @@ def test_stream_maps_apply_to_records_of_files_too(loader: Loader) -> None:
         ("no JSON", "can't be read (DecodeError)"),
         ("no object", "no JSON object"),
         ("another format", "'csv'"),
+        ("no Parquet", "can't be read (ArrowInvalid)"),
     ],
 )
 def test_a_file_that_can_not_be_read_is_one_message(loader: Loader, case: str, said: str) -> None:
@@ -76,6 +134,6 @@ def test_a_file_that_can_not_be_read_is_one_message(loader: Loader, case: str, s
     whole = gzip.compress(b'{"id": 1}\n' * 1000 if case == "cut" else b"[]\n" if case == "no object" else b"{\n")
     if case != "missing":
         file.write_bytes(whole[:-12] if case == "cut" else whole)
-    message = loader.refused([THINGS, batch(file, kind="csv" if case == "another format" else "jsonl"), state(1)])
+    message = loader.refused([THINGS, batch(file, kind=KINDS.get(case, "jsonl")), state(1)])
     assert said in message
     assert 'stream "things": the BATCH file a.gz' in message
