@@ -1,8 +1,8 @@
 """Queues: where notifications wait until they are known to be loaded. One file a kind, one contract.
 
 The contract. What `store` returned from is durable: it survives a kill and a restart of the queue's server, as far as the
-server is set up to. `read` gives what was stored, in an order that never changes, behind a place; and everything that is
-stored later lies behind what was read. `acknowledge` lets go of all up to a place, and no more.
+server is set up to. `read` gives what was stored and is not up to a place; everything that is stored later lies behind what
+was read before. `acknowledge` lets go of all up to a place, and no more.
 A place is a text that only the queue itself understands. A queue has an identity of its own, so that a STATE of another
 queue, or of one that was lost and made anew, is not taken for a place in this one.
 """

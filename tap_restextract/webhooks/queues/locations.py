@@ -32,6 +32,18 @@ def opened(location: str) -> Queue:
         from tap_restextract.webhooks.queues.postgres import PostgresQueue  # noqa: PLC0415  a slow import
 
         return PostgresQueue(location, shown(location))
+    if scheme in {"redis", "rediss"}:
+        from tap_restextract.webhooks.queues.redis import RedisQueue  # noqa: PLC0415  its client is an extra
+
+        return RedisQueue(location, shown(location))
+    if scheme in {"nats", "tls"}:
+        from tap_restextract.webhooks.queues.nats import NatsQueue  # noqa: PLC0415  likewise
+
+        return NatsQueue(location, shown(location))
+    if scheme == "kafka":
+        from tap_restextract.webhooks.queues.kafka import KafkaQueue  # noqa: PLC0415  likewise
+
+        return KafkaQueue(location, shown(location))
     raise ConfigurationError([f"config.webhook_queue: {scheme or 'it'} is no queue; {REMEDY}"])
 
 
