@@ -18,6 +18,8 @@ NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
 
 def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
     """Return the places of the events of each wave: the n-th holds the n-th event of each key that has so many."""
+    if len({event.subject for event in events}) == len(events):
+        return [list(range(len(events)))] if events else []
     found: list[list[int]] = []
     seen: dict[str, int] = {}
     for place, event in enumerate(events):
@@ -40,20 +42,23 @@ def in_waves(events: Sequence[CloudEvent], send: Callable[[list[CloudEvent]], Se
         UnreachableError: from the first wave. From a later one it makes failures of what is not acknowledged, so that
             what is acknowledged counts.
     """
+    places = waves(events)
+    if len(places) == 1:
+        return list(send(list(events)))
     outcomes: dict[int, Outcome] = {}
     stuck: set[str] = set()
     lost: Failed | None = None
-    for wave in waves(events):
+    for wave in places:
         sent = [place for place in wave if events[place].subject not in stuck] if lost is None else []
         if sent:
             try:
                 outcomes.update(zip(sent, send([events[place] for place in sent]), strict=True))
             except UnreachableError as error:
-                if not any(outcome == Delivered() for outcome in outcomes.values()):
+                if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                     raise
                 lost = Failed(str(error))
                 outcomes.update(dict.fromkeys(sent, lost))
         for place in wave:
-            if outcomes.setdefault(place, NOT_SENT) != Delivered():
+            if not isinstance(outcomes.setdefault(place, NOT_SENT), Delivered):
                 stuck.add(events[place].subject)
     return [outcomes[place] for place in range(len(events))]

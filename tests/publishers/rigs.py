@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,12 +14,15 @@ import msgspec
 import nats
 import pika
 import redis
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from typing_extensions import Self
 
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.publishers import open_publisher
 from tests.publishers.proxy import Proxy
-from tests.publishers.servers import Nats, RabbitMQ, Redis, Server
+from tests.publishers.servers import Kafka, Nats, RabbitMQ, Redis, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,11 +70,13 @@ class Rig:
         kind: of the publisher.
         deduplicates: whether the broker drops what comes again with the same id.
         keeps: whether it keeps what it has acknowledged when it is killed.
+        pause: seconds between cuts that leave it time to deliver something.
     """
 
     kind: ClassVar[str]
     deduplicates: ClassVar[bool] = False
     keeps: ClassVar[bool] = True
+    pause: ClassVar[float] = 0.03
     server: Server
 
     def __init__(self) -> None:
@@ -206,4 +212,63 @@ class RabbitRig(Rig):
         return list(self._found)
 
 
-RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig, RabbitRig)
+class KafkaRig(Rig):
+    """The broker forgets when it is killed: what it had is read before that."""
+
+    kind = "kafka"
+    keeps = False
+    pause = 0.5  # its client asks for addresses, features and a number before it sends
+    partitions = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = Kafka(self.proxy.port)
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        # Where all brokers are away, the client asks for their addresses anew, which takes it two seconds: here is one.
+        quickly = {"metadata.recovery.strategy": "none"}
+        return {
+            "servers": [f"127.0.0.1:{self.proxy.port}"],
+            "topic": "events",
+            "timeout": 2.0,
+            "options": quickly,
+        } | more
+
+    def prepare(self) -> None:
+        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.proxy.port}"})
+        client.create_topics([NewTopic("events", num_partitions=self.partitions)])["events"].result(30)
+
+    def received(self) -> Sequence[Arrived]:
+        return read_kafka([f"127.0.0.1:{self.proxy.port}"], "events", self.partitions)
+
+
+def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]:
+    """All messages of a topic, partition by partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ",".join(servers),
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        found: dict[int, list[Arrived]] = {}
+        left = set(range(partitions))
+        until = time.monotonic() + 30
+        while left:
+            assert time.monotonic() < until
+            for message in consumer.consume(1000, 0.1):
+                partition = message.partition() or 0
+                error = message.error()
+                if error is None:
+                    found.setdefault(partition, []).append(arrived(message.value() or b""))
+                elif error.name() == "_PARTITION_EOF":
+                    left.discard(partition)
+        return [one for each in found.values() for one in each]
+    finally:
+        consumer.close()
+
+
+RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig, RabbitRig, KafkaRig)

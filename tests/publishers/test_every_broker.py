@@ -154,7 +154,7 @@ def test_cuts_in_mid_run_lose_nothing_and_keep_each_keys_order(rig: Rig, publish
     over = threading.Event()
 
     def cut() -> None:
-        while not over.wait(0.03):
+        while not over.wait(rig.pause):
             rig.proxy.cut()
 
     thread = threading.Thread(target=cut)

@@ -1,0 +1,266 @@
+"""Kafka: each event a message keyed by its `partitionkey`, acknowledged by all in-sync replicas of its partition.
+
+Theory of operation. The producer is idempotent: what it repeats on its own, after a broken connection or a change of a
+partition's leader, is stored once and in order. So a broker that goes and comes back within `timeout` isn't noticed here.
+
+What isn't acknowledged in time is unknown. The client would go on sending it in the background, behind what the relay has
+redelivered meanwhile; so it is purged, and the producer given up for a new one. A message that a broker had received all the same
+stays, and the same id tells.
+
+A broker refuses a batch of messages as a whole, where it is too large: its messages are then sent once more, one at a
+time, and what is refused alone is refused for good.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from target_eventgen.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.errors import SettingsError, UnreachableError
+from target_eventgen.publisher import Delivered, Failed, Outcome, Secret, library
+from target_eventgen.publishers import tls
+from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.waves import in_waves
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+PREFIX = "ce_"
+"""Begins the name of an attribute among the headers, as the Kafka binding of CloudEvents has it."""
+
+STRUCTURED_HEADERS: tuple[tuple[str, str | bytes | None], ...] = (("content-type", STRUCTURED.encode()),)
+
+PERMANENT = (
+    *("MSG_SIZE_TOO_LARGE", "INVALID_MSG", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
+    *("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "TOPIC_EXCEPTION", "POLICY_VIOLATION", "_INVALID_ARG"),
+)
+"""The client's names of errors that the same event would meet again."""
+
+TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
+"""Those that may be about the batch and not about the message."""
+
+UNKNOWN = (
+    *("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL"),
+    *("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_FATAL", "_DESTROY", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION"),
+    *("OUT_OF_ORDER_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH", "UNKNOWN_PRODUCER_ID", "_GAPLESS_GUARANTEE"),
+    *("SASL_AUTHENTICATION_FAILED", "NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND"),
+    *("LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION", "CLUSTER_AUTHORIZATION_FAILED"),
+)
+"""Those after which nothing is known of a message, or that are about the brokers, and not about an event."""
+
+DELIVERED = Delivered()
+
+GRACE_SECONDS = 0.5
+"""How long the client may take beyond its own deadline to say so."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a publisher to Kafka needs to know.
+
+    Attributes:
+        servers: `host:port` of some brokers, from which the client learns the others.
+        topic: of the messages; `{type}` in it is the event's type.
+        mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        compression: of batches.
+        tls: whether connections are encrypted.
+        sasl_mechanism: how the user is verified; None: not at all.
+        username: of the user.
+        password: of the user.
+        options: the client's own, as librdkafka names them, beside those that are set here.
+        timeout: seconds that an acknowledgement may take, with all that the client repeats meanwhile.
+        batch_size: events in one call, at most.
+        ssl_certificate_authority: file of the certificates that the brokers' are verified with.
+        ssl_client_certificate: file of the client's certificate.
+        ssl_client_private_key: file of its private key.
+    """
+
+    servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    topic: str
+    mode: Literal["structured", "binary"] = "structured"
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
+    tls: bool = False
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: Secret | None = None
+    options: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    batch_size: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
+    ssl_certificate_authority: str | None = None
+    ssl_client_certificate: str | None = None
+    ssl_client_private_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if not all(server.rpartition(":")[0] and server.rpartition(":")[2].isdigit() for server in self.servers):
+            raise ValueError("each of servers must be like host:9092")
+        check("topic", self.topic)
+        if (self.sasl_mechanism is None) != (self.username is None and self.password is None):
+            raise ValueError("sasl_mechanism, username and password go together")
+        if taken := sorted(set(self.options) & set(configuration(self))):
+            raise ValueError(f"options has {', '.join(taken)}, which settings of their own or the guarantees decide")
+        tls.check(self, encrypted=self.tls)
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Return the client's configuration, in librdkafka's names, without its `options`."""
+    milliseconds = int(settings.timeout * 1000)
+    found: dict[str, Any] = {
+        "bootstrap.servers": ",".join(settings.servers),
+        "client.id": "target-eventgen",
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",  # that of Java's clients, so that equal keys of theirs and ours meet
+        "compression.type": settings.compression,
+        "linger.ms": 1,
+        "message.timeout.ms": milliseconds,
+        "topic.metadata.propagation.max.ms": max(1, milliseconds // 2),  # an unknown topic is told before the timeout
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 1000,
+        "security.protocol": f"{'SASL_' if settings.sasl_mechanism else ''}{'SSL' if settings.tls else 'PLAINTEXT'}",
+    }
+    optional = {
+        "sasl.mechanism": settings.sasl_mechanism,
+        "sasl.username": settings.username,
+        "sasl.password": settings.password and settings.password.value,
+        "ssl.ca.location": settings.ssl_certificate_authority,
+        "ssl.certificate.location": settings.ssl_client_certificate,
+        "ssl.key.location": settings.ssl_client_private_key,
+    }
+    return found | {name: value for name, value in optional.items() if value is not None}
+
+
+def open_publisher(name: str, settings: Settings) -> Kafka:
+    """Return a publisher, which connects with the first events.
+
+    Raises:
+        SettingsError: the client library is missing, or it refuses its options.
+    """
+    return Kafka(name, settings, library(name, "confluent_kafka", "kafka"))
+
+
+class Kafka:
+    """Produces messages to topics."""
+
+    ordered = True
+
+    def __init__(self, name: str, settings: Settings, confluent_kafka: Any) -> None:
+        self.most = settings.batch_size
+        self._name = name
+        self._settings = settings
+        self._library = confluent_kafka
+        self._errors = confluent_kafka.KafkaException
+        self._said: str | None = None  # the client's last complaint outside of any message
+        self._producer: Producer | None = self._open()
+
+    def _open(self) -> Producer:
+        def hear(error: KafkaError) -> None:
+            if error.name() != "_ALL_BROKERS_DOWN" or self._said is None:
+                self._said = error.str()
+
+        given = {**self._settings.options, **configuration(self._settings), "error_cb": hear, "log_level": 0}
+        try:
+            found: Producer = self._library.Producer(given)
+        except self._errors as error:
+            raise SettingsError([f'the publisher "{self._name}": {error.args[0].str()}']) from error
+        return found
+
+    def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
+        """Produce events, and return what became of each.
+
+        Raises:
+            UnreachableError: no broker can be reached, or none has answered.
+        """
+        return in_waves(events, self._send)
+
+    def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+        outcomes = self._give(events)
+        if len(events) > 1:
+            for place, outcome in enumerate(outcomes):
+                if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
+                    (outcomes[place],) = self._give([events[place]])
+        unknown = [outcome for outcome in outcomes if isinstance(outcome, _Refused) and outcome.name in UNKNOWN]
+        if unknown:
+            self._drop()
+        if len(unknown) == len(events):
+            raise UnreachableError(f'the publisher "{self._name}": Kafka can\'t be reached: {unknown[0].reason}')
+        return [outcome.failed() if isinstance(outcome, _Refused) else outcome for outcome in outcomes]
+
+    def _give(self, events: list[CloudEvent]) -> list[Delivered | _Refused]:
+        """Produce messages, and wait until each is acknowledged or given up."""
+        if self._producer is None:
+            self._producer = self._open()
+        producer, topic = self._producer, self._settings.topic
+        found: list[Delivered | _Refused | None] = [None] * len(events)
+        left = [len(events)]
+        self._said = None
+
+        def settle(place: int, error: KafkaError | None, _: Message | None = None) -> None:
+            found[place] = DELIVERED if error is None else _Refused(error.name(), error.str())
+            left[0] -= 1
+
+        for place, event in enumerate(events):
+            value, headers = self._message(event)
+            try:
+                producer.produce(
+                    destination(topic, event),
+                    value,
+                    event.partitionkey.encode(),
+                    headers=headers,
+                    on_delivery=partial(settle, place),
+                )
+            except BufferError:
+                settle(place, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001 - it is public, its errors begin so
+            except self._errors as error:
+                settle(place, error.args[0])
+        self._wait(producer, lambda: left[0] == 0)
+        lost = _Refused("_TIMED_OUT", f"no acknowledgement has come within {self._settings.timeout:g} seconds")
+        return [outcome if outcome is DELIVERED else self._explained(outcome or lost) for outcome in found]
+
+    def _wait(self, producer: Producer, is_done: Callable[[], bool]) -> None:
+        until = time.monotonic() + self._settings.timeout + GRACE_SECONDS
+        while not is_done() and (left := until - time.monotonic()) > 0:
+            producer.poll(min(left, 0.2))
+
+    def _explained(self, outcome: Delivered | _Refused) -> Delivered | _Refused:
+        """A timeout's cause is told apart from it."""
+        if isinstance(outcome, _Refused) and outcome.name in {"_MSG_TIMED_OUT", "_TIMED_OUT"} and self._said:
+            return _Refused(outcome.name, f"{outcome.reason} ({self._said})")
+        return outcome
+
+    def _message(self, event: CloudEvent) -> tuple[bytes, list[tuple[str, str | bytes | None]]]:
+        if self._settings.mode == "structured":
+            return structured(event), [*STRUCTURED_HEADERS]
+        headers: list[tuple[str, str | bytes | None]] = [("content-type", event.datacontenttype.encode())]
+        headers += [(f"{PREFIX}{name}", value.encode()) for name, value in attributes(event).items()]
+        return bytes(event.data), headers
+
+    def _drop(self) -> None:
+        """Give the producer up, with whatever it was still to send."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+
+    def close(self) -> None:
+        """Let the producer go."""
+        self._drop()
+
+
+class _Refused(msgspec.Struct, frozen=True):
+    """Why a message was not acknowledged.
+
+    Attributes:
+        name: the client's, of the error.
+        reason: in words.
+    """
+
+    name: str
+    reason: str
+
+    def failed(self) -> Failed:
+        return Failed(f"Kafka: {self.reason}", permanent=self.name in PERMANENT)
