@@ -184,8 +184,8 @@ class Kafka:
                 if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
                     (outcomes[place],) = self._give([events[place]])
         unknown = [outcome for outcome in outcomes if isinstance(outcome, _Refused) and outcome.name in UNKNOWN]
-        if unknown:
-            self._drop()
+        if any(isinstance(outcome, _Refused) and outcome.name not in TOO_LARGE for outcome in outcomes):
+            self._drop()  # the client would remember for minutes that a topic was missing, or closed to its user
         if len(unknown) == len(events):
             raise UnreachableError(f'the publisher "{self._name}": Kafka can\'t be reached: {unknown[0].reason}')
         return [outcome.failed() if isinstance(outcome, _Refused) else outcome for outcome in outcomes]
