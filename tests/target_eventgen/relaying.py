@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  it is a class
 
@@ -162,8 +163,6 @@ class Outbox:
 
 def lines_of(*paths: Path) -> list[CloudEvent]:
     """The events in files of JSON lines, each of which is whole."""
-    import msgspec  # noqa: PLC0415
-
     decode = msgspec.json.Decoder(CloudEvent).decode
     return [decode(line) for path in paths for line in path.read_bytes().splitlines()]
 

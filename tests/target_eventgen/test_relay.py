@@ -37,6 +37,15 @@ def until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
+def behind(gate: threading.Event) -> Callable[[object], None]:
+    """A receiver's door that is shut until somebody opens it."""
+
+    def wait(_: object) -> None:
+        gate.wait(30)
+
+    return wait
+
+
 class Rebuke:
     """Fails the events with these ids, so many times each."""
 
@@ -127,7 +136,7 @@ def test_a_turn_is_bounded_by_events_and_bytes(outbox: Outbox, monkeypatch: pyte
 
 def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
     gate = threading.Event()
-    slow, fast = Receiver(before=lambda _: gate.wait(30) and None), Receiver()
+    slow, fast = Receiver(before=behind(gate)), Receiver()
     wanted = slow.delivery("slow"), fast.delivery("fast")
     outbox.announce(*wanted)
     outbox.add(keys=20, each=5)
@@ -190,7 +199,7 @@ def test_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(outb
 
 def test_events_that_come_while_their_key_is_held_keep_its_order(outbox: Outbox) -> None:
     refused = threading.Event()
-    receiver = Receiver(answer=lambda event: Delivered() if refused.is_set() else Failed("not yet", retry_after=0.3))
+    receiver = Receiver(answer=lambda _: Delivered() if refused.is_set() else Failed("not yet", retry_after=0.3))
     outbox.announce(receiver.delivery())
     outbox.add(each=2)
     with outbox.following(receiver.delivery(max_attempts=1000)):
@@ -243,7 +252,7 @@ def test_a_receiver_that_was_away_gets_everything_and_no_event_was_blamed(outbox
     receiver = Receiver()
     times = iter([True] * 20)
 
-    def sometimes(events: object) -> None:
+    def sometimes(_: object) -> None:
         if next(times, False):
             unreachable(())
 
@@ -332,7 +341,7 @@ def test_a_relay_whose_transaction_was_ended_repeats_and_the_order_holds(
     standing, go_on = threading.Event(), threading.Event()
     stalled = Receiver(most=3, got=receiver.got, lock=receiver.lock)
 
-    def stand_still(events: object) -> None:
+    def stand_still(_: object) -> None:
         if stalled.calls == 1 and not standing.is_set():
             standing.set()
             go_on.wait(30)
@@ -381,13 +390,18 @@ def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) 
 
 def test_a_database_that_stays_away_is_an_error(outbox: Outbox) -> None:
     gate = threading.Event()
-    receiver = Receiver(before=lambda _: gate.wait(30) and None)
+    receiver = Receiver(before=behind(gate))
     outbox.announce(receiver.delivery())
     outbox.add()
     with Proxy(outbox.url) as proxy:
         through = Outbox(proxy.url).relay(receiver.delivery(), reconnect_seconds=0.2)
-        threading.Timer(0.3, lambda: (proxy.down(), gate.set())).start()
-        with pytest.raises(ConnectionLostError, match="can't connect to Postgres|broke"):
+
+        def end() -> None:
+            proxy.down()
+            gate.set()
+
+        threading.Timer(0.3, end).start()
+        with pytest.raises(ConnectionLostError, match=r"can't connect to Postgres|broke"):
             through.run(follow=True)
 
 
@@ -410,7 +424,12 @@ def test_a_commit_wakes_a_relay_that_follows(outbox: Outbox, monkeypatch: pytest
 
 def test_a_relay_that_hears_nothing_looks_by_itself(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 0.2)
-    monkeypatch.setattr(relay._Ear, "heard", lambda _, seconds: bool(time.sleep(seconds)))
+
+    def deaf(_: object, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    monkeypatch.setattr(relay._Ear, "heard", deaf)
     receiver = Receiver()
     outbox.announce(receiver.delivery())
     with outbox.following(receiver.delivery()):
