@@ -27,13 +27,20 @@ def main() -> None:
         sys.exit(
             _told(lambda: webhooks.main(arguments[1:], prog_name="tap-restextract webhooks", standalone_mode=False))
         )
+    sys.exit(_told(lambda: _tap(arguments)))
+
+
+def _tap(arguments: list[str]) -> Any:
     from tap_restextract.tap import TapRestextract  # noqa: PLC0415  the companion command's help needs none of it
 
     command = TapRestextract.cli
-    sys.exit(_told(lambda: command.main(arguments, prog_name="tap-restextract", standalone_mode=False)))
+    return command.main(arguments, prog_name="tap-restextract", standalone_mode=False)
 
 
 def _told(run: Callable[[], Any]) -> int:
+    if sys.stdout is None:
+        click.echo("tap-restextract: stdout is closed, and all messages go there; leave it open", err=True)
+        return 1
     try:
         code = run()
         sys.stdout.flush()
@@ -44,7 +51,7 @@ def _told(run: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         return 130
     except SingerSDKError as error:
         click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
@@ -57,7 +64,10 @@ def _told(run: Callable[[], Any]) -> int:
             return _unread()
         raise
     except OSError as error:
-        click.echo(f"tap-restextract: {error.filename or 'a file'}: {error.strerror or type(error).__name__}", err=True)
+        click.echo(
+            f"tap-restextract: {error.filename or 'a file, or stdout'}: {error.strerror or type(error).__name__}",
+            err=True,
+        )
         return 1
     except Exception as error:  # noqa: BLE001  a fault of ours: told without its text, which may hold a secret
         frames = traceback.extract_tb(error.__traceback__)

@@ -24,7 +24,7 @@ from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.singerlib.exceptions import SingerError
 
 from target_eventgen import embedded
-from target_eventgen.errors import DeliveryError, EventgenError, SettingsError
+from target_eventgen.errors import DeliveryError, EventgenError, OutputError, SettingsError
 from target_eventgen.rules import nearest
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _PLACE = ("database_url", "host", "port", "user", "password", "database")  # the
 def main() -> None:
     """What the console script runs."""
     with _told():
+        if sys.stdout is None:
+            raise OutputError("standard output is closed, and STATE and all answers go there; leave it open")
         if sys.argv[1:2] and sys.argv[1] in companions.commands:
             companions.main(prog_name="target-eventgen")
         else:
@@ -593,3 +595,9 @@ def _told() -> Iterator[None]:
         message = str(error) if isinstance(error, EventgenError) or not faults else "; ".join(faults)
         click.echo(f"Error: {message}", err=True)
         raise SystemExit(1) from error
+    except OSError as error:
+        place = error.filename or "a file, or standard output"
+        click.echo(f"Error: {place}: {error.strerror or type(error).__name__}", err=True)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt as error:  # before anything has begun: later on, handlers of signals are in place
+        raise SystemExit(130) from error

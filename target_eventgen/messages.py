@@ -59,6 +59,10 @@ class LineReader(GenericSingerReader[str]):
     @property
     def default_input(self) -> IO[str]:
         """Standard input, as bytes: what decodes JSON decodes UTF-8."""
+        if sys.stdin is None:
+            raise MessageError(
+                "standard input is closed; pipe a tap's output into the target, or name a file with --input"
+            )
         return sys.stdin.buffer  # type: ignore[return-value]  # the decoder takes both
 
     def interrupt(self) -> None:

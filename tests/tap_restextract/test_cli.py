@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -383,3 +384,32 @@ def test_plan_prints_every_stream_with_its_walk_and_no_secret(tmp_path: Path) ->
 @pytest.mark.parametrize("state", ["{", '{"bookmarks": null}', '{"bookmarks": {"things": 5}}'])
 def test_plan_with_a_state_that_can_not_be_read_is_told(tmp_path: Path, state: str) -> None:
     assert_told(tap(tmp_path, config(**COMPOUND), "plan", state=state), "the STATE ")
+
+
+@pytest.mark.parametrize("command", ["--config", "plan --config"])
+@pytest.mark.parametrize(("shell", "told"), [(">&-", "stdout is closed"), (">/dev/full", "No space left on device")])
+def test_a_stdout_that_is_closed_or_full_is_one_message(tmp_path: Path, command: str, shell: str, told: str) -> None:
+    with serving(behind) as api:
+        file = written(tmp_path, "config.json", config(api.url, **COMPOUND))
+        finished = subprocess.run(
+            ["sh", "-c", f'exec "$0" {command} "$1" {shell}', TAP, file],
+            stderr=subprocess.PIPE,
+            env=environment(),
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert finished.returncode == 1
+    (message,) = [line for line in finished.stderr.splitlines() if line.startswith("tap-restextract: ")]
+    assert told in message
+    assert "Traceback" not in finished.stderr
+    assert "fault of tap-restextract" not in message
+
+
+def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+    script = (
+        "import os, signal, sys; from tap_restextract import cli;"
+        "cli._tap = lambda arguments: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (130, "")

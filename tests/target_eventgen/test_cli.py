@@ -453,3 +453,41 @@ def test_a_reader_that_goes_away_is_no_error(database: str, writer: Connection, 
         )
         assert finished.stdout
         assert finished.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("shell", "told"),
+    [
+        ("<&-", "standard input is closed"),
+        ("--input good.singer >&-", "standard output is closed"),
+        ("events >&-", "standard output is closed"),
+        ("--input good.singer >/dev/full", "standard output (No space left on device)"),
+        ("events >/dev/full", "No space left on device"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_one_message(
+    database: str, writer: Connection, tmp_path: Path, shell: str, told: str
+) -> None:
+    record(writer, "a")
+    writer.commit()
+    (tmp_path / "good.singer").write_text('{"type": "STATE", "value": 1}\n', encoding="utf-8")
+    finished = subprocess.run(
+        ["sh", "-c", f'exec "$@" {shell}', "sh", *COMMAND],
+        cwd=tmp_path,
+        env=environment(TARGET_EVENTGEN_DATABASE_URL=database),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    finished.stdout = ""
+    assert told in refused(finished)
+
+
+def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+    script = (
+        "import os, signal, sys; from target_eventgen import cli;"
+        "cli._target = lambda: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (130, "")
