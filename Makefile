@@ -53,6 +53,11 @@ crash: setup  ## faults at every failpoint of the target, N cases: what was lost
 histories: setup  ## N generated histories against the target's reference model, such as N=20000
 	$(BIN)/python -m tests.target_eventgen.histories $(N)
 
+.PHONY: webhooks
+webhooks: N ?= 2000
+webhooks: setup  ## N notifications out of order, doubled, some never sent, while receivers and queue are killed; QUEUE=redis, SEED=
+	$(BIN)/python -m tests.tap_restextract.webhooks.chaos $(N) $(if $(QUEUE),--queue $(QUEUE)) $(if $(SEED),--seed $(SEED))
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
