@@ -59,7 +59,7 @@ GRACE_SECONDS = 0.5
 """How long the client may take beyond its own deadline to say so."""
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a publisher to Kafka needs to know.
 
     Attributes:
@@ -74,9 +74,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         options: the client's own, as librdkafka names them, beside those that are set here.
         timeout: seconds that an acknowledgement may take, with all that the client repeats meanwhile.
         batch_size: events in one call, at most.
-        ssl_certificate_authority: file of the certificates that the brokers' are verified with.
-        ssl_client_certificate: file of the client's certificate.
-        ssl_client_private_key: file of its private key.
+        certificate_authority: file of the certificates that the brokers' are verified with.
+        client_certificate: file of the client's certificate.
+        client_private_key: file of its private key.
     """
 
     servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -90,9 +90,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
-    ssl_certificate_authority: str | None = None
-    ssl_client_certificate: str | None = None
-    ssl_client_private_key: str | None = None
+    certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_private_key: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -127,9 +127,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "sasl.mechanism": settings.sasl_mechanism,
         "sasl.username": settings.username,
         "sasl.password": settings.password and settings.password.value,
-        "ssl.ca.location": settings.ssl_certificate_authority,
-        "ssl.certificate.location": settings.ssl_client_certificate,
-        "ssl.key.location": settings.ssl_client_private_key,
+        "ssl.ca.location": settings.certificate_authority,
+        "ssl.certificate.location": settings.client_certificate,
+        "ssl.key.location": settings.client_private_key,
     }
     return found | {name: value for name, value in optional.items() if value is not None}
 

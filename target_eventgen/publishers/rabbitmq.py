@@ -44,7 +44,7 @@ PREFIX = "cloudEvents:"
 """Begins the name of an attribute among the headers, as the AMQP binding of CloudEvents has it."""
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a publisher to RabbitMQ needs to know.
 
     Attributes:
@@ -56,9 +56,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
         timeout: seconds that a confirm may take.
         batch_size: events in one call, at most.
-        ssl_certificate_authority: file of the certificates that the server's is verified with.
-        ssl_client_certificate: file of the client's certificate.
-        ssl_client_private_key: file of its private key.
+        certificate_authority: file of the certificates that the server's is verified with.
+        client_certificate: file of the client's certificate.
+        client_private_key: file of its private key.
     """
 
     servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -69,9 +69,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["structured", "binary"] = "structured"
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
-    ssl_certificate_authority: str | None = None
-    ssl_client_certificate: str | None = None
-    ssl_client_private_key: str | None = None
+    certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_private_key: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -41,7 +41,7 @@ SERVER_WIDE = frozenset(
 """Error codes, and the client's classes of those that it takes off, that are about the server and not about an event."""
 
 
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a publisher to Redis needs to know.
 
     Attributes:
@@ -54,9 +54,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         replicas: that must have an event before it counts as delivered.
         timeout: seconds that an answer may take.
         batch_size: events in one call, at most.
-        ssl_certificate_authority: file of the certificates that the server's is verified with.
-        ssl_client_certificate: file of the client's certificate.
-        ssl_client_private_key: file of its private key.
+        certificate_authority: file of the certificates that the server's is verified with.
+        client_certificate: file of the client's certificate.
+        client_private_key: file of its private key.
     """
 
     url: str
@@ -68,9 +68,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: Annotated[int, msgspec.Meta(ge=0)] = 0
     timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
-    ssl_certificate_authority: str | None = None
-    ssl_client_certificate: str | None = None
-    ssl_client_private_key: str | None = None
+    certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_private_key: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -108,9 +108,9 @@ class RedisStreams:
         encrypted: dict[str, Any] = {}
         if urlsplit(settings.url).scheme == "rediss":
             encrypted = {
-                "ssl_ca_certs": settings.ssl_certificate_authority,
-                "ssl_certfile": settings.ssl_client_certificate,
-                "ssl_keyfile": settings.ssl_client_private_key,
+                "ssl_ca_certs": settings.certificate_authority,
+                "ssl_certfile": settings.client_certificate,
+                "ssl_keyfile": settings.client_private_key,
             }
         self._client: Redis = redis.Redis.from_url(
             settings.url,

@@ -1,4 +1,4 @@
-"""The settings of TLS that publishers share: the same three, under the same names, as for Postgres."""
+"""The settings of TLS that publishers share."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class Encrypted(Protocol):
     """Settings that have those of TLS."""
 
     @property
-    def ssl_certificate_authority(self) -> str | None:
+    def certificate_authority(self) -> str | None:
         """File of the certificates that the server's is verified with."""
 
     @property
-    def ssl_client_certificate(self) -> str | None:
+    def client_certificate(self) -> str | None:
         """File of the client's certificate."""
 
     @property
-    def ssl_client_private_key(self) -> str | None:
+    def client_private_key(self) -> str | None:
         """File of its private key."""
 
 
@@ -36,13 +36,13 @@ def check(settings: Encrypted, *, encrypted: bool) -> None:
     """
     given = [
         name
-        for name in ("ssl_certificate_authority", "ssl_client_certificate", "ssl_client_private_key")
+        for name in ("certificate_authority", "client_certificate", "client_private_key")
         if getattr(settings, name)
     ]
     if given and not encrypted:
         raise ValueError(f"{', '.join(given)} without TLS, which the address or the setting of TLS must ask for")
-    if settings.ssl_client_private_key and not settings.ssl_client_certificate:
-        raise ValueError("ssl_client_private_key without ssl_client_certificate")
+    if settings.client_private_key and not settings.client_certificate:
+        raise ValueError("client_private_key without client_certificate")
 
 
 def context(name: str, settings: Encrypted) -> ssl.SSLContext:
@@ -56,9 +56,9 @@ def context(name: str, settings: Encrypted) -> ssl.SSLContext:
         SettingsError: a file is missing, or is none.
     """
     try:
-        found = ssl.create_default_context(cafile=settings.ssl_certificate_authority)
-        if settings.ssl_client_certificate:
-            found.load_cert_chain(settings.ssl_client_certificate, settings.ssl_client_private_key)
+        found = ssl.create_default_context(cafile=settings.certificate_authority)
+        if settings.client_certificate:
+            found.load_cert_chain(settings.client_certificate, settings.client_private_key)
     except OSError as error:  # those of ssl among them
         raise SettingsError(
             [f'the publisher "{name}": its certificates or its key can\'t be read ({error.strerror or error})']

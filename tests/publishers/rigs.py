@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
+import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -21,8 +24,10 @@ from typing_extensions import Self
 
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.publishers import open_publisher
+from tests.publishers.kafka import KafkaCluster
 from tests.publishers.proxy import Proxy
-from tests.publishers.servers import Kafka, Nats, RabbitMQ, Redis, Server
+from tests.publishers.receiver import Receiver
+from tests.publishers.servers import Kafka, Nats, NatsCluster, RabbitMQ, Redis, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,15 +72,19 @@ class Rig:
     """One broker for as long as it is entered.
 
     Attributes:
+        name: in a table.
         kind: of the publisher.
         deduplicates: whether the broker drops what comes again with the same id.
-        keeps: whether it keeps what it has acknowledged when it is killed.
+        keeps: whether it keeps what it has acknowledged when it is killed; else it is read before that.
+        troubles: that can befall it, beside those of the relay.
         pause: seconds between cuts that leave it time to deliver something.
     """
 
+    name: ClassVar[str]
     kind: ClassVar[str]
     deduplicates: ClassVar[bool] = False
     keeps: ClassVar[bool] = True
+    troubles: ClassVar[tuple[str, ...]] = ("crash", "freeze", "cut", "down", "lose", "hold", "slow")
     pause: ClassVar[float] = 0.03
     server: Server
 
@@ -116,8 +125,21 @@ class Rig:
         """Start it again."""
         self.server.start()
 
+    def freeze(self) -> None:
+        """Keep the broker silent."""
+        self.server.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.server.thaw()
+
+    def elect(self) -> None:
+        """Change the leaders, where there are some."""
+        raise NotImplementedError
+
 
 class RedisRig(Rig):
+    name = "Redis Streams"
     kind = "redis"
 
     def __init__(self) -> None:
@@ -134,6 +156,7 @@ class RedisRig(Rig):
 
 
 class NatsRig(Rig):
+    name = "NATS JetStream"
     kind = "nats"
     deduplicates = True
 
@@ -179,6 +202,7 @@ async def _messages(streams: JetStreamContext, stream: str) -> list[bytes]:
 
 
 class RabbitRig(Rig):
+    name = "RabbitMQ"
     kind = "rabbitmq"
 
     def __init__(self) -> None:
@@ -215,6 +239,7 @@ class RabbitRig(Rig):
 class KafkaRig(Rig):
     """The broker forgets when it is killed: what it had is read before that."""
 
+    name = "Kafka"
     kind = "kafka"
     keeps = False
     pause = 0.5  # its client asks for addresses, features and a number before it sends
@@ -223,6 +248,7 @@ class KafkaRig(Rig):
     def __init__(self) -> None:
         super().__init__()
         self.server = Kafka(self.proxy.port)
+        self._saved: list[Arrived] = []
 
     def settings(self, **more: Any) -> dict[str, Any]:
         # Where all brokers are away, the client asks for their addresses anew, which takes it two seconds: here is one.
@@ -239,7 +265,15 @@ class KafkaRig(Rig):
         client.create_topics([NewTopic("events", num_partitions=self.partitions)])["events"].result(30)
 
     def received(self) -> Sequence[Arrived]:
-        return read_kafka([f"127.0.0.1:{self.proxy.port}"], "events", self.partitions)
+        return [*self._saved, *read_kafka([f"127.0.0.1:{self.proxy.port}"], "events", self.partitions)]
+
+    def crash(self) -> None:
+        self._saved = list(self.received())
+        super().crash()
+
+    def recover(self) -> None:
+        super().recover()
+        self.prepare()
 
 
 def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]:
@@ -271,4 +305,178 @@ def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]
         consumer.close()
 
 
+class KafkaClusterRig(Rig):
+    """Three brokers, one of which goes, and another, and whose leaders change."""
+
+    name = "Kafka, three brokers"
+    kind = "kafka"
+    troubles = ("crash", "freeze", "elect")
+
+    def __init__(self) -> None:
+        self.cluster = KafkaCluster()
+        self._turn = 0
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"servers": self.cluster.servers, "topic": "events", "timeout": 2.0} | more
+
+    def __enter__(self) -> Self:
+        self.cluster.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cluster.__exit__(kind, error, trace)
+
+    def received(self) -> Sequence[Arrived]:
+        return read_kafka(self.cluster.servers, "events", 6)
+
+    @property
+    def broker(self) -> int:
+        return self.cluster.brokers[self._turn % 3]
+
+    def crash(self) -> None:
+        self._turn += 1
+        self.cluster.down(self.broker)
+
+    def recover(self) -> None:
+        self.cluster.up(self.broker)
+
+    def freeze(self) -> None:
+        self._turn += 1
+        self.cluster.slow(self.broker, 1500)
+
+    def thaw(self) -> None:
+        self.cluster.slow(self.broker, 0)
+
+    def elect(self) -> None:
+        for partition in range(6):
+            self._turn += 1
+            self.cluster.lead("events", partition, self.broker)
+
+
+class NatsClusterRig(Rig):
+    """Three servers that share a stream, the leader of which dies and comes back."""
+
+    name = "NATS JetStream, three servers"
+    kind = "nats"
+    deduplicates = True
+    troubles = ("crash", "freeze")
+
+    def __init__(self) -> None:
+        self.cluster = NatsCluster()
+        self._victim: Nats | None = None
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        made = {"stream": "EVENTS", "create_stream": True, "copies": 3}
+        return {"servers": self.cluster.urls, "timeout": 2.0} | made | more
+
+    def __enter__(self) -> Self:
+        self.cluster.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cluster.__exit__(kind, error, trace)
+
+    def received(self) -> Sequence[Arrived]:
+        return [arrived(body) for body in messages(self.cluster.urls, "EVENTS")]
+
+    def crash(self) -> None:
+        self._victim = asyncio.run(leader(self.cluster))
+        self._victim.kill()
+
+    def recover(self) -> None:
+        assert self._victim is not None
+        self._victim.start()
+
+    def freeze(self) -> None:
+        self._victim = asyncio.run(leader(self.cluster))
+        self._victim.freeze()
+
+    def thaw(self) -> None:
+        assert self._victim is not None
+        self._victim.thaw()
+
+
+async def leader(cluster: NatsCluster) -> Nats:
+    """The server that leads the stream, once there is one."""
+    until = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(nats.errors.Error, OSError, asyncio.TimeoutError):
+            client = await nats.connect(cluster.urls, connect_timeout=2, max_reconnect_attempts=2)
+            try:
+                found = (await client.jetstream().stream_info("EVENTS")).cluster
+            finally:
+                await client.close()
+            for server in cluster.servers:
+                if found is not None and f"n{server.port}" == found.leader and server.process is not None:
+                    return server
+        assert time.monotonic() < until
+        await asyncio.sleep(0.2)
+
+
+class WebhookRig(Rig):
+    """A receiver of webhooks, which remembers each request though its answer may be lost."""
+
+    name = "webhook"
+    kind = "webhook"
+    troubles = ("cut", "down", "lose", "hold", "slow")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiver = Receiver()
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"url": f"http://127.0.0.1:{self.proxy.port}/", "allow_private_addresses": True, "timeout": 1.0} | more
+
+    def __enter__(self) -> Self:
+        self.receiver.__enter__()
+        self.proxy.target = self.receiver.port
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.proxy.__exit__(kind, error, trace)
+        self.receiver.__exit__(kind, error, trace)
+
+    def received(self) -> Sequence[Arrived]:
+        whole = [each for each in self.receiver.requests if len(each.body) == int(each.headers["content-length"])]
+        return [arrived(request.body) for request in whole]
+
+
+class FileRig(Rig):
+    """A file that both relays append to, and that is put aside again and again."""
+
+    name = "file"
+    kind = "file"
+    troubles = ()
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="events-"))
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"path": str(self._folder / "events.jsonl"), "rotate_bytes": 200_000} | more
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder)
+
+    def received(self) -> Sequence[Arrived]:
+        files = sorted(self._folder.iterdir(), key=lambda file: (file.name == "events.jsonl", file.name))
+        return [
+            arrived(line) for file in files for line in file.read_bytes().splitlines(keepends=True) if line[-1] == 10
+        ]
+
+
 RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig, RabbitRig, KafkaRig)
+"""Those of which a publisher is opened by itself."""
+
+CHAOS: tuple[type[Rig], ...] = (FileRig, WebhookRig, *RIGS, NatsClusterRig, KafkaClusterRig)
+"""Those that relays deliver to."""

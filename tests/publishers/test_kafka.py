@@ -186,7 +186,7 @@ def test_tls_verifies_the_broker_and_shows_the_clients_certificate(tmp_path: Pat
         ):
             publisher.publish([event(1)])
     with pytest.raises(SettingsError, match="feed"):
-        open_publisher("feed", "kafka", settings | {"ssl_certificate_authority": str(tmp_path / "none")})
+        open_publisher("feed", "kafka", settings | {"certificate_authority": str(tmp_path / "none")})
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_tls_verifies_the_broker_and_shows_the_clients_certificate(tmp_path: Pat
         ({"servers": ["h:1"], "topic": "t", "password": "hidden"}, "go together"),
         ({"servers": ["h:1"], "topic": "t", "options": {"acks": "1"}}, "options has acks"),
         ({"servers": ["h:1"], "topic": "t", "options": {"no.such": "hidden"}}, "no.such"),
-        ({"servers": ["h:1"], "topic": "t", "ssl_client_certificate": "c"}, "without TLS"),
+        ({"servers": ["h:1"], "topic": "t", "client_certificate": "c"}, "without TLS"),
     ],
 )
 def test_settings_that_can_not_be_heeded_are_refused(settings: dict[str, Any], fault: str) -> None:

@@ -215,7 +215,7 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(tmp_path: Pat
         ):
             publisher.publish([event(1)])
         with pytest.raises(SettingsError, match="can't be read"):
-            opened(server, **settings, ssl_certificate_authority=str(tmp_path / "none"))
+            opened(server, **settings, certificate_authority=str(tmp_path / "none"))
 
 
 def test_one_of_three_servers_dies_in_mid_run_and_each_event_is_stored_once() -> None:
@@ -281,7 +281,7 @@ def test_a_refusal_is_for_good_where_it_is_about_the_message(refusal: Refusal, *
         ({"servers": ["nats://h"], "subject": "a.*"}, "subject must be tokens"),
         ({"servers": ["nats://h"], "create_stream": True}, "name of the stream"),
         ({"servers": ["nats://h"], "create_stream": True, "stream": "S", "subject": "{type}.a"}, "ends in .{type}"),
-        ({"servers": ["nats://h"], "ssl_client_certificate": "c"}, "without TLS"),
+        ({"servers": ["nats://h"], "client_certificate": "c"}, "without TLS"),
     ],
 )
 def test_settings_that_can_not_be_heeded_are_refused(settings: dict[str, Any], fault: str) -> None:

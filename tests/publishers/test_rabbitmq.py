@@ -208,11 +208,11 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(
     with closing(opened(server, servers=servers, **authority.client_files())) as publisher:
         assert publisher.publish([event(1)]) == [Delivered()]
     stranger = Authority(tmp_path / "other").client_files()
-    for files in (stranger, {"ssl_certificate_authority": authority.authority}):
+    for files in (stranger, {"certificate_authority": authority.authority}):
         with closing(opened(server, servers=servers, **files)) as publisher, pytest.raises(UnreachableError):
             publisher.publish([event(1)])
     with pytest.raises(SettingsError, match="can't be read"), contextlib.ExitStack():
-        opened(server, servers=servers, ssl_certificate_authority=str(tmp_path / "none"))
+        opened(server, servers=servers, certificate_authority=str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(
         ({"servers": ["amqp://u:hidden@h"]}, "settings of their own"),
         ({"servers": ["amqp://h"], "exchnge": "x"}, 'did you mean "exchange"'),
         ({"servers": ["amqp://h"], "routing_key": "{x}"}, "routing_key may hold {type}"),
-        ({"servers": ["amqp://h"], "ssl_client_certificate": "c"}, "without TLS"),
+        ({"servers": ["amqp://h"], "client_certificate": "c"}, "without TLS"),
     ],
 )
 def test_settings_that_can_not_be_heeded_are_refused(settings: dict[str, Any], fault: str) -> None:

@@ -167,7 +167,7 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(server: Redis
         ):
             publisher.publish([event(1)])
         with (
-            closing(opened(server, url=url, ssl_certificate_authority=files["ssl_certificate_authority"])) as publisher,
+            closing(opened(server, url=url, certificate_authority=files["certificate_authority"])) as publisher,
             pytest.raises(UnreachableError),
         ):
             publisher.publish([event(1)])
@@ -185,8 +185,8 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(server: Redis
         ({"url": "redis://h", "max_length": 0}, "max_length"),
         ({"url": "redis://h", "timeout": 0}, "timeout"),
         ({"url": "redis://h", "mode": "hidden"}, "mode"),
-        ({"url": "redis://h", "ssl_client_certificate": "c"}, "without TLS"),
-        ({"url": "rediss://h", "ssl_client_private_key": "k"}, "without ssl_client_certificate"),
+        ({"url": "redis://h", "client_certificate": "c"}, "without TLS"),
+        ({"url": "rediss://h", "client_private_key": "k"}, "without client_certificate"),
     ],
 )
 def test_settings_that_can_not_be_heeded_are_refused(settings: dict[str, Any], fault: str) -> None:

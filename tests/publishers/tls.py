@@ -35,9 +35,9 @@ class Authority:
     def client_files(self) -> dict[str, str]:
         """A publisher's settings."""
         return {
-            "ssl_certificate_authority": self.authority,
-            "ssl_client_certificate": str(self._folder / "client.pem"),
-            "ssl_client_private_key": str(self._folder / "client.key"),
+            "certificate_authority": self.authority,
+            "client_certificate": str(self._folder / "client.pem"),
+            "client_private_key": str(self._folder / "client.key"),
         }
 
     def context(self) -> ssl.SSLContext:
