@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from target_eventgen.columns import Table
     from target_eventgen.plan import Plan
 
@@ -62,7 +64,20 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one batch: numbers of rows and events."""
+    """What became of one batch: numbers of rows and events.
+
+    Attributes:
+        created: rows that were not there before.
+        updated: rows that got other content.
+        stale: records that were older than their rows.
+        fired: events of all rules.
+        recorded: those of them that the outbox didn't know.
+        rejected: records that were kept aside.
+        stream: whose batch it was.
+        records: how many it held.
+        types: recorded events by type.
+        lock_seconds: how long it took until all its rows were locked; None where none needed to be.
+    """
 
     created: int
     updated: int
@@ -70,3 +85,7 @@ class Outcome:
     fired: int
     recorded: int
     rejected: int = 0
+    stream: str = ""
+    records: int = 0
+    types: Mapping[str, int] = field(default_factory=dict)
+    lock_seconds: float | None = None

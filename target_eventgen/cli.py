@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import logging
 import os
 import shutil
 import signal
@@ -208,22 +207,32 @@ def try_rules(source: IO[str], *, as_json: bool, config: tuple[Path, ...], datab
 @click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C or SIGTERM.")
 @click.option("--publisher", "names", multiple=True, help="Only to this publisher; repeatable.")
 @click.option("--verbose", "-v", is_flag=True, help="Say more.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics here; 0: any free port.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address to serve them at.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
+)
 @_CONFIG
 @_DATABASE
-def relay(
-    *, follow: bool, names: tuple[str, ...], verbose: bool, config: tuple[Path, ...], database_url: str | None
+def relay(  # noqa: PLR0913 - one argument an option
+    *,
+    follow: bool,
+    names: tuple[str, ...],
+    verbose: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_format: str,
+    config: tuple[Path, ...],
+    database_url: str | None,
 ) -> None:
     """Deliver recorded events to the configured publishers; exit status 1 where some had to be left for later.
 
     Any number of relays may run at once, on any number of machines: they share the work by key.
     """
     from target_eventgen import relay as relay_  # noqa: PLC0415 - the other companions must not pay for it
-    from target_eventgen import settings  # noqa: PLC0415 - likewise
+    from target_eventgen import settings, watch  # noqa: PLC0415 - likewise
 
     given = settings.parse(_with_environment(config))
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s", level=logging.DEBUG if verbose else logging.INFO
-    )
     wanted = [each for each in relay_.wanted(given, os.environ) if not names or each.route.name in names]
     known = [route.name for route in given.routes]
     if unknown := [name for name in names if name not in known]:
@@ -232,16 +241,20 @@ def relay(
         raise SettingsError(
             ["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"]
         )
-    carrier = relay_.Relay(
-        _database(database_url, config),
-        wanted,
-        patience=given.delivery_timeout,
-        reconnect_seconds=given.reconnect_seconds,
-        retention_days=given.retention_days,
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopping(carrier.stop))
-    results = carrier.run(follow=follow)
+    dsn = _database(database_url, config)
+    wishes = watch.Wishes(log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host)
+    with watch.watched(dsn, [each.route.name for each in wanted], wishes) as observer:
+        carrier = relay_.Relay(
+            dsn,
+            wanted,
+            patience=given.delivery_timeout,
+            reconnect_seconds=given.reconnect_seconds,
+            retention_days=given.retention_days,
+            observer=observer,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopping(carrier.stop))
+        results = carrier.run(follow=follow)
     for result in results:
         click.echo(f"{result}.", err=True)
     if left := [result.complaint for result in results if result.left]:

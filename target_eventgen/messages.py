@@ -46,6 +46,10 @@ class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class LineReader(GenericSingerReader[str]):
     """Reads Singer messages; numbers keep all of their digits."""
 
@@ -55,6 +59,8 @@ class LineReader(GenericSingerReader[str]):
         self._waiting = False
         self._mended_warned = False
         self.interrupted = False
+        self.failed: Callable[[], None] = _nothing
+        """What is done where the input can't be processed to its end."""
 
     @property
     def default_input(self) -> IO[str]:
@@ -83,6 +89,15 @@ class LineReader(GenericSingerReader[str]):
         Raises:
             MessageError: a line is not a Singer message; the text names its number.
         """
+        try:
+            return self._process_lines(file_input, callbacks)
+        except Exception:
+            self.failed()
+            raise
+
+    def _process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
         source: Any = file_input or self.default_input
         lines = iter(getattr(source, "buffer", source))
         counts: Counter[str] = Counter()

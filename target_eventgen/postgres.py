@@ -24,6 +24,7 @@ import contextlib
 import logging
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import backoff
@@ -408,7 +409,10 @@ class Postgres:
                 return ()
             began = time.monotonic()
             above = 0 if self._before_commit is None else self._before_commit.begin(cursor)
-            outcomes = tuple(self._write(cursor, batch) for batch in batches)
+            outcomes = tuple(
+                replace(self._write(cursor, batch), stream=batch.plan.table.stream, records=batch.rows)
+                for batch in batches
+            )
             if checkpoint.loaded:
                 cursor.execute(events.end_first_load(checkpoint.loaded))
             if self._before_commit is not None and any(outcome.recorded for outcome in outcomes):
@@ -475,7 +479,9 @@ class Postgres:
         plan = batch.plan
         cursor.execute(statements.analyze(plan))
         shape: dict[str, Any] = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
+        began = time.monotonic()
         cursor.execute(statements.claim(plan, **shape))
+        locked = time.monotonic() - began
         created, revived = cursor.rowcount, 0
         if plan.hard:
             cursor.execute(statements.revive(plan))
@@ -485,12 +491,12 @@ class Postgres:
             cursor.execute(statements.adopt(plan))
         failpoints.reach(failpoints.AFTER_LOCK)
         if created == batch.rows and not plan.rules and not (batch.deletes or batch.settles):
-            return Outcome(created, 0, 0, 0, 0, rejected)
+            return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, decided = self._without_retold(cursor, batch, shape)
         cursor.execute(statements.record(plan, **shape))
         row = cursor.fetchone()
         assert row is not None
-        updated, fired, recorded, stale = row
+        updated, fired, types, stale = row
         if decided:
             cursor.execute(statements.take_over(plan, decided))
         if plan.generation:
@@ -500,7 +506,7 @@ class Postgres:
         if batch.deletes or revived or (batch.settles and plan.deletable):
             cursor.execute(statements.clear(plan, hard=plan.hard, buries=plan.hard and batch.activated is None))
         failpoints.reach(failpoints.AFTER_EVENTS)
-        return Outcome(created, updated, stale, fired, recorded, rejected)
+        return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
 
     def _without_retold(
         self, cursor: extensions.cursor, batch: Batch, shape: dict[str, Any]

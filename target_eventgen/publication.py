@@ -30,7 +30,7 @@ from target_eventgen.delivery import Item
 from target_eventgen.errors import DeliveryError, UnreachableError
 from target_eventgen.outbox import Recorded
 from target_eventgen.publisher import Failed, Publisher
-from target_eventgen.relay import Delivery
+from target_eventgen.relay import Delivery, Observer
 from target_eventgen.routes import Route
 
 PAGE = 1000
@@ -68,13 +68,15 @@ class Publication:
     A `Publication` is what `postgres.Postgres` calls back.
     """
 
-    def __init__(self, wanted: Sequence[Delivery], max_lock_seconds: float) -> None:
+    def __init__(self, wanted: Sequence[Delivery], max_lock_seconds: float, observer: Observer | None = None) -> None:
         """Open nothing yet.
 
         Args:
             wanted: the publishers.
             max_lock_seconds: how long a transaction may hold its locks.
+            observer: is told of each call.
         """
+        self._observer = observer or Observer()
         self._wanted = tuple(wanted)
         self._open: dict[str, Publisher] = {}
         self._max_lock_seconds = max_lock_seconds
@@ -132,10 +134,14 @@ class Publication:
                 )
             )
             given = [item.event for item in call]
+            called_at = time.monotonic()
             try:
                 outcomes = publisher.publish(given)
             except UnreachableError as error:
+                self._observer.unreachable(route.name)
                 raise DeliveryError(f"{error}; {_ROLLED_BACK}") from error
+            finally:
+                self._observer.called(route.name, time.monotonic() - called_at, given)
             for event, outcome in zip(given, outcomes, strict=True):
                 if isinstance(outcome, Failed):
                     raise DeliveryError(

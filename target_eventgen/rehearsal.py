@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from target_eventgen.columns import Table
     from target_eventgen.rules import Rule
 
+_OUTWARD = ("publishers", "delivery", "metrics_textfile")
+"""Settings by which a load has an effect outside of its database."""
+
 
 def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[tuple[Rule, str | None]]:
     """Yield each rule with what is wrong with it, None where nothing is.
@@ -163,7 +166,7 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
                 ) from error
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
-                given = {key: value for key, value in config.items() if key not in {*settings.PARTS, "publishers"}}
+                given = {key: value for key, value in config.items() if key not in {*settings.PARTS, *_OUTWARD}}
                 target = TargetEventgen(
                     config={**given, "database_url": throw_away, "initial_load": "emit"}, parse_env_config=False
                 )

@@ -18,7 +18,7 @@ from target_eventgen import rules as rules_
 from target_eventgen.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from target_eventgen.routes import Route
     from target_eventgen.rules import Rule
@@ -244,6 +244,12 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "are kept.",
     ),
     th.Property(
+        "metrics_textfile",
+        th.StringType,
+        title="Metrics file",
+        description="A file in Prometheus' text format, for node_exporter; its counters go on from run to run.",
+    ),
+    th.Property(
         "add_record_metadata",
         th.BooleanType,
         default=True,
@@ -291,6 +297,7 @@ class Settings:
         fails_undelivered: whether a load that could not deliver all ends with an error.
         delivery_timeout: seconds without progress after which a publisher is given up for now.
         retention_days: the age of events that are deleted; None: none are.
+        metrics_textfile: where metrics are written; None: nowhere.
         with_metadata: whether tables have the SDK's columns.
         validate: whether records are held against their SCHEMA.
     """
@@ -317,6 +324,7 @@ class Settings:
     fails_undelivered: bool
     delivery_timeout: float
     retention_days: float | None
+    metrics_textfile: str | None
     with_metadata: bool
     validate: bool
 
@@ -337,18 +345,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     tls = [name for name in _TLS if config.get(name)]
     if tls and not config.get("database_url") and "host" not in parts:
         found.append(f"{', '.join(tls)} needs a database_url or a host; the embedded Postgres has no TLS")
-    for name in ("batch_size_rows", "checkpoint_seconds", "max_lock_seconds"):
-        value = config.get(name)
-        if isinstance(value, int | float) and value <= 0:
-            found.append(f"{name} must be greater than 0")
-    for name in ("delivery_timeout", "retention_days"):
-        value = config.get(name)
-        if isinstance(value, int | float) and value < 0:
-            found.append(f"{name} must be 0 or more")
-    for name in ("lock_timeout", "statement_timeout", "reconnect_seconds"):
-        value = config.get(name)
-        if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
-            found.append(f"{name} must be from 0 to {LONGEST_TIMEOUT} seconds")
+    found.extend(_out_of_bounds(config))
     mapping = config.get("schema_mapping")
     for prefix, value in mapping.items() if isinstance(mapping, dict) else ():
         if not _target_schema(value) or (isinstance(value, dict) and set(value) != {"target_schema"}):
@@ -362,6 +359,22 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     if isinstance(entries, list):
         found.extend(routes_.parse(entries)[1])
     return found
+
+
+def _out_of_bounds(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with numbers."""
+    for name in ("batch_size_rows", "checkpoint_seconds", "max_lock_seconds"):
+        value = config.get(name)
+        if isinstance(value, int | float) and value <= 0:
+            yield f"{name} must be greater than 0"
+    for name in ("delivery_timeout", "retention_days"):
+        value = config.get(name)
+        if isinstance(value, int | float) and value < 0:
+            yield f"{name} must be 0 or more"
+    for name in ("lock_timeout", "statement_timeout", "reconnect_seconds"):
+        value = config.get(name)
+        if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
+            yield f"{name} must be from 0 to {LONGEST_TIMEOUT} seconds"
 
 
 def parse(config: Mapping[str, Any]) -> Settings:
@@ -399,6 +412,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
         fails_undelivered=config.get("on_delivery_failure") == "fail",
         delivery_timeout=float(DELIVERY_TIMEOUT if (patience := config.get("delivery_timeout")) is None else patience),
         retention_days=config.get("retention_days"),
+        metrics_textfile=config.get("metrics_textfile") or None,
         with_metadata=config.get("add_record_metadata", True),
         validate=config.get("validate_records", True),
     )

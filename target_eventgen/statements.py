@@ -269,8 +269,8 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
 def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
     """Write the last version of each row that was there, and the events of every transition.
 
-    Returns one row: rows updated, events fired, events recorded (a smaller number means that the outbox knew some),
-    versions dropped because they are older than the row.
+    Returns one row: rows updated, events fired, events recorded by type (a smaller number means that the outbox knew
+    some), versions dropped because they are older than the row.
     """
     return sql.SQL(
         "WITH {chain}, written AS ({update} RETURNING 1){events}"
@@ -282,7 +282,12 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
         update=_update(plan),
         events=_events(plan) if plan.rules else sql.SQL(""),
         fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
-        recorded=sql.SQL("(SELECT count(*) FROM recorded)" if plan.rules else "0"),
+        recorded=sql.SQL(
+            "(SELECT coalesce(jsonb_object_agg(type, number), '{}')"
+            " FROM (SELECT type, count(*) AS number FROM recorded GROUP BY type) AS told)"
+            if plan.rules
+            else "'{}'::jsonb"
+        ),
         stale=_stale(plan),
     )
 
@@ -1114,7 +1119,7 @@ def _events(plan: Plan) -> sql.Composed:
         " _eventgen_key,"
         " {data}"
         " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
-        " ON CONFLICT (id) DO NOTHING RETURNING 1)"
+        " ON CONFLICT (id) DO NOTHING RETURNING type)"
     ).format(
         fires=fires,
         laterals=laterals,

@@ -35,7 +35,18 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import batches, columns, embedded, failpoints, plan, registration, relay, settings, validation
+from target_eventgen import (
+    batches,
+    columns,
+    embedded,
+    failpoints,
+    metrics,
+    plan,
+    registration,
+    relay,
+    settings,
+    validation,
+)
 from target_eventgen.checkpoint import Checkpoint, Outcome
 from target_eventgen.errors import (
     DeliveryError,
@@ -51,6 +62,7 @@ from target_eventgen.postgres import Postgres
 from target_eventgen.publication import Publication
 from target_eventgen.rules import nearest
 from target_eventgen.sink import EventgenSink
+from target_eventgen.tallies import Tallies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,6 +119,10 @@ class TargetEventgen(Target):
         self._wanted = [each for each in relay.wanted(self._settings, os.environ) if each.route.kind != "stdout"]
         self._relay: relay.Relay | None = None
         self._publication: Publication | None = None
+        self._tallies = Tallies()
+        if self._settings.metrics_textfile is not None:
+            metrics.read(self._tallies, Path(self._settings.metrics_textfile))
+        self._reader.failed = self._write_metrics
         self._postgres: Postgres | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
@@ -318,9 +334,23 @@ class TargetEventgen(Target):
             self._warn_of_idle_rules()
             if self._postgres is not None and not self._comes_again():
                 self._at_work(self._postgres.forget)
-        finally:
             self._close()
-        self._deliver()
+            self._deliver()
+        except BaseException:
+            self._close()
+            self._write_metrics()
+            raise
+        self._write_metrics("interrupted" if self._reader.interrupted else "finished")
+
+    def _write_metrics(self, result: str = "failed") -> None:
+        """Write the metrics of a run that has ended; what was loaded is loaded, even where they can't be."""
+        if self._settings.metrics_textfile is None:
+            return
+        self._tallies.add("eventgen_runs", result)
+        try:
+            metrics.write(self._tallies, Path(self._settings.metrics_textfile))
+        except SettingsError as error:
+            self.logger.warning("%s", error)
 
     def _deliver(self) -> None:
         """Deliver what the outbox holds, now that all STATE has left; what can't be delivered stays there.
@@ -337,6 +367,7 @@ class TargetEventgen(Target):
                 patience=self._settings.delivery_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,
                 retention_days=self._settings.retention_days,
+                observer=metrics.Meter(self._tallies),
             )
             results = self._relay.run(follow=False)
             for result in results:
@@ -418,7 +449,10 @@ class TargetEventgen(Target):
     def _commit(self, checkpoint: Checkpoint) -> None:
         """Commit, then let the STATE out. Runs in the committing thread."""
         if checkpoint.batches or checkpoint.loaded:
-            outcomes = self._database().commit(checkpoint)
+            database = self._database()
+            began = time.monotonic()
+            outcomes = database.commit(checkpoint)
+            metrics.committed(self._tallies, outcomes, time.monotonic() - began)
             for outcome in outcomes:
                 self._report(outcome)
         if checkpoint.state is not None:
@@ -463,7 +497,9 @@ class TargetEventgen(Target):
     def _database(self) -> Postgres:
         if self._postgres is None:
             if self._settings.delivery == "before_commit":
-                self._publication = Publication(self._wanted, self._settings.max_lock_seconds)
+                self._publication = Publication(
+                    self._wanted, self._settings.max_lock_seconds, metrics.Meter(self._tallies)
+                )
             self._postgres = Postgres(
                 embedded.resolve(self._settings.dsn),
                 secrets.randbits(62),

@@ -140,7 +140,13 @@ def test_every_event_of_every_form_of_rule_is_as_its_schema_says(loader: Loader)
     # And not as any other says that differs in what there is before and after.
     creation = next(event for event in told if event["type"] == "order.on_created.0")
     deletion = next(event for event in told if event["type"] == "order.on_deleted.0")
-    for event, other in ((creation, "order.on_updated.0"), (deletion, "order.on_created.0")):
+    update = next(event for event in told if event["type"] == "order.on_updated.0")
+    for event, other in (
+        (creation, "order.on_updated.0"),
+        (deletion, "order.on_created.0"),
+        (update, "order.on_created.0"),
+        (update, "order.on_deleted.0"),
+    ):
         with pytest.raises(ValidationError):
             closed(schemas[other]).validate({**event, "type": other})
 
@@ -165,6 +171,7 @@ def test_names_that_the_document_can_not_have_are_rewritten_and_stay_distinct(ty
     document = asyncapi.document(found, {rule.stream: table(rule.stream) for rule in found}, title="a", version="1")
     OFFICIAL.validate(document)
     messages = document["components"]["messages"]
+    assert all(re.fullmatch(r"[a-zA-Z0-9._-]+", name) for name in (*messages, *document["channels"]))
     assert [message["name"] for message in messages.values()] == list(dict.fromkeys(types))
     assert [channel["title"] for channel in document["channels"].values()] == [f"s {n}" for n in range(len(types))]
 
