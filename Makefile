@@ -72,3 +72,10 @@ clean:  ## all that the other targets made; an embedded Postgres is stopped firs
 	-test -x $(BIN)/target-eventgen && $(BIN)/target-eventgen db remove --yes
 	rm -rf $(VENV) .cache .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: bench bench-quick
+bench: setup  ## docs/benchmarks.md: ours, other tools and the floors, in turn, on this machine; an hour or more
+	$(BIN)/python -m benchmarks --write docs/benchmarks.md
+
+bench-quick: setup  ## the same with fewer records and rounds; under five minutes
+	$(BIN)/python -m benchmarks --quick

@@ -79,7 +79,10 @@ class Family:
 
 def content_hash(record: Mapping[str, Any]) -> str:
     """Twelve characters that stand for a record's whole content, whatever the order of its keys."""
-    digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()
+    # A row's raw values are decoded first: numbers and blanks are written in many ways.
+    digest = hashlib.blake2b(
+        _encoder.encode(record if isinstance(record, dict) else dict(record)), digest_size=DIGEST_BYTES
+    ).digest()
     return base64.urlsafe_b64encode(digest).decode()
 
 

@@ -8,6 +8,7 @@ The environment (proxies, certificates) is read once a stream, not once a reques
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -15,8 +16,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Generator
-from decimal import Decimal
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -33,12 +33,14 @@ from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, No
 from tap_restextract.pacing import Pacers, TooLongError
 from tap_restextract.paginators import following, paged, total_of
 from tap_restextract.paths import Missing, find_list
+from tap_restextract.records import Reader, Row, any_json
 from tap_restextract.request import Answer, Request, redacted, request_for, shown
 from tap_restextract.retry import Verdict
 from tap_restextract.settings import Plugin, StreamSettings
 from tap_restextract.signers import Unsigned, signed, signer
 from tap_restextract.steps import Ask, Page
 from tap_restextract.tokens import TokenKeeper
+from tap_restextract.wire import Wire, content_of
 
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
@@ -56,7 +58,6 @@ NO_ADDRESS: Final = (
 # Its debug lines hold whole addresses, with secrets in their queries; `_sent` writes redacted ones.
 logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno > logging.DEBUG)
 
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 # An escaped backslash, a surrogate pair, or half of one, which is no character though APIs send it: a text that they
 # cut in an emoji. Neither UTF-8 nor a database can hold it, and one such text must not stop a stream for ever.
 _ESCAPES: Final = re.compile(
@@ -85,15 +86,18 @@ class Judged(NamedTuple):
 class Client:
     """Fetches one stream's pages."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what streams share, and what is each one's own
         self,
         stream: StreamSettings,
         keeper: TokenKeeper,
         log: logging.Logger,
         version: str,
         pacers: Pacers | None = None,
+        *,
+        reader: Reader | None = None,
     ) -> None:
         self._stream = stream
+        self._decode = any_json.decode if reader is None else reader.body
         self._keeper = keeper
         self._log = log
         self._secrets = set(secrets_of(stream))
@@ -107,23 +111,22 @@ class Client:
         self._verify, self._certificate = certificates(stream)
         self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._wires: list[Wire] = []
 
     def close(self) -> None:
         """Drop the connections."""
-        for session in self._sessions:
-            session.close()
+        for wire in self._wires:
+            wire.close()
 
     @property
-    def _session(self) -> requests.Session:
+    def _session(self) -> Wire:
         """This thread's own: a session isn't made to be shared between threads."""
-        session: requests.Session | None = getattr(self._here, "session", None)
-        if session is None:
-            session = self._here.session = requests.Session()
-            session.headers.update({"User-Agent": self._user_agent, "Accept": "application/json"})
-            session.verify, session.cert, session.trust_env = self._verify, self._certificate, False
-            self._sessions.append(session)
-        return session
+        wire: Wire | None = getattr(self._here, "wire", None)
+        if wire is None:
+            headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
+            wire = self._here.wire = Wire(headers, verify=self._verify, certificate=self._certificate)
+            self._wires.append(wire)
+        return wire
 
     def page(self, ask: Ask) -> Page:
         """The page that the walk asks for.
@@ -216,6 +219,18 @@ class Client:
                 most,
             )
 
+        failed: list[TransientError] = []
+        try:
+            return self._once(authentic)
+        except TransientError as fault:
+            failed.append(fault)
+
+        def once(request: Request) -> Judged:
+            """The try that has failed already, then others."""
+            if failed:
+                raise failed.pop()
+            return self._once(request)
+
         attempt = backoff.on_exception(
             waits,
             TransientError,
@@ -223,7 +238,7 @@ class Client:
             jitter=None,
             on_backoff=told,
             logger=None,
-        )(self._once)
+        )(once)
         try:
             judged: Judged = attempt(authentic)
         except TransientError as fault:
@@ -306,8 +321,6 @@ class Client:
                 data=body,
                 timeout=(CONNECT_SECONDS, self._stream.timeout),
                 proxies=self._proxies.get(_origin(url)),
-                allow_redirects=False,
-                stream=True,
             ) as response:
                 told = {name.lower(): value for name, value in response.headers.items()}
                 quotas = rates.quotas(told, time.time())
@@ -334,14 +347,15 @@ class Client:
             ) from error
         finally:
             self._pacer.answered(quotas)
-        self._log.debug(
-            "stream %s: %s was answered %d with %d bytes",
-            self._stream.name,
-            self._shown(request),
-            response.status_code,
-            len(content),
-        )
-        return answer_of(response.url, response.status_code, told, content)
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug(
+                "stream %s: %s was answered %d with %d bytes",
+                self._stream.name,
+                self._shown(request),
+                response.status_code,
+                len(content),
+            )
+        return answer_of(response.url, response.status_code, told, content, self._decode)
 
     def _wait(self, request: Request) -> None:
         """Wait for the request's turn.
@@ -385,16 +399,22 @@ class Client:
 
     def _content(self, response: requests.Response) -> bytes:
         chunks = []
-        size = 0
-        for chunk in response.iter_content(CHUNK_BYTES):
+        stated = response.headers.get("Content-Length", "")
+        size = int(stated) if stated.isdecimal() and self._is_too_large(int(stated)) else 0
+        for chunk in () if size else content_of(response, CHUNK_BYTES):
             size += len(chunk)
-            if size > self._stream.max_response_bytes:
-                raise ApiError(
-                    f"stream {self._stream.name}: an answer is larger than max_response_bytes ({self._stream.max_response_bytes}); "
-                    "ask for smaller pages, or raise it"
-                )
+            if self._is_too_large(size):
+                break
             chunks.append(chunk)
+        if self._is_too_large(size):
+            raise ApiError(
+                f"stream {self._stream.name}: an answer is larger than max_response_bytes ({self._stream.max_response_bytes}); "
+                "ask for smaller pages, or raise it"
+            )
         return b"".join(chunks)
+
+    def _is_too_large(self, size: int) -> bool:
+        return size > self._stream.max_response_bytes
 
     def _fetch_token(self, asked: TokenRequest) -> dict[str, object]:
         self._secrets |= {value for name, value in asked.form.items() if name not in PUBLIC_FIELDS and value}
@@ -449,18 +469,24 @@ class Client:
         return shown(request, self._all_secrets)
 
 
-def answer_of(url: str, status: int, headers: dict[str, str], content: bytes) -> Answer:
+def answer_of(
+    url: str,
+    status: int,
+    headers: dict[str, str],
+    content: bytes,
+    decode: Callable[[bytes], Any] = any_json.decode,
+) -> Answer:
     """The answer that these bytes are."""
-    if not content.strip():
+    if not content or content.isspace():
         return Answer(url, status, headers, None, "an empty body")
     plain = content.removeprefix(b"\xef\xbb\xbf")
     try:
-        return Answer(url, status, headers, _decoder.decode(plain))
+        return Answer(url, status, headers, decode(plain))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
             if whole != plain:
-                return Answer(url, status, headers, _decoder.decode(whole))
+                return Answer(url, status, headers, decode(whole))
         kind = headers.get("content-type", "no content type").split(";")[0]
         text = content[:MOST_ERROR_BYTES].decode(errors="replace")
         return Answer(url, status, headers, text, f"{len(content)} bytes of {kind} that aren't JSON")
@@ -477,7 +503,7 @@ def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
         raise AnswerError(
             f"there is no list of records at {stream.records!r} in the answer ({_outline(answer.body)}); set `records` to the path where they lie"
         )
-    if not all(isinstance(record, dict) for record in records):
+    if not all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
         raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
     behind = following(stream.paginator, answer, ask.at, len(records))
     return Page(records, behind, retry.http_date(answer.headers.get("date", "")), total_of(stream.paginator, answer))
@@ -534,6 +560,7 @@ def auth_settings(stream: StreamSettings) -> dict[str, str]:
     return {name: value for name in names if (value := getattr(stream, name))}
 
 
+@functools.lru_cache(maxsize=256)
 def _origin(address: str) -> str:
     try:
         split = urlsplit(address)

@@ -5,18 +5,30 @@ Only for streams that no stream map changes; the generic path serves the rest, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from tap_restextract.records import Row
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-def record_lines(
-    stream: str, records: Sequence[Mapping[str, Any]], extracted: str, version: int | None = None
-) -> bytes:
+class _Message(Struct, tag_field="type", tag="RECORD", gc=False):
+    """One RECORD message; the record is a dict, or a struct of its values."""
+
+    stream: str
+    record: Any
+    version: int | UnsetType
+    time_extracted: str
+
+
+def record_lines(stream: str, records: Sequence[Any], extracted: str, version: int | None = None) -> bytes:
     """The page's RECORD lines.
 
     Args:
@@ -25,19 +37,49 @@ def record_lines(
         extracted: the moment of the extraction, ISO 8601.
         version: the stream version, where ACTIVATE_VERSION is used.
     """
-    head = b'{"type":"RECORD","stream":' + _encoder.encode(stream) + b',"record":'
-    tail = (
-        (b"" if version is None else b',"version":' + _encoder.encode(version))
-        + b',"time_extracted":'
-        + _encoder.encode(extracted)
-        + b"}\n"
-    )
-    return b"".join(part for record in records for part in (head, _encoder.encode(record), tail))
+    written = UNSET if version is None else version
+    return _encoder.encode_lines([_Message(stream, record, written, extracted) for record in records])
 
 
-def projected(records: Sequence[dict[str, Any]], selected: AbstractSet[str]) -> list[dict[str, Any]]:
-    """The records with their selected properties only, in their own order."""
+def projected(records: Sequence[Any], selected: AbstractSet[str]) -> Sequence[Any]:
+    """The records with their selected properties only, in their own order; the same sequence where that is all of them."""
+    if records and isinstance(records[0], Row) and len(kinds := set(map(type, records))) == 1:
+        return _projected_rows(records, kinds.pop(), frozenset(selected))
+    if all(record.keys() <= selected if isinstance(record, dict) else False for record in records):
+        return records
     return [
-        record if record.keys() <= selected else {key: value for key, value in record.items() if key in selected}
+        record
+        if isinstance(record, dict) and record.keys() <= selected
+        else {key: record[key] for key in record if key in selected}
         for record in records
     ]
+
+
+def lacking(records: Sequence[Any], known: AbstractSet[str]) -> set[str]:
+    """The records' properties that aren't among the known."""
+    kinds = set(map(type, records))
+    if all(issubclass(kind, Row) and kind.fields.keys() <= known for kind in kinds):
+        return set()
+    return {name for record in records for name in record} - known
+
+
+def _projected_rows(records: Sequence[Row], kind: type[Row], selected: frozenset[str]) -> Sequence[Any]:
+    if kind.fields.keys() <= selected:
+        return records
+    part, values = _part(kind, selected)
+    return [part(*values(record)) for record in records]
+
+
+@functools.lru_cache(maxsize=64)
+def _part(kind: type[Row], selected: frozenset[str]) -> tuple[Any, Any]:
+    """A struct type of the selected properties alone, and what gets their values from a row."""
+    fields = {name: held for name, held in kind.fields.items() if name in selected}
+    part = msgspec.defstruct(
+        "Part",
+        [(held, Any, UNSET) for held in fields.values()],
+        rename={held: name for name, held in fields.items()},
+        gc=False,
+    )
+    if len(fields) > 1:
+        return part, attrgetter(*fields.values())
+    return part, lambda row: tuple(getattr(row, held) for held in fields.values())

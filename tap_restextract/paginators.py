@@ -155,6 +155,12 @@ def total_of(paginator: Paginator, answer: Answer) -> int | None:
     return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
 
 
+def paths_of(paginator: Paginator) -> list[str]:
+    """The paths that the paginator looks at in an answer."""
+    names = ("cursor_path", "has_more_path", "total_path", "next_url_path")
+    return [path for name in names if (path := getattr(paginator, name, None)) is not None]
+
+
 def is_stable(paginator: Paginator) -> bool:
     """Whether the paginator's tokens name a position or a snapshot, as the configuration states."""
     return isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)) and paginator.stable

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from tap_restextract.errors import ConfigurationError
+from tap_restextract.records import Row
 
 DOTTED: Final = re.compile(r"^(?:\$\.?)?((?:[^.\[\]*$'\"]+(?:\.[^.\[\]*$'\"]+)*)?)$")
 
@@ -38,10 +39,10 @@ def find(path: str, value: Any) -> Any:
     if keys is None:
         matches = _compiled(path).find(value)
         return matches[0].value if matches else MISSING
-    if isinstance(value, dict) and path in value:
+    if isinstance(value, (dict, Row)) and path in value:
         return value[path]
     for key in keys:
-        if not isinstance(value, dict) or key not in value:
+        if not isinstance(value, (dict, Row)) or key not in value:
             return MISSING
         value = value[key]
     return value

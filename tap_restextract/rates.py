@@ -19,6 +19,7 @@ from tap_restextract.retry import http_date
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 PREFIXES: Final = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
+FIELDS: Final = ("ratelimit", "x-ratelimit-", "x-rate-limit-")
 FEW: Final = 10.0
 TENTH: Final = 0.1
 LONGEST_SPREAD: Final = 60.0
@@ -119,6 +120,8 @@ def quotas(headers: Mapping[str, str], now: float) -> tuple[Quota, ...]:
         headers: under lower-case names.
         now: this machine's clock, in seconds since the epoch, for an answer without a Date.
     """
+    if not any(name.startswith(FIELDS) for name in headers):
+        return ()
     clock = http_date(headers.get("date", "")) or now
     found = [*_structured(headers), *(_plain(headers, prefix, clock) for prefix in PREFIXES)]
     return tuple(quota for quota in found if quota is not None)

@@ -7,6 +7,7 @@ second to a minute, with full jitter added by the caller.
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Mapping
 from datetime import timezone
@@ -59,6 +60,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return max(0.0, until - (http_date(headers.get("date", "")) or now))
 
 
+@functools.lru_cache(maxsize=64)
 def http_date(text: str) -> float | None:
     """An HTTP date in seconds since the epoch; None for anything else."""
     try:

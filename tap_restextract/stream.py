@@ -8,11 +8,12 @@ that covers them. Whatever moment the process dies at, the last STATE on stdout 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from singer_sdk import Stream
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
@@ -26,10 +27,13 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
 from tap_restextract.fleet import Fleet
 from tap_restextract.hashes.locations import opened, shown
-from tap_restextract.messages import projected, record_lines
+from tap_restextract.messages import lacking, projected, record_lines
 from tap_restextract.output import write
+from tap_restextract.paginators import paths_of
 from tap_restextract.paths import find
+from tap_restextract.paths import steps as keys_of
 from tap_restextract.plan import Plan, Walk
+from tap_restextract.records import Reader, column
 from tap_restextract.steps import Record, Step
 from tap_restextract.tombstones import is_tombstone, told
 from tap_restextract.turns import NULLS, Turns, of_nulls
@@ -41,7 +45,28 @@ if TYPE_CHECKING:
 
     from tap_restextract.client import Client
 
-Open = Callable[["Plan"], "Client"]
+# The others look at every value of a record.
+WALKS_OVER_ROWS: Final = frozenset(
+    {
+        Walk.KEYSET,
+        Walk.UNIQUE_KEYSET,
+        Walk.TOKENS,
+        Walk.RESTART,
+        Walk.SINGLE,
+        Walk.DESCENDING,
+        Walk.UNORDERED,
+        Walk.WINDOWS,
+        Walk.TRAVERSAL,
+    }
+)
+
+
+class Open(Protocol):
+    """Makes the client of a plan's list."""
+
+    def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
+        """The client, which decodes pages with the reader."""
+        ...
 
 
 class RestStream(Stream):
@@ -57,6 +82,7 @@ class RestStream(Stream):
         self._parents = parents
         self._open_client = open_client
         self._told: set[str] = set()
+        self._wants_rows = False
         super().__init__(tap, schema=schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
         self.replication_key = plan.replication_key
@@ -91,6 +117,7 @@ class RestStream(Stream):
     ) -> Generator[dict[str, Any], Any, Any]:
         """Write each step's records, then the STATE that covers them."""
         del context
+        self._wants_rows = write_messages and self.selected and self._is_plain
         with self.get_record_counter() as counter, self.get_sync_timer():
             written = 0
             for step in self._steps():
@@ -111,6 +138,7 @@ class RestStream(Stream):
 
     def _steps(self) -> Iterator[Step]:
         plan = self._plan
+        reader = reader_of(plan, self._parents) if self._wants_rows else None
         bookmark = from_state(plan, self.stream_state)
         if plan.goes_in_turns:
             bookmark = in_turns(plan, self.stream_state, bookmark)
@@ -127,7 +155,9 @@ class RestStream(Stream):
                 asked[NULLS] = of_nulls(plan)
             if plan.walk is Walk.FEED:
                 asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
-            clients = {name: stack.enter_context(closing(self._open_client(each))) for name, each in asked.items()}
+            clients = {
+                name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in asked.items()
+            }
             fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
             if isinstance(fleet, Following) and fleet.late:
                 self.logger.warning(
@@ -196,19 +226,18 @@ class RestStream(Stream):
                 for record in records
             ]
         for name in self._plan.stream.primary_key:
-            for record in records:
-                if record.get(name) is None:
-                    raise AnswerError(
-                        f"stream {self.name}: a record has no {name}, which is in its primary_key; "
-                        "mend primary_key, or let the request leave such records out"
-                    )
+            if None in column(records, name):
+                raise AnswerError(
+                    f"stream {self.name}: a record has no {name}, which is in its primary_key; "
+                    "mend primary_key, or let the request leave such records out"
+                )
         return records
 
     def _write(self, records: Sequence[Record]) -> None:
         if not records:
             return
         known = projected(records, self._selected_properties)
-        if any(kept is not record for kept, record in zip(known, records, strict=True)):
+        if known is not records:
             self._tell_what_the_schema_lacks(records)
         if self._is_plain:
             write(record_lines(self.name, known, _now(), self._stream_version))
@@ -220,25 +249,47 @@ class RestStream(Stream):
 
     def _tell_what_the_schema_lacks(self, records: Sequence[Record]) -> None:
         """Say once of each property that it is left out: a sample, or a declaration, may be older than the API."""
-        lacking = {name for record in records for name in record} - set(self.schema["properties"]) - self._told
-        if lacking:
-            self._told |= lacking
+        new = lacking(records, self.schema["properties"].keys() | self._told)
+        if new:
+            self._told |= new
             self.logger.warning(
                 "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it anew",
                 self.name,
-                ", ".join(sorted(lacking)),
+                ", ".join(sorted(new)),
             )
 
-    @property
+    @cached_property
     def _selected_properties(self) -> frozenset[str]:
         return frozenset(name for name in self.schema["properties"] if self.mask["properties", name])
 
-    @property
+    @cached_property
     def _is_plain(self) -> bool:
         """Whether messages are the records as they are: no map, no flattening, no selection below the top."""
         maps = self.stream_maps
         nested = any(not selected and len(crumb) > len(("properties", "name")) for crumb, selected in self.mask.items())
         return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled and not nested
+
+
+def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
+    """What decodes the stream's pages into rows; None where its walk, or its configuration, takes records apart."""
+    stream, incremental = plan.stream, plan.stream.incremental
+    around = keys_of(stream.records)
+    simple = (
+        around is not None
+        and parents is None
+        and plan.walk in WALKS_OVER_ROWS
+        and not plan.goes_in_turns
+        and stream.deleted_path is None
+        and not any(rule.predicate for rule in stream.response_rules)
+        and all(keys_of(path) is not None for path in paths_of(stream.paginator))
+        and (incremental is None or plan.replication_key == incremental.cursor_path)
+    )
+    if not simple or around is None:
+        return None
+    looked_at = {*stream.primary_key}
+    if incremental is not None:
+        looked_at |= {path for path in (incremental.cursor_path, incremental.tie_breaker) if path}
+    return Reader(around, looked_at | {(keys_of(path) or (path,))[0] for path in looked_at})
 
 
 def _now() -> str:

@@ -28,6 +28,7 @@ from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.output import WholeLines, unbroken
 from tap_restextract.pacing import Pacers
 from tap_restextract.plan import Plan, Walk, plans_for
+from tap_restextract.records import Reader
 from tap_restextract.schema import completed, inferred
 from tap_restextract.steps import Ask, Record
 from tap_restextract.stream import RestStream
@@ -163,8 +164,8 @@ class TapRestextract(Tap):
             )
         super().load_state(state)
 
-    def _client(self, plan: Plan) -> Client:
-        return Client(plan.stream, self._keeper, self.logger, self.plugin_version, self._pacers)
+    def _client(self, plan: Plan, reader: Reader | None = None) -> Client:
+        return Client(plan.stream, self._keeper, self.logger, self.plugin_version, self._pacers, reader=reader)
 
     def _schema(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
         declared = plan.stream.schema

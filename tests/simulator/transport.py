@@ -19,6 +19,7 @@ from typing_extensions import Self
 
 from tap_restextract.client import Client
 from tap_restextract.pacing import Pacer
+from tap_restextract.records import Reader
 from tap_restextract.settings import StreamSettings
 from tap_restextract.tokens import TokenKeeper
 from tests.simulator.api import Api, Reply
@@ -99,8 +100,8 @@ class SimulatedClient(Client):
 
     transport: Transport
 
-    def __init__(self, settings: StreamSettings) -> None:
-        super().__init__(settings, TokenKeeper(), LOG, "simulated")
+    def __init__(self, settings: StreamSettings, reader: Reader | None) -> None:
+        super().__init__(settings, TokenKeeper(), LOG, "simulated", reader=reader)
 
     def use(self, api: Api, rng: random.Random, told: Told) -> None:
         """From now on ask this API."""

@@ -1,0 +1,1 @@
+"""Ours, other tools and the floors, measured."""

@@ -1,0 +1,190 @@
+"""Rows: records whose values stay the bytes that the API sent, until a walk asks for one.
+
+Theory of operation. A stream's first page is decoded as any JSON, and its keys, in their order, become a struct type: one
+for the answer around the records, one for a record. Every further page is decoded by it at once. The values that walks
+look at (keys and cursors) are decoded; all others are raw, and are copied as they came into the RECORD lines. Whatever
+doesn't fit the types (a key that is new, a list that is an object) makes its page be decoded as any JSON again, and what
+was learned from it goes into the next types. So a row has exactly the properties that a dict of it would have.
+
+The decoder checks the grammar of raw values, but not that they are UTF-8, and keeps the blanks between their tokens. So a
+page with line breaks, or with bytes that are no UTF-8, is decoded as any JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from decimal import Decimal
+from operator import attrgetter
+from typing import Any, ClassVar, Final, cast
+
+import msgspec
+from msgspec import UNSET, Raw, Struct
+
+MOST_NAMES: Final = 2000
+MOST_LESSONS: Final = 20
+
+any_json: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+class Row(Struct, gc=False):
+    """A record. It has what walks use of a dict: `row[name]`, `name in row`, `get`, `keys`, and so `{**row}`.
+
+    Attributes:
+        fields: the attribute that holds each property.
+        raw: the properties whose values aren't decoded.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = {}
+    raw: ClassVar[AbstractSet[str]] = frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        held = self.fields.get(name) if isinstance(name, str) else None
+        return held is not None and getattr(self, held) is not UNSET
+
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self, self.fields[name])
+        if value is UNSET:
+            raise KeyError(name)
+        return any_json.decode(value) if type(value) is Raw else value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The property's value, or what is given instead."""
+        return self[name] if name in self else default  # noqa: SIM401  it is `get` itself
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, held in self.fields.items() if getattr(self, held) is not UNSET)
+
+    def keys(self) -> Iterator[str]:
+        """The properties that the API sent."""
+        return iter(self)
+
+
+def column(records: Sequence[Any], name: str) -> list[Any]:
+    """The property's value in each record, None where it is missing."""
+    kinds = set(map(type, records))
+    if len(kinds) != 1 or not isinstance(records[0], Row) or name in records[0].raw:
+        return [record.get(name) for record in records]
+    held = records[0].fields.get(name)
+    if held is None:
+        return [None] * len(records)
+    values: list[Any] = [*map(attrgetter(held), records)]
+    return [None if value is UNSET else value for value in values] if UNSET in values else values
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The types of one stream's answers.
+
+    Attributes:
+        around: the keys of each object on the way to the records, from the outside in.
+        properties: the records' keys, in the order in which the API sends them.
+        decoder: of a whole answer.
+    """
+
+    around: tuple[tuple[str, ...], ...]
+    properties: tuple[str, ...]
+    decoder: msgspec.json.Decoder[Any]
+
+
+@dataclass(slots=True)
+class Reader:
+    """Decodes one stream's answers.
+
+    Attributes:
+        path: the keys that lead to the list of records.
+        decoded: the properties that walks look at.
+    """
+
+    path: tuple[str, ...]
+    decoded: AbstractSet[str]
+    shape: Shape | None = None
+    lessons: int = field(default=0)
+
+    def body(self, content: bytes) -> Any:
+        """The answer's body, its records as rows where that is possible, else as dicts.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: where it is no JSON.
+        """
+        shape = self.shape
+        if shape is not None and is_plain(content):
+            try:
+                return _unfolded(shape.decoder.decode(content), self.path)
+            except msgspec.ValidationError:
+                pass
+        body = any_json.decode(content)
+        if self.lessons < MOST_LESSONS:
+            self._learn(body)
+        return body
+
+    def _learn(self, body: Any) -> None:
+        around = []
+        value = body
+        for key in self.path:
+            if not isinstance(value, dict) or key not in value:
+                return
+            around.append(tuple(value))
+            value = value[key]
+        if not isinstance(value, list) or not value or not all(isinstance(record, dict) for record in value):
+            return
+        old = self.shape
+        names = dict.fromkeys(old.properties if old else ())
+        for record in value:
+            names |= dict.fromkeys(record)
+        levels = tuple(
+            tuple(dict.fromkeys((*before, *now)))
+            for before, now in zip(old.around if old else [()] * len(around), around, strict=True)
+        )
+        self.lessons += 1
+        if len(names) + sum(map(len, levels)) > MOST_NAMES:
+            self.lessons = MOST_LESSONS
+            return
+        try:
+            self.shape = _shape(self.path, levels, tuple(names), self.decoded)
+        except (TypeError, ValueError):  # a key that can't be a field's name, such as one with a quotation mark
+            self.shape, self.lessons = None, MOST_LESSONS
+
+
+def is_plain(content: bytes) -> bool:
+    """Whether raw parts of it may stand in a line: no line breaks, all UTF-8."""
+    if b"\n" in content or b"\r" in content:
+        return False
+    if content.isascii():
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shape(
+    path: tuple[str, ...], around: tuple[tuple[str, ...], ...], properties: tuple[str, ...], decoded: AbstractSet[str]
+) -> Shape:
+    row = _struct("Row", {name: Any if name in decoded else Raw for name in properties}, Row)
+    kind: Any = list[row]  # type: ignore[valid-type]  # a type that is made here
+    for key, names in zip(reversed(path), reversed(around), strict=True):
+        kind = _struct("Around", {name: kind | None if name == key else Any for name in names}, Row)
+    return Shape(around, properties, msgspec.json.Decoder(kind, float_hook=Decimal))
+
+
+def _struct(title: str, kinds: Mapping[str, Any], base: type[Row]) -> type[Row]:
+    fields = {name: f"f{number}" for number, name in enumerate(kinds)}
+    kind: Any = msgspec.defstruct(
+        title,
+        [(fields[name], kind | msgspec.UnsetType, UNSET) for name, kind in kinds.items()],
+        bases=(base,),
+        namespace={"fields": fields, "raw": frozenset(name for name, kind in kinds.items() if kind is Raw)},
+        rename={held: name for name, held in fields.items()},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return cast("type[Row]", kind)
+
+
+def _unfolded(value: Any, path: tuple[str, ...]) -> Any:
+    if not path or not isinstance(value, Row):
+        return value
+    return {name: _unfolded(value[name], path[1:]) if name == path[0] else value[name] for name in value}

@@ -1,0 +1,131 @@
+"""One thread's connections to an API: `requests`, with what each page's request has in common done once.
+
+Theory of operation. `Session.request` prepares every request from scratch, merges settings, and looks for a redirect's
+target; `iter_content` carries a body through a queue of chunks. For a page of a hundred records that costs as much as the
+records. So a GET's address and headers are prepared once, by `requests`, and sent by its adapter, which pools connections,
+verifies certificates and turns faults into its exceptions; a body whose length is stated is read at once. All else (a
+request with a body, an address with a password in it) takes the long way.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
+
+Certificate = str | tuple[str, str] | None
+MOST_PREPARED: Final = 64
+
+
+class Wire:
+    """A session and its adapter."""
+
+    def __init__(self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate) -> None:
+        self._session = requests.Session()
+        self._session.headers.update(headers)
+        self._session.verify, self._session.cert, self._session.trust_env = verify, certificate, False
+        self._verify, self._certificate = verify, certificate
+        self._prepared: dict[tuple[tuple[str, str], ...], CaseInsensitiveDict[str]] = {}
+        self.post = self._session.post
+        self.close = self._session.close
+
+    def request(  # noqa: PLR0913  the arguments of requests' own
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Iterable[tuple[str, str]],
+        headers: Mapping[str, str],
+        data: bytes | None,
+        timeout: tuple[float, float],
+        proxies: dict[str, str] | None,
+    ) -> requests.Response:
+        """The answer, its body still to be read; redirects aren't followed.
+
+        Raises:
+            requests.RequestException: where none comes.
+        """
+        if method != "GET" or data is not None or "@" in urlsplit(url).netloc:
+            return self._session.request(
+                method,
+                url,
+                params=params,
+                headers=headers,
+                data=data,
+                timeout=timeout,
+                proxies=proxies,
+                allow_redirects=False,
+                stream=True,
+            )
+        request = requests.PreparedRequest()
+        request.method, request.url = method, _with_query(_address(url), urlencode([*params]))
+        request.headers = self._headers(headers)
+        if len(self._session.cookies):
+            request.headers = request.headers.copy()
+            request.prepare_cookies(self._session.cookies)
+        response = self._session.get_adapter(request.url).send(
+            request,
+            stream=True,
+            timeout=timeout,
+            verify=self._verify,
+            cert=self._certificate,
+            proxies=proxies,
+        )
+        if "set-cookie" in response.headers:
+            extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # requests' own
+        return response
+
+    def _headers(self, headers: Mapping[str, str]) -> CaseInsensitiveDict[str]:
+        key = tuple(headers.items())
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            request = requests.PreparedRequest()
+            merged = CaseInsensitiveDict[str | bytes](self._session.headers)
+            merged.update(headers)
+            request.prepare_headers(merged)
+            prepared = request.headers
+            if len(self._prepared) >= MOST_PREPARED:
+                self._prepared.clear()
+            self._prepared[key] = prepared
+        return prepared
+
+
+def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
+    """The body in chunks, as bytes without their encoding; one chunk, where its length is stated.
+
+    Raises:
+        requests.RequestException: where it ends before its end.
+    """
+    raw = getattr(response, "raw", None)
+    if raw is None or "content-length" not in response.headers or "content-encoding" in response.headers:
+        yield from response.iter_content(chunk_bytes)
+        return
+    try:
+        yield raw.read()
+    except ProtocolError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+    except (ReadTimeoutError, DecodeError) as error:
+        raise requests.exceptions.ConnectionError(error) from error
+    except SSLError as error:
+        raise requests.exceptions.SSLError(error) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _address(url: str) -> str:
+    """The address as requests would send it."""
+    request = requests.PreparedRequest()
+    request.prepare_url(url, None)
+    return request.url or url
+
+
+def _with_query(address: str, query: str) -> str:
+    if not query:
+        return address
+    before, mark, fragment = address.partition("#")
+    return f"{before}{'&' if '?' in before else '?'}{query}{mark}{fragment}"
