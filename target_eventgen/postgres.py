@@ -480,7 +480,7 @@ class Postgres:
         cursor.execute(statements.analyze(plan))
         shape: dict[str, Any] = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
         began = time.monotonic()
-        cursor.execute(statements.claim(plan, **shape))
+        cursor.execute(statements.claim(plan, unversioned=batch.unversioned, single=batch.single))
         locked = time.monotonic() - began
         created, revived = cursor.rowcount, 0
         if plan.hard:
@@ -492,7 +492,7 @@ class Postgres:
         failpoints.reach(failpoints.AFTER_LOCK)
         if created == batch.rows and not plan.rules and not (batch.deletes or batch.settles):
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
-        shape, decided = self._without_retold(cursor, batch, shape)
+        shape, decided = self._completed(cursor, batch, shape)
         cursor.execute(statements.record(plan, **shape))
         row = cursor.fetchone()
         assert row is not None
@@ -508,10 +508,10 @@ class Postgres:
         failpoints.reach(failpoints.AFTER_EVENTS)
         return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
 
-    def _without_retold(
+    def _completed(
         self, cursor: extensions.cursor, batch: Batch, shape: dict[str, Any]
     ) -> tuple[dict[str, Any], list[int]]:
-        """Lay aside the staged records with which another run's story is told again, or may be.
+        """Fill the stage, and lay aside the staged records with which another run's story is told again, or may be.
 
         Returns the shape of what is left in the stage, and the numbers of records by which it is now known that this run
         has gone through the stories of their rows.
@@ -520,12 +520,16 @@ class Postgres:
         cursor.execute(statements.recalls(plan))
         told, held = cursor.fetchone() or (False, False)
         if not (told or held or batch.settles):
+            if batch.sparse and not batch.single:
+                cursor.execute(statements.fill(plan, sparse=batch.sparse, unversioned=batch.unversioned))
             return shape, []
         if held:
             cursor.execute(statements.make_room(plan))
             cursor.execute(statements.take_back(plan))
         cursor.execute(statements.gaps(plan))
         sparse = tuple(place for (place,) in cursor.fetchall())
+        if sparse:
+            cursor.execute(statements.fill(plan, sparse=sparse, unversioned=True))
         cursor.execute(statements.retold(plan, sparse=sparse))
         repeated: list[int] = []
         waiting: list[int] = []

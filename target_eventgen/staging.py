@@ -196,8 +196,17 @@ class Encoding:
         if self._metadata:
             assert metadata is not None
             fields += _metadata_fields(metadata, self._metadata)
-        places = "{" + ",".join(map(str, absent)) + "}" if absent else _NULL
-        return f"{number}\t{places}\t" + "\t".join(fields) + "\n", absent
+        return f"{number}\t{_bits(absent, len(self._content)) if absent else _NULL}\t" + "\t".join(
+            fields
+        ) + "\n", absent
+
+
+def _bits(places: Sequence[int], count: int) -> str:
+    """Return so many bits, of which those at these places are set."""
+    bits = bytearray(b"0" * count)
+    for place in places:
+        bits[place] = 49
+    return bits.decode()
 
 
 def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:

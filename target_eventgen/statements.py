@@ -15,7 +15,8 @@ have no row before them. A checkpoint uses no savepoints, since these have trans
 
 `chain` puts the versions of a key in order: the row before, then by (version, arrival). A NULL version counts as new
 as the newest that arrived before it in its checkpoint, else as new as the row before: it is applied, never dropped. A
-property that a record doesn't mention has the value of the version before it. `transitions` are the versions that
+property that a record doesn't mention has the value of the version before it: `fill` writes into the stage what it has
+from others there, and what is still not said then is that of the row before. `transitions` are the versions that
 differ in content from the one before; each raises the row's counter by one. Everything else follows from a transition's
 old and new content, which stand side by side in it.
 
@@ -67,7 +68,7 @@ ARRIVAL = "_eventgen_n"
 """A staged version's place in its checkpoint, from 1; the row before is 0."""
 
 ABSENT = "_eventgen_absent"
-"""Places of the content columns that a staged record doesn't mention."""
+"""A bit for each content column, set where a staged record doesn't mention it; NULL where it mentions all."""
 
 _AT = sql.Identifier("_eventgen_at")
 _N = sql.Identifier(ARRIVAL)
@@ -202,7 +203,7 @@ def create_stage(plan: Plan) -> sql.Composable:
     """
     return sql.SQL(
         "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS"
-        " SELECT NULL::bigint AS {n}, NULL::smallint[] AS {absent}, {columns} FROM {table} WITH NO DATA"
+        " SELECT NULL::bigint AS {n}, NULL::varbit AS {absent}, {columns} FROM {table} WITH NO DATA"
     ).format(
         stage=sql.Identifier(plan.stage),
         n=_N,
@@ -235,14 +236,13 @@ def append(plan: Plan) -> sql.Composable:
     )
 
 
-def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
+def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composable:
     """Insert the last version of each absent key and lock every other row, in key order.
 
-    A key of which nothing but a deletion came is inserted too, with a count of 0.
+    What the versions before it say of a property that it doesn't mention, `record` puts in. A key of which nothing but a deletion came is inserted too, with a count of 0.
 
     Args:
         plan: of the stream.
-        sparse: places of the content columns that some staged record doesn't mention.
         unversioned: whether some staged record has no version.
         single: whether each staged record has a key of its own.
     """
@@ -253,7 +253,7 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
         " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
     ).format(
-        chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=sparse, unversioned=unversioned),
+        chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=(), unversioned=unversioned),
         table=qualified(plan.table),
         columns=columns,
         version=_VERSION,
@@ -269,17 +269,23 @@ def claim(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool 
 def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
     """Write the last version of each row that was there, and the events of every transition.
 
+    Args:
+        plan: of the stream.
+        sparse: places of the content columns that some staged record doesn't mention.
+        unversioned: whether some staged record has no version.
+        single: whether each staged record has a key of its own; else the stage must have been filled, if it is sparse.
+
     Returns one row: rows updated, events fired, events recorded by type (a smaller number means that the outbox knew
     some), versions dropped because they are older than the row.
     """
     return sql.SQL(
-        "WITH {chain}, written AS ({update} RETURNING 1){events}"
-        " SELECT (SELECT count(*) FROM written), {fired}, {recorded}, {stale}"
+        "WITH {chain}, written AS ({update} RETURNING transition._eventgen_base){events}"
+        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, {stale}"
     ).format(
         chain=_replaced(plan, sparse)
         if single
         else _chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
-        update=_update(plan),
+        update=_update(plan, created=bool(sparse) and not single),
         events=_events(plan) if plan.rules else sql.SQL(""),
         fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
         recorded=sql.SQL(
@@ -302,7 +308,7 @@ def adopt(plan: Plan) -> sql.Composable:
     places = {column.name: place for place, column in enumerate(table.content)}
     values = [
         sql.SQL(
-            "{column} = CASE WHEN t.{generation} < {added} AND ({place} = ANY (s.{absent})) IS NOT TRUE"
+            "{column} = CASE WHEN t.{generation} < {added} AND (get_bit(s.{absent}, {place}) = 1) IS NOT TRUE"
             " THEN s.{column} ELSE t.{column} END"
         ).format(
             column=sql.Identifier(name),
@@ -431,9 +437,9 @@ def mark(plan: Plan) -> sql.Composable:
 
 def stage_deletions(plan: Plan, version: int) -> sql.Composable:
     """Stage a deletion of each row of an older table version, and lock these rows."""
-    absent = [place for place, column in enumerate(plan.table.content) if column.name not in plan.table.key]
+    absent = "".join("0" if column.name in plan.table.key else "1" for column in plan.table.content)
     return sql.SQL(
-        "INSERT INTO {stage} ({n}, {absent}, {key}, {deleted}, {version}) SELECT row_number() OVER (), {places}::smallint[],"
+        "INSERT INTO {stage} ({n}, {absent}, {key}, {deleted}, {version}) SELECT row_number() OVER (), {places}::varbit,"
         " {key}, statement_timestamp(), {version} FROM (SELECT {key}, {version} FROM {table} WHERE {old}"
         " AND {deleted} IS NULL ORDER BY {key} FOR UPDATE) AS t"
     ).format(
@@ -554,8 +560,8 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
 
     old = [_name(column, "b") for column in plan.table.content]
     new: list[sql.Composable] = [
-        sql.SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END").format(
-            sql.Literal(place), _name(ABSENT, "s"), remembered(column), _name(column, "s")
+        sql.SQL("CASE WHEN get_bit({}, {}) = 1 THEN {} ELSE {} END").format(
+            _name(ABSENT, "s"), sql.Literal(place), remembered(column), _name(column, "s")
         )
         if place in sparse
         else _name(column, "s")
@@ -615,11 +621,7 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
     parts: list[sql.Composable] = []
     if with_before:
         parts.append(_before(plan))
-    parts.append(_history(plan, with_before=with_before, unversioned=unversioned))
-    source = "history"
-    if sparse:
-        parts += _filled(plan, sparse)
-        source = "filled"
+    parts.append(_history(plan, with_before=with_before, sparse=sparse, unversioned=unversioned))
     key = _names(plan.table.key)
     old = [_old(place) for place in range(len(plan.table.content))]
     before = [
@@ -631,7 +633,7 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
             "chain AS (SELECT *, {existed} AS _eventgen_existed, {preceded} AS _eventgen_preceded, {before},"
             " {preceded} AND {at} IS NOT DISTINCT FROM lag({at}) OVER w AS _eventgen_still,"
             " max({version}) OVER k AS _eventgen_base, max({story}) OVER k AS _eventgen_base_story"
-            " FROM {source} WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
+            " FROM history WINDOW k AS (PARTITION BY {key}), w AS (PARTITION BY {key} ORDER BY {order}))"
         ).format(
             at=_AT,
             existed=sql.SQL("coalesce(NOT lag(_eventgen_gone) OVER w, false)"),
@@ -640,7 +642,6 @@ def _chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned:
             version=_VERSION,
             story=_STORY,
             key=key,
-            source=sql.Identifier(source),
             order=_ORDER,
         )
     )
@@ -733,36 +734,56 @@ def _is_gone(plan: Plan, qualifier: str) -> sql.Composable:
     return sql.SQL("({} IS NOT NULL)").format(_name(DELETED_AT, qualifier)) if plan.deletable else sql.SQL("false")
 
 
-def _history(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composed:
-    """Return the versions of every key, the row before among them, without those that are older than it."""
-    table = plan.table
+def _place_in_time(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composable:
+    """Return of which instant a staged version is: where it has none itself, of the newest before it, or of its row."""
     at = _version_of(plan, "s")
-    past = with_before and plan.version is not None
     if unversioned and plan.version is not None:
         at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY s.{n}))").format(
-            at=at, key=_names(table.key, "s"), n=_N
+            at=at, key=_names(plan.table.key, "s"), n=_N
         )
-        if past:
+        if with_before:
             at = sql.SQL("GREATEST({}, {})").format(at, _since(plan))
+    return at
+
+
+def _not_stale(plan: Plan) -> sql.Composable:
+    """Return whether a staged version belongs into its chain."""
+    accepted = sql.SQL("s.{} > 0").format(_N)
+    if plan.version is None:
+        return accepted
+    return sql.SQL("{} AND ({} < {}) IS NOT TRUE").format(accepted, _version_of(plan, "s"), _since(plan))
+
+
+def _history(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: bool) -> sql.Composed:
+    """Return the versions of every key, the row before among them, without those that are older than it."""
+    table = plan.table
+    past = with_before and (plan.version is not None or bool(sparse))
+    columns = [
+        sql.SQL(
+            "CASE WHEN get_bit(s.{}, {}) = 1 THEN CASE WHEN NOT b._eventgen_gone THEN {} END ELSE {} END AS {}"
+        ).format(sql.Identifier(ABSENT), sql.Literal(place), _name(column, "b"), _name(column, "s"), _name(column))
+        if place in sparse
+        else _name(column, "s")
+        for place, column in enumerate(table.columns)
+    ]
     history: sql.Composable = sql.SQL(
-        "SELECT {columns}, s.{n}, s.{absent}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story},"
-        " {gone} AS _eventgen_gone FROM {stage} AS s{past} WHERE s.{n} > 0{newer}"
+        "SELECT {columns}, s.{n}, {at} AS {at_name}, NULL::bigint AS {version}, NULL::bigint[] AS {story},"
+        " {gone} AS _eventgen_gone FROM {stage} AS s{past} WHERE {accepted}"
     ).format(
-        columns=_names(table.columns, "s"),
+        columns=_list(columns),
         n=_N,
-        absent=sql.Identifier(ABSENT),
-        at=at,
+        at=_place_in_time(plan, with_before=with_before, unversioned=unversioned),
         at_name=_AT,
         version=_VERSION,
         story=_STORY,
         gone=_is_gone(plan, "s"),
         stage=stage_of(plan),
         past=sql.SQL(" LEFT JOIN before AS b ON {}" if past else "").format(_same_key(plan, "s", "b")),
-        newer=sql.SQL(" AND ({} < {}) IS NOT TRUE" if past else "").format(_version_of(plan, "s"), _since(plan)),
+        accepted=_not_stale(plan) if with_before else sql.SQL("s.{} > 0").format(_N),
     )
     if with_before:
         history = sql.SQL(
-            "{staged} UNION ALL SELECT {content}{metadata}, 0, NULL, {since}, {own}, _eventgen_gone FROM before AS b"
+            "{staged} UNION ALL SELECT {content}{metadata}, 0, {since}, {own}, _eventgen_gone FROM before AS b"
         ).format(
             staged=history,
             content=_names(table.content),
@@ -791,42 +812,55 @@ def _latest(story: sql.Composable) -> sql.Composed:
     )
 
 
-def _filled(plan: Plan, sparse: Sequence[int]) -> list[sql.Composable]:
-    """Return the expressions that give a property which a record doesn't mention its value of the version before.
+def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+    """Give staged versions the values that others of their key in the stage say before them; a deletion ends these.
 
-    A running count of the records that do mention it numbers the stretches over which it keeps its value. A deletion
-    ends them all.
+    Each step of the recursion takes the next version of each key by its place in the stage, so that the work is one
+    visit a version, however many columns there are. What none before has said stays absent.
     """
-    stretch = {place: sql.Identifier(f"_eventgen_stretch_{place}") for place in sparse}
-    counts = [
-        sql.SQL("count(*) FILTER (WHERE ({place} = ANY ({absent})) IS NOT TRUE) OVER w AS {stretch}").format(
-            place=sql.Literal(place), absent=sql.Identifier(ABSENT), stretch=name
+    names = [(_name(column), place in sparse) for place, column in enumerate(plan.table.content)]
+    places = {column.name: place for place, column in enumerate(plan.table.content)}
+    said = _list(
+        sql.SQL("CASE WHEN get_bit(o.{absent}, {place}) = 1 AND NOT f._eventgen_gone THEN f.{c} ELSE o.{c} END").format(
+            absent=sql.Identifier(ABSENT), place=sql.Literal(places[column.name]), c=_name(column)
         )
-        for place, name in stretch.items()
-    ]
-    key = _names(plan.table.key)
-    columns: list[sql.Composable] = [
-        sql.SQL("first_value({c}) OVER (PARTITION BY {key}, _eventgen_life, {stretch} ORDER BY {order}) AS {c}").format(
-            c=_name(column), key=key, stretch=stretch[place], order=_ORDER
-        )
-        if place in stretch
-        else _name(column)
-        for place, column in enumerate(plan.table.content)
-    ]
-    columns += [_name(column) for column in plan.table.metadata]
-    return [
-        sql.SQL(
-            "stretches AS (SELECT *, {counts}, count(*) FILTER (WHERE _eventgen_gone)"
-            " OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS _eventgen_life"
-            " FROM history WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
-        ).format(counts=_list(counts), key=key, order=_ORDER),
-        sql.SQL("filled AS (SELECT {columns}, {n}, {at}, {own}, _eventgen_gone FROM stretches)").format(
-            columns=_list(columns), n=_N, at=_AT, own=_names([VERSION, STORY])
-        ),
-    ]
+        for column in plan.table.content
+        if places[column.name] in sparse
+    )
+    filled = [name for name, is_sparse in names if is_sparse]
+    return sql.SQL(
+        "WITH RECURSIVE {before}, placed AS (SELECT {keys}, s.ctid AS tid, {at} AS {at_name}, s.{n} FROM {stage} AS s"
+        " LEFT JOIN before AS b ON {same} WHERE {accepted})"
+        ", chains AS (SELECT array_agg(tid ORDER BY {at_name} NULLS FIRST, {n}) AS tids FROM placed GROUP BY {key}"
+        " HAVING count(*) > 1)"
+        ", filled AS (SELECT c.tids, 1 AS place, o.{absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = c.tids[1] OFFSET 0) AS o"
+        " UNION ALL SELECT f.tids, f.place + 1, CASE WHEN NOT f._eventgen_gone THEN o.{absent} & f.{absent} END,"
+        " {gone}, {said} FROM filled AS f"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = f.tids[f.place + 1] OFFSET 0) AS o"
+        " WHERE f.place < cardinality(f.tids))"
+        " UPDATE {stage} AS s SET {absent} = f.{absent}, {values} FROM filled AS f"
+        " WHERE s.ctid = f.tids[f.place] AND f.place > 1"
+    ).format(
+        before=_before(plan),
+        keys=_names(plan.table.key, "s"),
+        key=_names(plan.table.key),
+        at=_place_in_time(plan, with_before=True, unversioned=unversioned),
+        at_name=_AT,
+        n=_N,
+        stage=stage_of(plan),
+        same=_same_key(plan, "s", "b"),
+        accepted=_not_stale(plan),
+        absent=sql.Identifier(ABSENT),
+        gone=_is_gone(plan, "o"),
+        first=_list(sql.SQL("o.{}").format(name) for name in filled),
+        said=said,
+        values=_list(sql.SQL("{0} = f.{0}").format(name) for name in filled),
+    )
 
 
-def _update(plan: Plan) -> sql.Composed:
+def _update(plan: Plan, *, created: bool) -> sql.Composed:
+    """Return the write of each row's last version; of those that the claim has made too, where it could not know all."""
     columns = [column for column in plan.table.columns if column.name not in plan.table.key]
     assignments = [sql.SQL("{} = {}").format(_name(column), _name(column, "transition")) for column in columns]
     assignments.append(sql.SQL("{} = {}").format(_VERSION, sql.Identifier("transition", "_eventgen_count")))
@@ -834,8 +868,13 @@ def _update(plan: Plan) -> sql.Composed:
     assignments.append(sql.SQL("{} = {}").format(_INSTANT, sql.Identifier("transition", INSTANT)))
     return sql.SQL(
         "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
-        " WHERE transition._eventgen_last AND transition._eventgen_base IS NOT NULL AND {same}"
-    ).format(table=qualified(plan.table), assignments=_list(assignments), same=_same_key(plan, "stored", "transition"))
+        " WHERE transition._eventgen_last{replaced} AND {same}"
+    ).format(
+        replaced=sql.SQL("" if created else " AND transition._eventgen_base IS NOT NULL"),
+        table=qualified(plan.table),
+        assignments=_list(assignments),
+        same=_same_key(plan, "stored", "transition"),
+    )
 
 
 def _stale(plan: Plan) -> sql.Composed:
@@ -898,11 +937,11 @@ def settle(plan: Plan) -> sql.Composable:
 
 
 def _taken(plan: Plan, taken: sql.Composable, mine: sql.Composable) -> sql.Composed:
-    columns = [ABSENT, *(column.name for column in plan.table.columns)]
+    columns = [column.name for column in plan.table.columns]
     return sql.SQL(
         "WITH taken AS (DELETE FROM eventgen.held AS h WHERE h.sequence IN ({held} AND {taken}) RETURNING h.*)"
-        " INSERT INTO {stage} ({n}, {columns}) SELECT row_number() OVER (ORDER BY taken.sequence), {values} FROM taken,"
-        " jsonb_populate_record(NULL::{stage}, taken.record) AS r{mine}"
+        " INSERT INTO {stage} ({n}, {absent}, {columns}) SELECT row_number() OVER (ORDER BY taken.sequence), {places},"
+        " {values} FROM taken, jsonb_populate_record(NULL::{stage}, taken.record) AS r{mine}"
     ).format(
         held=sql.SQL(
             "SELECT h.sequence FROM eventgen.held AS h WHERE h.table_schema = {} AND h.table_name = {}"
@@ -910,15 +949,28 @@ def _taken(plan: Plan, taken: sql.Composable, mine: sql.Composable) -> sql.Compo
         taken=taken,
         stage=stage_of(plan),
         n=_N,
+        absent=sql.Identifier(ABSENT),
+        places=sql.SQL(
+            "(SELECT string_agg(CASE WHEN taken.record ? c.name THEN '0' ELSE '1' END, '' ORDER BY c.place) FROM {})::varbit"
+        ).format(_content_names(plan)),
         columns=_names(columns),
         values=_names(columns, "r"),
         mine=mine,
     )
 
 
+def _content_names(plan: Plan) -> sql.Composable:
+    """Return the content columns as rows (name, place), places from 1 on."""
+    return sql.SQL("unnest({}::text[]) WITH ORDINALITY AS c(name, place)").format(
+        sql.Literal([column.name for column in plan.table.content])
+    )
+
+
 def gaps(plan: Plan) -> sql.Composable:
     """Return the places of the content columns that some staged record doesn't mention."""
-    return sql.SQL("SELECT DISTINCT unnest({}) FROM {} ORDER BY 1").format(sql.Identifier(ABSENT), stage_of(plan))
+    return sql.SQL(
+        "SELECT c.place::int - 1 FROM {} WHERE EXISTS (SELECT FROM {} WHERE get_bit({}, c.place::int - 1) = 1) ORDER BY 1"
+    ).format(_content_names(plan), stage_of(plan), sql.Identifier(ABSENT))
 
 
 def retold(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
@@ -927,16 +979,12 @@ def retold(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
     That is (story, numbers of the staged versions in their order, hashes of their contents, whether each is of the row's
     instant).
     """
-    parts = [
-        _before(plan),
-        _history(plan, with_before=True, unversioned=True),
-        *(_filled(plan, sparse) if sparse else ()),
-    ]
+    parts = [_before(plan), _history(plan, with_before=True, sparse=sparse, unversioned=True)]
     key = _names(plan.table.key, "h")
     order = sql.SQL("h.{} NULLS FIRST, h.{}").format(_AT, _N)
     return sql.SQL(
         "WITH {parts} SELECT max(b.{story}[2:]), array_agg(h.{n} ORDER BY {order}), array_agg({hash} ORDER BY {order}),"
-        " array_agg(h.{at} IS NOT DISTINCT FROM {since} ORDER BY {order}) FROM {source} AS h JOIN before AS b ON {same}"
+        " array_agg(h.{at} IS NOT DISTINCT FROM {since} ORDER BY {order}) FROM history AS h JOIN before AS b ON {same}"
         " WHERE h.{n} > 0 AND b.{story}[1] <> {run} GROUP BY {key}"
     ).format(
         parts=_list(parts),
@@ -946,7 +994,6 @@ def retold(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
         hash=_hash(plan, _names(plan.table.content, "h"), _name("_eventgen_gone", "h")),
         at=_AT,
         since=_since(plan),
-        source=sql.Identifier("filled" if sparse else "history"),
         same=_same_key(plan, "h", "b"),
         run=sql.Literal(plan.run),
         key=key,
@@ -957,8 +1004,11 @@ def hold(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
     """Keep staged records until more of their rows is heard."""
     return sql.SQL(
         "INSERT INTO eventgen.held (table_schema, table_name, key, run, record) SELECT {schema}, {name}, {key}, {run},"
-        " to_jsonb(s.*) FROM {stage} AS s WHERE s.{n} = ANY ({numbers}::bigint[]) ORDER BY s.{n}"
+        " to_jsonb(s.*) - ARRAY(SELECT c.name FROM {names} WHERE get_bit(s.{absent}, c.place::int - 1) = 1)"
+        " FROM {stage} AS s WHERE s.{n} = ANY ({numbers}::bigint[]) ORDER BY s.{n}"
     ).format(
+        names=_content_names(plan),
+        absent=sql.Identifier(ABSENT),
         schema=sql.Literal(plan.table.schema),
         name=sql.Literal(plan.table.name),
         key=_key_array(plan, "s"),

@@ -34,7 +34,7 @@ def test_the_outbox_is_written_only_where_rules_watch() -> None:
 
 
 def test_a_claim_judges_nothing_and_writes_nothing_that_exists() -> None:
-    claim = text(statements.claim(plan(), sparse=(), unversioned=False))
+    claim = text(statements.claim(plan(), unversioned=False))
     assert "WHERE false" in claim
     assert "value > 1" not in claim
 
@@ -46,8 +46,8 @@ def test_gaps_are_filled_only_where_records_have_them() -> None:
 
 def test_missing_versions_cost_a_window_only_where_records_have_them() -> None:
     window = "OVER (PARTITION BY "
-    with_gaps = text(statements.claim(plan(), sparse=(), unversioned=True))
-    without = text(statements.claim(plan(), sparse=(), unversioned=False))
+    with_gaps = text(statements.claim(plan(), unversioned=True))
+    without = text(statements.claim(plan(), unversioned=False))
     assert with_gaps.count(window) == without.count(window) + 1
 
 
