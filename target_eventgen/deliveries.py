@@ -15,6 +15,8 @@ of some slots for as long as its transaction lasts, and removes the marks in tha
 those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so it works
 through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them locked.
 
+The trigger has the rights of whoever made the tables, so that a role which only loads needs none on them.
+
 A publisher is registered under a lock that keeps recorders out for that moment, so that each event is marked for it
 either by the trigger or by the registration, and never by both.
 """
@@ -109,7 +111,8 @@ create table if not exists eventgen.dead_letters (
   died_at timestamptz not null default clock_timestamp(),
   unique (publisher, sequence)
 );
-create or replace function eventgen.enqueue() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $enqueue$
+create or replace function eventgen.enqueue() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $enqueue$
 begin
   if current_setting({published}, true) = 'yes' then
     return null;
@@ -206,15 +209,18 @@ def lock_slots(publisher: int, first: int, most: int) -> sql.Composable:
         first: the slot to begin with, so that each has its turn.
         most: how many at most.
     """
+    # One after the other, and no further than needed: where an old snapshot is open, the marks that were removed since are
+    # still in the index, and have to be passed over.
+    order = [(first + each) % SLOTS for each in range(SLOTS)]
     return sql.SQL(
-        "SELECT slot FROM eventgen.slots AS held_by_us WHERE publisher = {publisher} AND (EXISTS (SELECT FROM eventgen.pending"
-        " WHERE pending.publisher = {publisher} AND pending.slot = held_by_us.slot)"
-        " OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = {publisher} AND blocked.slot = held_by_us.slot"
-        " AND blocked.due_at <= clock_timestamp()))"
-        " ORDER BY (slot - {first} + {slots}) % {slots} LIMIT {most} FOR UPDATE SKIP LOCKED"
-    ).format(
-        publisher=sql.Literal(publisher), first=sql.Literal(first), slots=sql.Literal(SLOTS), most=sql.Literal(most)
-    )
+        "SELECT slots.slot FROM unnest({order}) AS wanted (slot)"
+        " JOIN eventgen.slots ON slots.publisher = {publisher} AND slots.slot = wanted.slot"
+        " LEFT JOIN LATERAL (SELECT true AS found FROM eventgen.pending WHERE pending.publisher = {publisher}"
+        "  AND pending.slot = wanted.slot LIMIT 1) AS pending ON true"
+        " LEFT JOIN LATERAL (SELECT true AS found FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
+        "  AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp() LIMIT 1) AS blocked ON true"
+        " WHERE pending.found OR blocked.found LIMIT {most} FOR UPDATE OF slots SKIP LOCKED"
+    ).format(order=_numbers(order), publisher=sql.Literal(publisher), most=sql.Literal(most))
 
 
 def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Composable:

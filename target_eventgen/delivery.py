@@ -23,6 +23,12 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 """Seconds between attempts, at first and at most."""
 
+LONGEST_WISH = 30 * 86400.0
+"""Seconds for which a receiver may put an event off, at most."""
+
+LONGEST_REASON = 500
+"""Characters of a reason that are kept."""
+
 
 class Item(msgspec.Struct, frozen=True, gc=False):
     """An event that is due for one publisher.
@@ -121,15 +127,20 @@ def judge(
             stopped.add(item.key)  # else a later call would pass it
             continue
         failed.add(item.key)
-        attempts = item.attempts + 1
+        attempts, reason = item.attempts + 1, _storable(outcome.reason)
         if outcome.permanent or attempts >= max_attempts:
-            verdicts.append(Dead(item, attempts, outcome.reason))
+            verdicts.append(Dead(item, attempts, reason))
             stopped |= {item.key} if waits else set()
         else:
-            delay = max(pause(attempts, chance), outcome.retry_after or 0.0)
-            verdicts.append(Again(item, attempts, delay, outcome.reason))
+            delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, LONGEST_WISH))
+            verdicts.append(Again(item, attempts, delay, reason))
             stopped.add(item.key)
     return verdicts, stopped
+
+
+def _storable(reason: str) -> str:
+    """Return a reason as Postgres can store it, and as a person can read it."""
+    return " ".join(reason.replace("\0", " ").encode(errors="replace").decode().split())[:LONGEST_REASON]
 
 
 def pause(failures: int, chance: float) -> float:

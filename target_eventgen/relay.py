@@ -216,6 +216,9 @@ class Relay:
                 for _ in range(wanted.route.workers)
             ]
             for carrier in self._carriers:
+                with contextlib.suppress(UnreachableError):
+                    carrier.opened()  # here, since what is wrong with a publisher's settings ends all before it begins
+            for carrier in self._carriers:
                 carrier.start()
             try:
                 self._attend(session, follow=follow)
@@ -285,6 +288,7 @@ class _Carrier(threading.Thread):
         self.result = Result(wanted.route.name)
         self._route = wanted.route
         self._open = wanted.open
+        self._publisher: Publisher | None = None
         self._number = number
         self._follow = follow
         self._stopping = relay._stopping  # noqa: SLF001  a part of the relay in all but name
@@ -295,20 +299,29 @@ class _Carrier(threading.Thread):
         self._first = random.randrange(delivery.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
         self._share = delivery.SLOTS
 
+    def opened(self) -> Publisher:
+        """Return the publisher, which may be tried again where its receiver can't be reached."""
+        if self._publisher is None:
+            self._publisher = self._open()
+        return self._publisher
+
     def run(self) -> None:
         """Deliver until the end; what goes wrong is kept for the thread that waits."""
         try:
-            with contextlib.closing(self._session), contextlib.closing(self._open()) as publisher:
-                self._carry(publisher)
+            with contextlib.closing(self._session):
+                self._carry()
         except BaseException as error:  # noqa: BLE001  whoever joins raises it
             self.error = error
+        finally:
+            if self._publisher is not None:
+                self._publisher.close()
 
-    def _carry(self, publisher: Publisher) -> None:
+    def _carry(self) -> None:
         progress_at = time.monotonic()
         failures = 0
         while not self._stopping.is_set():
             self.wake.clear()
-            turn = self._repeated(lambda: self._turn(publisher))
+            turn = self._repeated(self._turn)
             if turn.progress:
                 progress_at = time.monotonic()
             if turn.sick:
@@ -368,7 +381,12 @@ class _Carrier(threading.Thread):
 
     # -- a turn -------------------------------------------------------------------------------------------------------
 
-    def _turn(self, publisher: Publisher) -> _Turn:
+    def _turn(self) -> _Turn:
+        try:
+            publisher = self.opened()
+        except UnreachableError as error:
+            self._observer.unreachable(self._route.name)
+            return _Turn(lost=error)
         with self._session.transaction(deliveries.LOOK_UPS) as cursor:
             cursor.execute(deliveries.lock_slots(self._number, self._first, self._share))
             slots = [slot for (slot,) in cursor.fetchall()]

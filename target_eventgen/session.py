@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import psycopg2
-from psycopg2 import extensions, sql
+from psycopg2 import errors, extensions, sql
 
 from target_eventgen import deliveries
 from target_eventgen.errors import ConnectionLostError, DatabaseError
@@ -18,6 +18,9 @@ from target_eventgen.postgres import CONNECT_SECONDS, LONGEST_PAUSE, OLDEST_SERV
 
 LEASE_SECONDS = 300
 """After which Postgres ends the transaction of a client that stands still; no publisher's call may take as long."""
+
+_KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""libpq's settings by which a server that vanished without a word is noticed within a minute."""
 
 T = TypeVar("T")
 
@@ -77,7 +80,8 @@ class Session:
     def _roll_back(self, error: BaseException) -> bool:
         """End the transaction; return whether the connection is of no use any more, and close it then."""
         connection = self._connection
-        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        # After a failover the old name may lead to a standby for a while.
+        lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError | errors.ReadOnlySqlTransaction)
         if connection is None:
             return lost
         if not lost and not connection.closed:
@@ -129,9 +133,11 @@ def connect(dsn: str, place: str, name: str) -> extensions.connection:
         ConnectionLostError: nothing answers there, or it refuses.
         DatabaseError: it is too old.
     """
+    given = extensions.parse_dsn(dsn)
+    watched = extensions.make_dsn(dsn, **{key: value for key, value in _KEEPALIVES.items() if key not in given})
     try:
         connection = psycopg2.connect(
-            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+            watched, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
         )
     except psycopg2.OperationalError as error:
         said = (str(error).strip().splitlines() or ["no answer"])[0]

@@ -105,6 +105,13 @@ def test_an_attempt_is_never_earlier_than_the_receiver_wants_it() -> None:
     assert judged([item("a", 1)], [Failed("no", retry_after=0.1)])[0][0].delay == 1.0
 
 
+def test_a_reason_is_made_storable_and_a_wish_is_bounded() -> None:
+    (verdict,), _ = judged([item("a", 1)], [Failed("torn\0\nhere \ud800" + "x" * 9999, retry_after=float("inf"))])
+    assert verdict.reason.startswith("torn here ?x")
+    assert len(verdict.reason) == delivery.LONGEST_REASON
+    assert verdict.delay == delivery.LONGEST_WISH
+
+
 def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
     assert [delivery.pause(failures, 1.0) for failures in (1, 2, 3, 4)] == [1, 2, 4, 8]
     assert delivery.pause(10_000, 1.0) == delivery.LONGEST_PAUSE

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 import psycopg2
 import pytest
 
 from target_eventgen import delivery, relay, session
 from target_eventgen.cloudevent import CloudEvent
-from target_eventgen.errors import ConnectionLostError
+from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publisher import Delivered, Failed, Outcome
 from tests.target_eventgen.proxy import Proxy
 from tests.target_eventgen.relaying import Outbox, Receiver, add, in_order, unreachable
@@ -261,6 +262,67 @@ def test_a_receiver_that_was_away_gets_everything_and_no_event_was_blamed(outbox
     outbox.add(keys=5, each=5)
     (result,) = outbox.drain(receiver.delivery(max_attempts=1), patience=60)
     assert (result.delivered, result.dead, result.left) == (25, 0, 0)
+
+
+def test_a_receiver_that_can_not_be_reached_at_first_is_tried_again(outbox: Outbox) -> None:
+    receiver = Receiver()
+    opened = 0
+
+    def open_() -> Receiver:
+        nonlocal opened
+        opened += 1
+        if opened < 3:
+            unreachable(())
+        return receiver
+
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=3)
+    (result,) = outbox.drain(replace(receiver.delivery(workers=1), open=open_))
+    assert (result.delivered, opened) == (3, 3)
+
+
+def test_a_publisher_that_can_not_be_opened_ends_all_before_it_begins(outbox: Outbox) -> None:
+    def open_() -> Receiver:
+        raise SettingsError(["its library is not there"])
+
+    receiver = Receiver()
+    wanted = receiver.delivery("good"), replace(receiver.delivery("bad"), open=open_)
+    outbox.announce(*wanted)
+    outbox.add(keys=3)
+    with pytest.raises(SettingsError, match="library"):
+        outbox.drain(*wanted)
+    assert receiver.ids == []
+
+
+def test_keys_and_reasons_may_hold_any_character(outbox: Outbox) -> None:
+    odd = 'it\'s \\ "{%s}" \n é 𝄞'
+    receiver = Receiver(answer=lambda event: Delivered() if event.id.endswith("2") else Failed(f"no {odd}"))
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=2, each=2, stream=odd, type_=odd)
+    outbox.drain(receiver.delivery(max_attempts=2, waits=False))
+    assert sorted(receiver.ids) == [f"{odd}-1-2", f"{odd}-2-2"]
+    assert {event.subject for event in receiver.got} == {f"{odd}/1", f"{odd}/2"}
+    assert [reason.startswith("no it's") for (reason,) in outbox.query("select reason from eventgen.dead_letters")] == [
+        True,
+        True,
+    ]
+    assert outbox.marks() == {**EMPTY, "dead_letters": 2}
+
+
+def test_a_role_that_may_only_record_events_marks_them(outbox: Outbox) -> None:
+    receiver = Receiver()
+    outbox.announce(receiver.delivery())
+    outbox.query(
+        "create role recorder; grant usage on schema eventgen to recorder; grant insert on eventgen.events to recorder"
+    )
+    try:
+        with outbox.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute("set local role recorder")
+            add(connection)
+    finally:
+        outbox.query("drop owned by recorder; drop role recorder")
+    outbox.drain(receiver.delivery())
+    assert receiver.ids == ["orders-1-1"]
 
 
 def test_a_relay_that_does_not_follow_leaves_what_is_due_only_later(outbox: Outbox) -> None:
