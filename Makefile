@@ -50,6 +50,14 @@ crash: setup  ## faults at every failpoint of the target, N cases: what was lost
 	$(BIN)/python -m tests.target_eventgen.crash $(N)
 	$(BIN)/python -m tests.target_eventgen.mutants
 
+.PHONY: relay-benchmark relay-mutants
+relay-benchmark: N ?= 1000000
+relay-benchmark: setup  ## N events in backlog, drained into a file by one relay: events a second, memory, a plain loop beside it
+	$(BIN)/python benchmarks/relay.py $(N)
+
+relay-mutants: setup  ## deliberate faults in the relay, each of which its tests must find
+	$(BIN)/python -m tests.target_eventgen.relay_mutants
+
 histories: setup  ## N generated histories against the target's reference model, such as N=20000
 	$(BIN)/python -m tests.target_eventgen.histories $(N)
 

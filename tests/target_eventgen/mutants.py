@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,12 +209,12 @@ def notices(mutant: Mutant, folder: Path) -> bool:
     return done.returncode != 0
 
 
-def main() -> None:
+def main(mutants: Sequence[Mutant] = MUTANTS) -> None:
     """Print each fault and whether it was noticed."""
     wanted = sys.argv[1:]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for mutant in MUTANTS:
+        for mutant in mutants:
             if wanted and not any(word in mutant.fault for word in wanted):
                 continue
             noticed = notices(mutant, Path(folder))

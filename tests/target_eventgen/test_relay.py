@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -312,15 +313,15 @@ def test_keys_and_reasons_may_hold_any_character(outbox: Outbox) -> None:
 def test_a_role_that_may_only_record_events_marks_them(outbox: Outbox) -> None:
     receiver = Receiver()
     outbox.announce(receiver.delivery())
-    outbox.query(
-        "create role recorder; grant usage on schema eventgen to recorder; grant insert on eventgen.events to recorder"
-    )
+    role = f"recorder_{secrets.token_hex(4)}"
+    rights = f"grant usage on schema eventgen to {role}; grant insert on eventgen.events to {role}"
+    outbox.query(f"create role {role}; {rights}")
     try:
         with outbox.transaction() as connection, connection.cursor() as cursor:
-            cursor.execute("set local role recorder")
+            cursor.execute(f"set local role {role}")
             add(connection)
     finally:
-        outbox.query("drop owned by recorder; drop role recorder")
+        outbox.query(f"drop owned by {role}; drop role {role}")
     outbox.drain(receiver.delivery())
     assert receiver.ids == ["orders-1-1"]
 
