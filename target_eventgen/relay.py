@@ -68,6 +68,9 @@ TURN_SECONDS = 5.0
 POLL_SECONDS = 2.0
 """Between two looks without a notification."""
 
+LONGEST_ABSENCE = 30.0
+"""Seconds between two attempts to reach a receiver, at most."""
+
 LISTEN_SECONDS = 0.5
 """For how long one look for notifications takes, at most."""
 
@@ -215,17 +218,19 @@ class Relay:
                 for wanted in self._wanted
                 for _ in range(wanted.route.workers)
             ]
-            for carrier in self._carriers:
-                with contextlib.suppress(UnreachableError):
-                    carrier.opened()  # here, since what is wrong with a publisher's settings ends all before it begins
-            for carrier in self._carriers:
-                carrier.start()
             try:
+                for carrier in self._carriers:
+                    with contextlib.suppress(UnreachableError):
+                        carrier.opened()  # here, since what is wrong with its settings ends all before it begins
+                for carrier in self._carriers:
+                    carrier.start()
                 self._attend(session, follow=follow)
             finally:
                 self.stop()
                 for carrier in self._carriers:
-                    carrier.join()
+                    if carrier.ident is not None:
+                        carrier.join()
+                    carrier.close()
         for carrier in self._carriers:
             if carrier.error is not None:
                 raise carrier.error
@@ -312,9 +317,11 @@ class _Carrier(threading.Thread):
                 self._carry()
         except BaseException as error:  # noqa: BLE001  whoever joins raises it
             self.error = error
-        finally:
-            if self._publisher is not None:
-                self._publisher.close()
+
+    def close(self) -> None:
+        """Let the receiver go, once nothing is delivered any more."""
+        if self._publisher is not None:
+            self._publisher.close()
 
     def _carry(self) -> None:
         progress_at = time.monotonic()
@@ -326,7 +333,7 @@ class _Carrier(threading.Thread):
                 progress_at = time.monotonic()
             if turn.sick:
                 failures = 1 if turn.progress else failures + 1
-                pause = delivery.pause(failures, random.random())  # noqa: S311  no secret
+                pause = min(delivery.pause(failures, random.random()), LONGEST_ABSENCE)  # noqa: S311  no secret
                 self._tell(turn, failures, pause)
                 if self._gives_up(progress_at, pause, str(turn.lost or "")):
                     return

@@ -55,6 +55,7 @@ class Receiver:
     before: Callable[[Sequence[CloudEvent]], None] = lambda _: None
     got: list[CloudEvent] = field(default_factory=list)
     calls: int = 0
+    closed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
@@ -76,7 +77,7 @@ class Receiver:
         return outcomes
 
     def close(self) -> None:
-        pass
+        self.closed += 1
 
     @property
     def ids(self) -> list[str]:

@@ -67,7 +67,7 @@ class Rebuke:
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("most", [1, 7, 100])
-def test_each_event_is_delivered_once_and_each_key_in_order(outbox: Outbox, most: int, *, ordered: bool) -> None:
+def test_e5_each_event_is_delivered_once_and_each_key_in_order(outbox: Outbox, most: int, *, ordered: bool) -> None:
     receiver = Receiver(ordered=ordered, most=most)
     outbox.announce(receiver.delivery())
     outbox.add(keys=30, each=10)
@@ -187,7 +187,7 @@ def test_events_go_where_their_type_and_stream_lead(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(outbox: Outbox, *, ordered: bool) -> None:
+def test_e5_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(outbox: Outbox, *, ordered: bool) -> None:
     receiver = Receiver(ordered=ordered, answer=Rebuke({"orders-2-2": 3, "orders-3-1": 1}))
     outbox.announce(receiver.delivery())
     outbox.add(keys=4, each=4)
@@ -293,6 +293,7 @@ def test_a_publisher_that_can_not_be_opened_ends_all_before_it_begins(outbox: Ou
     with pytest.raises(SettingsError, match="library"):
         outbox.drain(*wanted)
     assert receiver.ids == []
+    assert receiver.closed == 2
 
 
 def test_keys_and_reasons_may_hold_any_character(outbox: Outbox) -> None:
@@ -363,7 +364,7 @@ def test_a_held_event_that_somebody_deleted_lets_its_key_go(outbox: Outbox) -> N
 # -- several relays ---------------------------------------------------------------------------------------------------
 
 
-def test_relays_share_the_work_and_never_carry_one_key_at_once(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "TURN_EVENTS", 20)
     at_work: dict[int, set[str]] = {}
     together = 0
@@ -395,7 +396,7 @@ def test_relays_share_the_work_and_never_carry_one_key_at_once(outbox: Outbox, m
     in_order(receiver.got)
 
 
-def test_a_relay_whose_transaction_was_ended_repeats_and_the_order_holds(
+def test_e5_a_relay_whose_transaction_was_ended_repeats_and_the_order_holds(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay stands still in the middle of a call, another takes over, and the first goes on as if nothing were."""
