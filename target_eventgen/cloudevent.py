@@ -17,7 +17,7 @@ STRUCTURED = "application/cloudevents+json"
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """The context attributes under their names in the specification, and the data as JSON.
 
-    `partitionkey` and `sequence` are documented extensions. A sequence must sort as text, hence its leading zeros.
+    `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text, hence its leading zeros.
     """
 
     specversion: str = "1.0"
@@ -29,6 +29,8 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     datacontenttype: str = "application/json"
     partitionkey: str
     sequence: str
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    tracestate: str | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Raw
 
 
@@ -41,6 +43,8 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
         subject=recorded.subject,
         time=recorded.time or msgspec.UNSET,
         partitionkey=recorded.partitionkey,
+        traceparent=recorded.traceparent or msgspec.UNSET,
+        tracestate=recorded.tracestate or msgspec.UNSET,
         sequence=f"{recorded.sequence:019d}",  # as many digits as the greatest bigint has
         data=msgspec.Raw(recorded.data.encode()),
     )

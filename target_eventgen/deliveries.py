@@ -227,7 +227,7 @@ def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Compo
     """Return the events that are due in some slots, oldest first.
 
     Each is (sequence, slot, failed attempts, subject, whether an earlier event holds its key, id, source, type,
-    partitionkey, data, time). `data` is NULL of one whose key is held, everything of one that is not there any more but
+    partitionkey, data, time, traceparent, tracestate). `data` is NULL of one whose key is held, everything of one that is not there any more but
     the subject where that is known.
 
     Args:
@@ -251,13 +251,13 @@ def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Compo
         "   coalesce(sum(pg_column_size(event.data)) OVER (ORDER BY picked.sequence), 0)"
         "   - coalesce(pg_column_size(event.data), 0) AS before"
         "  FROM picked"
-        "  LEFT JOIN LATERAL (SELECT id, source, type, subject, partitionkey, data, time FROM eventgen.events"
+        "  LEFT JOIN LATERAL (SELECT id, source, type, subject, partitionkey, data, time, traceparent, tracestate FROM eventgen.events"
         "   WHERE events.sequence = picked.sequence) AS event ON true"
         "  LEFT JOIN LATERAL (SELECT blocked.sequence FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
         "   AND blocked.subject = event.subject) AS holder ON true"
         ") SELECT sequence, slot, attempts, coalesce(subject, held), behind, id, source, type, partitionkey,"
         " CASE WHEN NOT behind THEN data::text END,"
-        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
         " FROM weighed WHERE before < {size} ORDER BY sequence"
     ).format(publisher=sql.Literal(publisher), slots=_numbers(slots), most=sql.Literal(most), size=sql.Literal(size))
 

@@ -41,6 +41,7 @@ create table if not exists eventgen.events (
   recorded_at timestamptz not null default clock_timestamp(),
   transaction_id xid8 not null default pg_current_xact_id()
 );
+alter table eventgen.events add column if not exists traceparent text, add column if not exists tracestate text;
 create table if not exists eventgen.streams (
   table_schema text not null, table_name text not null, stream text not null,
   first_seen_at timestamptz not null default clock_timestamp(),
@@ -76,6 +77,7 @@ EXIST = sql.SQL(
     " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
     " AND to_regclass('eventgen.tombstones') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
 )
 
 LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))

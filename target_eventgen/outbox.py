@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SELECT = """
   select sequence, id, source, type, subject, partitionkey, data::text,
-    to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent, tracestate
   from eventgen.events
   where (%(types)s::text[] is null or type = any(%(types)s))
     and (%(streams)s::text[] is null or stream = any(%(streams)s))
@@ -50,6 +50,8 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     partitionkey: str
     data: str
     time: str | None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from target_eventgen.rules import Changes, Rule, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from target_eventgen.trace import Trace
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -27,6 +29,7 @@ class Plan:
         hard: whether a deletion takes the row out of the table; else it is only marked.
         generations: columns that were added to a table that had rows, with the number of the widening that added each.
         renewable: whether a key may come again of which the table remembers nothing.
+        trace: where the trace of its events comes from; None: they have none.
     """
 
     table: Table
@@ -38,6 +41,7 @@ class Plan:
     hard: bool = False
     renewable: bool = False
     generations: Mapping[str, int] = field(default_factory=dict)
+    trace: Trace | None = None
 
     @property
     def generation(self) -> int:

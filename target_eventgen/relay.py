@@ -432,14 +432,14 @@ class _Carrier(threading.Thread):
         behind: list[tuple[int, int, str]] = []
         gone: list[tuple[int, int]] = []
         freed: list[str] = []
-        for sequence, slot, attempts, subject, held, id_, source, type_, partitionkey, data, at in cursor:
+        for sequence, slot, attempts, subject, held, id_, source, type_, partitionkey, data, at, *trace in cursor:
             if id_ is None:
                 gone.append((slot, sequence))
                 freed += [] if subject is None else [subject]
             elif held:
                 behind.append((slot, sequence, subject))
             else:
-                recorded = Recorded(sequence, id_, source, type_, subject, partitionkey, data, at)
+                recorded = Recorded(sequence, id_, source, type_, subject, partitionkey, data, at, *trace)
                 items.append(Item(cloud_event(recorded), sequence, slot, attempts))
         if behind:
             cursor.execute(deliveries.set_aside(self._number, behind))

@@ -244,6 +244,13 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         "are kept.",
     ),
     th.Property(
+        "trace_field",
+        th.StringType,
+        title="Trace field",
+        description="Property of records that holds their W3C traceparent, which their events carry on; else they carry "
+        "TRACEPARENT of the environment, if there is one.",
+    ),
+    th.Property(
         "metrics_textfile",
         th.StringType,
         title="Metrics file",
@@ -297,6 +304,7 @@ class Settings:
         fails_undelivered: whether a load that could not deliver all ends with an error.
         delivery_timeout: seconds without progress after which a publisher is given up for now.
         retention_days: the age of events that are deleted; None: none are.
+        trace_field: the column that holds a record's traceparent; None: there is none.
         metrics_textfile: where metrics are written; None: nowhere.
         with_metadata: whether tables have the SDK's columns.
         validate: whether records are held against their SCHEMA.
@@ -324,6 +332,7 @@ class Settings:
     fails_undelivered: bool
     delivery_timeout: float
     retention_days: float | None
+    trace_field: str | None
     metrics_textfile: str | None
     with_metadata: bool
     validate: bool
@@ -412,6 +421,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
         fails_undelivered=config.get("on_delivery_failure") == "fail",
         delivery_timeout=float(DELIVERY_TIMEOUT if (patience := config.get("delivery_timeout")) is None else patience),
         retention_days=config.get("retention_days"),
+        trace_field=config.get("trace_field") or None,
         metrics_textfile=config.get("metrics_textfile") or None,
         with_metadata=config.get("add_record_metadata", True),
         validate=config.get("validate_records", True),

@@ -56,6 +56,7 @@ from typing_extensions import assert_never
 from target_eventgen.columns import DELETED_AT, GENERATION, INSTANT, OWN, STORY, TABLE_VERSION, VERSION
 from target_eventgen.retelling import LONGEST_STORY
 from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
+from target_eventgen.trace import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -1154,7 +1155,7 @@ def _events(plan: Plan) -> sql.Composed:
         ", described AS (SELECT {at} AS _eventgen_at, {n} AS _eventgen_n, {count} AS _eventgen_count,"
         " rule.number AS _eventgen_rule, rule.type AS _eventgen_type, rule.definition AS _eventgen_definition,"
         " rule.payload AS _eventgen_payload, rule.include AS _eventgen_include,"
-        " {time} AS _eventgen_time, {subject} AS _eventgen_subject, jsonb_build_object({key_object}) AS _eventgen_key,"
+        " {time} AS _eventgen_time, {trace} AS _eventgen_trace, {subject} AS _eventgen_subject, jsonb_build_object({key_object}) AS _eventgen_key,"
         " CASE WHEN NOT _eventgen_gone THEN to_jsonb(_eventgen_new) END AS _eventgen_new,"
         " CASE WHEN _eventgen_existed THEN to_jsonb(_eventgen_old) END AS _eventgen_old,"
         " to_jsonb(array_remove(ARRAY[{changed}]::text[], NULL)) AS _eventgen_changed"
@@ -1162,12 +1163,11 @@ def _events(plan: Plan) -> sql.Composed:
         " JOIN (VALUES {rules}) AS rule (number, type, definition, payload, include) ON rule.number = _eventgen_transition._eventgen_rule"
         " CROSS JOIN LATERAL (SELECT {new}) AS _eventgen_new CROSS JOIN LATERAL (SELECT {old}) AS _eventgen_old)"
         ", recorded AS (INSERT INTO eventgen.events"
-        " (id, source, type, subject, time, partitionkey, stream, key, data)"
+        " (id, source, type, subject, time, partitionkey, stream, key, data, traceparent, tracestate)"
         " SELECT encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
         " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new)::text, 'UTF8')), 'hex'),"
         " {source}, _eventgen_type, {stream} || '/' || _eventgen_subject, _eventgen_time, _eventgen_subject, {stream},"
-        " _eventgen_key,"
-        " {data}"
+        " _eventgen_key, {data}, _eventgen_trace, CASE WHEN _eventgen_trace = {parent} THEN {state} END"
         " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
         " ON CONFLICT (id) DO NOTHING RETURNING type)"
     ).format(
@@ -1177,6 +1177,9 @@ def _events(plan: Plan) -> sql.Composed:
         n=_N,
         count=_COUNT,
         time=_time(plan),
+        trace=_trace(plan),
+        parent=sql.Literal(None if plan.trace is None else plan.trace.parent),
+        state=sql.Literal(None if plan.trace is None else plan.trace.state),
         subject=_subject(plan),
         key_object=key_object,
         changed=changed,
@@ -1223,6 +1226,19 @@ def _time(plan: Plan) -> sql.Composable:
         return time
     deleted = _name(DELETED_AT, "_eventgen_transition")
     return sql.SQL("CASE WHEN _eventgen_gone THEN {}::timestamptz ELSE {} END").format(deleted, time)
+
+
+def _trace(plan: Plan) -> sql.Composable:
+    """Return the traceparent of a transition: the record's own, where it has one, else that of the run."""
+    if plan.trace is None:
+        return sql.SQL("NULL::text")
+    parent = sql.SQL("{}::text").format(sql.Literal(plan.trace.parent))
+    if plan.trace.field not in {column.name for column in plan.table.content}:
+        return parent
+    # A deletion says nothing of the content, so the column is that of the version before.
+    return sql.SQL(
+        "CASE WHEN NOT _eventgen_gone AND {own}::text ~ {pattern} THEN {own}::text ELSE {parent} END"
+    ).format(own=_name(str(plan.trace.field), "_eventgen_transition"), pattern=sql.Literal(PATTERN), parent=parent)
 
 
 def _subject(plan: Plan) -> sql.Composable:

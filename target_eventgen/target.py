@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -45,6 +46,7 @@ from target_eventgen import (
     registration,
     relay,
     settings,
+    trace,
     validation,
 )
 from target_eventgen.checkpoint import Checkpoint, Outcome
@@ -246,7 +248,7 @@ class TargetEventgen(Target):
     def _prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA. Runs in the committing thread."""
         database = self._database()
-        return database.prepare(
+        found = database.prepare(
             table,
             rules,
             source=self._settings.source or f"target-eventgen/{database.database}",
@@ -254,6 +256,7 @@ class TargetEventgen(Target):
             hard=self._settings.hard_delete,
             overwrite=self._overwrites,
         )
+        return replace(found, trace=trace.from_environment(os.environ, self._settings.trace_field))
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         """Give a record to its sinks, one for each stream map."""
