@@ -258,7 +258,7 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
         hint = (
             f"did you mean {{{near[0]}}}?"
             if near
-            else f"known are {', '.join(f'{{{name}}}' for name in sorted(known)) or 'none'}"
+            else f"known are {', '.join(f'{{{name}}}' for name in sorted(known)) or 'none'}, and a brace itself is {{{{ or }}}}"
         )
         yield f"the request mentions {{{name}}}, which has no value; {hint}"
     for part in (stream.path, stream.params, stream.headers, stream.json):

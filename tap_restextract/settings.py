@@ -656,7 +656,12 @@ def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     tag_field = struct.__struct_config__.tag_field
     unknown = [key for key in value if key not in fields and key != tag_field]
-    faults += [f"{place}: unknown key {key!r}{_nearest(key, [*fields, *foreign])}" for key in unknown]
+    faults += [
+        f"{place}: unknown key {key!r}; secrets are settings of their own, auth_{key} beside auth"
+        if place.endswith(".auth") and f"auth_{key}" in {*SECRETS, "auth_username", "auth_client_id"}
+        else f"{place}: unknown key {key!r}{_nearest(key, [*fields, *foreign])}"
+        for key in unknown
+    ]
     for key, field in fields.items():
         if key not in value or (value[key] is None and field.required):
             if field.required:
@@ -712,7 +717,7 @@ def _members(kind: Any) -> tuple[Any, ...]:
 
 def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known)) or 'none'}"
 
 
 def _kind(value: Any) -> str:

@@ -257,7 +257,7 @@ def state_in(content: bytes, place: str) -> dict[str, Any]:
     """The STATE in a file.
 
     Raises:
-        StateError: where it is no JSON object, or a whole STATE message instead of its value.
+        StateError: where it is no JSON object, or no STATE of a tap: it would mean a full backfill, and nobody said so.
     """
     try:
         state = _object_in(content, f"the STATE in {place}")
@@ -265,6 +265,10 @@ def state_in(content: bytes, place: str) -> dict[str, Any]:
         raise StateError(f"{error}; restore it, or start without one for a full backfill") from error
     if "bookmarks" not in state and isinstance(state.get("value"), Mapping):
         raise StateError(f"the STATE in {place} is a whole message; keep what stands under its key `value` alone")
+    if "bookmarks" not in state and isinstance(state.get("singer_state"), Mapping):
+        raise StateError(f"the STATE in {place} is Meltano's; keep what stands under its key `singer_state` alone")
+    if state.keys() - {"currently_syncing"} and "bookmarks" not in state:
+        raise StateError(f"the STATE in {place} has no bookmarks; restore it, or start without one for a full backfill")
     return state
 
 

@@ -104,6 +104,10 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("an empty STATE", {}, {"state": ""}, ["state.json is no JSON"]),
     ("a STATE that is a list", {}, {"state": [1]}, ["state.json is no JSON object"]),
     ("a whole STATE message", {}, {"state": {"type": "STATE", "value": {}}}, ["is a whole message; keep what stands under its key `value`"]),
+    ("a STATE of Meltano's", {}, {"state": {"singer_state": {"bookmarks": {}}}}, ["is Meltano's; keep what stands under its key `singer_state`"]),
+    ("a STATE without bookmarks", {}, {"state": {"things": "2026-01-01"}}, ["has no bookmarks; restore it, or start without one"]),
+    ("a secret in its auth", {"auth": {"type": "bearer", "token": SECRET}}, {}, ["auth: unknown key 'token'; secrets are settings of their own, auth_token"]),
+    ("a brace that is none", {"headers": {"X-Query": "{items}"}}, {}, ["the request mentions {items}", "a brace itself is {{ or }}"]),
     ("a STATE of another form", {}, {"state": {"bookmarks": [1]}}, ["the STATE is not of the form"]),
     ("a catalog that is no JSON", {}, {"catalog": "{nope"}, ["the catalog in ", "catalog.json is no JSON (line 1, column 2)", "--discover"]),
     ("a catalog without streams", {}, {"catalog": {"a": 1}}, ["has no list of streams"]),
@@ -174,7 +178,7 @@ def test_the_whole_configuration_may_come_from_the_environment(tmp_path: Path) -
 def test_every_fault_of_a_configuration_is_told_in_one_go(tmp_path: Path) -> None:
     run = tap(tmp_path, {"timeot": 1, "streams": [{"name": "a", "pth": "/"}, {"name": "b", "path": "/b"}]})
     assert run.code == 1
-    assert len(run.told) == 4, run.err
+    assert len(run.told) == 5, run.err  # both keys of a, the base_url of both
     assert run.out == ""
 
 
