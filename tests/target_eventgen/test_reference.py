@@ -61,6 +61,7 @@ def test_postgres_agrees_with_the_reference_model(database: str, *, versioned: b
         for run, told in enumerate(history, start=1):
             for batch in told:
                 reference.commit(batch, run)
+            reference.end(run)
             load(database, told, versioned=versioned)
         with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
             cursor.execute("select id, version, value, status, _eventgen_version from things order by id")
