@@ -94,6 +94,10 @@ def test_a_key_is_stopped_behind_a_dead_event_where_it_waits_or_where_more_of_it
     assert judged(call, [Failed("no", permanent=True), Failed("behind")], waits=waits)[1] == {"a"}
 
 
+def test_a_key_is_stopped_behind_a_lone_failure() -> None:
+    assert judged(items("ab"), [Failed("no"), Delivered()])[1] == {"a"}
+
+
 def test_the_last_attempt_makes_a_dead_event() -> None:
     assert judged([item("a", 1, attempts=1)], [Failed("no")])[0][0].attempts == 2
     assert isinstance(judged([item("a", 1, attempts=1)], [Failed("no")])[0][0], Again)
