@@ -61,6 +61,11 @@ relay-mutants: setup  ## deliberate faults in the relay, each of which its tests
 histories: setup  ## N generated histories against the target's reference model, such as N=20000
 	$(BIN)/python -m tests.target_eventgen.histories $(N)
 
+.PHONY: deliver
+deliver: N ?= 5000
+deliver: setup  ## N events to every receiver while relays, brokers and connections are killed, held and slow; ONLY= some receivers
+	$(BIN)/python -m tests.publishers $(N) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
+
 .PHONY: webhooks
 webhooks: N ?= 2000
 webhooks: setup  ## N notifications out of order, doubled, some never sent, while receivers and queue are killed; QUEUE=redis, SEED=

@@ -179,8 +179,8 @@ class Campaign:
         self.rig.proxy.up()
 
     def _lose(self, count: int) -> None:
-        for _ in range(5):
-            lost = self.rig.proxy.lose()
+        for further in range(5):
+            lost = self.rig.proxy.lose(self.rig.greetings + further % 2)
             self.record(count // 5)
             assert lost.wait(QUIET_SECONDS), "no answer came that could be lost"
 

@@ -30,6 +30,7 @@ class Proxy:
         self._open = threading.Event()  # answers pass
         self._open.set()
         self._lost: threading.Event | None = None
+        self._passing = 0  # answers before the one that is to be lost
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self.connections = 0
         self._accept()
@@ -69,12 +70,16 @@ class Proxy:
         """Let what was held come, late, where its connection still stands."""
         self._open.set()
 
-    def lose(self) -> threading.Event:
-        """Throw away the next answer, and close the connection that it was for.
+    def lose(self, passing: int = 0) -> threading.Event:
+        """Throw away an answer, and close the connection that it was for.
+
+        Args:
+            passing: how many pieces of answers pass before it.
 
         Returns:
             an event that is set once that has happened.
         """
+        self._passing = passing
         self._lost = threading.Event()
         return self._lost
 
@@ -113,10 +118,12 @@ class Proxy:
     def _answers(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
-                lost, self._lost = self._lost, None
-                if lost is not None:
-                    lost.set()
-                    break
+                if (lost := self._lost) is not None:
+                    self._passing -= 1
+                    if self._passing < 0:
+                        self._lost = None
+                        lost.set()
+                        break
                 if self.delay:
                     time.sleep(self.delay)
                 self._open.wait()

@@ -78,6 +78,8 @@ class Rig:
         keeps: whether it keeps what it has acknowledged when it is killed; else it is read before that.
         troubles: that can befall it, beside those of the relay.
         pause: seconds between cuts that leave it time to deliver something.
+        greetings: answers that come in each call before that of the first events.
+        repeats: whether an acknowledgement that is lost makes for an event that arrives twice.
     """
 
     name: ClassVar[str]
@@ -86,6 +88,8 @@ class Rig:
     keeps: ClassVar[bool] = True
     troubles: ClassVar[tuple[str, ...]] = ("crash", "freeze", "cut", "down", "lose", "hold", "slow")
     pause: ClassVar[float] = 0.03
+    greetings: ClassVar[int] = 0
+    repeats: ClassVar[bool] = True
     server: Server
 
     def __init__(self) -> None:
@@ -159,6 +163,8 @@ class NatsRig(Rig):
     name = "NATS JetStream"
     kind = "nats"
     deduplicates = True
+    greetings = 1
+    repeats = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -204,6 +210,7 @@ async def _messages(streams: JetStreamContext, stream: str) -> list[bytes]:
 class RabbitRig(Rig):
     name = "RabbitMQ"
     kind = "rabbitmq"
+    greetings = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,6 +249,7 @@ class KafkaRig(Rig):
     name = "Kafka"
     kind = "kafka"
     keeps = False
+    repeats = False  # the client repeats it itself, under a number that the broker knows
     pause = 0.5  # its client asks for addresses, features and a number before it sends
     partitions = 6
 
