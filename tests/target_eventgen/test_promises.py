@@ -89,6 +89,59 @@ def test_e1_a_row_that_goes_back_and_forth_in_one_instant_is_followed_over_runs_
     assert loader.query("select status, _eventgen_version from subscriptions") == [("a", 9)]
 
 
+@pytest.mark.parametrize("key", ["updated_at", None])
+def test_e1_a_run_that_died_is_told_again_once_wherever_the_checkpoints_are_cut(
+    loader: Loader, key: str | None
+) -> None:
+    told = [version(1, 1, 1, status) for status in "abcd"]
+    loader.load([schema(version=key), told[0], state(0), *told[1:]], events=[STATUS])
+    for cut in (1, 2, 3):
+        again = [schema(version=key), *told[:cut], state(1), *told[cut:]]
+        loader.load(again if cut < 3 else [*again, state(2)], events=[STATUS], batch_size_rows=1)
+        assert "".join(new for (new,) in loader.events("data->'new'->>'status'")) == "bcd"
+    assert loader.query("select status, _eventgen_version from subscriptions") == [("d", 4)]
+    assert loader.query("select count(*) from eventgen.held") == [(0,)]
+
+
+@pytest.mark.parametrize("key", ["updated_at", None])
+def test_e1_a_row_that_went_back_after_a_run_died_is_followed_at_the_end_of_the_next(
+    loader: Loader, key: str | None
+) -> None:
+    told = [version(1, 1, 1, status) for status in "aba"]
+    loader.load([schema(version=key), told[0], state(0), told[1]], events=[STATUS])
+    loader.load([schema(version=key), told[2]], events=[STATUS])
+    assert loader.query("select status from subscriptions") == [("a",)]
+    assert loader.events("data->'old'->>'status', data->'new'->>'status'") == [("a", "b"), ("b", "a")]
+
+
+def test_e1_what_a_dead_run_held_back_is_judged_at_the_end_of_the_next(loader: Loader) -> None:
+    a, b, other = version(1, 1, 1, "a"), version(1, 1, 1, "b"), version(2, 1, 1, "a")
+    loader.load([schema(), a, state(0), b], events=[STATUS])
+    loader.load([schema(), a, state(1), other], events=[STATUS], batch_size_rows=1)  # its tap died
+    assert loader.query("select status from subscriptions where id = 1") == [("b",)]
+    assert loader.query("select count(*) from eventgen.held") == [(1,)]
+    loader.load([schema(), other, state(2)], events=[STATUS])
+    assert loader.query("select status from subscriptions where id = 1") == [("a",)]
+    assert loader.query("select count(*) from eventgen.held") == [(0,)]
+    assert loader.events("data->'new'->>'status'") == [("b",), ("a",)]
+
+
+def test_e1_without_versions_a_row_that_goes_back_and_forth_in_each_run_is_followed(loader: Loader) -> None:
+    for n, statuses in enumerate(["a", "ba", "ba", "ba"]):
+        messages = [schema(version=None), *(version(1, 1, 1, status) for status in statuses), state(n)]
+        loader.load(messages, events=[STATUS])
+    assert "".join(new for (new,) in loader.events("data->'new'->>'status'")) == "bababa"
+    assert loader.query("select count(*) from eventgen.runs") == [(0,)]
+
+
+def test_e3_a_row_without_version_is_as_new_as_the_newest_before_it(loader: Loader) -> None:
+    unversioned = record(id=1, value=2, status="", updated_at=None)
+    loader.load([schema(), version(1, 5, 1), unversioned, version(1, 3, 9)], events=[UPDATED])
+    loader.load([schema(), version(1, 3, 9), version(1, 5, 1), unversioned], events=[UPDATED])
+    assert loader.query("select value, updated_at from subscriptions") == [(2, None)]
+    assert len(loader.events()) == 2
+
+
 def test_e1_many_versions_of_many_keys_fire_the_same_whatever_the_batches(loader: Loader) -> None:
     drawn = random.Random(5)
     versions = [version(drawn.randint(1, 30), n // 60, drawn.choice([9000, 11000])) for n in range(3000)]
