@@ -111,7 +111,9 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     events_path: Annotated[
         str, _described("JSONPath of the notifications in a body that holds several; $ is one, or a list of them.")
     ] = "$"
-    type_path: Annotated[str, _described("JSONPath of a notification's type.")] = "type"
+    type_path: (
+        Annotated[str, _described("JSONPath of a notification's type; type if nothing else is known.")] | None
+    ) = None
     type_header: Annotated[str, _described("Header of the type, where the body doesn't hold it.")] | None = None
     id_path: Annotated[str, _described("JSONPath of a notification's own id, by which a repeat is known.")] | None = (
         None

@@ -17,17 +17,23 @@ import msgspec
 
 from tap_restextract.cursor import NoRankError, rank
 from tap_restextract.errors import AnswerError
-from tap_restextract.paths import Missing, find, find_list
+from tap_restextract.paths import MISSING, Missing, find, find_list
 from tap_restextract.placeholders import names
 from tap_restextract.plan import Plan
 from tap_restextract.settings import Json
-from tap_restextract.sources import Route, Signature, Slack, Source, StandardWebhooks
+from tap_restextract.sources import GitHub, Route, Shopify, Signature, Slack, Source, StandardWebhooks
 from tap_restextract.tombstones import DELETED_AT
 from tap_restextract.webhooks.signatures import Headers, Refusal
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 DIGEST_BYTES: Final = 16
+TYPE_HEADERS: Final[Mapping[type[Signature], str]] = {GitHub: "X-GitHub-Event", Shopify: "X-Shopify-Topic"}
+ID_HEADERS: Final[Mapping[type[Signature], str]] = {
+    StandardWebhooks: "webhook-id",
+    GitHub: "X-GitHub-Delivery",
+    Shopify: "X-Shopify-Webhook-Id",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ def notifications(source: Source, channels: Sequence[Channel], headers: Headers,
         value = _decoder.decode(text)
     except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
         raise Refusal("malformed", 400) from None
-    events = find_list(source.events_path, value)
+    events = [value] if source.events_path == "$" and isinstance(value, dict) else find_list(source.events_path, value)
     if isinstance(events, Missing) or not all(isinstance(event, dict) for event in events):
         raise Refusal("unreadable", 422)
     found = []
@@ -124,7 +130,7 @@ def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
     concerned = [channel for channel in channels if concerns(channel.route, kind)]
     try:
         for channel in concerned:
-            told(channel, kind, event, "")
+            _check(channel, kind, event)
     except AnswerError:
         raise Refusal("unreadable", 422) from None
     return list(dict.fromkeys(channel.route.stream for channel in concerned))
@@ -132,7 +138,8 @@ def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
 
 def kind_of(source: Source, headers: Headers, event: Json) -> str:
     """The event's type; empty where it has none."""
-    value = headers.get(source.type_header.lower(), "") if source.type_header else find(source.type_path, event)
+    header = source.type_header or ("" if source.type_path else _usual(TYPE_HEADERS, source.signature))
+    value = headers.get(header.lower(), "") if header else find(source.type_path or "type", event)
     return value if isinstance(value, str) else ""
 
 
@@ -146,20 +153,19 @@ def _id_of(source: Source, headers: Headers, event: Json) -> str | None:
     if source.id_path is not None:
         value = find(source.id_path, event)
         return str(value) if isinstance(value, (str, int)) else None
-    header = source.id_header.lower() if source.id_header else _id_header(source.signature)
-    return headers.get(header) or None
+    header = source.id_header or _usual(ID_HEADERS, source.signature)
+    return headers.get(header.lower()) or None
 
 
-def _id_header(signature: Signature) -> str:
-    return "webhook-id" if isinstance(signature, StandardWebhooks) else ""
+def _usual(headers: Mapping[type[Signature], str], signature: Signature) -> str:
+    """Where senders of this scheme say it; empty where they don't."""
+    return headers.get(type(signature), "")
 
 
 def _digest(*parts: str) -> str:
     """One for the same id and content: an id alone may be unsigned, and then anyone's to choose."""
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
@@ -174,8 +180,34 @@ def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
     Raises:
         AnswerError: where the event doesn't hold what the configuration says; without its values.
     """
+    deleted, objects = _objects(channel, kind, event)
+    if deleted:
+        return [_deletion(channel, event, record, received) for record in objects]
+    if channel.route.fetch_path is not None:
+        scope = _scope(channel, event)
+        return [Told({**_key(channel, event, record), **_version(channel, event, record)}, scope) for record in objects]
+    return [
+        Told({**record, **_key(channel, event, record), **_version(channel, event, record, whole=True)})
+        for record in objects
+    ]
+
+
+def _check(channel: Channel, kind: str, event: Json) -> None:
+    """See that `told` will find what it needs."""
+    deleted, objects = _objects(channel, kind, event)
+    for record in objects:
+        _key(channel, event, record)
+    if not deleted and channel.route.fetch_path is not None:
+        _scope(channel, event)
+
+
+def _objects(channel: Channel, kind: str, event: Json) -> tuple[bool, list[Json]]:
+    """Whether the event tells of deletions, and its objects; an empty one where it need not hold any."""
     route = channel.route
     deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in route.deleted_types)
+    found = find(route.object_path, event) if "[" not in route.object_path else MISSING
+    if isinstance(found, dict):
+        return deleted, [found]
     objects = find_list(route.object_path, event)
     if isinstance(objects, Missing) or not objects or not all(isinstance(record, dict) for record in objects):
         if not deleted and route.fetch_path is None:
@@ -183,15 +215,7 @@ def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
                 f"{channel.place} has no object at {route.object_path!r}; set object_path to where it lies"
             )
         objects = [{}]
-    if deleted:
-        return [_deletion(channel, event, record, received) for record in objects]
-    if route.fetch_path is not None:
-        scope = _scope(channel, event)
-        return [Told({**_key(channel, event, record), **_version(channel, event, record)}, scope) for record in objects]
-    return [
-        Told({**record, **_key(channel, event, record), **_version(channel, event, record, whole=True)})
-        for record in objects
-    ]
+    return deleted, objects
 
 
 def _deletion(channel: Channel, event: Json, record: Json, received: str) -> Told:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from tap_restextract import settings
+from tap_restextract import settings, sources
 from tap_restextract.plan import Walk
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tap.md").read_text(encoding="utf-8")
@@ -32,3 +32,11 @@ def test_every_type_of_paginator_and_auth_is_documented() -> None:
 
 def test_every_walk_is_documented() -> None:
     assert {walk.value for walk in Walk if f"**{walk.value}**" not in TEXT} == set()
+
+
+def test_every_key_of_webhooks_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    structs = [sources.Webhooks, sources.Source, sources.Route, *sources.Signature.__args__]
+    keys = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
+    tags = {struct.__struct_config__.tag for struct in structs} - {None}
+    assert {key for key in keys | tags if f"`{key}`" not in text} == set()

@@ -30,7 +30,7 @@ create table if not exists tap_restextract.webhook_queue (
 );
 create table if not exists tap_restextract.webhooks (
     sequence bigint generated always as identity, stream text collate "C" not null, source text not null, kind text not null,
-    body text not null, digest text collate "C" unique, received_at timestamptz not null default clock_timestamp(),
+    body text not null, digest uuid unique, received_at timestamptz not null default clock_timestamp(),
     primary key (stream, sequence)
 );
 """
@@ -39,7 +39,7 @@ STORE: Final = """
 select pg_advisory_xact_lock_shared(hashtext('tap_restextract.webhooks.numbers'));
 insert into tap_restextract.webhooks (stream, source, kind, body, digest)
 select stream, source, kind, body, digest
-from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[]) with ordinality
+from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[]) with ordinality
     as batch (stream, source, kind, body, digest, place)
 order by digest nulls first, place
 on conflict (digest) do nothing;
@@ -72,8 +72,14 @@ class PostgresQueue:
 
     def store(self, notifications: Sequence[Notification]) -> None:
         """Keep them, in one transaction."""
-        columns = ("stream", "source", "kind", "body", "digest")
-        self._rows(STORE, *([getattr(each, name) for each in notifications] for name in columns))
+        self._rows(
+            STORE,
+            [each.stream for each in notifications],
+            [each.source for each in notifications],
+            [each.kind for each in notifications],
+            [each.body for each in notifications],
+            [each.digest for each in notifications],
+        )
 
     def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""

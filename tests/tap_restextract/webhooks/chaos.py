@@ -242,7 +242,7 @@ def piped(folder: Path, tap: list[str | Path], target: Path, kill_after: float |
     """`tap --state … | target >> states`, killed after that time where one is given; the tap's log."""
     states, log = folder / "states.jsonl", folder / f"{uuid.uuid4().hex}.log"
     lines = [line for line in (states.read_text() if states.exists() else "").split("\n")[:-1] if line]
-    state = ["--state", written(folder, "state.json", lines[-1])] if lines else []
+    state: list[str | Path] = ["--state", written(folder, "state.json", lines[-1])] if lines else []
     with states.open("ab") as out, log.open("wb") as told:
         first = subprocess.Popen(
             [*tap, *state], cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=told

@@ -239,7 +239,7 @@ def test_postgres_tells_nothing_behind_a_number_that_is_not_committed_yet(databa
 
 
 def test_postgres_stores_a_delivery_once_however_many_receivers_get_it(database: str) -> None:
-    deliveries = [notification(number, digest=f"d{number}") for number in range(200)]
+    deliveries = [notification(number, digest=f"{number:032x}") for number in range(200)]
 
     def write(backwards: bool) -> None:  # noqa: FBT001  which way round
         with closing(opened(database)) as one:
@@ -277,5 +277,5 @@ def test_a_redis_that_keeps_nothing_is_refused_and_one_that_syncs_later_is_waite
 def test_nats_stores_a_delivery_once() -> None:
     with Nats() as server, closing(opened(server.url)) as one:
         for _ in range(2):
-            one.store([notification(1, digest="d1"), notification(2, digest="d2")])
+            one.store([notification(1, digest="1" * 32), notification(2, digest="2" * 32)])
         assert numbers(one) == [1, 2]
