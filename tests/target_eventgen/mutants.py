@@ -24,6 +24,8 @@ CRASH = ["-m", "tests.target_eventgen.crash", "24"]
 CONTENTION = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_contention.py", "-k", "waits or order"]
 CONNECTIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_lost_connections.py"]
 PROMISES = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py", "-k", "e4"]
+INSTANTS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py", "-k", "e1"]
+DELETIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_inputs.py", "-k", "delete"]
 EMPTY = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_histories.py", "-k", "empty"]
 READER = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py", "-k", "loop"]
 
@@ -69,7 +71,7 @@ MUTANTS = (
     Mutant(
         "older versions are accepted",
         "statements",
-        (("({new} < {old}) IS NOT TRUE", "({new} < {old}) IS NOT NULL OR true"),),
+        (("{} AND ({} < {}) IS NOT TRUE", "{} AND (({} < {}) IS NOT NULL OR true)"),),
         HISTORIES,
     ),
     Mutant(
@@ -81,19 +83,19 @@ MUTANTS = (
     Mutant(
         "a record without version is dropped",
         "statements",
-        (("({new} < {old}) IS NOT TRUE", "({new} < {old}) IS FALSE"),),
+        (("{} AND ({} < {}) IS NOT TRUE", "{} AND ({} < {}) IS FALSE"),),
         HISTORIES,
     ),
     Mutant(
         "a row that was just created counts as the one before",
         "statements",
-        (("(t.xmin <> pg_current_xact_id()::xid{adopted})", "(t.xmin IS NOT NULL{adopted})"),),
+        (("(t.xmin <> pg_current_xact_id()::xid OR t.", "(t.xmin IS NOT NULL OR t."),),
         HISTORIES,
     ),
     Mutant(
         "a property that is not mentioned becomes null",
         "statements",
-        (("    if sparse:\n", "    if sparse and not plan:\n"),),
+        (("= 1 AND NOT f._eventgen_gone THEN", "= 1 AND f._eventgen_gone THEN"),),
         HISTORIES,
     ),
     Mutant(
@@ -103,10 +105,52 @@ MUTANTS = (
         HISTORIES,
     ),
     Mutant(
-        "what another run told of an instant is told again",
+        "a property that is not mentioned is not the row's",
         "statements",
-        (('" WHERE {} NOT IN (SELECT {} FROM told)"', '" WHERE true OR {} NOT IN (SELECT {} FROM told)"'),),
+        (("THEN CASE WHEN NOT b._eventgen_gone THEN", "THEN CASE WHEN b._eventgen_gone THEN"),),
         HISTORIES,
+    ),
+    Mutant(
+        "what another run told of an instant is told again",
+        "retelling",
+        (("            told = step\n", "            told = 0\n"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a piece of a story is news at once",
+        "retelling",
+        (("    if not ended and _is_underway", "    if not story and _is_underway"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a piece of a story is never news",
+        "target",
+        (("sink.settlement() for sink in sinks if sink.plan.table.key", "sink.settlement() for sink in sinks[:0]"),),
+        INSTANTS,
+    ),
+    Mutant(
+        "a run that went through a story doesn't say so",
+        "postgres",
+        (("        if decided:\n", "        if decided and not plan:\n"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a row without version is of no instant",
+        "statements",
+        (("(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)", "({version})"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a run that ended well leaves its stories",
+        "target",
+        (("        return self._state is None or self._after_state\n", "        return True\n"),),
+        INSTANTS,
+    ),
+    Mutant(
+        "nothing remembers a row that was taken out",
+        "postgres",
+        (("buries=plan.hard and batch.activated is None", "buries=False"),),
+        DELETIONS,
     ),
     Mutant(
         "empty JSON is taken for null",
@@ -131,8 +175,12 @@ MUTANTS = (
         "postgres",
         (
             (
-                "            failpoints.reach(failpoints.AFTER_LOCK)",
-                "            cursor.execute('CREATE TABLE kept AS TABLE ' + plan.stage); self._connection.commit(); cursor.execute('ALTER TABLE kept RENAME TO ' + plan.stage); cursor.execute('ALTER TABLE ' + plan.stage + ' SET SCHEMA pg_temp')\n            failpoints.reach(failpoints.AFTER_LOCK)",
+                "        cursor.execute(statements.create_stage(plan))\n",
+                "        cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n        cursor.execute(statements.create_stage(plan).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
+            ),
+            (
+                "        failpoints.reach(failpoints.AFTER_LOCK)",
+                "        self._connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
             ),
         ),
         HISTORIES,
@@ -142,8 +190,8 @@ MUTANTS = (
         "target",
         (
             (
-                "            outcomes = self._database().commit(checkpoint)\n",
-                "            sys.stdout.write((checkpoint.state or '') + '\\n')\n            sys.stdout.flush()\n            outcomes = self._database().commit(checkpoint)\n",
+                "            outcomes = database.commit(checkpoint)\n",
+                "            sys.stdout.write((checkpoint.state or '') + '\\n')\n            sys.stdout.flush()\n            outcomes = database.commit(checkpoint)\n",
             ),
         ),
         CRASH,
