@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from target_eventgen import webhooks
@@ -58,6 +59,7 @@ class Connection(HTTPConnection):
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._is_cut = False
+        self._outgoing: list[bytes] = []
 
     def connect(self) -> None:
         """Connect, by TLS where the origin says so.
@@ -164,13 +166,19 @@ class Connection(HTTPConnection):
             self.close()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}
 
+    def send(self, data: Any) -> None:
+        """Keep a part of a request until all of it is there: head and body go in one packet where they fit."""
+        self._outgoing.append(data)
+
     def _ask(self, target: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
         if self.sock is None:
             self.connect()
         self._check()
         assert self.sock is not None
         self.sock.settimeout(self.left())
+        self._outgoing.clear()
         self.request("POST", target, body, dict(headers))
+        self.sock.sendall(b"".join(self._outgoing))
         answer = self.getresponse()
         self._check()  # a head that breaks off is taken for a whole one
         return answer

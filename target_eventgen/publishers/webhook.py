@@ -188,6 +188,19 @@ class Lane:
             self.connection.cut()
 
 
+@dataclass
+class Seat:
+    """A thread's part in a call.
+
+    Attributes:
+        lane: that it is at.
+        left: whether nobody waits for it any more, so that it must take no other.
+    """
+
+    lane: Lane = field(default_factory=lambda: Lane(deque()))
+    left: bool = False
+
+
 @dataclass(frozen=True)
 class Message:
     """A request's headers and body, but for its signature, which is made anew for each attempt."""
@@ -265,8 +278,10 @@ class WebhookPublisher:
         self._away = None
         self._ends = time.monotonic() + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
-        running = {self._workers.submit(self._run, lane, events): lane for lane in lanes}
-        self._watch(running)
+        queue = deque(lanes)
+        seats = [Seat() for _ in range(min(len(lanes), self._settings.connections))]
+        self._watch({self._workers.submit(self._work, seat, queue, events): seat for seat in seats})
+        queue.clear()
         outcomes: dict[int, Outcome] = {}
         for lane in lanes:
             outcomes |= lane.outcomes
@@ -280,28 +295,38 @@ class WebhookPublisher:
         while self._idle:
             self._idle.pop().close()
 
-    def _watch(self, running: Mapping[Future[None], Lane]) -> None:
-        """Wait for the lanes, and cut off what takes too long."""
+    def _watch(self, running: Mapping[Future[None], Seat]) -> None:
+        """Wait for the threads, and cut off what takes too long."""
         left = set(running)
         while left:
             now = time.monotonic()
-            deadlines = [deadline for future in left if (deadline := running[future].deadline) is not None]
+            deadlines = [deadline for future in left if (deadline := running[future].lane.deadline) is not None]
             done, left = wait(left, timeout=max(0.0, min(deadlines, default=now + self._settings.timeout) - now) + 0.05)
             for future in done:
                 future.result()
             now = time.monotonic()
             for future in tuple(left):
-                lane = running[future]
+                lane = running[future].lane
                 if lane.deadline is None or now < lane.deadline:
                     continue
                 lane.close()
                 if now >= lane.deadline + GRACE_SECONDS:
                     # It waits for a name server, and will send nothing when that has answered.
                     self._away = f"{self._origin} can't be reached (no name server answers in time)"
+                    running[future].left = True
                     left.discard(future)
 
+    def _work(self, seat: Seat, queue: deque[Lane], events: Sequence[CloudEvent]) -> None:
+        """Take one lane after the other. Runs in a thread of its own."""
+        while not seat.left:
+            try:
+                seat.lane = queue.popleft()
+            except IndexError:
+                return
+            self._run(seat.lane, events)
+
     def _run(self, lane: Lane, events: Sequence[CloudEvent]) -> None:
-        """Send a lane's events. Runs in a thread of its own."""
+        """Send a lane's events."""
         barred: set[str] = set()
         lane.connection = self._taken()
         try:

@@ -323,6 +323,31 @@ def test_a_slow_receiver_gets_no_more_in_one_call_than_it_can_take_in_its_time(
     assert found == [Delivered()] * taken + [NOT_SENT] * (20 - taken)
 
 
+def test_a_name_that_is_not_resolved_in_time_is_given_up_and_nothing_is_sent_when_it_is(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, resolved = socket.getaddrinfo, []
+
+    def slowly(*arguments: Any, **options: Any) -> list[Any]:
+        time.sleep(2)
+        resolved.append(arguments)
+        return list(resolve(*arguments, **options))
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with opened(receiver.url, timeout=0.2, connections=2) as publisher:
+        started = time.monotonic()
+        with pytest.raises(UnreachableError, match="no name server answers in time"):
+            publisher.publish([event(number, key=str(number)) for number in range(6)])
+        assert time.monotonic() - started < 1.9
+        deadline = time.monotonic() + 20
+        while len(resolved) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        assert receiver.connections == 0
+        assert len(resolved) == 2
+
+
 @contextmanager
 def raw(respond: Callable[[socket.socket], None]) -> Iterator[str]:
     """The URL of a server that reads a request and then does what it is told."""
