@@ -220,7 +220,7 @@ def lock_slots(publisher: int, first: int, most: int) -> sql.Composable:
         " LEFT JOIN LATERAL (SELECT true AS found FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
         "  AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp() LIMIT 1) AS blocked ON true"
         " WHERE pending.found OR blocked.found LIMIT {most} FOR UPDATE OF slots SKIP LOCKED"
-    ).format(order=_numbers(order), publisher=sql.Literal(publisher), most=sql.Literal(most))
+    ).format(order=_integers(order, "smallint"), publisher=sql.Literal(publisher), most=sql.Literal(most))
 
 
 def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Composable:
@@ -259,7 +259,12 @@ def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Compo
         " CASE WHEN NOT behind THEN data::text END,"
         " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
         " FROM weighed WHERE before < {size} ORDER BY sequence"
-    ).format(publisher=sql.Literal(publisher), slots=_numbers(slots), most=sql.Literal(most), size=sql.Literal(size))
+    ).format(
+        publisher=sql.Literal(publisher),
+        slots=_integers(slots, "smallint"),
+        most=sql.Literal(most),
+        size=sql.Literal(size),
+    )
 
 
 def set_aside(publisher: int, rows: Iterable[tuple[int, int, str]]) -> sql.Composable:
@@ -278,10 +283,15 @@ def set_aside(publisher: int, rows: Iterable[tuple[int, int, str]]) -> sql.Compo
 
 def unmark(publisher: int, rows: Iterable[tuple[int, int]]) -> sql.Composable:
     """Remove the marks of events, (slot, sequence)."""
-    return sql.SQL(
-        "DELETE FROM eventgen.pending USING {rows} AS row (slot, sequence)"
-        " WHERE pending.publisher = {publisher} AND pending.slot = row.slot AND pending.sequence = row.sequence"
-    ).format(publisher=sql.Literal(publisher), rows=_rows(rows, "smallint", "bigint"))
+    slots: dict[int, list[int]] = {}
+    for slot, sequence in rows:
+        slots.setdefault(slot, []).append(sequence)
+    # An index is searched for one sorted list several times as fast as for the rows of a join.
+    one = "DELETE FROM eventgen.pending WHERE publisher = {} AND slot = {} AND sequence = ANY ({})"
+    return sql.SQL("; ").join(
+        sql.SQL(one).format(sql.Literal(publisher), sql.Literal(slot), _integers(sequences, "bigint"))
+        for slot, sequences in slots.items()
+    )
 
 
 def count(publisher: int, done: Iterable[Done]) -> sql.Composable:
@@ -538,15 +548,18 @@ def _texts(texts: Sequence[str] | None) -> sql.Composable:
     return sql.SQL("{}::text[]").format(sql.Literal(None if texts is None else list(texts)))
 
 
-def _numbers(numbers: Sequence[int]) -> sql.Composable:
-    return sql.SQL("{}::smallint[]").format(sql.Literal(list(numbers)))
+def _integers(numbers: Iterable[object], type_: str) -> sql.Composable:
+    """Return an array; psycopg2 would spell its elements one by one, at twenty times the cost."""
+    return sql.SQL("{}::{}[]").format(sql.Literal("{" + ",".join(map(str, numbers)) + "}"), sql.SQL(type_))
 
 
 def _rows(rows: Iterable[tuple[object, ...]], *types: str) -> sql.Composable:
     """Return rows as a function over one array a column: its text is short, and the planner sees how many there are."""
     columns = list(zip(*rows, strict=True)) or [()] * len(types)
     arrays = (
-        sql.SQL("{}::{}[]").format(sql.Literal(list(column)), sql.SQL(type_))
+        _integers(column, type_)
+        if type_.endswith("int")
+        else sql.SQL("{}::{}[]").format(sql.Literal(list(column)), sql.SQL(type_))
         for column, type_ in zip(columns, types, strict=True)
     )
     return sql.SQL("unnest({})").format(sql.SQL(", ").join(arrays))

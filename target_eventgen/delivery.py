@@ -88,6 +88,8 @@ def next_call(
         ordered: whether several events of one key may be in one call.
         most: events in one call.
     """
+    if ordered and not stopped:
+        return list(items[:most]), list(items[most:])
     call: list[Item] = []
     rest: list[Item] = []
     given: set[str] = set()
