@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor, Rank, back, finest, rank
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.listing import Listing, MovedSeamError, is_ordered
 from tap_restextract.plan import Plan, Walk, earliest
 from tap_restextract.progress import SEAM_ATTEMPTS, Order, Seen, Sieve, incremental_of, place_of
 from tap_restextract.settings import SinglePage
@@ -94,20 +94,35 @@ def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
 
 
 def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[Record]) -> Generator[Step, Page, Step]:
-    """Read on while a tie fills the pages; returns the step that leaves it. A tie that moves is read again."""
-    start = listing.start
+    """Read on while a tie fills the pages; returns the step that leaves it. A tie that moves is read again.
+
+    While the server's clock hasn't left a tie it may be joined; the mark then stands still before it, so that the next
+    run reads it again. Once it has, records only leave it, and a seam that holds can't have shifted to and fro. Where
+    there is no clock, a greater value tells that a tie is closed: one that was read over seams before it came is read
+    once more. Where no tie-breaker is declared, the order may be another one at each request: a tie over several pages
+    is then read until two readings agree, and none of their places held a record twice, so that each record had one.
+    """
+    start, closed, ordered = listing.start, sieve.clocked, is_ordered(plan)
+    earlier: list[str] = []
     for _ in range(SEAM_ATTEMPTS):
+        reading = sieve.within(listing.page.records)
         try:
-            while True:
-                if sieve.asked != start:
-                    return Step(records, sieve.bookmark, Ask(sieve.asked))
-                if listing.ended:
-                    return Step(records, sieve.bookmark)
+            agreed, several = True, False
+            while agreed and sieve.asked == start and not listing.ended:
                 page = yield from listing.behind(records, sieve.bookmark)
-                records = sieve.fresh(page)
+                tied, leaves = sieve.within(page.records), sieve.leaves(page.records)
+                reading, several = reading + tied, several or bool(tied)
+                if leaves or listing.ended:
+                    believed = ordered or not several or (reading == earlier and len(set(reading)) == len(reading))
+                    agreed, closed = believed and (closed or not leaves), closed or leaves
+                records = sieve.fresh(page) if agreed else ()
+            if agreed:
+                return Step(records, sieve.bookmark, Ask(sieve.asked) if sieve.asked != start else None)
+            earlier = reading
         except MovedSeamError:
-            listing = Listing(plan, start)
-            records = sieve.fresh((yield from listing.first()))
+            earlier = []
+        listing = Listing(plan, start)
+        records = sieve.fresh((yield from listing.first()))
     raise WalkError(
         f"{place_of(plan)}: the records that share {_value(sieve)!r} ({len(sieve.hashes)} seen) fill more than a page, and their "
         f"order changed each of {SEAM_ATTEMPTS} times that they were read; declare a compound filter with a tie_breaker, "

@@ -4,7 +4,8 @@ Theory of operation. Each run reads the parents' list whole, its seams checked, 
 that parent's own bookmark. STATE stays small whatever the number of parents: once a pass over all parents is done,
 everything up to the server's clock at its start, less the lag, was read, and this `floor` is the bookmark of them all;
 only parents with newer records keep one of their own. The hash cache remembers which parents were read (STATE confirms
-it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are. In mid-pass the
+it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are, and so does one that
+a pass didn't list. In mid-pass the
 parents that are done keep their bookmarks in STATE, up to a number; beyond it, an interrupted pass repeats some.
 """
 
@@ -18,13 +19,13 @@ from typing import Any, Final
 import msgspec
 
 from tap_restextract.bookmarks import Bookmark, Family, Sweep
-from tap_restextract.cursor import Cursor, rank, written
+from tap_restextract.cursor import Cursor, Rank, rank, written
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.fleet import Unit
 from tap_restextract.hashes import HashCache, Key
 from tap_restextract.listing import Listing, MovedSeamError
 from tap_restextract.paths import MISSING, find
-from tap_restextract.plan import Plan
+from tap_restextract.plan import Plan, earliest
 from tap_restextract.progress import SEAM_ATTEMPTS, horizon_at
 from tap_restextract.steps import Record, Step, Steps, asking
 
@@ -99,7 +100,7 @@ class Children:
         if unit.name == "parents" or error.status not in GONE:
             return None
         self.gone += 1
-        self._done(unit)
+        self._done(unit, read=False)
         return Step((), self._bookmarks())
 
     def _parents(self) -> Steps:
@@ -118,20 +119,29 @@ class Children:
             yield Step()
             return
         raise WalkError(
-            f"stream {self.plan.stream.name} (children of {self.parents.stream.name}): the parents' list shifted between two pages each "
+            f"{self._place}: the parents' list shifted between two pages each "
             f"of {SEAM_ATTEMPTS} times that it was read; ask for larger pages, or declare that its paginator is stable, where it is"
         )
+
+    @property
+    def _place(self) -> str:
+        return f"stream {self.plan.stream.name} (children of {self.parents.stream.name})"
 
     def _found(self, records: Sequence[Record], server_time: float | None) -> None:
         incremental = self.plan.stream.incremental
         if self.floor is None and incremental is not None:
             bound = horizon_at(incremental, server_time)
+            if bound is None:
+                raise WalkError(
+                    f"{self._place}: the bookmark of all parents needs the server's clock, and its answers have no Date "
+                    "header; leave `incremental` out to read all children in each run"
+                )
             like = (
                 incremental.initial_value
                 or self.family.floor
                 or ("1970-01-01T00:00:00Z" if incremental.epoch is None else 0)
             )
-            self.floor = None if bound is None else written(like, bound)
+            self.floor = written(like, bound)
         for record in records:
             key = msgspec.json.encode([record.get(name) for name in self.parents.stream.primary_key]).decode()
             if key not in self.seen:
@@ -145,10 +155,14 @@ class Children:
             return own
         return Bookmark(Cursor(self.family.floor)) if self.cache.known([key]) else None
 
-    def _done(self, unit: Unit) -> None:
+    def _done(self, unit: Unit, *, read: bool = True) -> None:
         self.at_work -= 1
         del self.records[unit]
-        if self.cache is not None:
+        if self.cache is None or not read:
+            return
+        if self.cache.known([unit.name]):
+            self.cache.seen([unit.name], self.number)
+        else:
             self.cache.emitted({unit.name: "read"}, self.number)
 
     def _bookmarks(self) -> Bookmark | None:
@@ -166,10 +180,13 @@ class Children:
         """The floor for all, and the bookmarks of those parents that have newer records."""
         if self.cache is None or self.plan.stream.incremental is None:
             return None
-        floor = self.floor if self.floor is not None else self.family.floor
+        floor = self.floor
         if floor is None:
             return None
-        newer = {key: bookmark for key, bookmark in self.kept.items() if _is_newer(bookmark, floor)}
+        # A parent that wasn't listed, and comes back, wasn't read up to this floor.
+        self.cache.buried(list(self.cache.missing(self.number)), self.number)
+        first = rank(earliest(self.plan.stream.incremental, floor))
+        newer = {key: bookmark for key, bookmark in self.kept.items() if _is_newer(bookmark, first)}
         return Bookmark(None, family=Family(floor, _latest(newer), Sweep(self.number, self.cache.identity)))
 
     def _with_parent(self, unit: Unit, records: Sequence[Record]) -> Sequence[Record]:
@@ -181,10 +198,10 @@ class Children:
         return [{**record, **taken} for record in records]
 
 
-def _is_newer(bookmark: Bookmark, floor: Any) -> bool:
-    """Whether a parent has records behind the floor; one that brought nothing in this pass keeps what it had."""
+def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
+    """Whether a parent has records that a run from the floor would read again; one that brought nothing keeps what it had."""
     newest = bookmark.newest
-    return bool(bookmark.boundary) if newest is None else rank(newest) >= rank(floor)
+    return bool(bookmark.boundary) if newest is None else rank(newest) >= first
 
 
 def _latest(kept: dict[Key, Bookmark]) -> dict[Key, Bookmark]:

@@ -161,8 +161,8 @@ class Descent:
         return Stretch(self.high, min(self.low, self.done.low, key=rank))
 
     def _inside(self, place: Rank) -> bool:
-        """Whether everything of this rank was emitted; a stretch's two edges are told by content."""
-        return self.done is not None and rank(self.done.low) < place < self._window(self.done.high)
+        """Whether everything of this rank was emitted; a stretch's two edges, and what may have come late, are told by content."""
+        return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)
 
     def _told_by_content(self, place: Rank) -> bool:
         floor = self._floor
@@ -171,7 +171,7 @@ class Descent:
             self.high is None
             or place >= rank(earliest(incremental_of(self.plan), self.high))
             or any(edge is not None and place == rank(edge) for edge in edges)
-            or (self.done is not None and self._window(self.done.high) <= place <= rank(self.done.high))
+            or (self.done is not None and self._settled_below(self.done.high) <= place <= rank(self.done.high))
             or (floor is not None and self.mark is not None and floor <= place <= rank(self.mark.value))
         )
 
@@ -184,6 +184,10 @@ class Descent:
     def _floor(self) -> Rank | None:
         value = self._floor_value
         return None if value is None else self._window(value)
+
+    def _settled_below(self, high: Any) -> Rank:
+        """Nothing came late before this rank, once a pass had begun at `high`."""
+        return rank(earliest(incremental_of(self.plan), high))
 
     def _window(self, value: Any) -> Rank:
         return rank(window(incremental_of(self.plan), value))

@@ -1,28 +1,40 @@
 """A list that is followed page by page, each seam between two pages being checked.
 
-Pages and offsets are safe only while the list stands still, and so are tokens that are an offset in disguise. So each
-page is asked for again once the one behind it has come: it must hold the same records still, or they must have moved
-over to the page behind, which is what records that join a list do. Records that left it would have drawn others over
-the seam, unseen. Tokens that are declared stable need no check.
+A record that stands still may be missed only where others move it over the seam between two requests. What proves that
+none was, for each way of asking:
+
+- Tokens that are declared stable name a position; they need no check.
+- Offsets overlap: a page is asked for from a few records before the end of the page before it. One of these, unchanged,
+  must come again; what stood behind it and didn't change stands behind it still, and so is in that answer or behind it.
+  This holds whatever joined or left the list, since one answer shows both sides of the seam, where the order is declared
+  to be one of unique values (`tie_breaker`, `fixed_order`). Where no order is declared, seams are checked as those of page
+  numbers, too; where ties are without order, they are checked so alone, and must not lie within a tie.
+- Page numbers, and tokens that are an offset in disguise, can't overlap. There each page is asked for again once the one
+  behind it has come: it must hold the same records still, or some must have moved over to the page behind, pushed by
+  others that were on the page before. A list that records only join, or only leave, can't hide a shift from this. One that
+  does both may, if it shifts up, down and up again, by as much, in step with these requests: no question that can be put by
+  page numbers tells of that. Where records are deleted while others join, offsets or stable tokens are the remedy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from tap_restextract import paginators
-from tap_restextract.bookmarks import Bookmark
+from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor
 from tap_restextract.errors import WalkError
-from tap_restextract.paginators import Continuation
+from tap_restextract.paginators import Continuation, Start
 from tap_restextract.plan import Plan
 from tap_restextract.progress import Seen, identity, place_of
-from tap_restextract.settings import SinglePage
+from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
 
 Pages = Generator[Step, Page, Page]
+OVERLAPS: Final = 20
+MOST_OVERLAP: Final = 10
 
 
 class MovedSeamError(Exception):
@@ -31,7 +43,15 @@ class MovedSeamError(Exception):
 
 @dataclass(slots=True)
 class Listing:
-    """One list, from its first page to its stated end; `ended` is true once there is nothing behind the last page."""
+    """One list, from its first page to its stated end; `ended` is true once there is nothing behind the last page.
+
+    Attributes:
+        page: the last one, as it came.
+        at: what asked for it.
+        brought: it held records that the one before didn't.
+        longest: how many records the longest page held; an API may give fewer than it is asked for.
+        before: who was on the page before it, each time that that was read.
+    """
 
     plan: Plan
     start: Cursor | None
@@ -39,6 +59,9 @@ class Listing:
     page: Page = field(default_factory=lambda: Page(()))
     at: Continuation | None = None
     seen: Seen = field(init=False)
+    brought: bool = field(default=True, init=False)
+    longest: int = field(default=0, init=False)
+    before: list[object] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.seen = Seen(self.plan)
@@ -54,7 +77,7 @@ class Listing:
 
     def first(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
         """The list's first page; `records` and `bookmark` are written meanwhile."""
-        self.page = yield Step(records, bookmark, Ask(self.start, until=self.until))
+        self._follow((yield Step(records, bookmark, Ask(self.start, until=self.until))), None)
         return self.page
 
     def behind(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
@@ -64,18 +87,80 @@ class Listing:
             MovedSeamError: where the seam has moved; what was given to be written has been written.
             WalkError: where the pages go in a circle.
         """
-        assert self.page.following is not None
-        ahead = self.seen.new(self.page.following)
-        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
-        before, self.at, at = self.page, ahead, self.at
-        self.page = page
-        if paginators.is_stable(self.plan.stream.paginator):
+        paginator, following = self.plan.stream.paginator, self.page.following
+        assert following is not None
+        if paginators.is_stable(paginator):
+            page = yield Step(records, bookmark, Ask(self.start, self.seen.new(following), self.until))
+            self._follow(page, following)
             return page
-        again = yield Step(ask=Ask(self.start, at, self.until))
-        moved = moved_over(self._identities(before), self._identities(page), self._identities(again))
-        if moved is None:
+        if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):
+            return (yield from self._overlapping(Start(following.offset - overlap), records, bookmark))
+        return (yield from self._checked(following, records, bookmark))
+
+    def _follow(self, page: Page, at: Continuation | None, *, brought: bool = True) -> None:
+        self.page, self.at, self.brought = page, at, brought
+        self.longest = max(self.longest, len(page.records))
+
+    @property
+    def _overlap(self) -> int:
+        """How many records of this page are asked for again; none behind one that had room for more, as the end was in it."""
+        count = len(self.page.records)
+        return 0 if self._is_short else min(max(1, count // OVERLAPS), MOST_OVERLAP, count - 1)
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether the page had room: it is shorter than another, or than was asked for and brought nothing besides."""
+        paginator, count = self.plan.stream.paginator, len(self.page.records)
+        return isinstance(paginator, Offset) and count < (self.longest if self.brought else paginator.limit)
+
+    def _overlapping(self, ahead: Start, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        before, at = self.page, self.at
+        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
+        place = anchored(self._anchors(before), [*self._anchors(page)])
+        if place is None:
             raise MovedSeamError
+        self._follow(page, ahead, brought=place < len(page.records))
+        if not is_ordered(self.plan):
+            self._check_that_none_is_new(before, page.records[:place])
+            yield from self._asked_again(before, at, None)
+            if page.following is None:
+                yield from self._asked_again(page, ahead, None)
+        return replace(page, records=page.records[place:])
+
+    def _checked(self, following: Continuation, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        ahead = self.seen.new(following)
+        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
+        before, at, short = self.page, self.at, self._is_short
+        self._follow(page, ahead)
+        if short and not page.records:
+            return page  # an answer with room for more had the end in it
+        moved = yield from self._asked_again(before, at, page)
+        if page.records and self._identities(page) == self._identities(before):
+            raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
+        if page.records and page.following is None:
+            yield from self._asked_again(page, ahead, None)
         return replace(page, records=page.records[moved:])
+
+    def _anchors(self, page: Page) -> Iterator[object]:
+        """What must come again as it is, the last record first: who it is where places are fixed, else its whole content."""
+        fixed = self.plan.stream.fixed_order
+        return (identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records))
+
+    def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
+        """Before the anchor stands what was on the page before, or an order that changes may have put it there."""
+        known = self._identities(before)
+        if not all(identity(self.plan, record) in known for record in records):
+            raise MovedSeamError
+
+    def _asked_again(self, page: Page, at: Continuation | None, behind: Page | None) -> Generator[Step, Page, int]:
+        """Ask for a page once more; returns how many of its records moved over to the one behind it."""
+        again = self._identities((yield Step(ask=Ask(self.start, at, self.until))))
+        identities = self._identities(page)
+        moved = moved_over(identities, None if behind is None else self._identities(behind), again)
+        if moved is None or (at and not all(record in identities or record in self.before for record in again)):
+            raise MovedSeamError
+        self.before = [*identities, *again]
+        return moved
 
     def _identities(self, page: Page) -> list[object]:
         return [identity(self.plan, record) for record in page.records]
@@ -96,12 +181,36 @@ def ended(plan: Plan, page: Page) -> bool:
     return page.following is None
 
 
-def moved_over(before: Sequence[object], behind: Sequence[object], again: Sequence[object]) -> int | None:
+def anchored(before: Iterable[object], page: Sequence[object]) -> int | None:
+    """Where a page that overlaps the one before it goes on behind it; None where nothing of that one is in it.
+
+    Args:
+        before: a page's records, the last one first.
+        page: those of the page that overlaps it, likewise.
+    """
+    places = (len(page) - page.index(anchor) for anchor in before if anchor in page)
+    return next(places, None)
+
+
+def has_open_ties(plan: Plan) -> bool:
+    """Whether the list is sorted by a value that records share, and by nothing else that is declared: a tie has no order."""
+    incremental = plan.stream.incremental
+    return incremental is not None and incremental.order != "none" and not is_ordered(plan)
+
+
+def is_ordered(plan: Plan) -> bool:
+    """Whether the list is declared to be in an order of unique values, which no two records share."""
+    incremental = plan.stream.incremental
+    sorted_by_both = incremental is not None and incremental.order != "none" and incremental.tie_breaker is not None
+    return sorted_by_both or plan.stream.fixed_order
+
+
+def moved_over(before: Sequence[object], behind: Sequence[object] | None, again: Sequence[object]) -> int | None:
     """How many records of a page moved over to the one behind it; None where others may have slipped through.
 
     Args:
         before: a page's records.
-        behind: those of the page behind it, read next.
+        behind: those of the page behind it, read next; None for what is behind the last one.
         again: the first page's, read once more.
     """
     left = [record for record in again if record in before]
@@ -109,5 +218,5 @@ def moved_over(before: Sequence[object], behind: Sequence[object], again: Sequen
     if moved == 0:
         return 0 if again == before else None
     # What joined stands before what was there; a new record at the page's end may have been drawn from the page behind.
-    joined = left == before[: len(left)] and again[-1:] == left[-1:] and behind[:moved] == before[len(left) :]
-    return moved if joined else None
+    joined = left == before[: len(left)] and again[-1:] == left[-1:]
+    return moved if joined and (behind is None or behind[:moved] == before[len(left) :]) else None

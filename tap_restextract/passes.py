@@ -12,7 +12,16 @@ from tap_restextract.errors import WalkError
 from tap_restextract.listing import Listing, MovedSeamError, ended
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
-from tap_restextract.progress import SEAM_ATTEMPTS, Seen, check_kind, horizon, incremental_of, place_of, rank_of
+from tap_restextract.progress import (
+    SEAM_ATTEMPTS,
+    Seen,
+    check_kind,
+    cursor_of,
+    horizon,
+    incremental_of,
+    place_of,
+    rank_of,
+)
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
 
@@ -55,6 +64,7 @@ class Whole:
         mark: the bookmark of the run before.
         high: the new one: as far as the server's clock had come, less the lag, when the pass began.
         hashes: what was emitted from the bookmark's window on, by content.
+        newest: the greatest value that came.
     """
 
     plan: Plan
@@ -63,6 +73,7 @@ class Whole:
     high: Any = None
     begun_at: float | None = None
     hashes: dict[str, Rank] = field(default_factory=dict)
+    newest: Any = None
 
     @classmethod
     def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Whole:
@@ -95,6 +106,8 @@ class Whole:
             place = rank_of(self.plan, record)
             if first is not None and place < first:
                 continue
+            if self.newest is None or place > rank(self.newest):
+                self.newest = cursor_of(self.plan, record).value
             kept = place >= high
             if kept or self.known:
                 digest = content_hash(record)
@@ -111,9 +124,8 @@ class Whole:
         """What STATE may say once the whole list was read."""
         if self.high is None:
             return None
-        if self.mark is not None and rank(self.mark.value) >= rank(self.high):
-            return Bookmark(self.mark, frozenset(self.hashes))
-        return Bookmark(Cursor(self.high), frozenset(self.hashes))
+        stays = self.mark is not None and rank(self.mark.value) >= rank(self.high)
+        return Bookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
 
     @property
     def _first(self) -> Any:

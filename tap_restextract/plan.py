@@ -32,7 +32,7 @@ from tap_restextract.errors import ConfigurationError
 from tap_restextract.paths import steps
 from tap_restextract.placeholders import FORMS, forms, names
 from tap_restextract.request import cursor_names
-from tap_restextract.settings import Feed, Incremental, SinglePage, StreamSettings
+from tap_restextract.settings import Feed, Incremental, Lookup, SinglePage, StreamSettings
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -199,6 +199,9 @@ def _family_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
         yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
     elif not parent.stream.primary_key:
         yield f"its parent {plan.parent!r} has no primary_key, which tells the parents apart; declare it"
+    incremental = plan.stream.incremental
+    if incremental and incremental.epoch is None and isinstance(incremental.initial_value, int):
+        yield f"the bookmark of all parents is a time, and {incremental.cursor_path} is a number; declare `epoch` if it counts time, or leave `incremental` out"
     if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.DESCENDING, Walk.FEED}:
         yield f"the children of a parent can't be read as {plan.walk.value} yet; sort them ascending, or leave `incremental` out"
 
@@ -310,6 +313,15 @@ def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
         yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
     if (stream.sweep or stream.sweep_every) and not stream.primary_key:
         yield "a sweep needs primary_key, to tell which records are gone"
+    if (
+        stream.fixed_order
+        and incremental
+        and incremental.order != "none"
+        and stream.primary_key != [incremental.cursor_path]
+    ):
+        yield f"fixed_order: true says that changes move no record, and a list sorted by {incremental.cursor_path} moves those that change; leave it out, and declare `lookup` if deletions are wanted"
+    if stream.lookup is not None:
+        yield from _lookup_faults(stream, stream.lookup)
     if stream.deleted_path and not stream.primary_key:
         yield "deleted_path needs primary_key, which is what a deletion tells of a record"
     if stream.feed is not None:
@@ -334,6 +346,15 @@ def _webhook_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str
         yield "source: webhooks without a path has no list to infer a schema from; declare `schema`"
     if any(name.startswith("parent.") for name in mentioned):
         yield "source: webhooks doesn't go with parents; declare it in a stream without"
+
+
+def _lookup_faults(stream: StreamSettings, lookup: Lookup) -> Iterator[str]:
+    known = {f"key.{name}" for name in stream.primary_key}
+    asked_for = {name for part in (lookup.path, lookup.params) for name in names(part)}
+    for name in sorted(asked_for - known):
+        yield f"lookup mentions {{{name}}}, which has no value; known are {', '.join(f'{{{each}}}' for each in sorted(known)) or 'none'}"
+    if known - asked_for:
+        yield f"lookup asks for one record, but mentions no {', '.join(f'{{{name}}}' for name in sorted(known - asked_for))}; put it into its path or params"
 
 
 def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
@@ -397,8 +418,15 @@ def window(incremental: Incremental, value: Any) -> Any:
 
 
 def earliest(incremental: Incremental, mark: Any) -> Any:
-    """The first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback."""
-    return window(incremental, back(mark, measure(incremental, incremental.lookback)) if incremental.lookback else mark)
+    """The first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback.
+
+    A lookback ends at the initial value: what is before it was never wanted.
+    """
+    if not incremental.lookback:
+        return window(incremental, mark)
+    first = back(mark, measure(incremental, incremental.lookback))
+    least = min(incremental.initial_value or first, mark, key=rank)
+    return window(incremental, max(first, least, key=rank))
 
 
 def asked(incremental: Incremental, value: Any) -> Cursor:

@@ -18,6 +18,7 @@ from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
 from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown, shown_body
 from tap_restextract.settings import CursorToken, HeaderCursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage
 from tap_restextract.steps import Ask
+from tap_restextract.sweep import proof_of
 from tap_restextract.walk import walk
 from tap_restextract.windows import Slices
 
@@ -50,6 +51,8 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             "parent",
             f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
         )
+    if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
+        lines += _row("gone", proof_of(plan).value)
     if plan.walk is Walk.FEED:
         events = events_of(plan)
         behind = Ask(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))

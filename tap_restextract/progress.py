@@ -39,6 +39,11 @@ class Sieve:
     Attributes:
         exact: the walk asks strictly behind a compound or unique cursor, so that the mark alone parts old from new.
         least: records of a lesser rank are not wanted (they come because a filter is coarse, or asked one step early).
+        clocked: the server's clock told which records were settled.
+        hashes: the records that are known by their content, and their ranks; None for those of STATE until they come.
+        unseen: how many of them are None.
+        known_to: the greatest rank among them.
+        pruned: they were last rid of what is before this rank.
     """
 
     plan: Plan
@@ -50,6 +55,13 @@ class Sieve:
     moved: bool = False
     halted: bool = False
     begun: Rank | None = None
+    clocked: bool = False
+    unseen: int = field(init=False)
+    known_to: Rank | None = field(default=None, init=False)
+    pruned: Rank | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.unseen = len(self.hashes)
 
     @classmethod
     def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Sieve:
@@ -92,8 +104,7 @@ class Sieve:
             return []
         check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
         ranks = _rising(self.plan, page.records)
-        unseen = None in self.hashes.values()
-        known_to = max((place for place in self.hashes.values() if place is not None), default=None)
+        unseen, known_to = self.unseen > 0, self.known_to
         settled = 0 if self.halted else self._settled(page, ranks)
         self.halted = settled < len(ranks)
         self._move(page.records, ranks, settled)
@@ -108,25 +119,54 @@ class Sieve:
             if known or kept:
                 digest = content_hash(record)
                 if digest in self.hashes:
-                    self.hashes[digest] = place
+                    self._seen_again(digest, place)
+                    if place is not None and keep_from is not None and place < keep_from:
+                        self.pruned = None
                     continue
                 if kept:
-                    self.hashes[digest], self.moved = place, True
+                    self._seen(digest, place)
+                    self.moved = True
             records.append(record)
-        self.hashes = {
-            digest: place
-            for digest, place in self.hashes.items()
-            if place is None or keep_from is None or place >= keep_from
-        }
+        self._forget_before(keep_from)
         return records
+
+    def _seen(self, digest: str, place: Rank | None) -> None:
+        self.hashes[digest] = place
+        if place is None:
+            self.unseen += 1
+        elif self.known_to is None or place > self.known_to:
+            self.known_to = place
+
+    def _seen_again(self, digest: str, place: Rank | None) -> None:
+        self.unseen -= self.hashes[digest] is None
+        self._seen(digest, place)
+
+    def _forget_before(self, keep_from: Rank | None) -> None:
+        """Forget what the mark has left behind; only where it moved, since a tie may hold many thousands."""
+        if keep_from is None or (self.pruned is not None and keep_from <= self.pruned):
+            return
+        self.hashes = {digest: place for digest, place in self.hashes.items() if place is None or place >= keep_from}
+        self.pruned = keep_from
+
+    def leaves(self, records: Sequence[Record]) -> bool:
+        """Whether records lead out of the window that is asked for now."""
+        value = cursor_of(self.plan, records[-1]).value if records else None
+        return value is not None and asked(incremental_of(self.plan), value) != self.asked
+
+    def within(self, records: Sequence[Record]) -> list[str]:
+        """The contents, hashed, of those records that are in the window that is asked for now."""
+        incremental = incremental_of(self.plan)
+        return [
+            content_hash(record)
+            for record in records
+            if asked(incremental, cursor_of(self.plan, record).value) == self.asked
+        ]
 
     def finish(self) -> None:
         """Forget what was remembered and did not come again: the list was read to its end."""
-        if None in self.hashes.values():
-            self.hashes, self.moved = (
-                {digest: place for digest, place in self.hashes.items() if place is not None},
-                True,
-            )
+        if self.unseen:
+            self.hashes = {digest: place for digest, place in self.hashes.items() if place is not None}
+            self.unseen, self.moved = 0, True
 
     def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
         last = cursor_of(self.plan, records[-1])
@@ -158,7 +198,14 @@ class Sieve:
             return len(ranks)
         places = [place for place in ranks if place is not None]
         bound = horizon(self.plan, page)
+        self.clocked = bound is not None
         if bound is None:
+            if incremental_of(self.plan).lookback:
+                raise WalkError(
+                    f"{place_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
+                    "a run goes on, and the answer has no Date header or the replication key is no time; declare `epoch` where "
+                    "it counts time, or leave `lookback` out"
+                )
             # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
             clockless = self.plan.walk in {Walk.KEYSET, Walk.TOKENS} and _is_instant(self.plan, page.records[-1])
             return bisect_left(places, places[-1]) if clockless else len(places)

@@ -289,6 +289,14 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True):
     ) = None
 
 
+class Lookup(Struct, frozen=True, forbid_unknown_fields=True):
+    """How one record is asked for, to learn whether it is gone: 404, 410 or no record at all."""
+
+    path: Annotated[str, _described("Path below base_url, with {key.NAME} for the primary key's values.")]
+    params: Annotated[Json, _described("Query parameters; their values may hold {key.NAME} too.")] = {}
+    records: Annotated[str, _described("JSONPath of the record in the answer.")] = "$"
+
+
 class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Keys that may stand at the top and in each stream."""
 
@@ -328,6 +336,15 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    fixed_order: Annotated[
+        bool,
+        _described(
+            "Records keep their places in the list when they change, as it is sorted by id or by creation: what a whole reading lacks is gone."
+        ),
+    ] = False
+    lookup: Annotated[
+        Lookup | None, _described("How one record is asked for by its key; what a sweep misses is looked up so.")
+    ] = None
     hash_cache: Annotated[
         str,
         _secret("Where a sweep remembers what it saw: a file (SQLite), or an address: redis://…, postgresql://…."),

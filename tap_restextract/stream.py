@@ -35,8 +35,9 @@ from tap_restextract.paths import steps as keys_of
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.records import Reader, column
 from tap_restextract.steps import Record, Step
+from tap_restextract.sweep import LOOKUP, lookup_of, proof_of
 from tap_restextract.tombstones import is_tombstone, told
-from tap_restextract.turns import NULLS, Turns, of_nulls
+from tap_restextract.turns import NULLS, Sweeping, Turns, of_nulls
 from tap_restextract.walk import fleet_for
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ class RestStream(Stream):
                 asked[NULLS] = of_nulls(plan)
             if plan.walk is Walk.FEED:
                 asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
+            if cache is not None and plan.stream.lookup is not None:
+                asked[LOOKUP] = lookup_of(plan)
             clients = {
                 name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in asked.items()
             }
@@ -181,6 +184,16 @@ class RestStream(Stream):
                 fleet.audit.changed,
                 fleet.audit.new,
                 fleet.audit.gone,
+            )
+        comparison = (
+            fleet.audit if isinstance(fleet, Turns) else fleet.comparison if isinstance(fleet, Sweeping) else None
+        )
+        if comparison is not None and comparison.unproven:
+            self.logger.warning(
+                "stream %s: %d records were in no page of this sweep; their deletion is %s",
+                self.name,
+                comparison.unproven,
+                proof_of(self._plan).value,
             )
 
     def _compare(self, identity: str, bookmark: Bookmark | None) -> None:

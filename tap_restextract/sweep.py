@@ -1,34 +1,84 @@
 """The walk of a list without order or filter: every record, compared with what the hash cache remembers.
 
 New and changed records come out, and the keys that are gone come out as deletions: a record of its primary key and
-`_sdc_deleted_at`. A deletion is told only of a sweep that is proven complete: its end was stated, and its pages can't
-have shifted, because the tokens are stable or there was one page. Pages that are counted can shift; a key that is missing
-from them is looked for in a second sweep at once, and is deleted only if it is in neither.
+`_sdc_deleted_at`. A deletion is told only where it is proven. That a key didn't come proves nothing by itself: a record that
+changes while the list is read may move from pages that are still to come to those that were read, and be in none. So the
+whole list must have come in one answer; or records keep their places when they change (`fixed_order`) and the pages can't
+hide a shift (stable tokens, overlapping offsets); or else each key that didn't come is looked up by a request of its own
+(`lookup`). Where none of this is declared, what didn't come is counted in the log, and stays known.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.errors import WalkError
 from tap_restextract.hashes import HashCache, Key
-from tap_restextract.listing import ended
+from tap_restextract.listing import Listing, MovedSeamError, ended
 from tap_restextract.paginators import is_stable
-from tap_restextract.plan import Plan
-from tap_restextract.progress import Seen
-from tap_restextract.settings import SinglePage
+from tap_restextract.plan import Plan, Walk
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen, place_of
+from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 from tap_restextract.tombstones import is_tombstone
 
+LOOKUP: Final = "a record by its key"
+GONE: Final = frozenset({404, 410})
 
-def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Steps:
-    """Every record that the cache doesn't know as it is, then the deletions, told as of `now` (ISO 8601)."""
-    comparison = Comparison(plan, cache, cache.begin(confirmed(bookmark.sweep if bookmark else None, cache)), now)
-    records = yield from comparison.complete()
-    yield Step(records, Bookmark(None, sweep=comparison.named))
+
+class Proof(enum.Enum):
+    """Why a key that a sweep lacks is gone; its value says it to people."""
+
+    ANSWER = "told of what the list lacks, which one answer holds whole"
+    ORDER = "told of what a whole reading lacks: records keep their places, and no seam can hide one"
+    LOOKUP = "told of what a sweep lacks, once the request for that one record says that it is gone"
+    NONE = (
+        "not told: a record that moves while the list is read may be in none of its pages. Declare `lookup`, how one record is asked for; "
+        "or `fixed_order: true`, where changes don't move records and offsets or stable tokens lead through the list"
+    )
+
+
+def proof_of(plan: Plan) -> Proof:
+    """What makes a deletion certain that a sweep of this list tells."""
+    stream = plan.stream
+    paginator = stream.paginator
+    led = plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
+    alone = stream.incremental is None or stream.incremental.null_params is None
+    if alone and isinstance(paginator, SinglePage) and paginator.limit is None and not led:
+        return Proof.ANSWER
+    holds = is_stable(paginator) or isinstance(paginator, Offset)
+    if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):
+        return Proof.ORDER
+    return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
+
+
+def lookup_of(plan: Plan) -> Plan:
+    """The plan of the request for one record."""
+    lookup = plan.stream.lookup
+    assert lookup is not None
+    stream = structs.replace(
+        plan.stream,
+        path=lookup.path,
+        params=lookup.params,
+        records=lookup.records,
+        paginator=SinglePage(),
+        incremental=None,
+        json=None,
+        method="GET",
+    )
+    return Plan(stream, Walk.TRAVERSAL)
+
+
+def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
+    """The comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
+    return Comparison(plan, cache, cache.begin(confirmed(bookmark.sweep if bookmark else None, cache)), now)
 
 
 def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
@@ -41,6 +91,9 @@ class Comparison:
     """One pass of the list against the cache.
 
     Attributes:
+        beside: a second list that belongs to the stream, and by what name it is asked for.
+        unproven: keys that didn't come and may not be gone.
+        looking: a record is being looked up, so that an answer of 404 says that it is gone.
         reading: the walk whose questions lead through the whole list, where pages don't lead on by themselves.
     """
 
@@ -53,6 +106,9 @@ class Comparison:
     new: int = 0
     gone: int = 0
     whole: bool = False
+    beside: tuple[Plan, str] | None = None
+    unproven: int = 0
+    looking: bool = False
 
     @property
     def named(self) -> Sweep:
@@ -61,34 +117,73 @@ class Comparison:
 
     def complete(self) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
-        first, self.whole = self.number, True
+        self.whole = True
         records = yield from self.passed()
-        gone = list(self.cache.missing(first))
-        if gone and not self.is_proven:
-            self.number = self.cache.begin(first)
-            records = yield from self.passed(records)
-            gone = list(self.cache.missing(first))
+        if self.beside is not None:
+            records = yield from self._listed(*self.beside, records)
+        gone = list(self.cache.missing(self.number))
+        match proof_of(self.plan):
+            case Proof.LOOKUP:
+                gone, records = yield from self._looked_up(gone, records)
+            case Proof.NONE:
+                self.unproven, gone = len(gone), []
         self.cache.buried(gone, self.number)
         self.gone = len(gone)
         return [*records, *(self.deletion(key) for key in gone)]
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether a key that didn't come is gone."""
-        paginator = self.plan.stream.paginator
-        whole = isinstance(paginator, SinglePage) and paginator.limit is None
-        return self.reading is None and (is_stable(paginator) or whole)
+    def forget_the_missing(self) -> None:
+        """Take what didn't come for unknown, so that it comes out again if it comes back as it was."""
+        self.cache.buried(list(self.cache.missing(self.number)), self.number)
 
     def passed(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list; returns the last page's records, which are still to be written."""
         if self.reading is not None:
             return (yield from self._led(self.reading(self.plan, None), records))
-        seen = Seen(self.plan)
-        page = yield Step(records, None, Ask())
+        if self.whole and proof_of(self.plan) is Proof.ORDER and not is_stable(self.plan.stream.paginator):
+            return (yield from self._checked(records))
+        return (yield from self._listed(self.plan, "", records))
+
+    def _listed(self, plan: Plan, of: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        seen = Seen(plan)
+        page = yield Step(records, None, Ask(of=of))
         while page.following is not None:
-            page = yield Step(self._fresh(page), None, Ask(None, seen.new(page.following)))
-        ended(self.plan, page)
+            page = yield Step(self._fresh(page), None, Ask(at=seen.new(page.following), of=of))
+        ended(plan, page)
         return self._fresh(page)
+
+    def _checked(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        for _ in range(SEAM_ATTEMPTS):
+            listing = Listing(self.plan, None)
+            try:
+                records = self._fresh((yield from listing.first(records)))
+                while not listing.ended:
+                    records = self._fresh((yield from listing.behind(records)))
+            except MovedSeamError:
+                records = ()
+                continue
+            return records
+        raise WalkError(
+            f"{place_of(self.plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+            "pages, or declare a paginator whose tokens are stable, where the API has one"
+        )
+
+    def _looked_up(
+        self, keys: Sequence[Key], records: Sequence[Record]
+    ) -> Generator[Step, Page, tuple[list[Key], Sequence[Record]]]:
+        """Ask for each record by itself; returns the keys of those that are gone."""
+        gone = []
+        for key in keys:
+            values = zip(self.plan.stream.primary_key, msgspec.json.decode(key), strict=True)
+            self.looking = True
+            page = yield Step(
+                records, None, Ask(scope=tuple((f"key.{name}", value) for name, value in values), of=LOOKUP)
+            )
+            self.looking, records = False, ()
+            if page.records and not is_tombstone(self.plan.stream, page.records[0]):
+                self.cache.seen([key], self.number)
+            else:
+                gone.append(key)
+        return gone, records
 
     def _led(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
         step = next(steps)

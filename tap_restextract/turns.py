@@ -22,8 +22,8 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.fleet import Unit
 from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.steps import Step, Steps, asking
-from tap_restextract.sweep import Comparison, confirmed, key_of
+from tap_restextract.steps import Page, Step, Steps, asking
+from tap_restextract.sweep import GONE, Comparison, confirmed, key_of
 from tap_restextract.tombstones import is_tombstone
 
 NULLS: Final = "null replication key"
@@ -89,9 +89,9 @@ class Turns:
         self.held = replace(self.held, nulls=named) if unit.name == "nulls" else replace(self.held, audit=named)
         return Step(step.records, self.held, step.ask)
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> None:
-        """Nothing."""
-        del unit, error
+    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+        """A record that is looked up and gone; its walk goes on."""
+        return self.taken(unit, unit.steps.send(Page(()))) if _is_gone(self.audit, error) else None
 
     def _walked(self, step: Step) -> Step:
         if self.cache is not None and step.records:
@@ -129,7 +129,7 @@ class Turns:
     def _null_steps(self) -> Steps:
         assert self.nulls is not None
         number = self.nulls.begin(confirmed(self.held.nulls, self.nulls))
-        steps = _compared(Comparison(of_nulls(self.plan), self.nulls, number, self.now))
+        steps = compared(Comparison(of_nulls(self.plan), self.nulls, number, self.now))
         return asking(steps, (), of=NULLS)
 
     def _audit_steps(self) -> Steps:
@@ -137,7 +137,9 @@ class Turns:
         self.audit = Comparison(
             self.plan, self.cache, self.cache.begin(self.number), self.now, _READ_BY.get(self.plan.walk)
         )
-        return _compared(self.audit, whole=True)
+        if self.nulls is not None:
+            self.audit.beside = of_nulls(self.plan), NULLS
+        return compared(self.audit, whole=True)
 
 
 def of_nulls(plan: Plan) -> Plan:
@@ -148,6 +150,37 @@ def of_nulls(plan: Plan) -> Plan:
     return Plan(structs.replace(plan.stream, params=params, incremental=None, sweep=True), Walk.SWEEP)
 
 
-def _compared(comparison: Comparison, *, whole: bool = False) -> Steps:
+@dataclass(slots=True)
+class Sweeping:
+    """A sweep as a fleet of one."""
+
+    comparison: Comparison
+    started: bool = False
+
+    def next(self) -> Unit | None:
+        """The sweep, once."""
+        if self.started:
+            return None
+        self.started = True
+        return Unit(compared(self.comparison, whole=True))
+
+    def taken(self, unit: Unit, step: Step) -> Step:
+        """The step as it is."""
+        del unit
+        return step
+
+    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+        """A record that is looked up and gone; the sweep goes on."""
+        return unit.steps.send(Page(())) if _is_gone(self.comparison, error) else None
+
+
+def _is_gone(comparison: Comparison | None, error: AnswerError) -> bool:
+    return comparison is not None and comparison.looking and error.status in GONE
+
+
+def compared(comparison: Comparison, *, whole: bool = False) -> Steps:
+    """The list against the cache; deletions are told of a whole one alone."""
     records = yield from comparison.complete() if whole else comparison.passed()
+    if not whole:
+        comparison.forget_the_missing()
     yield Step(records, Bookmark(None, sweep=comparison.named))

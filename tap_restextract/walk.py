@@ -14,12 +14,12 @@ from tap_restextract.hashes import HashCache
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.steps import Steps
 from tap_restextract.sweep import sweep
-from tap_restextract.turns import Turns
+from tap_restextract.turns import Sweeping, Turns
 from tap_restextract.windows import Slices
 
 
-def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, now: str = "") -> Steps:
-    """The plan's walk, from the bookmark on; a sweep needs the hash cache, and the time that its deletions are told with."""
+def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """The plan's walk, from the bookmark on."""
     match plan.walk:
         case Walk.KEYSET | Walk.UNIQUE_KEYSET:
             return ascending.keyset(plan, bookmark)
@@ -33,12 +33,9 @@ def walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None = None, 
             return descending(plan, bookmark)
         case Walk.UNORDERED:
             return passes.unordered(plan, bookmark)
-        case Walk.SWEEP:
-            assert cache is not None
-            return sweep(plan, bookmark, cache, now)
         case Walk.TRAVERSAL:
             return passes.traversal(plan)
-        case Walk.WINDOWS | Walk.FEED | Walk.WEBHOOKS:
+        case Walk.WINDOWS | Walk.FEED | Walk.SWEEP | Walk.WEBHOOKS:
             raise AssertionError  # they are fleets, or no walk of a list
     assert_never(plan.walk)
 
@@ -71,4 +68,7 @@ def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, a
         return Following(plan, events_of(plan), bookmark, now)
     if plan.walk is Walk.WINDOWS:
         return Slices.begun(plan, bookmark)
-    return Alone(walk(plan, bookmark, cache, now))
+    if plan.walk is Walk.SWEEP:
+        assert cache is not None
+        return Sweeping(sweep(plan, bookmark, cache, now))
+    return Alone(walk(plan, bookmark))

@@ -331,6 +331,6 @@ CASES: Final = (
         "Two records are deleted, and nothing tells of it but the list.",
         (TWELVE, (*TWELVE[:3], *TWELVE[5:])),
         deletions=True,
-        told="deleted records are gone from the list",
+        told="deleted records are gone from the list, and /items/{id} answers 404",
     ),
 )

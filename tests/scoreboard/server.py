@@ -172,6 +172,9 @@ class Reading:
                 if self.phase or (api.failover is not None and self.requests >= api.failover):
                     turn = turn or int(api.failover is not None)
                 return page_of(api, reordered(wanted(api, self.held, params), turn), params)
+            case ["items", key] if not self.case.parents:
+                alone = [shown for shown in self.held if str(shown["id"]) == key]
+                return {"data": alone[0]} if alone else None
             case ["parents"] if self.case.parents:
                 parents = [{"id": key, "updated_at": START.isoformat()} for key in self.case.parents]
                 return page_of(Api(size=1), parents, params)

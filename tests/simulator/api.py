@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import unquote
 
 from tests.simulator.quirks import BASE, Quirks
 
@@ -157,8 +158,10 @@ class Api:
         return max(ties.values(), default=0)
 
     def answer(self, path: str, params: dict[str, str]) -> Reply:
-        """What the API answers now: on /list, on /parents, or on /parents/1/list."""
+        """What the API answers now: on /list, /list/1, /parents, or /parents/1/list."""
         self.requests += 1
+        if path.startswith("/list/"):
+            return self._one(path.removeprefix("/list/"))
         quirks = self.quirks
         parent = int(path.split("/")[2]) if path.count("/") > 1 else 0
         if parent and (parent not in self.parents or self.parents[parent].visible > self.now):
@@ -197,6 +200,13 @@ class Api:
         if quirks.has_more:
             body["has_more"] = more
         return Reply(200, self._headers(), body)
+
+    def _one(self, key: str) -> Reply:
+        row = self.rows.get(self._id(unquote(key)))
+        seen = None if row is None else row if row.visible <= self.now else self.before.get(row.id)
+        if seen is None:
+            return Reply(404, self._headers(), {"message": "there is no such record"})
+        return Reply(200, self._headers(), {"data": self.shown(seen)})
 
     def _headers(self) -> dict[str, str]:
         if not self.quirks.clock:

@@ -130,6 +130,7 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "audit, restart, faults": TOKENS | OFFSET | {"audit": True, "silent": True, "faults": True},
     "nulls by request, keyset": KEYSET | {"null_request": True, "silent": True},
     "nulls by request, tokens": TOKENS | {"null_request": True, "faults": True},
+    "nulls by request, swept": KEYSET | {"null_request": True, "audit": True, "silent": True},
     "nulls by request, pages": TOKENS | PAGES | {"null_request": True},
     "lookback, tokens": TOKENS | {"lookback": True, "late": 3000},
     "lookback, keyset, no clock": KEYSET | {"lookback": True, "late": 3000},

@@ -12,6 +12,7 @@ from tap_restextract.bookmarks import Bookmark, from_state, in_turns
 from tap_restextract.plan import Plan, plans_for
 from tap_restextract.settings import StreamSettings, read
 from tap_restextract.stream import reader_of
+from tap_restextract.sweep import LOOKUP, lookup_of
 from tap_restextract.turns import NULLS, of_nulls
 from tests.simulator.api import Api, written
 from tests.simulator.quirks import BASE, Quirks
@@ -54,6 +55,8 @@ def source_of(quirks: Quirks) -> Source:
         asked["parents"] = parents
     if quirks.null_request:
         asked[NULLS] = of_nulls(plan)
+    if quirks.looked_up:
+        asked[LOOKUP] = lookup_of(plan)
     # One in two streams reads rows, as production does where no stream map wants whole records.
     reader = reader_of(plan, parents) if zlib.crc32(repr(quirks).encode()) % 2 else None
     return Source(plan, parents, {name: SimulatedClient(each.stream, reader) for name, each in asked.items()})
@@ -70,6 +73,10 @@ def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
         "schema": schema_for(quirks),
         "concurrency": quirks.concurrency,
     }
+    if quirks.keeps_places:
+        stream["fixed_order"] = True
+    if quirks.looked_up:
+        stream["lookup"] = {"path": "/list/{key.id}", "records": "data"}
     if quirks.filter == "sweep":
         stream["sweep"] = True
     elif quirks.filter == "unique":
@@ -87,6 +94,7 @@ def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
     parents = {
         "name": "parents",
         "path": "/parents",
+        "fixed_order": True,
         **{key: stream[key] for key in ("records", "primary_key", "paginator")},
     }
     if quirks.paginator == "single_page":
@@ -151,6 +159,8 @@ def _excuses(quirks: Quirks, api: Api, *, busy: bool) -> list[str]:
     # A range has the ties of both its edges, and one page more may not fit behind them.
     too_wide = quirks.declared and 2 * api.widest_tie() + quirks.page > quirks.window
     needs_clock = quirks.ranges or (quirks.order == "none" and not quirks.timeless)
+    needs_clock = needs_clock or (bool(quirks.parents) and not quirks.timeless)
+    needs_clock = needs_clock or (quirks.lookback and quirks.order == "asc")
     repeating = quirks.duplicates or quirks.overlap
     signs = {
         "it is null": quirks.nulls,

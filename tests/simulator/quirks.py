@@ -106,6 +106,11 @@ class Quirks:
         return self.paginator in {"cursor", "json_link"}
 
     @property
+    def counts_ties(self) -> bool:
+        """Whether a tie is followed by what can't overlap: page numbers, or tokens that are an offset in disguise."""
+        return self.paginator == "page_number" or (self.tokens and not self.stable)
+
+    @property
     def timeless(self) -> bool:
         """Whether the walk has no use for times."""
         return self.filter in {"unique", "sweep", "traversal"}
@@ -126,6 +131,16 @@ class Quirks:
         return self.filter == "sweep" or self.audit
 
     @property
+    def keeps_places(self) -> bool:
+        """Whether a record that changes keeps its place in the list that is swept."""
+        return self.filter == "sweep" and self.order == "none" and self.hidden == "hash"
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether the configuration says how one record is asked for: where nothing else proves that it is gone."""
+        return self.swept and not (self.keeps_places and ((self.tokens and self.stable) or self.paginator == "offset"))
+
+    @property
     def lag(self) -> int:
         """The least lag that is honest."""
         late = (0 if self.lookback else self.late) + max(0, self.skew)
@@ -134,6 +149,8 @@ class Quirks:
         if self.filter == "compound" and (late or self.tick > 1000):
             return late + self.tick
         if self.order == "none" and not self.timeless and (late or self.tick > 1000):
+            return late + self.tick
+        if self.order == "asc" and not self.timeless and self.counts_ties and self.tick > 1000:
             return late + self.tick
         return late
 

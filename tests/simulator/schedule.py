@@ -345,6 +345,9 @@ class Schedule:
                 step = fleet.absorbs(flight.unit, error)
                 if step is None:
                     raise
+                if step.ask is not None:
+                    flight.ask = step.ask
+                    flying.append(flight)
                 state = self._write(step, state)
             else:
                 state = self._advance(fleet, flight, flight.unit.steps.send(page), flying, state)

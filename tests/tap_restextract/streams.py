@@ -15,7 +15,10 @@ COMPOUND: dict[str, Any] = {
     "params": {"since": "{cursor.updated_at}", "after": "{cursor.id}"},
     "incremental": {"cursor_path": "updated_at", "tie_breaker": "id", "filter": "compound"},
 }
-INCLUSIVE: dict[str, Any] = {"params": {"since": "{cursor.updated_at}"}, "incremental": {"cursor_path": "updated_at"}}
+INCLUSIVE: dict[str, Any] = {
+    "params": {"since": "{cursor.updated_at}"},
+    "incremental": {"cursor_path": "updated_at", "tie_breaker": "id"},
+}
 UNIQUE: dict[str, Any] = {
     "params": {"after": "{cursor.id}"},
     "incremental": {"cursor_path": "id", "filter": "exclusive"},

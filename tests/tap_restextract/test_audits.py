@@ -14,6 +14,7 @@ from tap_restextract.plan import plans_for
 from tap_restextract.request import Answer, request_for
 from tap_restextract.settings import read
 from tap_restextract.steps import Ask, Page
+from tap_restextract.sweep import LOOKUP
 from tap_restextract.walk import fleet_for
 
 BEGIN = 1_000_000
@@ -30,6 +31,7 @@ WALKS: dict[str, dict[str, Any]] = {
     },
 }
 
+LOOKED_UP = {"path": "/notes/{key.id}"}
 Row = dict[str, Any]
 
 
@@ -37,7 +39,14 @@ class Notes:
     """A list, five records an answer, that only a cursor leads through; read by runs of one stream."""
 
     def __init__(self, walk: str) -> None:
-        stream = {"name": "notes", "path": "/notes", "primary_key": ["id"], "sweep_every": "1h", **WALKS[walk]}
+        stream = {
+            "name": "notes",
+            "path": "/notes",
+            "primary_key": ["id"],
+            "sweep_every": "1h",
+            "lookup": LOOKED_UP,
+            **WALKS[walk],
+        }
         config = {"base_url": "http://api", "records": "data", "deleted_path": "deleted", "streams": [stream]}
         (self.plan,) = plans_for(read(config))
         self.rows: dict[int, Row] = {
@@ -46,6 +55,9 @@ class Notes:
         self.cache, self.state, self.hour = SqliteHashes(":memory:", "notes"), dict[str, Any](), 0
 
     def page(self, ask: Ask) -> Page:
+        if ask.of == LOOKUP:
+            ((_, key),) = ask.scope
+            return Page([self.rows[key]] if key in self.rows else [])
         params = dict(request_for(self.plan.stream, ask.cursor).params)
         since, after = int(params.get("since", 0)), int(params.get("after", -1))
         listed = sorted(self.rows.values(), key=lambda row: (row["at"], row["id"]))

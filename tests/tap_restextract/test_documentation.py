@@ -14,6 +14,7 @@ STRUCTS = [
     settings.StreamSettings,
     settings.Incremental,
     settings.Feed,
+    settings.Lookup,
     *settings.Paginator.__args__,
     *settings.Auth.__args__,
 ]

@@ -21,6 +21,7 @@ from tap_restextract.plan import Plan, plans_for
 from tap_restextract.request import Answer, request_for
 from tap_restextract.settings import read
 from tap_restextract.steps import Ask, Page, Step
+from tap_restextract.sweep import LOOKUP, lookup_of
 from tap_restextract.turns import NULLS, of_nulls
 from tap_restextract.walk import fleet_for
 
@@ -76,6 +77,10 @@ class Shop:
     def answer(self, params: dict[str, str], path: str) -> Answer:
         self.asked += 1
         headers = {"date": formatdate(int(self.now), usegmt=True)}
+        if path.startswith("/one/"):
+            if int(path.removeprefix("/one/")) not in self.rows:
+                raise AnswerError("gone", 404)
+            return Answer("http://shop" + path, 200, headers, self.rows[int(path.removeprefix("/one/"))])
         if path.endswith("/parents"):
             listed = [{"id": key, "name": f"p{key}"} for key in sorted(self.parents)]
         else:
@@ -136,8 +141,9 @@ class Play:
             for _ in range(rng.choice([0, 0, 0, 0, 1, 2]) if busy else 0):
                 shop.mutate()
             shop.now += rng.random()
-            asked = {"": self.plan, NULLS: self.plan} | ({"parents": self.parents} if self.parents else {})
-            stream = (of_nulls(self.plan) if ask.of == NULLS else asked[ask.of]).stream
+            asked = {"": self.plan} | ({"parents": self.parents} if self.parents else {})
+            derived = {NULLS: of_nulls, LOOKUP: lookup_of}
+            stream = (derived[ask.of](self.plan) if ask.of in derived else asked[ask.of]).stream
             request = paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
             try:
                 return page_of(stream, ask, shop.answer(dict(request.params), request.url.removeprefix("http://shop")))
@@ -157,6 +163,8 @@ class Play:
                 absorbed = fleet.absorbs(unit, page)
                 if absorbed is None:
                     raise page
+                if absorbed.ask:
+                    flying.append((unit, fetched(absorbed.ask)))
                 taken(absorbed)
                 continue
             step = unit.steps.send(page)
@@ -182,6 +190,7 @@ def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves
     offset = {"type": "offset", "limit": 4, "total_path": "total"}
     incremental = {
         "cursor_path": "updated_at",
+        "tie_breaker": "id",
         "order": "asc",
         "filter": "inclusive",
         "epoch": "s",
@@ -273,7 +282,7 @@ SINCE = {"path": "/all", "params": {"since": "{cursor.updated_at}"}}
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_sweep_at_an_interval_finds_silent_changes_and_deletions_and_only_these(seed: int) -> None:
-    play = _play(seed, {**SINCE, "sweep_every": "1h"}, moves=True)
+    play = _play(seed, {**SINCE, "sweep_every": "1h", "lookup": {"path": "/one/{key.id}"}}, moves=True)
     play.shop.now += 100
     play.run(play.last, busy=False)
     play.shop.now += 4000

@@ -85,6 +85,38 @@ def test_the_plan_of_a_feed_shows_how_its_events_are_asked_for() -> None:
     assert "/events?after=" in preview(planned(feed=FEED), None)
 
 
+LIMITED = {"type": "single_page", "limit": 9}
+LOOKUP = {"path": "/things/{key.id}"}
+OFFSET = {"type": "offset", "limit": 9}
+PROOFS: list[tuple[str, dict[str, Any]]] = [
+    ("which one answer holds whole", {"sweep": True}),
+    ("records keep their places", {"sweep": True, "fixed_order": True, "paginator": TOKEN}),
+    ("records keep their places", {"sweep": True, "fixed_order": True, "paginator": OFFSET}),
+    ("says that it is gone", {"sweep": True, "fixed_order": True, "paginator": PAGES, "lookup": LOOKUP}),
+    ("says that it is gone", {"sweep": True, "paginator": TOKEN, "lookup": LOOKUP}),
+    ("not told: a record that moves", {"sweep": True, "paginator": TOKEN}),
+    ("not told: a record that moves", {"sweep": True, "fixed_order": True, "paginator": PAGES}),
+    ("not told: a record that moves", {"sweep": True, "paginator": LIMITED}),
+    (
+        "not told: a record that moves",
+        {"sweep_every": "P7D", "paginator": TOKEN, "params": SINCE, "incremental": {"cursor_path": "at"}},
+    ),
+    (
+        "records keep their places",
+        {
+            "sweep_every": "P7D",
+            "params": {"after": "{cursor.id}"},
+            "incremental": {"cursor_path": "id", "filter": "exclusive"},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "facts"), PROOFS)
+def test_the_plan_says_what_proves_a_deletion_that_a_sweep_tells(words: str, facts: dict[str, Any]) -> None:
+    assert words in " ".join(preview(planned(**facts), None).split())
+
+
 UNSAFE: list[tuple[str, dict[str, Any]]] = [
     (
         "needs order: asc",
@@ -120,6 +152,16 @@ UNSAFE: list[tuple[str, dict[str, Any]]] = [
     (
         "don't go with time ranges",
         {"params": RANGE, "sweep_every": "P1D", "incremental": {"cursor_path": "at", "step": "1d", "initial_value": 0}},
+    ),
+    (
+        "changes move no record",
+        {"params": SINCE, "fixed_order": True, "incremental": {"cursor_path": "at"}},
+    ),
+    ("lookup mentions {key.idd}", {"sweep": True, "lookup": {"path": "/things/{key.idd}"}}),
+    ("mentions no {key.id}", {"sweep": True, "lookup": {"path": "/thing"}}),
+    (
+        "the bookmark of all parents is a time",
+        {"path": "/x/{parent.parents.id}", "params": SINCE, "incremental": {"cursor_path": "at", "initial_value": 0}},
     ),
     ("is no stream; did you mean 'parents'", {"path": "/x/{parent.parent.id}"}),
     ("a stream has one", {"path": "/x/{parent.parents.id}/{parent.others.id}"}),

@@ -9,7 +9,7 @@ import pytest
 
 from tap_restextract.cursor import Cursor, rank
 from tap_restextract.errors import AnswerError, WalkError
-from tap_restextract.paginators import Link, Number, Token
+from tap_restextract.paginators import Link, Number, Start, Token
 from tap_restextract.plan import Plan
 from tap_restextract.steps import Ask, Page
 from tests.tap_restextract.scripts import LATER, Read, at, compound, drive, inclusive, pages
@@ -23,6 +23,9 @@ BY_OFFSET = plan(**INCLUSIVE, paginator={"type": "offset", "limit": 2})
 SINGLE = plan(**INCLUSIVE)
 LIMITED = plan(**INCLUSIVE, paginator={"type": "single_page", "limit": 2})
 KEYS = plan(**UNIQUE)
+DESCENDING: dict[str, Any] = {
+    "incremental": {"cursor_path": "updated_at", "tie_breaker": "id", "order": "desc", "filter": "none"}
+}
 ALL = plan(paginator={"type": "cursor"})
 PAIRS: list[tuple[Plan, str]] = [(TOKENS, "token"), (BY_TOKEN, "token"), (BY_PAGE, "number"), (BY_OFFSET, "offset")]
 INCLUSIVES = [
@@ -168,7 +171,7 @@ def test_a_filter_coarser_than_the_values_loses_nothing_between_its_steps() -> N
 
 def test_an_exclusive_filter_is_asked_one_step_back_so_that_the_tie_comes_whole() -> None:
     made = plan(
-        **{**INCLUSIVE, "incremental": {"cursor_path": "updated_at", "filter": "exclusive"}},
+        **{**INCLUSIVE, "incremental": {**INCLUSIVE["incremental"], "filter": "exclusive"}},
         paginator={"type": "page_number"},
     )
 
@@ -299,6 +302,69 @@ def test_a_tie_whose_order_changes_at_each_reading_is_told_with_its_value_and_co
 
     with pytest.raises(WalkError, match=r"share '2026-01-01T00:00:01Z' \(\d+ seen\).*tie_breaker"):
         drive(BY_PAGE, shuffled, most=500)
+
+
+@pytest.mark.parametrize("kind", ["number", "offset", "token"])
+def test_a_tie_that_nothing_orders_is_read_until_two_readings_agree(kind: str) -> None:
+    paginator = {"number": "page_number", "token": "cursor"}.get(kind)
+    followed = {"type": paginator} if paginator else {"type": "offset", "limit": 2}
+    made = plan(**{**INCLUSIVE, "incremental": {"cursor_path": "updated_at"}, "paginator": followed})
+    declared = plan(**{**INCLUSIVE, "paginator": followed})
+    answers = inclusive(TIED, kind=kind)
+    assert drive(made, answers).ids == [1, 2, 3, 4, 5, 6, 7]
+    assert len(drive(made, answers).asks) > len(drive(declared, answers).asks)
+
+    asked = iter(range(1000))
+
+    def restless(ask: Ask) -> Page:
+        turn = next(asked)
+        tied = [at(1, 1 + (key * 7 + turn) % 5) for key in range(5)]
+        start = {"number": 2, "offset": 1, "token": 1}[kind] * int(
+            getattr(ask.at, "page", getattr(ask.at, "offset", getattr(ask.at, "value", 0)))
+        )
+        page = [*tied, at(2, 6)][start : start + 2]
+        following: Any = {"number": Number(start // 2 + 1), "offset": Start(start + 2), "token": Token(start + 2)}[kind]
+        return Page(page, following if page else None, LATER)
+
+    with pytest.raises(WalkError, match=r"order changed each of 10 times that they were read; .* tie_breaker"):
+        drive(made, restless)
+
+
+def test_a_tie_that_nothing_closed_while_it_was_read_is_read_once_more() -> None:
+    """Without a clock, only a greater value tells that none can join a tie any more."""
+    records = [at(1, 2), at(1, 3), at(1, 4)]
+    asked = iter(range(1000))
+
+    def joined(ask: Ask) -> Page:
+        if next(asked) == 4:
+            records.extend([at(1, 1), at(2, 5)])  # before the page that is asked for now; then the tie closes
+        return inclusive(records, clock=None)(ask)
+
+    assert set(drive(BY_PAGE, joined).ids) == {1, 2, 3, 4, 5}
+
+
+def test_offsets_overlap_so_that_a_list_that_shifts_to_and_fro_hides_nothing() -> None:
+    made = plan(**DESCENDING, paginator={"type": "offset", "limit": 3})
+    records = [at(second, second) for second in range(9, 0, -1)]
+    asked = iter(range(1000))
+
+    def shifting(ask: Ask) -> Page:
+        number = next(asked)
+        if number == 1:
+            del records[0]  # all behind it move up, over the seam of the page that is asked for now
+        if number == 2:
+            records.insert(0, at(10, 10))  # and down again
+        start = ask.at.offset if isinstance(ask.at, Start) else 0
+        page = records[start : start + 3]
+        return Page(page, Start(start + len(page)) if page else None, LATER)
+
+    assert set(drive(made, shifting).ids) >= set(range(1, 9))
+
+
+def test_an_api_that_ignores_the_page_it_is_asked_for_is_an_error() -> None:
+    made = plan(**DESCENDING, paginator={"type": "page_number"})
+    with pytest.raises(WalkError, match="shifted between two pages each of 10 times"):
+        drive(made, lambda _: Page([at(2, 2), at(1, 1)], Number(1), LATER))
 
 
 def test_records_that_leave_a_tie_while_it_is_read_draw_no_other_over_the_seam() -> None:

@@ -187,7 +187,9 @@ def test_events_go_where_their_type_and_stream_lead(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_e5_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(outbox: Outbox, *, ordered: bool) -> None:
+def test_e5_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(
+    outbox: Outbox, *, ordered: bool
+) -> None:
     receiver = Receiver(ordered=ordered, answer=Rebuke({"orders-2-2": 3, "orders-3-1": 1}))
     outbox.announce(receiver.delivery())
     outbox.add(keys=4, each=4)
@@ -364,7 +366,9 @@ def test_a_held_event_that_somebody_deleted_lets_its_key_go(outbox: Outbox) -> N
 # -- several relays ---------------------------------------------------------------------------------------------------
 
 
-def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(relay, "TURN_EVENTS", 20)
     at_work: dict[int, set[str]] = {}
     together = 0

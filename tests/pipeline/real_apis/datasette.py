@@ -181,10 +181,21 @@ def tap_configuration(shop: Shop) -> dict[str, Any]:
                 "path": "/shop/orders.json",
                 "primary_key": ["id"],
                 "sweep": True,
+                "fixed_order": True,
                 "schema": order,
                 **whole,
             },
-            {"name": "orders_by_time_swept", "schema": order, "sweep_every": "1s", **by_time},
+            {
+                "name": "orders_by_time_swept",
+                "schema": order,
+                "sweep_every": "1s",
+                "lookup": {
+                    "path": "/shop.json",
+                    "params": {"_shape": "objects", "sql": "select id from orders where id = :id", "id": "{key.id}"},
+                    "records": "rows",
+                },
+                **by_time,
+            },
         ],
     }
 
