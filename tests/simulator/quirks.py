@@ -106,11 +106,6 @@ class Quirks:
         return self.paginator in {"cursor", "json_link"}
 
     @property
-    def counts_ties(self) -> bool:
-        """Whether a tie is followed by what can't overlap: page numbers, or tokens that are an offset in disguise."""
-        return self.paginator == "page_number" or (self.tokens and not self.stable)
-
-    @property
     def timeless(self) -> bool:
         """Whether the walk has no use for times."""
         return self.filter in {"unique", "sweep", "traversal"}
@@ -150,7 +145,7 @@ class Quirks:
             return late + self.tick
         if self.order == "none" and not self.timeless and (late or self.tick > 1000):
             return late + self.tick
-        if self.order == "asc" and not self.timeless and self.counts_ties and self.tick > 1000:
+        if self.order == "asc" and not self.timeless and self.paginator != "single_page" and self.tick > 1000:
             return late + self.tick
         return late
 

@@ -149,6 +149,12 @@ SIZED = [
         Size(),
         "a list whose order is another at each question was believed for its overlap",
     ),
+    (
+        "filter=inclusive tick=60000 precision=60000 page=2 duplicates=1 overlap=1 faults=1",
+        933946,
+        Size(rows=60, runs=12),
+        "a run that went on longer than the minute by which the API counts, and no lag was declared",
+    ),
 ]
 
 
