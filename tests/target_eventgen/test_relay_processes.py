@@ -217,6 +217,34 @@ def test_a_delivery_that_fails_is_a_warning_or_an_error_and_the_next_run_deliver
     assert len(lines_of(loader.folder / "events.jsonl")) == 3
 
 
+def test_sigterm_ends_a_load_that_delivers_after_the_call_and_the_next_goes_on(loader: Loader) -> None:
+    settings: dict[str, Any] = {"events": RULES, "publishers": [{**FILE, "workers": 1}]}
+    loader.load([schema(), *rows(2500), state(1)], **settings, delivery="relay")
+    gate = loader.folder / "gate"
+    process = subprocess.Popen(
+        loader.command(**settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=loader.folder,
+        env=Loader.environment() | {"TARGET_EVENTGEN_FAILPOINT": f"after_publish:1:{gate}"},
+    )
+    try:
+        wait_for(gate)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        gate.unlink()
+        finish(process)
+    finally:
+        process.kill()
+    left = loader.query("select count(*) from eventgen.pending")[0][0]
+    assert 0 < left < 2500
+    assert len(lines_of(loader.folder / "events.jsonl")) == 2500 - left
+    assert loader.run([], **settings).returncode == 0
+    assert len(lines_of(loader.folder / "events.jsonl")) == 2500
+
+
 def test_a_load_leaves_delivery_to_the_relay_where_the_setting_says_so(loader: Loader) -> None:
     done = loader.run([schema(), *rows(3), state(1)], events=RULES, publishers=[FILE], delivery="relay")
     assert done.returncode == 0, done.stderr
