@@ -83,6 +83,9 @@ T = TypeVar("T")
 MOST_CHARACTERS = 32 * 1024 * 1024
 """Characters of COPY text that are held at most before rows are committed without a STATE."""
 
+PROGRESS_SECONDS = 30.0
+"""Between two lines that say how far a load has come."""
+
 SAME_SIGNAL_SECONDS = 1.0
 """A signal that follows another within so many seconds is the same wish to end, sent by somebody else."""
 
@@ -136,7 +139,8 @@ class TargetEventgen(Target):
         self._state: Any = None
         self._stated: str | None = None
         self._after_state = False
-        self._committed_at = time.monotonic()
+        self._committed_at = self._told_at = time.monotonic()
+        self._loaded = self._told_events = 0
 
     # -- settings -----------------------------------------------------------------------------------------------------
 
@@ -456,6 +460,7 @@ class TargetEventgen(Target):
             began = time.monotonic()
             outcomes = database.commit(checkpoint)
             metrics.committed(self._tallies, outcomes, time.monotonic() - began)
+            self._tell(outcomes)
             for outcome in outcomes:
                 self._report(outcome)
         if checkpoint.state is not None:
@@ -473,6 +478,15 @@ class TargetEventgen(Target):
                     f"STATE can't be written to standard output ({error.strerror}), though its records are committed; "
                     "check what reads the target's output"
                 ) from error
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Say now and then how far a long load has come."""
+        self._loaded += sum(outcome.records for outcome in outcomes)
+        self._told_events += sum(outcome.recorded for outcome in outcomes)
+        now = time.monotonic()
+        if now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            self.logger.info("%d records are committed so far, %d events recorded", self._loaded, self._told_events)
 
     def _report(self, outcome: Outcome) -> None:
         if outcome.rejected:

@@ -38,7 +38,7 @@ def loader(database: str, tmp_path: Path) -> Loader:
 
 
 def webhook(url: str, **settings: Any) -> dict[str, Any]:
-    return {"type": "webhook", "url": url, "allow_private_addresses": True, "timeout": 10, **settings}
+    return {"type": "webhook", "url": url, "allow_private_addresses": True, "timeout": 20, **settings}
 
 
 def settings(*urls: str, events: Any = (CREATED, PASSED), **others: Any) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def test_what_would_forbid_the_commit_forbids_the_publication(loader: Loader, re
 def test_locks_are_let_go_after_so_many_seconds_though_the_receiver_still_thinks(
     loader: Loader, receiver: Receiver
 ) -> None:
-    given = settings(receiver.url, max_lock_seconds=1)
+    given = settings(receiver.url, max_lock_seconds=3)
     loader.load([schema(), version(50)], **given)
     waited: list[float] = []
 
@@ -196,12 +196,12 @@ def test_locks_are_let_go_after_so_many_seconds_though_the_receiver_still_thinks
         started = time.monotonic()
         loader.query("update subscriptions set status = 'mine' where id = 1")
         waited.append(time.monotonic() - started)
-        return Answer(wait=2.5)
+        return Answer(wait=8)
 
     receiver.answer = think
     message = failed(loader.run([schema(), version(150, 2)], **given))
-    assert "max_lock_seconds (1)" in message
-    assert 0.3 < waited[0] < 2.5
+    assert "max_lock_seconds (3)" in message
+    assert 0.3 < waited[0] < 7
     assert loader.query("select value, status from subscriptions") == [(50, "mine")]
 
 
@@ -212,7 +212,7 @@ def test_a_transaction_that_publishes_too_slowly_ends_and_says_what_to_do(loader
     started = time.monotonic()
     message = failed(loader.run([schema(), *(version(1, id_=number) for number in range(60))], **given))
     assert "batch_size_rows" in message
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert rows(loader) == []
 
 

@@ -20,6 +20,7 @@ import psycopg2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from target_eventgen import target
 from tests.publishers.receiver import Answer, Receiver
 from tests.target_eventgen.loading import record, schema, state
 
@@ -201,6 +202,18 @@ def test_the_log_of_a_relay_is_json_where_that_is_asked_for(loader: Loader, rece
     assert (turn["delivered"], turn["retried"], turn["dead"]) == (0, 0, 1)
     assert turn["level"] == "INFO"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", turn["time"])
+
+
+def test_a_long_load_says_how_far_it_has_come(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(target, "PROGRESS_SECONDS", 0.0)
+    caplog.set_level("INFO", "target-eventgen")
+    messages = [schema(), version(1, 50), state({"a": 1}), version(2, 50), version(3, 50), state({"a": 2})]
+    loader.load(messages, events=[CREATED], batch_size_rows=1)
+    said = [record.getMessage() for record in caplog.records if "so far" in record.getMessage()]
+    assert said[0] == "1 records are committed so far, 1 events recorded"
+    assert said[-1] == "3 records are committed so far, 3 events recorded"
 
 
 def test_on_a_terminal_a_bar_shows_how_far_delivery_has_come(loader: Loader, receiver: Receiver) -> None:
