@@ -8,7 +8,9 @@ from typing import Any
 
 from tap_restextract.cursor import INSTANT
 from tap_restextract.errors import ConfigurationError
+from tap_restextract.paths import steps
 from tap_restextract.plan import Plan
+from tap_restextract.settings import Incremental
 
 Schema = dict[str, Any]
 
@@ -36,7 +38,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
         )
     incremental = plan.stream.incremental
     if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
-        properties = {**properties, plan.replication_key: {"type": ["string", "integer", "number", "null"]}}
+        properties = {**properties, plan.replication_key: _nested(schema, plan.replication_key, incremental)}
     if parents is not None:
         described = parents.stream.schema.get("properties", {}) if isinstance(parents.stream.schema, dict) else {}
         taken = {
@@ -58,6 +60,23 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
             ]
         )
     return {**schema, "properties": properties}
+
+
+def _nested(schema: Schema, key: str, incremental: Incremental) -> Schema:
+    """The property of a nested replication key, by which a target puts versions in order: an instant or a number.
+
+    Never both: a column for both would be a text, in which 10 is older than 9, and a second older than its own half. Where
+    the schema doesn't describe the key it is taken for an instant; a number is then refused, aloud.
+    """
+    described: Any = schema
+    for step in (key,) if key in schema["properties"] else steps(incremental.cursor_path) or ():
+        properties = described.get("properties") if isinstance(described, dict) else None
+        described = properties.get(step) if isinstance(properties, dict) else None
+    kinds = described.get("type") if isinstance(described, dict) else None
+    named = {kinds} if isinstance(kinds, str) else set(kinds or ())
+    if incremental.epoch or (named and named <= {"integer", "number", "null"}):
+        return {"type": ["number", "null"]}
+    return {"type": ["string", "null"], "format": "date-time"}
 
 
 def _property(kinds: set[str]) -> Schema:

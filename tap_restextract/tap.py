@@ -27,6 +27,7 @@ from tap_restextract.client import Client
 from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.output import WholeLines, unbroken
 from tap_restextract.pacing import Pacers
+from tap_restextract.paths import Missing, find
 from tap_restextract.plan import Plan, Walk, plans_for
 from tap_restextract.records import Reader
 from tap_restextract.schema import completed, inferred
@@ -204,6 +205,12 @@ class TapRestextract(Tap):
                 [f"stream {plan.stream.name}: the API answered no record to infer a schema from; declare `schema`"]
             )
         self.logger.info("stream %s: schema inferred from a sample of %d records", plan.stream.name, len(records))
+        incremental, key = plan.stream.incremental, plan.replication_key
+        if incremental and key and key != incremental.cursor_path:
+            found = [find(incremental.cursor_path, record) for record in records]
+            nested = inferred([{key: value} for value in found if not isinstance(value, Missing)])["properties"]
+            schema = inferred(records)
+            return {**schema, "properties": schema["properties"] | nested}
         return inferred(records)
 
     def _sampled_parents(self, plan: Plan, parents: Plan | None) -> list[tuple[tuple[str, Any], ...]]:

@@ -55,10 +55,25 @@ def test_every_record_of_the_sample_fits_the_schema_inferred_from_it(records: li
         validate(record)
 
 
-def test_a_nested_replication_key_gets_a_property_of_its_own() -> None:
-    nested = {"params": {"since": "{cursor.meta.updated}"}, "incremental": {"cursor_path": "meta.updated"}}
-    schema = completed({"properties": {"id": {}, "meta": {}}}, plan(**nested))
-    assert "null" in schema["properties"]["meta__updated"]["type"]
+@pytest.mark.parametrize(
+    ("given", "epoch", "made"),
+    [
+        ({"meta": {}}, None, "date-time"),
+        ({"meta": {"type": "object", "properties": {"updated": {"type": "string"}}}}, None, "date-time"),
+        ({"meta": {"type": "object", "properties": {"updated": {"type": "integer"}}}}, None, "number"),
+        ({"meta": {}}, "ms", "number"),
+        ({"meta": {}, "meta__updated": {"type": ["integer", "null"]}}, None, "number"),
+        ({"meta": {}, "meta__updated": {"type": ["string", "integer", "number", "null"]}}, None, "date-time"),
+    ],
+)
+def test_a_nested_replication_key_is_an_instant_or_a_number_and_never_both(
+    given: dict[str, Any], epoch: str | None, made: str
+) -> None:
+    incremental = {"cursor_path": "meta.updated"} | ({"epoch": epoch} if epoch else {})
+    nested = {"params": {"since": "{cursor.meta.updated}"}, "incremental": incremental}
+    described = completed({"properties": {"id": {}, **given}}, plan(**nested))["properties"]["meta__updated"]
+    assert "null" in described["type"]
+    assert described.get("format", described["type"][0]) == made
 
 
 @pytest.mark.parametrize("key", ["id", "updated_at"])
