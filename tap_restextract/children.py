@@ -185,6 +185,7 @@ class Children:
             return None
         # A parent that wasn't listed, and comes back, wasn't read up to this floor.
         self.cache.buried(list(self.cache.missing(self.number)), self.number)
+        self.cache.finish(self.number)
         first = rank(earliest(self.plan.stream.incremental, floor))
         newer = {key: bookmark for key, bookmark in self.kept.items() if _is_newer(bookmark, first)}
         return Bookmark(None, family=Family(floor, _latest(newer), Sweep(self.number, self.cache.identity)))

@@ -81,8 +81,10 @@ class Turns:
         self.busy = step.ask is not None
         if unit.name == "walk":
             return self._walked(step)
-        if unit.name == "nulls" and self.cache is not None and step.records:
+        if unit.name == "nulls" and self.cache is not None:
             self._remember(step)
+            if step.ask is None:
+                self.cache.finish(self.number)
         if step.bookmark is None:
             return step
         named = step.bookmark.sweep
@@ -100,12 +102,15 @@ class Turns:
         if step.bookmark is not None:
             self.held = replace(step.bookmark, audit=self.held.audit, nulls=self.held.nulls)
         if step.ask is None and self.cache is not None:
+            self.cache.finish(self.number)
             at = self.held.audit.at if self.held.audit and self.held.audit.at else self.now
             self.held, moved = replace(self.held, audit=Sweep(self.number, self.cache.identity, at)), True
         return Step(step.records, self.held if moved else None, step.ask)
 
     def _remember(self, step: Step) -> None:
         assert self.cache is not None
+        if not step.records:
+            return
         latest = {key_of(self.plan, record): record for record in step.records}
         gone = {key for key, record in latest.items() if is_tombstone(self.plan.stream, record)}
         self.cache.emitted(
@@ -183,4 +188,5 @@ def compared(comparison: Comparison, *, whole: bool = False) -> Steps:
     records = yield from comparison.complete() if whole else comparison.passed()
     if not whole:
         comparison.forget_the_missing()
+    comparison.cache.finish(comparison.number)
     yield Step(records, Bookmark(None, sweep=comparison.named))

@@ -4,8 +4,9 @@ Theory of operation. A cache holds for each stream and primary key the content's
 pass that last saw it. Passes are counted up for ever. A pass counts only when the STATE that names it comes back as
 input: `begin` forgets the contents that later passes wrote (a crash downstream, or an older STATE, loses nothing) but
 keeps their keys, so that their deletion is still noticed. Where STATE names no pass of this cache, that is all of them.
-It is all of them, too, where STATE names a pass that the cache never began: then it lost some, as one does that was
-restored from a backup, and what it holds of a record may be older than what was emitted.
+It is all of them, too, where STATE names a pass that the cache doesn't know to be finished: then it lost some, or the tail
+of one, as a cache does that was restored from a backup or whose machine failed before its disk had all; what it holds of
+a record may be older than what was emitted. The mark of a finished pass is written behind all else, so where it is, all is.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class HashCache(Protocol):
 
     def buried(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
+        ...
+
+    def finish(self, number: int) -> None:
+        """Remember that all of a pass was written; STATE may confirm it only behind this."""
         ...
 
     def is_empty(self) -> bool:

@@ -17,7 +17,8 @@ from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.hashes import BATCH, Key
 
 EXISTS: Final = (
-    "select to_regclass('tap_restextract.hashes') is not null and to_regclass('tap_restextract.cache') is not null"
+    "select to_regclass('tap_restextract.hashes') is not null and to_regclass('tap_restextract.cache') is not null "
+    "and exists (select from pg_attribute where attrelid = to_regclass('tap_restextract.passes') and attname = 'finished')"
 )
 TABLES: Final = """
 select pg_advisory_xact_lock(hashtext('tap_restextract.hashes'));
@@ -25,7 +26,10 @@ create schema if not exists tap_restextract;
 create table if not exists tap_restextract.cache (
     single boolean primary key default true check (single), identity text not null, passes bigint not null
 );
-create table if not exists tap_restextract.passes (stream text primary key, begun bigint not null);
+create table if not exists tap_restextract.passes (
+    stream text primary key, begun bigint not null, finished bigint not null default 0
+);
+alter table tap_restextract.passes add column if not exists finished bigint not null default 0;
 create table if not exists tap_restextract.hashes (
     stream text collate "C" not null, key text collate "C" not null, hash text not null, emitted bigint not null,
     seen bigint not null, deleted boolean not null default false, primary key (stream, key)
@@ -64,10 +68,10 @@ class PostgresHashes:
 
     def begin(self, confirmed: int | None) -> int:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
-        begun = self._rows("select begun from tap_restextract.passes where stream = %s", self._stream)
-        last, kept = begun[0][0] if begun else 0, confirmed or 0
-        if last < kept:
-            kept = 0  # the cache lost passes that STATE confirms: nothing in it can be trusted
+        begun = self._rows("select begun, finished from tap_restextract.passes where stream = %s", self._stream)
+        (last, finished), kept = begun[0] if begun else (0, 0), confirmed or 0
+        if finished < kept:
+            kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
         if last != kept:
             self._do(
                 "update tap_restextract.hashes set hash = '', deleted = false where stream = %s and emitted > %s and (hash <> '' or deleted)",
@@ -122,6 +126,10 @@ class PostgresHashes:
         if keys:
             query = "update tap_restextract.hashes set deleted = true, hash = '', emitted = %s where stream = %s and key = any(%s)"
             self._do(query, number, self._stream, list(keys))
+
+    def finish(self, number: int) -> None:
+        """Remember that all of a pass was written; STATE may confirm it only behind this."""
+        self._do("update tap_restextract.passes set finished = %s where stream = %s", number, self._stream)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""

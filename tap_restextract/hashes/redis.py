@@ -4,7 +4,8 @@ Theory of operation. Each stream has a hash (key: pass that emitted it, content'
 are live, by the pass that last saw them. A page is one transaction of a few commands, whatever its size. `begin` reads the
 hash whole, in batches, but only where a pass behind the confirmed one was begun; `missing` lets the server copy the keys
 that it will tell, so that they may be buried meanwhile. Redis must keep what it is given (`maxmemory-policy noeviction`,
-and a persistence): a cache that lost its latest passes is noticed by their number, and everything comes out again.
+and a persistence): a cache that lost its latest passes, or the tail of one, is noticed by the mark of the last one that was
+finished, and everything comes out again.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class RedisHashes:
         self._hashes = f"{PREFIX}:hashes:{stream}"
         self._live = f"{PREFIX}:live:{stream}"
         self._begun = f"{PREFIX}:begun:{stream}"
+        self._finished = f"{PREFIX}:finished:{stream}"
         self._missing = f"{PREFIX}:missing:{stream}"
 
     @property
@@ -61,8 +63,8 @@ class RedisHashes:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
         last = int(self._told(self._redis.get, self._begun) or 0)
         kept = confirmed or 0
-        if last < kept:
-            kept = 0  # the cache lost passes that STATE confirms: nothing in it can be trusted
+        if int(self._told(self._redis.get, self._finished) or 0) < kept:
+            kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
         if last != kept:
             self._forget(kept)
         raised = self._told(self._redis.eval, RAISED, 2, f"{PREFIX}:passes", self._begun, max(confirmed or 0, last))
@@ -107,6 +109,10 @@ class RedisHashes:
             batch.hset(self._hashes, mapping=dict.fromkeys(chunk, f"{number}:"))
             batch.zrem(self._live, *chunk)
             self._told(batch.execute)
+
+    def finish(self, number: int) -> None:
+        """Remember that all of a pass was written; STATE may confirm it only behind this."""
+        self._told(self._redis.set, self._finished, number)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from tap_restextract.errors import ConfigurationError
+from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.hashes import BATCH, Key
 
 TABLES = """
@@ -17,6 +18,7 @@ create table if not exists hashes (
     deleted integer not null default 0, primary key (stream, key)
 ) without rowid;
 create table if not exists begun (stream text primary key, number integer not null) without rowid;
+create table if not exists finished (stream text primary key, number integer not null) without rowid;
 create index if not exists hashes_seen on hashes (stream, seen);
 """
 CHUNK = 500
@@ -38,21 +40,22 @@ class SqliteHashes:
                     f"stream {stream}: the hash cache {path} can't be opened ({error}); set hash_cache to a file that can be written"
                 ]
             ) from error
-        self._stream = stream
+        self._stream, self._path = stream, path
 
     @property
     def identity(self) -> str:
         """What STATE names the cache by."""
-        return str(self._database.execute("select identity from cache").fetchone()[0])
+        with self._told():
+            return str(self._database.execute("select identity from cache").fetchone()[0])
 
     def begin(self, confirmed: int | None) -> int:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
-        with self._database:
-            self._database.execute("begin immediate")
+        with self._transaction():
             begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
             last, kept = begun[0] if begun else 0, confirmed or 0
-            if last < kept:
-                kept = 0  # the cache lost passes that STATE confirms: nothing in it can be trusted
+            done = self._database.execute("select number from finished where stream = ?", (self._stream,)).fetchone()
+            if (done[0] if done else 0) < kept:
+                kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
             if last != kept:
                 self._database.execute(
                     "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, kept)
@@ -68,13 +71,13 @@ class SqliteHashes:
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             query = f"select key, hash from hashes where stream = ? and deleted = 0 and hash <> '' and key in ({marks})"  # noqa: S608  marks are question marks
-            found.update(self._database.execute(query, (self._stream, *chunk)))
+            with self._told():
+                found.update(self._database.execute(query, (self._stream, *chunk)))
         return found
 
     def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
-        with self._database:
-            self._database.execute("begin immediate")
+        with self._transaction():
             self._database.executemany(
                 "insert or replace into hashes values (?, ?, ?, ?, ?, 0)",
                 [(self._stream, key, digest, number, number) for key, digest in hashes.items()],
@@ -82,8 +85,7 @@ class SqliteHashes:
 
     def seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
-        with self._database:
-            self._database.execute("begin immediate")
+        with self._transaction():
             self._database.executemany(
                 "update hashes set seen = ? where stream = ? and key = ?", [(number, self._stream, key) for key in keys]
             )
@@ -92,28 +94,57 @@ class SqliteHashes:
         """The keys that were live and that no pass from this one on saw."""
         query = "select key from hashes where stream = ? and key > ? and deleted = 0 and seen < ? order by key limit ?"
         last = ""
-        while rows := self._database.execute(query, (self._stream, last, since, BATCH)).fetchall():
+        while True:
+            with self._told():
+                rows = self._database.execute(query, (self._stream, last, since, BATCH)).fetchall()
+            if not rows:
+                return
             yield from (key for (key,) in rows)
             last = rows[-1][0]
 
     def buried(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
-        with self._database:
-            self._database.execute("begin immediate")
+        with self._transaction():
             self._database.executemany(
                 "update hashes set deleted = 1, hash = '', emitted = ? where stream = ? and key = ?",
                 [(number, self._stream, key) for key in keys],
             )
 
+    def finish(self, number: int) -> None:
+        """Remember that all of a pass was written; STATE may confirm it only behind this."""
+        with self._transaction():
+            self._database.execute("insert or replace into finished values (?, ?)", (self._stream, number))
+
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""
-        return (
-            self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,)).fetchone() is None
-        )
+        with self._told():
+            found = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
+            return found.fetchone() is None
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._told(), self._database:
+            self._database.execute("begin immediate")
+            yield
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite says of the file, in words.
+
+        Raises:
+            CacheError: where it can't be read or written.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CacheError(
+                f"stream {self._stream}: the hash cache {self._path} failed ({error}); see that its disk has room, that the file is whole and "
+                "may be written, and that nothing else holds it, then run again: STATE is where the last page was written"
+            ) from error
 
 
 def _chunks(keys: list[Key]) -> Iterator[list[Key]]:

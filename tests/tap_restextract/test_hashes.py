@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -109,6 +110,7 @@ def test_a_confirmed_pass_is_kept_and_a_later_one_forgotten(cache: Open) -> None
     one = cache("a")
     first = one.begin(None)
     one.emitted({"[1]": "old", "[2]": "same"}, first)
+    one.finish(first)
     second = one.begin(first)
     one.emitted({"[1]": "new", "[3]": "new"}, second)
     again = cache("a")
@@ -132,6 +134,7 @@ def test_a_pass_that_goes_on_forgets_nothing_of_the_one_it_goes_on_from(cache: O
     one = cache("a")
     first = one.begin(None)
     one.emitted({"[1]": "h"}, first)
+    one.finish(first)
     assert one.begin(first) == first + 1
     assert one.known(["[1]"]) == {"[1]": "h"}
 
@@ -144,14 +147,24 @@ def test_a_cache_that_lost_a_confirmed_pass_forgets_all(cache: Open) -> None:
     assert one.known(["[1]"]) == {}
 
 
+def test_a_cache_that_lost_the_tail_of_a_confirmed_pass_forgets_all(cache: Open) -> None:
+    one = cache("a")
+    first = one.begin(None)
+    one.emitted({"[1]": "h"}, first)
+    one.begin(first)
+    assert one.known(["[1]"]) == {}
+
+
 def test_only_what_no_pass_saw_since_is_missing(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
     one.emitted({f"[{key}]": "h" for key in range(5)}, first)
+    one.finish(first)
     second = one.begin(first)
     one.seen(["[0]", "[1]", "[9]"], second)
     one.emitted({"[2]": "new"}, second)
     assert sorted(one.missing(second)) == ["[3]", "[4]"]
+    one.finish(second)
     third = one.begin(second)
     one.seen(["[3]"], third)
     assert sorted(one.missing(second)) == ["[4]"]
@@ -162,13 +175,16 @@ def test_what_is_buried_is_missing_no_more_until_it_comes_back(cache: Open) -> N
     one = cache("a")
     first = one.begin(None)
     one.emitted({"[1]": "h"}, first)
+    one.finish(first)
     second = one.begin(first)
     one.buried(["[1]"], second)
+    one.finish(second)
     third = one.begin(second)
     assert list(one.missing(third)) == []
     assert one.known(["[1]"]) == {}
     one.emitted({"[1]": "h"}, third)
     assert one.known(["[1]"]) == {"[1]": "h"}
+    one.finish(third)
     assert list(one.missing(one.begin(third))) == ["[1]"]
 
 
@@ -176,6 +192,7 @@ def test_a_deletion_that_was_not_confirmed_is_told_again(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
     one.emitted({"[1]": "h"}, first)
+    one.finish(first)
     one.buried(["[1]"], one.begin(first))
     assert list(one.missing(one.begin(first))) == ["[1]"]
 
@@ -186,6 +203,7 @@ def test_many_keys_may_be_buried_while_they_are_told(cache: Open) -> None:
     first = one.begin(None)
     one.emitted(dict.fromkeys(keys, "h"), first)
     assert one.known(keys) == dict.fromkeys(keys, "h")
+    one.finish(first)
     second = one.begin(first)
     told = []
     for key in one.missing(second):
@@ -203,6 +221,7 @@ def test_memory_does_not_grow_with_what_is_missing(cache: Open) -> None:
     first = one.begin(None)
     for start in range(0, 60_000, 5000):
         one.emitted({f'["{key:0>60}"]': "hash" for key in range(start, start + 5000)}, first)
+    one.finish(first)
     second = one.begin(first)
     tracemalloc.start()
     try:
@@ -311,3 +330,54 @@ def test_a_warning_of_another_cache_shows_no_password(redis_url: str, tmp_path: 
     assert run.code == 0
     assert "STATE names another hash cache than redis://127.0.0.1:" in run.err
     assert "s3cr" not in run.err
+
+
+def test_a_sqlite_file_that_breaks_while_it_is_used_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "hashes.db"
+    one = opened(str(file), "a")
+    number = one.begin(None)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("drop table hashes")
+    for use in (
+        lambda: one.emitted({"[1]": "h"}, number),
+        lambda: one.known(["[1]"]),
+        lambda: list(one.missing(number)),
+        one.is_empty,
+    ):
+        with pytest.raises(
+            CacheError, match=r"stream a: the hash cache .*hashes\.db failed \(no such table.*run again"
+        ):
+            use()
+    one.close()
+
+
+LOOKED_UP = {"path": "/things/{key.id}"}
+
+
+@pytest.mark.parametrize("lookup", [LOOKED_UP, None])
+def test_what_a_sweep_by_page_numbers_misses_is_looked_up_and_told_once_it_is_gone(
+    lookup: dict[str, str] | None, tmp_path: Path
+) -> None:
+    held, hidden = {key: {"id": key} for key in range(5)}, set[int]()
+
+    def answers(asked: Asked) -> Reply:
+        if "page" not in asked.params:
+            key = int(asked.path.rpartition("/")[2])
+            return Reply(held[key]) if key in held else Reply({"message": "there is none"}, status=404)
+        page = int(asked.params["page"])
+        return Reply([row for key, row in held.items() if key not in hidden][2 * page : 2 * page + 2])
+
+    schema = {"properties": {"id": {"type": "integer"}}}
+    keys: dict[str, Any] = {"sweep": True, "paginator": {"type": "page_number"}, "schema": schema}
+    if lookup:
+        keys["lookup"] = lookup
+    with serving(answers) as api:
+        configured = config(api.url, hash_cache=str(tmp_path / "hashes.db"), **keys)
+        first = tap(tmp_path, configured)
+        del held[3]
+        hidden.add(1)  # it is in no page, as a record that moved while the list was read
+        second = tap(tmp_path, configured, state=first.states[-1])
+        third = tap(tmp_path, configured, state=second.states[-1])
+    assert [record["id"] for record in second.records] == ([3] if lookup else [])
+    assert third.records == []
+    assert ("2 records were in no page of this sweep; their deletion is not told" in second.err) is not bool(lookup)
