@@ -362,10 +362,15 @@ def release(publisher: int, subjects: Sequence[str]) -> sql.Composable:
 
 
 def left(publisher: int) -> sql.Composable:
-    """Return whether something is pending, and the seconds until the first held event is due, NULL where none is."""
+    """Return what is left to do.
+
+    One row: whether something is pending, the seconds until the first held event is due, NULL where none is, and how many
+    have been delivered so far, by whomever.
+    """
     return sql.SQL(
         "SELECT EXISTS (SELECT FROM eventgen.pending WHERE publisher = {publisher}),"
-        " (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM eventgen.blocked WHERE publisher = {publisher})"
+        " (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM eventgen.blocked WHERE publisher = {publisher}),"
+        " (SELECT sum(delivered)::bigint FROM eventgen.slots WHERE publisher = {publisher})"
     ).format(publisher=sql.Literal(publisher))
 
 

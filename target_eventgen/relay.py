@@ -231,23 +231,23 @@ class Relay:
                     if carrier.ident is not None:
                         carrier.join()
                     carrier.close()
-        for carrier in self._carriers:
-            if carrier.error is not None:
-                raise carrier.error
-        return self._results()
+            for carrier in self._carriers:
+                if carrier.error is not None:
+                    raise carrier.error
+            return self._results(session)
 
-    def _results(self) -> list[Result]:
+    def _results(self, session: Session) -> list[Result]:
+        """Return what the carriers of each publisher did together, and what is left now that all of them have ended."""
         results: dict[str, Result] = {}
         for carrier in self._carriers:
             one, all_ = carrier.result, results.get(carrier.result.name)
             if all_ is not None:
-                one = replace(
-                    one,
-                    delivered=all_.delivered + one.delivered,
-                    dead=all_.dead + one.dead,
-                    left=max(all_.left, one.left),
-                    reason=all_.reason or one.reason,
+                one = replace(all_, delivered=all_.delivered + one.delivered, dead=all_.dead + one.dead)
+            if carrier.given_up is not None and not one.left:
+                left, last = repeated(
+                    functools.partial(_undelivered, session, carrier.number), self._reconnect_seconds, self._stopping
                 )
+                one = replace(one, left=left, reason=carrier.given_up or last or "no progress")
             results[one.name] = one
         return list(results.values())
 
@@ -290,11 +290,13 @@ class _Carrier(threading.Thread):
         super().__init__(name=f"deliver to {wanted.route.name}", daemon=True)
         self.wake = threading.Event()
         self.error: BaseException | None = None
+        self.given_up: str | None = None
+        """Why it ended though there was something left, as far as it could see."""
+        self.number = number
         self.result = Result(wanted.route.name)
         self._route = wanted.route
         self._open = wanted.open
         self._publisher: Publisher | None = None
-        self._number = number
         self._follow = follow
         self._stopping = relay._stopping  # noqa: SLF001  a part of the relay in all but name
         self._observer = relay._observer  # noqa: SLF001  likewise
@@ -325,6 +327,7 @@ class _Carrier(threading.Thread):
 
     def _carry(self) -> None:
         progress_at = time.monotonic()
+        delivered_before = -1
         failures = 0
         while not self._stopping.is_set():
             self.wake.clear()
@@ -342,7 +345,9 @@ class _Carrier(threading.Thread):
             if turn.took:
                 failures = 0
                 continue
-            pending, soonest = self._repeated(self._left)
+            pending, soonest, delivered = self._repeated(self._left)
+            if delivered != delivered_before:  # others make progress
+                delivered_before, progress_at = delivered, time.monotonic()
             if not pending and soonest is None and not self._follow:
                 return
             # What is pending, though nothing was free, is with another relay.
@@ -367,21 +372,14 @@ class _Carrier(threading.Thread):
         """Whether what is left is to be left, given that there has been no progress and will be none for a pause."""
         if self._follow or time.monotonic() + pause - progress_at <= self._patience:
             return False
-        left, last = self._repeated(self._undelivered)
-        self.result = replace(self.result, left=left, reason=reason or last or "other relays are at work on it")
+        self.given_up = reason
         return True
 
-    def _left(self) -> tuple[bool, float | None]:
+    def _left(self) -> tuple[bool, float | None, int]:
         with self._session.transaction() as cursor:
-            cursor.execute(deliveries.left(self._number))
-            ((pending, soonest),) = cursor.fetchall()
-        return bool(pending), soonest
-
-    def _undelivered(self) -> tuple[int, str | None]:
-        with self._session.transaction() as cursor:
-            cursor.execute(deliveries.undelivered(self._number))
-            ((count, reason),) = cursor.fetchall()
-        return int(count), reason
+            cursor.execute(deliveries.left(self.number))
+            ((pending, soonest, delivered),) = cursor.fetchall()
+        return bool(pending), soonest, delivered or 0
 
     def _repeated(self, work: Callable[[], T]) -> T:
         return repeated(work, self._reconnect_seconds, self._stopping)
@@ -395,12 +393,12 @@ class _Carrier(threading.Thread):
             self._observer.unreachable(self._route.name)
             return _Turn(lost=error)
         with self._session.transaction(deliveries.LOOK_UPS) as cursor:
-            cursor.execute(deliveries.lock_slots(self._number, self._first, self._share))
+            cursor.execute(deliveries.lock_slots(self.number, self._first, self._share))
             slots = [slot for (slot,) in cursor.fetchall()]
             if not slots:
                 return _Turn()
             most = max(TURN_EVENTS, publisher.most)
-            cursor.execute(deliveries.due(self._number, slots, most, TURN_BYTES))
+            cursor.execute(deliveries.due(self.number, slots, most, TURN_BYTES))
             items, moved, took = self._read(cursor)
             verdicts, lost = self._publish(publisher, items)
             failpoints.reach(failpoints.AFTER_PUBLISH)
@@ -442,13 +440,13 @@ class _Carrier(threading.Thread):
                 recorded = Recorded(sequence, id_, source, type_, subject, partitionkey, data, at, *trace)
                 items.append(Item(cloud_event(recorded), sequence, slot, attempts))
         if behind:
-            cursor.execute(deliveries.set_aside(self._number, behind))
+            cursor.execute(deliveries.set_aside(self.number, behind))
         if gone:
             logger.warning(
                 'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(gone)
             )
-            cursor.execute(deliveries.unmark(self._number, gone))
-            cursor.execute(deliveries.release(self._number, freed))
+            cursor.execute(deliveries.unmark(self.number, gone))
+            cursor.execute(deliveries.release(self.number, freed))
         return items, len(behind) + len(gone), len(items) + len(behind) + len(gone)
 
     def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
@@ -488,12 +486,12 @@ class _Carrier(threading.Thread):
         passed = [*done, *(() if self._route.waits else dead)]
         freed = [each.item.key for each in passed if each.item.attempts]
         statements = [
-            *([deliveries.unmark(self._number, fresh)] if fresh else ()),
-            *([deliveries.count(self._number, done)] if done else ()),
-            *([deliveries.hold(self._number, again)] if again else ()),
-            *([deliveries.bury(self._number, dead)] if dead else ()),
-            *([deliveries.hold_for_good(self._number, dead)] if dead and self._route.waits else ()),
-            *([deliveries.release(self._number, freed)] if freed else ()),
+            *([deliveries.unmark(self.number, fresh)] if fresh else ()),
+            *([deliveries.count(self.number, done)] if done else ()),
+            *([deliveries.hold(self.number, again)] if again else ()),
+            *([deliveries.bury(self.number, dead)] if dead else ()),
+            *([deliveries.hold_for_good(self.number, dead)] if dead and self._route.waits else ()),
+            *([deliveries.release(self.number, freed)] if freed else ()),
         ]
         if statements:
             cursor.execute(sql.SQL("; ").join(statements))
@@ -515,6 +513,13 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[Delivery]
         given, _ = routes.with_secrets(route, environment, settings.publisher_secrets)
         found.append(Delivery(route, functools.partial(publishers.open_publisher, route.name, route.kind, given)))
     return found
+
+
+def _undelivered(session: Session, number: int) -> tuple[int, str | None]:
+    with session.transaction() as cursor:
+        cursor.execute(deliveries.undelivered(number))
+        ((count, reason),) = cursor.fetchall()
+    return int(count), reason
 
 
 def tidy(session: Session, days: float, stopping: Callable[[], bool]) -> int:

@@ -298,6 +298,14 @@ def test_a_publisher_that_can_not_be_opened_ends_all_before_it_begins(outbox: Ou
     assert receiver.closed == 2
 
 
+def test_one_worker_that_finds_nothing_to_do_gives_nothing_up_while_another_is_at_work(outbox: Outbox) -> None:
+    receiver = Receiver(most=1, before=lambda _: time.sleep(0.05))
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=1, each=40)
+    (result,) = outbox.drain(receiver.delivery(workers=2), patience=0.5)
+    assert (result.delivered, result.left) == (40, 0)
+
+
 def test_keys_and_reasons_may_hold_any_character(outbox: Outbox) -> None:
     odd = 'it\'s \\ "{%s}" \n é 𝄞'
     receiver = Receiver(answer=lambda event: Delivered() if event.id.endswith("2") else Failed(f"no {odd}"))
