@@ -343,7 +343,7 @@ def test_a_relay_that_does_not_follow_leaves_what_is_due_only_later(outbox: Outb
     outbox.add(keys=2, each=2)
     began = time.monotonic()
     (result,) = outbox.drain(receiver.delivery())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert (result.left, result.reason) == (4, "come back tomorrow")
 
 
@@ -495,7 +495,7 @@ def test_a_commit_wakes_a_relay_that_follows(outbox: Outbox, monkeypatch: pytest
         began = time.monotonic()
         outbox.add(mark="second")
         until(lambda: len(receiver.got) == 2)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def test_a_relay_that_hears_nothing_looks_by_itself(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
