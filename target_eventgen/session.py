@@ -68,8 +68,8 @@ class Session:
             said = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
             if lost:
                 raise ConnectionLostError(
-                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not marked "
-                    "is delivered again, with the same ids"
+                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not "
+                    "committed is as if it had not been, and is to be repeated once the server is up"
                 ) from error
             raise DatabaseError(
                 f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
