@@ -57,6 +57,13 @@ class EventgenSink(Sink):
         self._encoding = Encoding(plan.table, plan.types)
         version = plan.version
         self._version_name = None if version is None else version.name
+        if version is not None and version.type in {"text", "character varying", "jsonb"}:
+            self.logger.warning(
+                'stream "%s": its replication key "%s" is a text to its SCHEMA, by which 10 is older than 9, and what is '
+                "older is dropped; have the tap declare format date-time, or a number",
+                self.stream_name,
+                version.name,
+            )
         # Values of these types are equal in Postgres exactly if they are spelt alike. Others may be spelt in many ways.
         spelt = {"bigint": (int,), "text": (int, str)}
         stored = [plan.type_of(name) for name in plan.table.key]

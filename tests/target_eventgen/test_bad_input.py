@@ -175,6 +175,15 @@ def test_a_rule_of_a_stream_that_never_comes_is_a_warning(loader: Loader) -> Non
     assert 'did you mean "subscriptions"' in done.stderr
 
 
+@pytest.mark.parametrize(("described", "warned"), [({}, True), ({"format": "date-time"}, False)])
+def test_a_replication_key_that_is_a_plain_text_is_a_warning(
+    loader: Loader, described: dict[str, str], *, warned: bool
+) -> None:
+    properties = {"id": {"type": "integer"}, "updated_at": {"type": "string"} | described}
+    run = loader.run([schema(properties=properties), record(id=1, updated_at="2026-01-01T00:00:00Z"), state(1)])
+    assert ('its replication key "updated_at" is a text' in run.stderr) is warned
+
+
 def test_a_condition_that_fails_on_a_record_names_the_rule_but_no_value(loader: Loader) -> None:
     rules = [{"type": "odd", "stream": "subscriptions", "enters": "status::int > 5"}]
     message = loader.refused([schema(), record(id=1, status=SECRET), state(1)], events=rules)
