@@ -22,6 +22,20 @@ LEASE_SECONDS = 300
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """libpq's settings by which a server that vanished without a word is noticed within a minute."""
 
+_RIGHTS = (
+    "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist, or which it "
+    "must be allowed to make"
+)
+
+_REMEDIES = {
+    "42501": _RIGHTS,
+    "42P01": _RIGHTS,
+    "3F000": _RIGHTS,
+    "22007": "write instants like 2026-01-31T12:00Z",
+    "22008": "write instants like 2026-01-31T12:00Z",
+}
+"""What helps, by SQLSTATE."""
+
 T = TypeVar("T")
 
 logger = logging.getLogger("target-eventgen")
@@ -73,8 +87,7 @@ class Session:
                 ) from error
             raise DatabaseError(
                 f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
-                "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist "
-                "or which it must be allowed to make"
+                + _REMEDIES.get(error.pgcode or "", "find its words in Postgres's documentation or log")
             ) from error
 
     def _roll_back(self, error: BaseException) -> bool:

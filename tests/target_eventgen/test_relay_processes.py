@@ -358,6 +358,14 @@ def test_events_are_replayed_by_id_type_stream_key_and_time_with_their_ids(
     in_order(receiver.got)
 
 
+def test_a_replay_of_no_instant_says_how_to_write_one(outbox: Outbox, tmp_path: Path) -> None:
+    outbox.announce(Receiver().delivery())
+    said = command(tmp_path, "events", "replay", "--since", "soon", "--database-url", outbox.url)
+    assert said.returncode == 1
+    assert "write instants like" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
 def test_a_replay_leaves_what_is_undelivered_or_dead_as_it_is(outbox: Outbox, relays: Relays) -> None:
     letters(outbox, ["orders-1-1"])
     marks = outbox.marks()
