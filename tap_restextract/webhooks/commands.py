@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -70,6 +71,7 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
             timeout_graceful_shutdown=30,
         )
     )
+    gc.freeze()  # what was imported lives as long as the process: it needs no look at each collection
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _stopped)  # the server raises it again, once it has stopped by it
     server.run()

@@ -185,7 +185,7 @@ async def _answer(send: Send, status: int, body: bytes | None = None) -> None:
     await send({"type": "http.response.body", "body": content})
 
 
-def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> Starlette:
+def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
     """The service; it opens the queue when it starts, and stores what waits before it ends."""
 
     @asynccontextmanager
@@ -203,14 +203,19 @@ def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> Starlett
             await asyncio.to_thread(committer.close)
             receiver.log.info("received: %s", receiver.summary() or "nothing")
 
-    addresses = [
-        Address("/health", receiver.health),
-        Address("/ready", receiver.ready),
-        *(Address(each.source.address, _as_application(each), methods=["POST"]) for each in receiver.endpoints),
-    ]
+    addresses = [Address("/health", receiver.health), Address("/ready", receiver.ready)]
     if (exposition := metrics(receiver)) is not None:
         addresses.append(Address("/metrics", exposition))
-    return Starlette(routes=addresses, lifespan=lifespan)
+    posted = {each.source.address: each for each in receiver.endpoints}
+    addresses += [Address(path, _as_application(each), methods=["POST"]) for path, each in posted.items()]
+    rest = Starlette(routes=addresses, lifespan=lifespan)
+
+    async def service(scope: Scope, receive: Receive, send: Send) -> None:
+        # Where nearly all requests go, past the layers that this path needs none of.
+        endpoint = posted.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (rest if endpoint is None else endpoint)(scope, receive, send)
+
+    return service
 
 
 def _as_application(endpoint: Endpoint) -> Any:
