@@ -88,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     username: str | None = None
     password: Secret | None = None
     options: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
     certificate_authority: str | None = None
     client_certificate: str | None = None

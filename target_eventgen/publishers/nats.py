@@ -90,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nkey_seed: Secret | None = None
     credentials: str | None = None
     mode: Literal["structured", "binary"] = "structured"
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     certificate_authority: str | None = None
     client_certificate: str | None = None

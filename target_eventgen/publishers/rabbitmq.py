@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     username: str = "guest"
     password: Secret = Secret("guest")
     mode: Literal["structured", "binary"] = "structured"
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 30.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
     certificate_authority: str | None = None
     client_certificate: str | None = None
@@ -144,9 +144,8 @@ class RabbitMQ:
         self._next = 0  # the server to be asked first
         logger = logging.getLogger("pika")
         if logger.level == logging.NOTSET:
-            logger.setLevel(
-                logging.CRITICAL
-            )  # it tells each lost connection with tracebacks; the errors here tell it once
+            # It tells each lost connection with tracebacks; the errors here tell it once.
+            logger.setLevel(logging.CRITICAL)
 
     def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
         """Publish events, and return what became of each.
@@ -283,6 +282,8 @@ class RabbitMQ:
         loop.remove_timeout(timer)
 
     def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+        if self._channel is None:
+            self._connect()  # what the wave before met may have closed it
         wave = self._give(events)
         lost = [place for place, outcome in enumerate(wave.outcomes) if outcome is None]
         if not lost:
@@ -300,7 +301,6 @@ class RabbitMQ:
             return [Failed(f"RabbitMQ answers {text}", permanent=True)]
         for place in lost:
             try:
-                self._connect()
                 (wave.outcomes[place],) = self._send([events[place]])
             except UnreachableError as error:
                 return self._judge(wave, str(error))
@@ -309,8 +309,6 @@ class RabbitMQ:
     def _give(self, events: list[CloudEvent]) -> _Wave:
         """Send messages, and wait until each is confirmed or the channel ends."""
         wave = self._wave = _Wave([event.id for event in events])
-        if self._channel is None:
-            return wave
         self._closed = None
         try:
             for place, event in enumerate(events):

@@ -66,7 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mode: Literal["structured", "binary"] = "structured"
     max_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     replicas: Annotated[int, msgspec.Meta(ge=0)] = 0
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     certificate_authority: str | None = None
     client_certificate: str | None = None

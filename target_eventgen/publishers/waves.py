@@ -7,6 +7,7 @@ not sent at all. Where keys differ, as they mostly do, there is one wave, sent w
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from target_eventgen.cloudevent import CloudEvent
@@ -14,6 +15,11 @@ from target_eventgen.errors import UnreachableError
 from target_eventgen.publisher import Delivered, Failed, Outcome
 
 NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
+
+TOO_LATE = Failed("not sent, since the events before it took all the time that a call may take")
+
+CALL_SECONDS = 60.0
+"""After which a call sends no further wave: the relay's transaction is open meanwhile, and ends after some minutes."""
 
 
 def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
@@ -31,12 +37,17 @@ def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
     return found
 
 
-def in_waves(events: Sequence[CloudEvent], send: Callable[[list[CloudEvent]], Sequence[Outcome]]) -> list[Outcome]:
+def in_waves(
+    events: Sequence[CloudEvent],
+    send: Callable[[list[CloudEvent]], Sequence[Outcome]],
+    clock: Callable[[], float] = time.monotonic,
+) -> list[Outcome]:
     """Give events to a receiver wave by wave.
 
     Args:
         events: of one call.
         send: gives a wave to the receiver and returns each one's outcome.
+        clock: seconds.
 
     Raises:
         UnreachableError: from the first wave. From a later one it makes failures of what is not acknowledged, so that
@@ -48,7 +59,10 @@ def in_waves(events: Sequence[CloudEvent], send: Callable[[list[CloudEvent]], Se
     outcomes: dict[int, Outcome] = {}
     stuck: set[str] = set()
     lost: Failed | None = None
+    until = clock() + CALL_SECONDS
     for wave in places:
+        if lost is None and outcomes and clock() >= until:
+            lost = TOO_LATE
         sent = [place for place in wave if events[place].subject not in stuck] if lost is None else []
         if sent:
             try:
@@ -59,6 +73,7 @@ def in_waves(events: Sequence[CloudEvent], send: Callable[[list[CloudEvent]], Se
                 lost = Failed(str(error))
                 outcomes.update(dict.fromkeys(sent, lost))
         for place in wave:
-            if not isinstance(outcomes.setdefault(place, NOT_SENT), Delivered):
+            unsent = NOT_SENT if lost is None or events[place].subject in stuck else lost
+            if not isinstance(outcomes.setdefault(place, unsent), Delivered):
                 stuck.add(events[place].subject)
     return [outcomes[place] for place in range(len(events))]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-START_SECONDS = 90  # RabbitMQ takes nine on an idle machine
+START_SECONDS = 180  # RabbitMQ takes nine on an idle machine
 
 
 def free_port() -> int:
@@ -104,7 +104,11 @@ class Server:
         self.signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.remove()  # nobody else would
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -153,6 +153,15 @@ def test_a_message_that_is_too_large_is_found_among_those_that_are_not(server: N
     assert ids == {one.id for one in events if one.partitionkey != "large"}
 
 
+@pytest.mark.usefixtures("queue")
+def test_what_comes_after_a_message_that_is_too_large_is_none_the_worse(server: Node) -> None:
+    events = [event(1, "x"), event(2, "large", size=60_000), event(3, "x"), event(4, "large"), event(5, "x")]
+    with closing(opened(server)) as publisher:
+        outcomes = publisher.publish(events)
+    assert [outcomes[place] for place in (0, 2, 4)] == [Delivered()] * 3
+    assert outcomes[3] == NOT_SENT
+
+
 def test_a_queue_that_is_full_is_a_failure_that_passes(server: Node, channel: Any) -> None:
     channel.queue_declare("small", durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
     with closing(opened(server, routing_key="small")) as publisher:

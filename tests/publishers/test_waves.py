@@ -8,7 +8,7 @@ from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publisher import Delivered, Failed, Outcome
 from target_eventgen.publishers.destination import check, destination
-from target_eventgen.publishers.waves import NOT_SENT, in_waves, waves
+from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, waves
 from tests.publishers.rigs import event
 
 REFUSED = Failed("it is too large", permanent=True)
@@ -68,6 +68,14 @@ def test_what_was_acknowledged_counts_though_the_receiver_goes_away_then() -> No
     receiver = Receiver(set(), gone_from=1)
     outcomes = in_waves(keys("abaa"), receiver.send)
     assert outcomes == [Delivered(), Delivered(), Failed("it is away"), NOT_SENT]
+    assert receiver.calls == 2
+
+
+def test_a_call_that_takes_too_long_sends_no_further_wave() -> None:
+    receiver = Receiver(set())
+    readings = iter([0.0, CALL_SECONDS - 1, CALL_SECONDS + 1])
+    outcomes = in_waves(keys("abaaab"), receiver.send, lambda: next(readings))
+    assert outcomes == [Delivered(), Delivered(), Delivered(), TOO_LATE, NOT_SENT, Delivered()]
     assert receiver.calls == 2
 
 
