@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from singer_sdk.exceptions import SingerSDKError
-from singer_sdk.singerlib.exceptions import SingerError
 
 from target_eventgen import embedded
 from target_eventgen.errors import DeliveryError, EventgenError, OutputError, SettingsError
@@ -598,12 +596,22 @@ def _telling(callback: Callable[..., Any]) -> Callable[..., Any]:
     return tell
 
 
+def _expected() -> tuple[type[Exception], ...]:
+    """The errors that a person must act on: ours, and the SDK's where it is in use, whose import takes a quarter of a second."""
+    if "singer_sdk" not in sys.modules:
+        return (EventgenError,)
+    from singer_sdk.exceptions import SingerSDKError  # noqa: PLC0415 - see above
+    from singer_sdk.singerlib.exceptions import SingerError  # noqa: PLC0415 - likewise
+
+    return (EventgenError, SingerSDKError, SingerError)
+
+
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
     """An error that a person must act on becomes one message and exit status 1."""
     try:
         yield
-    except (EventgenError, SingerSDKError, SingerError) as error:
+    except _expected() as error:
         faults = getattr(error, "errors", None)
         message = str(error) if isinstance(error, EventgenError) or not faults else "; ".join(faults)
         click.echo(f"Error: {message}", err=True)

@@ -18,6 +18,7 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_eventgen.errors import MessageError
+from target_eventgen.sdk_errors import of_the_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +82,7 @@ class LineReader(GenericSingerReader[str]):
         """Return the message of a line."""
         return dict(self._decode(line))
 
+    @of_the_sdk()
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:

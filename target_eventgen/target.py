@@ -45,6 +45,7 @@ from target_eventgen import (
     plan,
     registration,
     relay,
+    sdk_errors,
     settings,
     trace,
     validation,
@@ -118,8 +119,9 @@ class TargetEventgen(Target):
 
     def __init__(self, **options: Any) -> None:
         """Read the settings. Nothing is connected before the first message needs it."""
-        super().__init__(**options)
-        self._settings = settings.parse(self.config)
+        with sdk_errors.of_the_sdk():
+            super().__init__(**options)
+            self._settings = settings.parse(self.config)
         # A target's standard output is STATE's.
         self._wanted = [each for each in relay.wanted(self._settings, os.environ) if each.route.kind != "stdout"]
         self._relay: relay.Relay | None = None
