@@ -362,11 +362,16 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
-    if config.get("delivery") == "before_commit" and not config.get("publishers"):
-        found.append("delivery is before_commit, but there are no publishers; add some, or leave delivery out")
     entries = config.get("publishers")
     if isinstance(entries, list):
         found.extend(routes_.parse(entries)[1])
+    # A load's standard output is for STATE.
+    others = [each for each in entries or () if not isinstance(each, dict) or each.get("type") != "stdout"]
+    if config.get("delivery") == "before_commit" and not others:
+        found.append(
+            "delivery is before_commit, but there are no publishers that a load could publish to; add some, or leave "
+            "delivery out"
+        )
     return found
 
 

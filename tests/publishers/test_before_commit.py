@@ -276,6 +276,7 @@ def test_a_connection_that_breaks_behind_the_publication_repeats_the_whole_with_
     assert rows(loader) == [(1, 150)]
 
 
-def test_without_publishers_the_setting_is_refused(loader: Loader) -> None:
-    message = failed(loader.run([], delivery="before_commit"))
+@pytest.mark.parametrize("publishers", [[], [{"type": "stdout"}]])
+def test_without_publishers_the_setting_is_refused(loader: Loader, publishers: list[Any]) -> None:
+    message = failed(loader.run([], delivery="before_commit", publishers=publishers))
     assert re.search("delivery is before_commit, but there are no publishers", message)
