@@ -125,6 +125,7 @@ CHANNELS = channels_of(SOURCE, {plan.stream.name: plan for plan in plans_for(rea
             lambda inner: (
                 st.lists(inner) | st.dictionaries(st.sampled_from(["type", "data", "id", "x", "updated_at"]), inner)
             ),
+            max_leaves=6,
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
