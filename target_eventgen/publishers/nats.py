@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                     "an address in servers holds a user, password or token: they have settings of their own"
                 )
         check("subject", self.subject)
-        if any(token == "" or set(token) & set(" \t\r\n*>") for token in self.subject.split(".")):
+        if not is_subject(self.subject):
             raise ValueError("subject must be tokens with dots in between, without blanks, * or >")
         if self.create_stream and not self.stream:
             raise ValueError("create_stream needs the name of the stream, in stream")
@@ -128,6 +128,11 @@ class Ack(msgspec.Struct):
     """What a stream answers."""
 
     error: Refusal | None = None
+
+
+def is_subject(text: str) -> bool:
+    """Whether a message can be published to it: tokens with dots in between, none empty, blank or a wildcard."""
+    return all(token and not set(token) & set(" \t\r\n*>\0") for token in text.split("."))
 
 
 def open_publisher(name: str, settings: Settings) -> JetStream:
@@ -347,6 +352,9 @@ class JetStream:
         for place, event in enumerate(events):
             payload, headers = self._message(event)
             subject = destination(self._settings.subject, event)
+            if not is_subject(subject):
+                wave.count(place, Failed(f'"{subject}" is no subject of NATS', permanent=True))
+                continue
             try:
                 await client.publish(subject, payload, reply=f"{self._prefix}{first + place}", headers=headers)
             except (self._errors.MaxPayloadError, self._errors.BadSubjectError) as error:

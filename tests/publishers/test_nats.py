@@ -120,6 +120,16 @@ def test_a_subject_that_no_stream_listens_to_is_a_failure_for_good(server: Nats)
     assert outcomes == [Failed('no stream listens to the subject "d.other"', permanent=True), NOT_SENT, Delivered()]
 
 
+@pytest.mark.parametrize("type_", ["two words", "a..b", "tail.", "a.*", "a\r\nb"])
+def test_a_type_that_makes_no_subject_is_a_failure_for_good(server: Nats, type_: str) -> None:
+    settings = {"subject": "i.{type}", "stream": "I", "create_stream": True}
+    with closing(opened(server, **settings)) as publisher:
+        refused, taken = publisher.publish([event(1, "x", type_), event(2, "y", "fine")])
+    assert isinstance(refused, Failed)
+    assert refused.permanent
+    assert taken == Delivered()
+
+
 def test_another_stream_than_the_one_that_is_named_takes_nothing(server: Nats) -> None:
     stream(server, "E", "e")
     with closing(opened(server, subject="e", stream="EVENTS")) as publisher:
