@@ -500,7 +500,7 @@ def read(config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = 
         raise ConfigurationError(faults)
     faults += _faults(Settings, {**top, "streams": [{}]}, "config", foreign)
     if not faults:
-        faults += _webhook_faults(webhooks_in(top), streams)
+        faults += _webhook_faults(webhooks_in(top), streams, top.get("base_url"))
     shared = {key: value for key, value in top.items() if key != "streams"}
     read_streams = []
     names: set[str] = set()
@@ -570,7 +570,7 @@ def webhooks_in(config: typing.Mapping[str, Any]) -> Received:
     )
 
 
-def _webhook_faults(received: Received, streams: list[Any]) -> typing.Iterator[str]:
+def _webhook_faults(received: Received, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:
     """What sources, secrets and streams need of each other."""
     held = {stream.get("name"): stream for stream in streams if isinstance(stream, dict)}
     fed = {name for name, stream in held.items() if stream.get("source") == "webhooks"}
@@ -586,6 +586,12 @@ def _webhook_faults(received: Received, streams: list[Any]) -> typing.Iterator[s
         for route in source.streams:
             if route.stream not in fed:
                 yield f"{place}: the stream {route.stream} doesn't take webhooks; declare it with source: webhooks"
+            elif (
+                route.fetch_path
+                and "://" not in route.fetch_path
+                and not (held[route.stream].get("base_url") or base_url)
+            ):
+                yield f"{place}: fetch_path is a path of the API, and the stream {route.stream} has no base_url; set it"
     names = [source.name for source in sources]
     yield from (
         f"config.webhook_secrets: there is no source {name!r}{_nearest(name, names)}"

@@ -84,6 +84,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_an_object_that_is_to_be_fetched_needs_an_api() -> None:
+    route = {"stream": "things", "fetch_path": "/things/{event.data.id}"}
+    with pytest.raises(ConfigurationError, match="the stream things has no base_url; set it"):
+        read(configuration("", {"streams": [route]}))
+
+
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_stream_that_can_not_take_webhooks_is_a_fault_with_a_remedy(what: str) -> None:
     changed, said = FAULTS[what]
