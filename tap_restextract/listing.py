@@ -27,7 +27,7 @@ from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor
 from tap_restextract.errors import WalkError
 from tap_restextract.paginators import Continuation, Start
-from tap_restextract.plan import Plan
+from tap_restextract.plan import Plan, Walk
 from tap_restextract.progress import Seen, identity, place_of
 from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
@@ -190,6 +190,22 @@ def anchored(before: Iterable[object], page: Sequence[object]) -> int | None:
     """
     places = (len(page) - page.index(anchor) for anchor in before if anchor in page)
     return next(places, None)
+
+
+def what_can_hide(plan: Plan) -> str | None:
+    """What can still hide a record from a list that is read whole, page by page; None where nothing can."""
+    paginator = plan.stream.paginator
+    whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
+    if not whole or isinstance(paginator, SinglePage) or paginators.is_stable(paginator):
+        return None
+    if is_ordered(plan) and isinstance(paginator, Offset):
+        return None
+    if not isinstance(paginator, Offset) or has_open_ties(plan):
+        return (
+            "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
+            "stable tokens exclude it, and offsets with a declared tie_breaker"
+        )
+    return "an order that changes from one request to the next; declare `fixed_order` where the list is sorted by id or by creation"
 
 
 def has_open_ties(plan: Plan) -> bool:

@@ -13,6 +13,7 @@ from tap_restextract.auth import authenticated, secrets_of
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
 from tap_restextract.feed import events_of
+from tap_restextract.listing import what_can_hide
 from tap_restextract.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
 from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown, shown_body
@@ -51,6 +52,8 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             "parent",
             f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
         )
+    if hidden := what_can_hide(plan):
+        lines += _row("unless", hidden)
     if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
         lines += _row("gone", proof_of(plan).value)
     if plan.walk is Walk.FEED:

@@ -117,6 +117,31 @@ def test_the_plan_says_what_proves_a_deletion_that_a_sweep_tells(words: str, fac
     assert words in " ".join(preview(planned(**facts), None).split())
 
 
+FALLING = {"cursor_path": "at", "order": "desc", "filter": "none"}
+
+
+@pytest.mark.parametrize(
+    ("words", "facts"),
+    [
+        ("shift the list up, down and up again", {"paginator": PAGES, "incremental": FALLING}),
+        ("shift the list up, down", {"paginator": {**TOKEN, "stable": False}, "incremental": FALLING}),
+        (
+            "an order that changes",
+            {"paginator": OFFSET, "params": SINCE, "incremental": {**FALLING, "order": "none", "filter": "inclusive"}},
+        ),
+        ("shift the list up, down", {"paginator": OFFSET, "incremental": FALLING}),
+        (None, {"paginator": OFFSET, "incremental": {**FALLING, "tie_breaker": "id"}}),
+        (None, {"paginator": TOKEN, "incremental": FALLING}),
+        (None, {"incremental": FALLING}),
+        (None, {"paginator": PAGES, "params": SINCE, "incremental": {"cursor_path": "at"}}),
+    ],
+)
+def test_the_plan_says_what_could_still_hide_a_record(words: str | None, facts: dict[str, Any]) -> None:
+    text = " ".join(preview(planned(**facts), None).split())
+    assert ("unless " in text.partition("safe ")[2]) is bool(words)
+    assert (words or "walk") in text
+
+
 UNSAFE: list[tuple[str, dict[str, Any]]] = [
     (
         "needs order: asc",
