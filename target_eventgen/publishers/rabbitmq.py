@@ -40,6 +40,9 @@ CLOSE_SECONDS = 1.0
 HEARTBEAT_SECONDS = 600
 """After twice as long without a sign the broker gives a connection up: a relay that was idle makes a new one."""
 
+LONGEST_KEY = 255
+"""Bytes of a routing key."""
+
 PREFIX = "cloudEvents:"
 """Begins the name of an attribute among the headers, as the AMQP binding of CloudEvents has it."""
 
@@ -312,16 +315,14 @@ class RabbitMQ:
         self._closed = None
         try:
             for place, event in enumerate(events):
+                key = destination(self._settings.routing_key, event)
+                if len(key.encode()) > LONGEST_KEY:
+                    wave.outcomes[place] = Failed(f"its routing key is longer than {LONGEST_KEY} bytes", permanent=True)
+                    continue
                 self._number += 1
                 wave.places[self._number] = place
                 body, properties = self._message(event)
-                self._channel.basic_publish(
-                    self._settings.exchange,
-                    destination(self._settings.routing_key, event),
-                    body,
-                    properties,
-                    mandatory=True,
-                )
+                self._channel.basic_publish(self._settings.exchange, key, body, properties, mandatory=True)
             self._run(
                 self._settings.timeout,
                 lambda: not wave.places or self._closed is not None or self._said is not None,

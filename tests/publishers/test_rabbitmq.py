@@ -154,6 +154,14 @@ def test_a_message_that_is_too_large_is_found_among_those_that_are_not(server: N
 
 
 @pytest.mark.usefixtures("queue")
+def test_a_type_that_makes_no_routing_key_is_a_failure_for_good(server: Node) -> None:
+    with closing(opened(server, routing_key="{type}")) as publisher:
+        refused, taken = publisher.publish([event(1, "x", "é" * 128), event(2, "y", "events")])
+    assert refused == Failed("its routing key is longer than 255 bytes", permanent=True)
+    assert taken == Delivered()
+
+
+@pytest.mark.usefixtures("queue")
 def test_what_comes_after_a_message_that_is_too_large_is_none_the_worse(server: Node) -> None:
     events = [event(1, "x"), event(2, "large", size=60_000), event(3, "x"), event(4, "large"), event(5, "x")]
     with closing(opened(server)) as publisher:
