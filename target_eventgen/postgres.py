@@ -492,7 +492,7 @@ class Postgres:
         failpoints.reach(failpoints.AFTER_LOCK)
         if created == batch.rows and not plan.rules and not (batch.deletes or batch.settles):
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
-        shape, decided = self._completed(cursor, batch, shape)
+        shape, decided = self._completed(cursor, batch, shape, revived=revived > 0)
         cursor.execute(statements.record(plan, **shape))
         row = cursor.fetchone()
         assert row is not None
@@ -509,7 +509,7 @@ class Postgres:
         return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
 
     def _completed(
-        self, cursor: extensions.cursor, batch: Batch, shape: dict[str, Any]
+        self, cursor: extensions.cursor, batch: Batch, shape: dict[str, Any], *, revived: bool
     ) -> tuple[dict[str, Any], list[int]]:
         """Fill the stage, and lay aside the staged records with which another run's story is told again, or may be.
 
@@ -517,8 +517,11 @@ class Postgres:
         has gone through the stories of their rows.
         """
         plan = batch.plan
-        cursor.execute(statements.recalls(plan))
-        told, held = cursor.fetchone() or (False, False)
+        cursor.execute(statements.heard(plan))
+        told, held, _ = cursor.fetchone() or (False, False, None)
+        if told or revived:
+            cursor.execute(statements.recalls(plan))
+            told = _value(cursor)
         if not (told or held or batch.settles):
             if batch.sparse and not batch.single:
                 cursor.execute(statements.fill(plan, sparse=batch.sparse, unversioned=batch.unversioned))

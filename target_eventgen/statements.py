@@ -252,13 +252,15 @@ def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composa
         "WITH {chain}"
         " INSERT INTO {table} AS stored ({columns}, {version}, {story}, {instant}{generation})"
         " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
-        " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"
+        " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE stored.{story}[1] <> {run}"
+        " AND set_config('eventgen.heard', 'yes', true) IS NULL"
     ).format(
         chain=_alone(plan) if single else _chain(plan, with_before=False, sparse=(), unversioned=unversioned),
         table=qualified(plan.table),
         columns=columns,
         version=_VERSION,
         story=_STORY,
+        run=sql.Literal(plan.run),
         instant=_INSTANT,
         generation=sql.SQL(", {}").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
         knows=sql.SQL(", {}").format(sql.Literal(plan.generation)) if plan.generation else sql.SQL(""),
@@ -889,10 +891,21 @@ def _stale(plan: Plan) -> sql.Composed:
 # -- what may be told again -------------------------------------------------------------------------------------------
 
 
-def recalls(plan: Plan) -> sql.Composable:
-    """Return whether another run left a story of a staged key that may be told again; whether records are held back."""
+def heard(plan: Plan) -> sql.Composable:
+    """Return whether another run left a story of a row that the claim has locked; whether records are held back.
+
+    The claim looks at each of these rows anyway: it leaves the answer in a setting of the transaction, which is taken out
+    here for the next one.
+    """
     return sql.SQL(
-        "SELECT EXISTS (SELECT FROM {table} AS t JOIN {stage} AS s ON {same} WHERE t.{story}[1] <> {run} AND {told}), {held}"
+        "SELECT current_setting('eventgen.heard', true) = 'yes', EXISTS ({}), set_config('eventgen.heard', '', true)"
+    ).format(_held(plan))
+
+
+def recalls(plan: Plan) -> sql.Composable:
+    """Return whether another run left a story of a staged key that may be told again."""
+    return sql.SQL(
+        "SELECT EXISTS (SELECT FROM {table} AS t JOIN {stage} AS s ON {same} WHERE t.{story}[1] <> {run} AND {told})"
     ).format(
         run=sql.Literal(plan.run),
         table=qualified(plan.table),
@@ -900,7 +913,6 @@ def recalls(plan: Plan) -> sql.Composable:
         same=_same_key(plan, "t", "s"),
         story=_STORY,
         told=_is_told(plan),
-        held=sql.SQL("EXISTS ({})").format(_held(plan)),
     )
 
 

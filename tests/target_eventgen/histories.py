@@ -365,14 +365,15 @@ def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
         assert next_old == new or (next_old, next_new) == (old, new)
 
 
-def tell(database: str, count: int, number: int | None = None, *, feed: bool = False) -> None:
-    """Tell `count` generated histories; the first that differs is shrunk and raised.
+def tell(database: str, count: int, number: int | None = None, *, feed: bool = False, shrinks: bool = True) -> None:
+    """Tell `count` generated histories; the first that differs is raised.
 
     Args:
         database: an empty one.
         count: how many.
         number: a seed, for the same histories again.
         feed: whether they are feeds.
+        shrinks: whether the one that differs is made as small as it may be.
     """
     with closing(Stage(database)) as stage:
 
@@ -381,7 +382,7 @@ def tell(database: str, count: int, number: int | None = None, *, feed: bool = F
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate, Phase.shrink],
+            phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
         )
         @given(feeds() if feed else histories())
         def agree(history: History) -> None:
@@ -403,13 +404,14 @@ def main() -> None:
     parser.add_argument("count", type=int, nargs="?", default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--url", help="a database to use and to spoil, instead of an embedded one of its own")
+    parser.add_argument("--as-found", action="store_true", help="don't shrink a history that differs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = options.url or embedded.up(Path(folder) / "postgres")
         try:
             for number, portion in enumerate(portions(options.count), start=options.seed):
-                tell(url, portion - portion // 4, number)
-                tell(url, portion // 4, number, feed=True)
+                tell(url, portion - portion // 4, number, shrinks=not options.as_found)
+                tell(url, portion // 4, number, feed=True, shrinks=not options.as_found)
             feeds_ = sum(portion // 4 for portion in portions(options.count))
             done = f"{options.count} histories, {feeds_} of them feeds"
             print(f"{done}: rows and events are those of the reference model")  # noqa: T201 - it is what the command is for

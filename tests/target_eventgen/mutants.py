@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 300
+SECONDS = 900
 
-HISTORIES = ["-m", "tests.target_eventgen.histories", "300"]
+HISTORIES = ["-m", "tests.target_eventgen.histories", "300", "--as-found"]
 CRASH = ["-m", "tests.target_eventgen.crash", "24"]
 CONTENTION = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_contention.py", "-k", "waits or order"]
 CONNECTIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_lost_connections.py"]
@@ -44,7 +44,10 @@ MUTANTS = (
     Mutant(
         "rows that exist are not locked",
         "statements",
-        ((' ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE false"', ' ON CONFLICT DO NOTHING"'),),
+        (
+            (" ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE", " ON CONFLICT DO NOTHING /*"),
+            ('true) IS NULL"', 'true) IS NULL */"'),
+        ),
         CONTENTION,
     ),
     Mutant(
