@@ -135,7 +135,7 @@ MUTANTS = (
         "a run that went through a story doesn't say so",
         "postgres",
         (("        if decided:\n", "        if decided and not plan:\n"),),
-        HISTORIES,
+        INSTANTS,
     ),
     Mutant(
         "a row without version is of no instant",

@@ -114,6 +114,13 @@ def test_e1_a_row_that_went_back_after_a_run_died_is_followed_at_the_end_of_the_
     assert loader.events("data->'old'->>'status', data->'new'->>'status'") == [("a", "b"), ("b", "a")]
 
 
+def test_e1_a_run_that_has_told_a_dead_one_again_to_its_end_is_followed_from_there_on(loader: Loader) -> None:
+    a, b = version(1, 1, 1, "a"), version(1, 1, 1, "b")
+    loader.load([schema(), a, state(0), b], events=[STATUS])
+    loader.load([schema(), a, b, state(1), a, state(2), b, state(3)], events=[STATUS], batch_size_rows=1)
+    assert "".join(new for (new,) in loader.events("data->'new'->>'status'")) == "bab"
+
+
 def test_e1_what_a_dead_run_held_back_is_judged_at_the_end_of_the_next(loader: Loader) -> None:
     a, b, other = version(1, 1, 1, "a"), version(1, 1, 1, "b"), version(2, 1, 1, "a")
     loader.load([schema(), a, state(0), b], events=[STATUS])
