@@ -197,7 +197,7 @@ def test_a_load_delivers_what_it_wrote_once_its_state_has_left(loader: Loader) -
     done = loader.run([schema(), *rows(20), state(1)], events=RULES, publishers=[FILE])
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     events = lines_of(loader.folder / "events.jsonl")
-    assert [event.id for event in events] == [id_ for (id_,) in loader.events("id")]
+    assert sorted(event.id for event in events) == sorted(id_ for (id_,) in loader.events("id"))
     assert len(events) == 20
 
 
@@ -314,7 +314,7 @@ def test_a_dropped_dead_letter_lets_its_key_go_without_it(outbox: Outbox, relays
     dropped = command(relays.folder, "dead-letters", "drop", "--type", "ch*", "--database-url", outbox.url)
     assert (dropped.returncode, dropped.stderr) == (0, "2 dead letters are dropped\n")
     finish(relays.start())
-    assert [event.id for event in lines_of(relays.output)] == ["orders-1-2", "orders-1-3", "orders-2-3"]
+    assert sorted(event.id for event in lines_of(relays.output)) == ["orders-1-2", "orders-1-3", "orders-2-3"]
     assert outbox.marks() == {"pending": 0, "blocked": 0, "waiting": 0, "dead_letters": 0}
 
 
