@@ -156,7 +156,7 @@ SLICES: Final = {
         "cursor_path": "updated_at",
         "order": "asc",
         "filter": "inclusive",
-        "step": "5d",
+        "step": "10d",
         "initial_value": inputs.FIRST,
     },
     "params": {"since": "{cursor.updated_at}", "until": "{until.updated_at}"},

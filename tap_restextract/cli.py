@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
 import os
 import sys
@@ -31,6 +32,10 @@ def main() -> None:
 
 
 def _tap(arguments: list[str]) -> Any:
+    if arguments == ["--version"]:
+        versions = tuple(importlib.metadata.version(name) for name in ("tap-restextract", "singer-sdk"))
+        click.echo("tap-restextract v{}, Meltano SDK v{}".format(*versions))
+        return 0
     from tap_restextract.tap import TapRestextract  # noqa: PLC0415  the companion command's help needs none of it
 
     command = TapRestextract.cli

@@ -57,6 +57,42 @@ class Workers:
                 future.set_result(page)
 
 
+class Ahead:
+    """Asks for pages before their turn, where their questions are known by counting.
+
+    It begins once the second page is asked for, with one page, and doubles with each that was wanted: a short list costs
+    few requests too many, those behind its end. What comes of a page that isn't asked for is dropped, errors too.
+    """
+
+    def __init__(self, fetch: Fetch, foresee: Callable[[Ask], Ask | None], most: int) -> None:
+        self._workers = Workers(fetch, most)
+        self._foresee = foresee
+        self._most = most
+        self._depth = 0
+        self._flying: dict[Ask, Future[Page]] = {}
+
+    def __call__(self, ask: Ask) -> Page:
+        """The page, perhaps asked for already."""
+        future = self._flying.pop(ask, None)
+        if future is None:
+            # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins anew.
+            self._flying.clear()
+            self._depth = 1 if ask.at is not None else 0
+            future = self._workers.ask(ask)
+        else:
+            self._depth = min(2 * self._depth, self._most - 1)
+        guess: Ask | None = ask
+        for _ in range(self._depth):
+            guess = None if guess is None else self._foresee(guess)
+            if guess is not None and guess not in self._flying:
+                self._flying[guess] = self._workers.ask(guess)
+        return future.result()
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._workers.close()
+
+
 def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
     """The stream's steps, in the order in which pages come.
 

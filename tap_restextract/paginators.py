@@ -155,6 +155,17 @@ def total_of(paginator: Paginator, answer: Answer) -> int | None:
     return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
 
 
+def foreseen(paginator: Paginator, at: Continuation | None) -> Continuation | None:
+    """What will ask for the page behind this one, should that one be full; None where only its answer tells."""
+    match paginator:
+        case PageNumber():
+            return Number((at.page if isinstance(at, Number) else paginator.base_page) + 1)
+        case Offset():
+            return Start((at.offset if isinstance(at, Start) else paginator.offset) + paginator.limit)
+        case _:
+            return None
+
+
 def paths_of(paginator: Paginator) -> list[str]:
     """The paths that the paginator looks at in an answer."""
     names = ("cursor_path", "has_more_path", "total_path", "next_url_path")

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from singer_sdk import Stream
@@ -22,19 +23,19 @@ from singer_sdk.mapper import SameRecordTransform
 
 from tap_restextract.bookmarks import Bookmark, checkpointed, feed_state, from_state, in_feed, in_turns
 from tap_restextract.children import Children
-from tap_restextract.driver import driven
+from tap_restextract.driver import Ahead, Fetch, driven
 from tap_restextract.errors import AnswerError
 from tap_restextract.feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
 from tap_restextract.fleet import Fleet
 from tap_restextract.hashes.locations import opened, shown
 from tap_restextract.messages import lacking, projected, record_lines
 from tap_restextract.output import write
-from tap_restextract.paginators import paths_of
+from tap_restextract.paginators import foreseen, paths_of
 from tap_restextract.paths import find
 from tap_restextract.paths import steps as keys_of
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.records import Reader, column
-from tap_restextract.steps import Record, Step
+from tap_restextract.steps import Ask, Record, Step
 from tap_restextract.sweep import LOOKUP, lookup_of, proof_of
 from tap_restextract.tombstones import is_tombstone, told
 from tap_restextract.turns import NULLS, Sweeping, Turns, of_nulls
@@ -168,7 +169,10 @@ class RestStream(Stream):
                     self.name,
                     feed_of(plan).retention,
                 )
-            yield from driven(fleet, lambda ask: clients[ask.of].page(ask), plan.stream.concurrency)
+            fetch: Fetch = lambda ask: clients[ask.of].page(ask)  # noqa: E731  one expression, as the driver takes it
+            if plan.walk is Walk.TRAVERSAL and plan.stream.concurrency > 1 and self._parents is None:
+                fetch = stack.enter_context(closing(Ahead(fetch, partial(_foreseen, plan), plan.stream.concurrency)))
+            yield from driven(fleet, fetch, plan.stream.concurrency)
             self._tell(fleet)
 
     def _tell(self, fleet: Fleet) -> None:
@@ -302,7 +306,14 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     looked_at = {*stream.primary_key}
     if incremental is not None:
         looked_at |= {path for path in (incremental.cursor_path, incremental.tie_breaker) if path}
-    return Reader(around, looked_at | {(keys_of(path) or (path,))[0] for path in looked_at})
+    firsts = [keys_of(path) for path in looked_at]
+    return None if None in firsts else Reader(around, looked_at | {keys[0] for keys in firsts if keys})
+
+
+def _foreseen(plan: Plan, ask: Ask) -> Ask | None:
+    """The question behind this one, where pages or records are counted."""
+    behind = foreseen(plan.stream.paginator, ask.at)
+    return None if behind is None else replace(ask, at=behind)
 
 
 def _now() -> str:
