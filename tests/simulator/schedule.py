@@ -378,7 +378,7 @@ class Schedule:
         for record in step.records:
             self._die_here()
             if self.told is not None:
-                self._tell(f"wrote {_written(record)}")
+                self._tell(f"wrote {_written(dict(record))}")
             self.output.records.append(dict(record))
             self._check_deletion(record)
         if step.bookmark is None:
