@@ -221,6 +221,7 @@ class Drain:
             self.counts = self.counts and confirmed is not None
         self.position = held.position if held else None
         self.missed = self.unrouted = 0
+        self._marked = False
         self._finds: dict[str, Any] = {}
 
     @property
@@ -256,6 +257,9 @@ class Drain:
         if entries:
             self.position = entries[-1].position
         self._remember(records)
+        if self._cache is not None and self._pass is not None and (entries or not self._marked):
+            self._cache.finish(self._pass.number)  # the STATE behind this batch names the pass
+            self._marked = True
         return records, len(entries) >= most
 
     def found(self, records: Sequence[Record]) -> None:
