@@ -79,10 +79,9 @@ class Family:
 
 def content_hash(record: Mapping[str, Any]) -> str:
     """Twelve characters that stand for a record's whole content, whatever the order of its keys."""
-    # A row's raw values are decoded first: numbers and blanks are written in many ways.
-    digest = hashlib.blake2b(
-        _encoder.encode(record if isinstance(record, dict) else dict(record)), digest_size=DIGEST_BYTES
-    ).digest()
+    if not isinstance(record, dict):
+        record = dict(record)  # a row's raw values are decoded: numbers and blanks are written in many ways
+    digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()
     return base64.urlsafe_b64encode(digest).decode()
 
 

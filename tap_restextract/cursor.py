@@ -62,11 +62,16 @@ def _rank_of_text(text: str) -> tuple[str, Rank]:
 
 
 def _seconds(match: re.Match[str]) -> int:
-    date, time = match["date"], match["time"] or "00:00:00"
-    leap = len(time) == len("hh:mm:ss") and time.endswith(":60")
-    moment = datetime.fromisoformat(f"{date}T{time[:-2]}59" if leap else f"{date}T{time}")
-    seconds = int((moment.replace(tzinfo=timezone.utc) - EPOCH).total_seconds()) + leap
-    return seconds - _offset(match["offset"])
+    time = match["time"] or "00:00"
+    hours, minutes, seconds = int(time[:2]), int(time[3:5]), int(time[6:] or 0)
+    if hours > 23 or minutes > 59 or seconds > 60:  # the 60th is a leap second
+        raise ValueError(time)
+    return _midnight(match["date"]) + hours * 3600 + minutes * 60 + seconds - _offset(match["offset"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _midnight(date: str) -> int:
+    return (datetime.fromisoformat(date).replace(tzinfo=timezone.utc) - EPOCH).days * 86_400
 
 
 def _offset(text: str | None) -> int:

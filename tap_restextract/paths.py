@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.records import Row
+from tap_restextract.records import Row, column
 
 DOTTED: Final = re.compile(r"^(?:\$\.?)?((?:[^.\[\]*$'\"]+(?:\.[^.\[\]*$'\"]+)*)?)$")
 
@@ -46,6 +47,13 @@ def find(path: str, value: Any) -> Any:
             return MISSING
         value = value[key]
     return value
+
+
+def find_each(path: str, records: Sequence[Any]) -> list[Any]:
+    """What `find` finds in each of the records."""
+    if steps(path) == (path,) and all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
+        return column(records, path, MISSING)
+    return [find(path, record) for record in records]
 
 
 def find_list(path: str, value: Any) -> list[Any] | Missing:

@@ -11,22 +11,23 @@ and goes with STATE, so that it comes once although it is asked for again.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, NoRankError, Rank, kind_and_rank, precision_of, rank
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.paginators import Continuation
-from tap_restextract.paths import MISSING, find
+from tap_restextract.paths import MISSING, find, find_each
 from tap_restextract.plan import EPOCHS, Plan, Walk, asked, earliest, window
 from tap_restextract.settings import Incremental
 from tap_restextract.steps import Page, Record
 
 SEAM_ATTEMPTS: Final = 10
+SCALARS: Final = {str, int}
 
 
 @dataclass(slots=True)
@@ -109,8 +110,13 @@ class Sieve:
         self.halted = settled < len(ranks)
         self._move(page.records, ranks, settled)
         keep_from, behind = self._keep_from(), self.exact and not incremental_of(self.plan).lookback
-        records = []
+        records: list[Record] = []
+        new = self._plainly_new(ranks, keep_from, known_to, settled, behind=behind, unseen=unseen)
         for index, (record, place) in enumerate(zip(page.records, ranks, strict=True)):
+            if index == new.start:
+                records += page.records[new.start : new.stop]
+            if index in new:
+                continue
             if place is not None and self.least is not None and place < self.least:
                 continue
             known = unseen or (known_to is not None and place is not None and place <= known_to)
@@ -129,6 +135,26 @@ class Sieve:
             records.append(record)
         self._forget_before(keep_from)
         return records
+
+    def _plainly_new(  # noqa: PLR0913  what `fresh` knows of a page
+        self,
+        ranks: Sequence[Rank | None],
+        keep_from: Rank | None,
+        known_to: Rank | None,
+        settled: int,
+        *,
+        behind: bool,
+        unseen: bool,
+    ) -> range:
+        """Those records of a page, in a row, that are new by their rank alone: no content is looked at."""
+        if unseen or None in ranks or (keep_from is None and not behind):
+            return range(0)
+        places = cast("Sequence[Rank]", ranks)
+        first = 0 if known_to is None else bisect_right(places, known_to)
+        first = first if self.least is None else max(first, bisect_left(places, self.least))
+        last = len(places) if behind or keep_from is None else bisect_left(places, keep_from)
+        last = min(last, settled) if self.exact else last
+        return range(first, max(first, last))
 
     def _seen(self, digest: str, place: Rank | None) -> None:
         self.hashes[digest] = place
@@ -261,20 +287,24 @@ class Order:
         Raises:
             WalkError: where the API's filter or order isn't what the configuration states.
         """
-        before, place = cursor, None if cursor is None else _rank(self.plan, cursor.value)
-        for record in records:
-            here = cursor_of(self.plan, record)
-            rank_here = _rank(self.plan, here.value)
-            if before is not None:
-                self._compare(before, place, here, rank_here, asked=before is cursor)
+        before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
+        place = None if cursor is None else _rank(self.plan, cursor.value)
+        asked = True
+        for here, tie_here, rank_here in zip(*ranked(self.plan, records), strict=True):
+            # Nearly all go forward by their rank, or share one and have rising numbers for tie-breakers.
+            forward = place is not None and rank_here is not None and rank_here > place
+            if not forward and type(tie) is type(tie_here) is int and rank_here is not None and rank_here == place:
+                forward = tie_here > tie
+            if not forward and before is not MISSING:
+                self._compare(Cursor(before, tie), place, Cursor(here, tie_here), rank_here, asked=asked)
             if place != rank_here:
                 self.ties.clear()
-            self.ties.add(here.tie)
-            before, place = here, rank_here
+            self.ties.add(tie_here)
+            before, tie, place, asked = here, tie_here, rank_here, False
         if records and place is None:
             # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
             self.ties = {cursor_of(self.plan, record).tie for record in records}
-            self.ends.add(before.tie if before else None)
+            self.ends.add(tie)
 
     def _compare(
         self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, asked: bool
@@ -325,7 +355,7 @@ class Seen:
 
 
 def _rising(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
-    ranks = [_rank(plan, cursor_of(plan, record).value) for record in records]
+    ranks = ranked(plan, records)[2]
     for before, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
         if before is not None and here is not None and here < before:
             key = incremental_of(plan).cursor_path
@@ -334,6 +364,33 @@ def _rising(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
                 f"make the request sort by {key}, or leave `incremental` out to read the whole list each run"
             )
     return ranks
+
+
+def ranked(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], list[Any], list[Rank | None]]:
+    """The values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
+
+    Raises:
+        AnswerError: where a record has no place.
+    """
+    incremental = incremental_of(plan)
+    values = find_each(incremental.cursor_path, records)
+    if incremental.tie_breaker is not None:
+        ties = find_each(incremental.tie_breaker, records)
+    else:
+        ties = values if plan.walk is Walk.UNIQUE_KEYSET else [None] * len(records)
+    checked = [*values, *ties] if plan.walk is Walk.KEYSET else values
+    if not {*map(type, checked)} <= SCALARS:
+        cursors = [cursor_of(plan, record) for record in records]
+        values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
+    ranks: list[Rank | None] = []
+    before: Any = MISSING
+    place: Rank | None = None
+    for value in values:
+        # Records that share a value stand together.
+        if type(value) is not type(before) or value != before:
+            before, place = value, _rank(plan, value)
+        ranks.append(place)
+    return values, ties, ranks
 
 
 def _rank(plan: Plan, value: Any) -> Rank | None:

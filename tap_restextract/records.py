@@ -61,16 +61,16 @@ class Row(Struct, gc=False):
         return iter(self)
 
 
-def column(records: Sequence[Any], name: str) -> list[Any]:
-    """The property's value in each record, None where it is missing."""
+def column(records: Sequence[Any], name: str, default: Any = None) -> list[Any]:
+    """The property's value in each record, or what is given where it is missing."""
     kinds = set(map(type, records))
     if len(kinds) != 1 or not isinstance(records[0], Row) or name in records[0].raw:
-        return [record.get(name) for record in records]
+        return [record.get(name, default) for record in records]
     held = records[0].fields.get(name)
     if held is None:
-        return [None] * len(records)
+        return [default] * len(records)
     values: list[Any] = [*map(attrgetter(held), records)]
-    return [None if value is UNSET else value for value in values] if UNSET in values else values
+    return [default if value is UNSET else value for value in values] if UNSET in values else values
 
 
 @dataclass(frozen=True, slots=True)
