@@ -100,7 +100,8 @@ def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[R
     run reads it again. Once it has, records only leave it, and a seam that holds can't have shifted to and fro. Where
     there is no clock, a greater value tells that a tie is closed: one that was read over seams before it came is read
     once more. Where no tie-breaker is declared, the order may be another one at each request: a tie over several pages
-    is then read until two readings agree, and none of their places held a record twice, so that each record had one.
+    is then read until two readings agree, and none of their places held a record twice, so that each record had one; what
+    looks like a record pushed over a seam may be another order, too.
     """
     start, closed, ordered = listing.start, sieve.clocked, is_ordered(plan)
     earlier: list[str] = []
@@ -111,9 +112,10 @@ def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[R
             while agreed and sieve.asked == start and not listing.ended:
                 page = yield from listing.behind(records, sieve.bookmark)
                 tied, leaves = sieve.within(page.records), sieve.leaves(page.records)
-                reading, several = reading + tied, several or bool(tied)
+                reading, several = reading + tied, several or bool(tied) or listing.moved > 0
                 if leaves or listing.ended:
-                    believed = ordered or not several or (reading == earlier and len(set(reading)) == len(reading))
+                    stands = reading == earlier and len(set(reading)) == len(reading) and not listing.moved
+                    believed = ordered or not several or stands
                     agreed, closed = believed and (closed or not leaves), closed or leaves
                 records = sieve.fresh(page) if agreed else ()
             if agreed:

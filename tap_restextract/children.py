@@ -141,7 +141,8 @@ class Children:
                 or self.family.floor
                 or ("1970-01-01T00:00:00Z" if incremental.epoch is None else 0)
             )
-            self.floor = written(like, bound)
+            least = incremental.initial_value
+            self.floor = written(like, bound) if least is None or rank(least) < bound else least
         for record in records:
             key = msgspec.json.encode([record.get(name) for name in self.parents.stream.primary_key]).decode()
             if key not in self.seen:

@@ -51,6 +51,7 @@ class Listing:
         brought: it held records that the one before didn't.
         longest: how many records the longest page held; an API may give fewer than it is asked for.
         before: who was on the page before it, each time that that was read.
+        moved: how many records were found on the page behind their own, pushed over the seam by others.
     """
 
     plan: Plan
@@ -62,6 +63,7 @@ class Listing:
     brought: bool = field(default=True, init=False)
     longest: int = field(default=0, init=False)
     before: list[object] = field(default_factory=list, init=False)
+    moved: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.seen = Seen(self.plan)
@@ -135,6 +137,7 @@ class Listing:
         if short and not page.records:
             return page  # an answer with room for more had the end in it
         moved = yield from self._asked_again(before, at, page)
+        self.moved += moved
         if page.records and self._identities(page) == self._identities(before):
             raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
         if page.records and page.following is None:

@@ -1,8 +1,9 @@
 """The walk in time ranges: a backfill cut into slices, and slices halved where the API's result window would cut them.
 
 A slice is half-open in the client and inclusive in the request, so that no value lies between two of them and what comes
-twice is dropped. Within a slice the order doesn't matter: it is read as a whole, its seams checked. Slices may be read at
-once; STATE moves over those that are done without a gap. The last slice has no end, so that future-dated records come
+twice is dropped. Within a slice the order doesn't matter: it is read as a whole, its seams checked. Only where the list is sorted by
+time alone, and its pages are counted, must no seam lie within a tie: the slice is cut before the tie then. Slices may be
+read at once; STATE moves over those that are done without a gap. The last slice has no end, so that future-dated records come
 out; the bookmark behind it is the server's clock at its start, less the lag.
 """
 
@@ -17,10 +18,12 @@ from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, finest, rank, written
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.fleet import Unit
-from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.listing import Listing, MovedSeamError, has_open_ties
+from tap_restextract.paginators import Start, is_stable
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, measure, window
 from tap_restextract.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, place_of, rank_of
+from tap_restextract.settings import Offset
 from tap_restextract.steps import Page, Record, Step, Steps
 
 
@@ -135,13 +138,16 @@ class Part:
                     return Step(), [(self.lower, upper)]
                 records = self._fresh(page)
                 while not listing.ended:
-                    if self._is_full(page):
+                    if self._is_full(listing):
                         return (
                             (Step(records), self._halves())
                             if self.upper is not None
                             else (Step(records, self._bookmark()), [])
                         )
+                    above = listing.page
                     page = yield from listing.behind(records)
+                    if (tied := self._tie_over(above, listing.page)) is not None:
+                        return Step(), self._cut_before(tied)
                     records = self._fresh(page)
             except MovedSeamError:
                 before = Step()
@@ -159,7 +165,7 @@ class Part:
             check_kind(plan, self.lower, page.records[0])
         lower, upper = rank(self.lower), None if self.upper is None else rank(self.upper)
         least = None if upper is not None else rank(earliest(incremental_of(plan), self.lower))
-        dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None
+        dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
         records = []
         for record in page.records:
             place = rank_of(plan, record)
@@ -196,12 +202,44 @@ class Part:
             return Bookmark(Cursor(self.upper), self.slices.known)
         return Bookmark(Cursor(self.lower), frozenset(self.hashes))
 
-    def _is_full(self, page: Page) -> bool:
+    def _is_full(self, listing: Listing) -> bool:
         """Whether the next page would lie beyond the API's result window, or the list says that it will be."""
         most = incremental_of(self.slices.plan).max_window_results
         if most is None:
             return False
-        return self.count + len(page.records) > most or (page.total is not None and page.total > most)
+        page, paginator = listing.page, self.slices.plan.stream.paginator
+        reached, length = self.count, len(page.records)
+        if isinstance(page.following, Start):
+            reached = page.following.offset
+        if isinstance(paginator, Offset):
+            length = paginator.limit
+        return reached + length > most or (page.total is not None and page.total > most)
+
+    @property
+    def _must_not_split_ties(self) -> bool:
+        plan = self.slices.plan
+        return has_open_ties(plan) and not is_stable(plan.stream.paginator)
+
+    def _tie_over(self, above: Page, below: Page) -> Record | None:
+        """A record that shares its value with one on the page above, where the order of ties is anything."""
+        if not self._must_not_split_ties:
+            return None
+        plan = self.slices.plan
+        ranks = {rank_of(plan, record) for record in above.records}
+        return next((record for record in below.records if rank_of(plan, record) in ranks), None)
+
+    def _cut_before(self, tied: Record) -> list[tuple[Any, Any]]:
+        """The part's two pieces, before a tie and from it on, the later one first."""
+        incremental = incremental_of(self.slices.plan)
+        value = find(incremental.cursor_path, tied)
+        middle = window(incremental, value)
+        if rank(middle) <= rank(self.lower):
+            raise WalkError(
+                f"{place_of(self.slices.plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
+                "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
+                "paginator is stable, where it is"
+            )
+        return [(middle, self.upper), (self.lower, middle)]
 
     def _halves(self) -> list[tuple[Any, Any]]:
         """The part's two halves, the later one first."""

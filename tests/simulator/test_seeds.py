@@ -155,6 +155,36 @@ SIZED = [
         Size(rows=60, runs=12),
         "a run that went on longer than the minute by which the API counts, and no lag was declared",
     ),
+    (
+        "filter=inclusive paginator=page_number page=3 unstable_ties=1",
+        2025666,
+        Size(),
+        "another order of a tie looked like a record that others pushed over the seam",
+    ),
+    (
+        "filter=inclusive paginator=page_number page=3 unstable_ties=1",
+        2035377,
+        Size(),
+        "a tie without order was believed after one reading",
+    ),
+    (
+        "filter=inclusive paginator=offset tick=1 page=3 writing=text_ms unstable_ties=1 total=1 window=12 step=3000 declared=1",
+        2021734,
+        Size(),
+        "a seam of a range lay within a tie without order",
+    ),
+    (
+        "filter=inclusive paginator=offset tick=1 page=3 future=90000 total=1 window=12 step=3000 declared=1",
+        2025010,
+        Size(),
+        "a page that overlaps the one before it reached beyond the result window",
+    ),
+    (
+        "filter=inclusive precision=1000 late=4000 future=3000 skew=-4000 short_pages=1 empty_pages=1 has_more=1 overlap=1 initial=1 faults=1 parents=6 concurrency=3",
+        2014485,
+        Size(),
+        "the floor of all children fell behind the initial value",
+    ),
 ]
 
 
