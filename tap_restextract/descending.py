@@ -110,7 +110,7 @@ class Descent:
             )
             newest = next(settled, None)
             self.high = None if newest is None else self._value(newest)
-        self.low = self._value(page.records[-1])
+        above, self.low = self.low, self._value(page.records[-1])
         unseen = None in self.hashes.values()
         records = []
         for record, place in zip(page.records, ranks, strict=True):
@@ -119,7 +119,7 @@ class Descent:
                 continue
             if self._inside(place):
                 continue
-            if unseen or self._told_by_content(place):
+            if unseen or self._told_by_content(place) or (above is not None and place == rank(above)):
                 digest = content_hash(record)
                 known = digest in self.hashes
                 self.hashes[digest] = place

@@ -208,7 +208,7 @@ class Part:
         if most is None:
             return False
         page, paginator = listing.page, self.slices.plan.stream.paginator
-        reached, length = self.count, len(page.records)
+        reached, length = self.count, listing.longest  # a page may be shorter than the API may make the next one
         if isinstance(page.following, Start):
             reached = page.following.offset
         if isinstance(paginator, Offset):

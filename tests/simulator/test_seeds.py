@@ -185,6 +185,24 @@ SIZED = [
         Size(),
         "the floor of all children fell behind the initial value",
     ),
+    (
+        "filter=inclusive page=4 future=3000 short_pages=1 total=1 window=15 faults=1 declared=1",
+        2048645,
+        Size(),
+        "a page behind short ones reached beyond the result window",
+    ),
+    (
+        "order=desc filter=none tick=1 late=1500 future=3000 skew=-4000 writing=text_ms overlap=1 initial=1",
+        2046505,
+        Size(),
+        "a record that came on two pages of a falling list was told twice",
+    ),
+    (
+        "order=desc filter=inclusive paginator=page_number page=2 late=1500 future=3000 zone=-210 unstable_ties=1 step=3000 concurrency=2",
+        2052151,
+        Size(),
+        "a seam of one of several ranges lay within a tie",
+    ),
 ]
 
 
