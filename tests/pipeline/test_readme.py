@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from target_eventgen import relay
+from target_eventgen.settings import parse
 from tests.pipeline.environments import PROJECT
 from tests.pipeline.processes import TAP, TARGET
 
@@ -33,7 +35,7 @@ def test_every_link_to_a_file_leads_to_one(document: str) -> None:
 
 
 def test_the_configuration_in_the_readme_is_one(tmp_path: Path) -> None:
-    (shown,) = blocks("README.md", "yaml")
+    shown, _ = blocks("README.md", "yaml")
     assert len(shown.splitlines()) <= 12
     project: dict[str, Any] = yaml.safe_load(shown)
     (tap,), (target,) = project["extractors"], project["loaders"]
@@ -42,6 +44,13 @@ def test_the_configuration_in_the_readme_is_one(tmp_path: Path) -> None:
     plan = subprocess.run([TAP, "plan", "--config", tmp_path / "tap.json"], check=True, capture_output=True, text=True)
     assert "/subscriptions" in plan.stdout
     subprocess.run([TARGET, "--config", tmp_path / "target.json"], check=True, input=b"", capture_output=True)
+
+
+def test_the_publishers_in_the_readme_are_publishers() -> None:
+    _, shown = blocks("README.md", "yaml")
+    settings = parse(yaml.safe_load(shown))
+    assert [route.kind for route in settings.routes] == ["webhook", "kafka"]
+    assert relay.faults(settings, {"BILLING_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}) == []
 
 
 def test_the_rules_in_the_targets_page_are_rules(tmp_path: Path) -> None:
