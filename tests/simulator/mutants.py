@@ -61,7 +61,7 @@ MUTANTS: Final = (
     Mutant(
         "repeats are known by key alone",
         "bookmarks.py",
-        "_encoder.encode(record if isinstance(record, dict) else dict(record)), digest_size=DIGEST_BYTES",
+        "_encoder.encode(record), digest_size=DIGEST_BYTES",
         '_encoder.encode(record.get("id")), digest_size=DIGEST_BYTES',
         "tokens",
     ),
@@ -114,8 +114,8 @@ MUTANTS: Final = (
     Mutant(
         "instants are compared without their zone",
         "cursor.py",
-        'return seconds - _offset(match["offset"])',
-        "return seconds",
+        '+ seconds - _offset(match["offset"])',
+        "+ seconds",
         "days",
     ),
     Mutant(
@@ -261,7 +261,7 @@ MUTANTS: Final = (
     Mutant(
         "a tie that nothing orders is followed over its seams",
         "ascending.py",
-        "believed = ordered or not several or (reading == earlier and len(set(reading)) == len(reading))",
+        "believed = ordered or not several or stands",
         "believed = True",
         "restart, wide unstable",
     ),

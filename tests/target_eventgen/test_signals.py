@@ -115,8 +115,8 @@ def test_a_signal_in_the_middle_of_a_checkpoint_ends_the_run_with_it_whole(
 
 def test_a_signal_before_any_line_of_the_readers_loop_ends_the_input() -> None:
     """The handler runs between two lines of Python; wherever that is, no further line of input is waited for."""
-    code = LineReader.process_lines.__code__
-    begun = inspect.getsourcelines(LineReader.process_lines)[1]
+    code = LineReader._process_lines.__code__
+    begun = inspect.getsourcelines(LineReader._process_lines)[1]
     moments = 0
     for moment in range(1000):
         reader = LineReader()

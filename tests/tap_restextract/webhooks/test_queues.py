@@ -149,7 +149,8 @@ def test_a_waiting_reader_is_woken_at_once(queue: Open, stream: str) -> None:
     writer.store(numbered([0], stream))
     behind = reader.read(stream, None)[-1].position
     for number in range(1, 6):
-        threading.Timer(0.2, writer.store, [numbered([number], stream)]).start()
+        storing = threading.Timer(0.2, writer.store, [numbered([number], stream)])
+        storing.start()
         until = time.monotonic() + 10
         began = time.monotonic()
         while not (entries := reader.read(stream, behind)):
@@ -157,6 +158,7 @@ def test_a_waiting_reader_is_woken_at_once(queue: Open, stream: str) -> None:
             reader.wait({stream: behind}, 5)
         assert time.monotonic() - began < 2
         behind = entries[-1].position
+        storing.join()
 
 
 def test_nothing_is_skipped_that_several_writers_store_while_it_is_read(queue: Open, stream: str) -> None:
