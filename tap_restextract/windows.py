@@ -224,8 +224,10 @@ class Part:
         """A record that shares its value with one on the page above, where the order of ties is anything."""
         if not self._must_not_split_ties:
             return None
-        plan = self.slices.plan
-        ranks = {rank_of(plan, record) for record in above.records}
+        plan, upper = self.slices.plan, None if self.upper is None else rank(self.upper)
+        ranks = {
+            place for place in (rank_of(plan, record) for record in above.records) if upper is None or place < upper
+        }
         return next((record for record in below.records if rank_of(plan, record) in ranks), None)
 
     def _cut_before(self, tied: Record) -> list[tuple[Any, Any]]:
