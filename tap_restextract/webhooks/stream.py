@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec import structs
 from singer_sdk import metrics
+from singer_sdk.singerlib import StateMessage
 
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.cursor import NoRankError, rank
@@ -159,8 +160,8 @@ class WebhookStream(RestStream):
         self.stream_state["webhooks"] = in_state(place)
 
     def write_state(self) -> None:
-        """Write the STATE of all streams."""
-        self._tap.state_writer.write_state(self.tap_state)
+        """Write the STATE of all streams; the SDK's own writer would keep one back that says nothing new."""
+        self._tap.message_writer.write_message(StateMessage(value=self.tap_state))
 
     def _tell_unrouted(self, drain: Drain) -> None:
         if drain.unrouted:
