@@ -147,10 +147,9 @@ class Campaign:
     def _crash(self, count: int) -> None:
         self.record(count)
         time.sleep(0.05)
-        with contextlib.nullcontext() if self.rig.keeps else self._still():
-            self.rig.crash()
-            time.sleep(0.3)
-            self.rig.recover()
+        self.rig.crash()
+        time.sleep(0.3)
+        self.rig.recover()
 
     def _freeze(self, count: int) -> None:
         self.record(count)
@@ -195,18 +194,6 @@ class Campaign:
         self.record(count)
         time.sleep(1)
         self.rig.proxy.delay = 0.0
-
-    @contextlib.contextmanager
-    def _still(self) -> Iterator[None]:
-        """The relays frozen, and what they had sent with the broker: so all that it has is there to be read."""
-        for relay in self.relays:
-            os.kill(relay.pid, signal.SIGSTOP)
-        time.sleep(0.5)
-        try:
-            yield
-        finally:
-            for relay in self.relays:
-                os.kill(relay.pid, signal.SIGCONT)
 
     def quiet(self) -> int:
         """Wait until nothing is left to be delivered; return the number of dead letters."""
