@@ -16,7 +16,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark, Stretch, content_hash
 from tap_restextract.cursor import Cursor, Rank, rank
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, splits_a_tie
 from tap_restextract.paginators import is_stable
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
@@ -40,10 +40,7 @@ def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
             continue
         yield Step(records, descent.finished)
         return
-    raise WalkError(
-        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
-        "pages, or declare a paginator whose tokens are stable, where the API has one"
-    )
+    raise always_moves(plan)
 
 
 @dataclass(slots=True)
@@ -200,11 +197,7 @@ class Descent:
         stream, incremental = self.plan.stream, incremental_of(self.plan)
         if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
             return
-        raise WalkError(
-            f"{place_of(self.plan)}: two records or more share {self._value(record)!r} and lie on two pages, where some may slip through "
-            "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
-            "paginator is stable, where it is"
-        )
+        raise splits_a_tie(self.plan, self._value(record))
 
     def _falling(self, records: Sequence[Record]) -> list[Rank]:
         ranks = [rank_of(self.plan, record) for record in records]

@@ -20,9 +20,9 @@ from msgspec import structs
 from tap_restextract import ascending
 from tap_restextract.bookmarks import Bookmark, Sweep
 from tap_restextract.cursor import precision_of, rank
-from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.errors import AnswerError
 from tap_restextract.fleet import Unit
-from tap_restextract.listing import Listing, MovedSeamError
+from tap_restextract.listing import Listing, MovedSeamError, always_moves
 from tap_restextract.paths import MISSING, find
 from tap_restextract.placeholders import names
 from tap_restextract.plan import Plan, Walk, plan_for
@@ -117,10 +117,7 @@ class Following:
             except MovedSeamError:
                 continue
             return Step(page.records)
-        raise WalkError(
-            f"{place_of(self.plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
-            "pages, or declare a paginator whose tokens are stable, where the API has one"
-        )
+        raise always_moves(self.plan)
 
     def _events(self, start: Bookmark, before: Step) -> Steps:
         steps = asking(ascending.keyset(self.events, start if start.cursor else None), (), of=EVENTS)

@@ -28,7 +28,7 @@ from tap_restextract.cursor import Cursor
 from tap_restextract.errors import WalkError
 from tap_restextract.paginators import Continuation, Start
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.progress import Seen, identity, place_of
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen, identity, place_of
 from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
 
@@ -39,6 +39,23 @@ MOST_OVERLAP: Final = 10
 
 class MovedSeamError(Exception):
     """The list shifted between two pages, so that a record may have slipped through: read it again from its start."""
+
+
+def always_moves(plan: Plan) -> WalkError:
+    """What stops a walk whose list shifted each time that it was read."""
+    return WalkError(
+        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+        "pages, or declare a paginator whose tokens are stable, where the API has one"
+    )
+
+
+def splits_a_tie(plan: Plan, value: object) -> WalkError:
+    """What stops a walk where a seam lies within a tie that nothing orders."""
+    return WalkError(
+        f"{place_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
+        "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
+        "paginator is stable, where it is"
+    )
 
 
 @dataclass(slots=True)

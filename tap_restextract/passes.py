@@ -9,7 +9,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError, ended
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, ended
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import (
@@ -50,10 +50,7 @@ def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
             continue
         yield Step(records, whole.finished)
         return
-    raise WalkError(
-        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
-        "pages, or declare a paginator whose tokens are stable, where the API has one"
-    )
+    raise always_moves(plan)
 
 
 @dataclass(slots=True)

@@ -19,12 +19,11 @@ import msgspec
 from msgspec import structs
 
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
-from tap_restextract.errors import WalkError
 from tap_restextract.hashes import HashCache, Key
-from tap_restextract.listing import Listing, MovedSeamError, ended
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, ended
 from tap_restextract.paginators import is_stable
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.progress import SEAM_ATTEMPTS, Seen, place_of
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen
 from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 from tap_restextract.tombstones import is_tombstone
@@ -162,10 +161,7 @@ class Comparison:
                 records = ()
                 continue
             return records
-        raise WalkError(
-            f"{place_of(self.plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
-            "pages, or declare a paginator whose tokens are stable, where the API has one"
-        )
+        raise always_moves(self.plan)
 
     def _looked_up(
         self, keys: Sequence[Key], records: Sequence[Record]

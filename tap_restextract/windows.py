@@ -18,7 +18,7 @@ from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, finest, rank, written
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.fleet import Unit
-from tap_restextract.listing import Listing, MovedSeamError, has_open_ties
+from tap_restextract.listing import Listing, MovedSeamError, has_open_ties, splits_a_tie
 from tap_restextract.paginators import Start, is_stable
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, measure, window
@@ -236,11 +236,7 @@ class Part:
         value = find(incremental.cursor_path, tied)
         middle = window(incremental, value)
         if rank(middle) <= rank(self.lower):
-            raise WalkError(
-                f"{place_of(self.slices.plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
-                "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
-                "paginator is stable, where it is"
-            )
+            raise splits_a_tie(self.slices.plan, value)
         return [(middle, self.upper), (self.lower, middle)]
 
     def _halves(self) -> list[tuple[Any, Any]]:
