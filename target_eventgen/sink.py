@@ -59,8 +59,8 @@ class EventgenSink(Sink):
         self._version_name = None if version is None else version.name
         if version is not None and version.type in {"text", "character varying", "jsonb"}:
             self.logger.warning(
-                'stream "%s": its replication key "%s" is a text to its SCHEMA, by which 10 is older than 9, and what is '
-                "older is dropped; have the tap declare format date-time, or a number",
+                'stream "%s": its replication key "%s" is a text to its SCHEMA: instants are compared as such, other texts by '
+                "their letters (10 is older than 9), and what is older is dropped; have the tap declare what it is",
                 self.stream_name,
                 version.name,
             )

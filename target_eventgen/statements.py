@@ -54,6 +54,7 @@ from psycopg2 import sql
 from typing_extensions import assert_never
 
 from target_eventgen.columns import DELETED_AT, GENERATION, INSTANT, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.instants import comparable
 from target_eventgen.retelling import LONGEST_STORY
 from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
 from target_eventgen.trace import PATTERN
@@ -487,16 +488,16 @@ def _origin(plan: Plan) -> sql.Composable:
 
 
 def _version_of(plan: Plan, qualifier: str) -> sql.Composable:
-    """Return the version of a row; texts compare by their bytes, whatever the database's locale."""
+    """Return the version of a row, as it is compared."""
     column = plan.version
     if column is None:
         return sql.SQL("NULL::bigint")
-    return _collated(plan, _name(column, qualifier))
+    return _compared(plan, _name(column, qualifier))
 
 
-def _collated(plan: Plan, name: sql.Composable) -> sql.Composable:
+def _compared(plan: Plan, version: sql.Composable) -> sql.Composable:
     texts = plan.version is not None and plan.version.type in {"text", "character varying"}
-    return sql.SQL('{} COLLATE "C"' if texts else "{}").format(name)
+    return comparable(version) if texts else version
 
 
 def _instant_of(plan: Plan, qualifier: str) -> sql.Composable:
@@ -504,7 +505,7 @@ def _instant_of(plan: Plan, qualifier: str) -> sql.Composable:
     column = plan.version
     if column is None:
         return _version_of(plan, qualifier)
-    return _collated(
+    return _compared(
         plan,
         sql.SQL("(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)").format(
             version=_name(column, qualifier), instant=_name(INSTANT, qualifier), type=sql.SQL(column.type)
@@ -514,7 +515,7 @@ def _instant_of(plan: Plan, qualifier: str) -> sql.Composable:
 
 def _since(plan: Plan) -> sql.Composable:
     """Return the instant of a row of `before`."""
-    return _collated(plan, sql.Identifier("b", "_eventgen_since"))
+    return _compared(plan, sql.Identifier("b", "_eventgen_since"))
 
 
 def _without_version(plan: Plan, version: sql.Composable, at: sql.Composable) -> sql.Composable:

@@ -52,6 +52,17 @@ VERSIONS: dict[str, tuple[dict[str, Any] | None, dict[Any, Any]]] = {
     "integer": ({"type": ["integer", "null"]}, {1: 1, 2: 2, 10: 10, None: None}),
     "number": ({"type": ["number", "null"]}, {Decimal("0.1"): 1, Decimal("0.10000000000000000001"): 2, 10: 3}),
     "string": ({"type": ["string", "null"]}, {"": "", "B": "B", "a": "a", "ä": "ä", None: None}),
+    "instants": (
+        {"type": ["string", "null"]},
+        {
+            "2026-01-01T10:30:00Z": "2026-01-01T10:30:00",
+            "2026-01-01T10:30:00.5Z": "2026-01-01T10:30:00.5",
+            "2026-01-01T12:30:00.750+02:00": "2026-01-01T10:30:00.75",
+            "2026-01-01T11:00:00+01:00": "2026-01-01T10:00:00",
+            "tomorrow": "tomorrow",
+            None: None,
+        },
+    ),
     "date-time": (
         {"type": ["string", "null"], "format": "date-time"},
         {

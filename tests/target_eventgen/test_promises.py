@@ -316,6 +316,21 @@ def test_e3_an_older_instant_is_known_by_its_offset_not_by_its_text(loader: Load
     assert loader.query("select value, updated_at::text from subscriptions") == [(1, "2026-01-01 10:30:00+00")]
 
 
+def test_e3_instants_that_the_schema_calls_texts_are_compared_as_instants(loader: Loader) -> None:
+    described = schema(
+        properties={"id": {"type": "integer"}, "value": {"type": "integer"}, "updated_at": {"type": "string"}}
+    )
+    told = [
+        "2026-01-01T10:30:00Z",
+        "2026-01-01T10:30:00.5Z",
+        "2026-01-01T10:30:00.500Z",
+        "2026-01-01T12:30:00.25+02:00",
+    ]
+    for value, instant in enumerate(told):
+        loader.load([described, record(id=1, value=value, updated_at=instant)])
+    assert loader.query("select value, updated_at from subscriptions") == [(2, told[2])]
+
+
 def test_e3_numbers_compare_as_numbers(loader: Loader) -> None:
     properties = {"id": {"type": "integer"}, "n": {"type": "integer"}}
     described = schema("counters", properties, version="n")
