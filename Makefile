@@ -68,7 +68,7 @@ deliver: setup  ## N events to every receiver while relays, brokers and connecti
 
 .PHONY: webhooks
 webhooks: N ?= 2000
-webhooks: setup  ## N notifications out of order, doubled, some never sent, while receivers and queue are killed; QUEUE=redis, SEED=
+webhooks: setup  ## N notifications out of order, doubled, some never sent, while receivers and queue are killed; QUEUE=redis|nats|kafka, SEED=
 	$(BIN)/python -m tests.tap_restextract.webhooks.chaos $(N) $(if $(QUEUE),--queue $(QUEUE)) $(if $(SEED),--seed $(SEED))
 
 lint: setup

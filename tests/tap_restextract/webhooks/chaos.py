@@ -38,6 +38,7 @@ from target_eventgen import embedded
 from tests.conftest import execute
 from tests.pipeline.loaded import query
 from tests.pipeline.processes import TARGET, ended
+from tests.publishers.kafka import KafkaCluster
 from tests.publishers.servers import Nats, Redis, Server
 from tests.tap_restextract.processes import TAP, environment, written
 from tests.tap_restextract.server import Asked, Reply, serving
@@ -227,9 +228,27 @@ class PostgresServer:
                 return
 
 
+class KafkaServers(KafkaCluster):
+    """Three brokers that forget nothing when all of them go, as the disks of real ones don't."""
+
+    def kill(self) -> None:
+        """Every connection is closed, and none is taken."""
+        for broker in self.brokers:
+            self.down(broker)
+
+    def start(self) -> None:
+        """Again, on the same ports."""
+        for broker in self.brokers:
+            self.up(broker)
+
+
 @contextmanager
-def server(kind: str, folder: Path) -> Iterator[tuple[str, PostgresServer | Server]]:
+def server(kind: str, folder: Path) -> Iterator[tuple[str, PostgresServer | KafkaServers | Server]]:
     """The queue's address and server."""
+    if kind == "kafka":
+        with KafkaServers() as cluster:
+            yield f"kafka://{','.join(cluster.servers)}", cluster
+        return
     if kind == "postgres":
         with PostgresServer(folder / "queue") as running:
             yield running.url, running
@@ -341,7 +360,7 @@ def chaos(count: int, kind: str, seed: int, database: str, folder: Path) -> Foun
 def _disturb(
     delivering: Delivering,
     receivers: list[Serving],
-    running: PostgresServer | Server,
+    running: PostgresServer | KafkaServers | Server,
     found: Found,
     dice: random.Random,
 ) -> None:
@@ -431,7 +450,7 @@ def main() -> int:
     """Print the table of a run; 1 where a number isn't zero that must be."""
     parser = argparse.ArgumentParser(prog="make webhooks")
     parser.add_argument("count", nargs="?", type=int, default=2000)
-    parser.add_argument("--queue", choices=["postgres", "redis", "nats"], default="postgres")
+    parser.add_argument("--queue", choices=["postgres", "redis", "nats", "kafka"], default="postgres")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
