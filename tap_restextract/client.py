@@ -40,6 +40,7 @@ from tap_restextract.settings import Plugin, StreamSettings
 from tap_restextract.signers import Unsigned, signed, signer
 from tap_restextract.steps import Ask, Page
 from tap_restextract.tokens import TokenKeeper
+from tap_restextract.validators import asked_unless, validator_of, without_condition, without_validators
 from tap_restextract.wire import Wire, content_of
 
 CONNECT_SECONDS: Final = 10.0
@@ -135,7 +136,10 @@ class Client:
             ApiError: where no good answer comes.
         """
         request = paged(self._stream.paginator, request_for(self._stream, ask.cursor, ask.until, ask.scope), ask.at)
-        answer, verdict, rule = self.fetch(request)
+        answer, verdict, rule = self.fetch(asked_unless(request, ask.unless), conditional=ask.unless is not None)
+        if verdict is Verdict.UNCHANGED:
+            server_time = retry.http_date(answer.headers.get("date", ""))
+            return Page([], server_time=server_time, validator=ask.unless, unchanged=True)
         if verdict is Verdict.IGNORE:
             self._log.warning(
                 "stream %s: %s was answered %d, which %s takes for an empty last page",
@@ -152,8 +156,12 @@ class Client:
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
-    def fetch(self, request: Request) -> Judged:
+    def fetch(self, request: Request, *, conditional: bool = False) -> Judged:
         """The answer to a request, to be accepted or ignored, after as many tries as it takes, up to `max_attempts`.
+
+        Args:
+            request: what is asked.
+            conditional: an answer that nothing has changed (304) is a good one.
 
         Raises:
             ApiError: naming stream, status and redacted address.
@@ -165,7 +173,7 @@ class Client:
                 self._secrets.add(token)
             judged = self._insist(authenticated(request, self._stream, token), request)
             answer, verdict, rule = judged
-            if verdict in {Verdict.ACCEPT, Verdict.IGNORE}:
+            if verdict in {Verdict.ACCEPT, Verdict.IGNORE} or (conditional and verdict is Verdict.UNCHANGED):
                 return judged
             if verdict is Verdict.UNAUTHORIZED and token and not refreshed:
                 token, refreshed = self._keeper.access_token(self._stream, self._fetch_token, stale=token), True
@@ -258,11 +266,11 @@ class Client:
     def _once(self, request: Request) -> Judged:
         url = request.url
         params: Any = request.params
-        for _ in range(MOST_REDIRECTS):
+        for redirects in range(MOST_REDIRECTS):
             judged = self._judged(request, self._sent(request, url, params))
             answer = judged.answer
             if judged.verdict is not Verdict.REDIRECT:
-                return judged
+                return judged._replace(answer=without_validators(answer)) if redirects else judged
             try:
                 target = urljoin(answer.url, answer.headers.get("location", ""))
                 here, there = urlsplit(answer.url), urlsplit(target)
@@ -270,7 +278,8 @@ class Client:
                 return judged
             if request.method != "GET" or (here.scheme, here.netloc) != (there.scheme, there.netloc):
                 return judged
-            url, params = target, ()
+            # What a place that is redirected to is known by says nothing of the one that is asked.
+            request, url, params = without_condition(request), target, ()
         return judged
 
     def _judged(self, request: Request, answer: Answer) -> Judged:
@@ -506,7 +515,9 @@ def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
     if not all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
         raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
     behind = following(stream.paginator, answer, ask.at, len(records))
-    return Page(records, behind, retry.http_date(answer.headers.get("date", "")), total_of(stream.paginator, answer))
+    known_by = validator_of(stream, answer)
+    total = total_of(stream.paginator, answer)
+    return Page(records, behind, retry.http_date(answer.headers.get("date", "")), total, known_by)
 
 
 def _typed(request: Request) -> dict[str, str]:
@@ -622,6 +633,8 @@ def _remedy(status: int) -> str:
         400: "check params, headers and json: `tap-restextract plan` shows what is sent",
         422: "check params, headers and json: `tap-restextract plan` shows what is sent",
     }
+    if status == 304:
+        return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, mended"
     if 300 <= status < 400:
         return "it redirects to another place; set base_url to where the API is now"
     return remedies.get(status, "check the request: `tap-restextract plan` shows what is sent")

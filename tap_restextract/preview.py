@@ -19,7 +19,7 @@ from tap_restextract.plan import NIL_UUID, Plan, Walk, asked
 from tap_restextract.request import HIDDEN, Request, redacted, request_for, shown, shown_body
 from tap_restextract.settings import CursorToken, HeaderCursor, HeaderLink, JsonLink, Offset, PageNumber, SinglePage
 from tap_restextract.steps import Ask
-from tap_restextract.sweep import proof_of
+from tap_restextract.sweep import is_validated, proof_of
 from tap_restextract.walk import walk
 from tap_restextract.windows import Slices
 
@@ -56,6 +56,12 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         lines += _row("unless", hidden)
     if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
         lines += _row("gone", proof_of(plan).value)
+    if is_validated(plan):
+        told = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
+        lines += _row(
+            "304",
+            f'where the API tells {told} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
+        )
     if plan.walk is Walk.FEED:
         events = events_of(plan)
         behind = Ask(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))

@@ -27,6 +27,7 @@ class Verdict(enum.Enum):
     RATE_LIMITED = "rate limited"
     IGNORE = "ignore"
     REDIRECT = "redirect"
+    UNCHANGED = "unchanged"
     UNAUTHORIZED = "unauthorized"
     REFUSE = "refuse"
 
@@ -41,6 +42,8 @@ def verdict(status: int) -> Verdict:
         return Verdict.RETRY
     if status in {301, 302, 303, 307, 308}:
         return Verdict.REDIRECT
+    if status == 304:
+        return Verdict.UNCHANGED
     return Verdict.UNAUTHORIZED if status == 401 else Verdict.REFUSE
 
 

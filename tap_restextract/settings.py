@@ -345,6 +345,12 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lookup: Annotated[
         Lookup | None, _described("How one record is asked for by its key; what a sweep misses is looked up so.")
     ] = None
+    validator: Annotated[
+        Literal["etag", "last_modified", "none"],
+        _described(
+            "What is believed when it says that a swept list of one page is unchanged: its ETag, also its Last-Modified, or nothing."
+        ),
+    ] = "etag"
     hash_cache: Annotated[
         str,
         _secret("Where a sweep remembers what it saw: a file (SQLite), or an address: redis://…, postgresql://…."),

@@ -16,6 +16,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark
 from tap_restextract.cursor import Cursor
 from tap_restextract.paginators import Continuation
+from tap_restextract.validators import Validator
 
 Record = dict[str, Any]
 
@@ -30,6 +31,7 @@ class Ask:
         until: the last value of the replication key that is wanted; None without end.
         scope: values of more placeholders, such as a parent's.
         of: the stream whose list it is, where it isn't the walk's own.
+        unless: what the answer of before was known by, where it needn't come again if it is the same still.
     """
 
     cursor: Cursor | None = None
@@ -37,6 +39,7 @@ class Ask:
     until: Any = None
     scope: tuple[tuple[str, Any], ...] = ()
     of: str = ""
+    unless: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,16 @@ class Page:
         following: what asks for the page behind it; None where the API states the end.
         server_time: the server's clock (its Date header) in seconds since the epoch; None where it shows none.
         total: how many records the list has, where the API says so.
+        validator: what the answer is known by, where it tells.
+        unchanged: the API says that it is the answer of before, and leaves it out (304).
     """
 
     records: Sequence[Record]
     following: Continuation | None = None
     server_time: float | None = None
     total: int | None = None
+    validator: Validator | None = None
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,8 @@ class RestStream(Stream):
         comparison = (
             fleet.audit if isinstance(fleet, Turns) else fleet.comparison if isinstance(fleet, Sweeping) else None
         )
+        if comparison is not None and comparison.unchanged:
+            self.logger.info("stream %s: the API says that nothing has changed since the last sweep (304)", self.name)
         if comparison is not None and comparison.unproven:
             self.logger.warning(
                 "stream %s: %d records were in no page of this sweep; their deletion is %s",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -27,6 +27,7 @@ from tap_restextract.progress import SEAM_ATTEMPTS, Seen
 from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 from tap_restextract.tombstones import is_tombstone
+from tap_restextract.validators import Validator, fingerprint, is_conditional
 
 LOOKUP: Final = "a record by its key"
 GONE: Final = frozenset({404, 410})
@@ -77,7 +78,17 @@ def lookup_of(plan: Plan) -> Plan:
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
     """The comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
-    return Comparison(plan, cache, cache.begin(confirmed(bookmark.sweep if bookmark else None, cache)), now)
+    number = cache.begin(confirmed(bookmark.sweep if bookmark else None, cache))
+    request = fingerprint(plan.stream) if is_validated(plan) else ""
+    known = cache.validator if request and cache.validator and cache.validator.request == request else None
+    return Comparison(plan, cache, number, now, request=request, validator=known)
+
+
+def is_validated(plan: Plan) -> bool:
+    """Whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
+    stream = plan.stream
+    whole = plan.walk is Walk.SWEEP and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
+    return whole and stream.method == "GET" and stream.validator != "none" and not is_conditional(stream.headers)
 
 
 def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
@@ -94,6 +105,9 @@ class Comparison:
         unproven: keys that didn't come and may not be gone.
         looking: a record is being looked up, so that an answer of 404 says that it is gone.
         reading: the walk whose questions lead through the whole list, where pages don't lead on by themselves.
+        request: the fingerprint of the one request that is the whole list; empty where there is no such one.
+        validator: what its answer was known by when the confirmed pass read it; then, what this pass's is known by.
+        unchanged: the API said that nothing has changed since the confirmed pass.
     """
 
     plan: Plan
@@ -108,6 +122,9 @@ class Comparison:
     beside: tuple[Plan, str] | None = None
     unproven: int = 0
     looking: bool = False
+    request: str = ""
+    validator: Validator | None = None
+    unchanged: bool = False
 
     @property
     def named(self) -> Sweep:
@@ -120,6 +137,8 @@ class Comparison:
         records = yield from self.passed()
         if self.beside is not None:
             records = yield from self._listed(*self.beside, records)
+        if self.unchanged:
+            return records
         gone = list(self.cache.missing(self.number))
         match proof_of(self.plan):
             case Proof.LOOKUP:
@@ -140,6 +159,8 @@ class Comparison:
             return (yield from self._led(self.reading(self.plan, None), records))
         if self.whole and proof_of(self.plan) is Proof.ORDER and not is_stable(self.plan.stream.paginator):
             return (yield from self._checked(records))
+        if self.request:
+            return (yield from self._asked_once(records))
         return (yield from self._listed(self.plan, "", records))
 
     def _listed(self, plan: Plan, of: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
@@ -148,6 +169,14 @@ class Comparison:
         while page.following is not None:
             page = yield Step(self._fresh(page), None, Ask(at=seen.new(page.following), of=of))
         ended(plan, page)
+        return self._fresh(page)
+
+    def _asked_once(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        page = yield Step(records, None, Ask(unless=self.validator))
+        self.unchanged = page.unchanged
+        if page.unchanged:
+            return ()
+        self.validator = None if page.validator is None else replace(page.validator, request=self.request)
         return self._fresh(page)
 
     def _checked(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:

@@ -188,5 +188,5 @@ def compared(comparison: Comparison, *, whole: bool = False) -> Steps:
     records = yield from comparison.complete() if whole else comparison.passed()
     if not whole:
         comparison.forget_the_missing()
-    comparison.cache.finish(comparison.number)
+    comparison.cache.finish(comparison.number, comparison.validator)
     yield Step(records, Bookmark(None, sweep=comparison.named))

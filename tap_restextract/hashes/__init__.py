@@ -7,12 +7,18 @@ keeps their keys, so that their deletion is still noticed. Where STATE names no 
 It is all of them, too, where STATE names a pass that the cache doesn't know to be finished: then it lost some, or the tail
 of one, as a cache does that was restored from a backup or whose machine failed before its disk had all; what it holds of
 a record may be older than what was emitted. The mark of a finished pass is written behind all else, so where it is, all is.
+
+In that mark a pass may leave what its one answer was known by (an ETag), by which the next one asks whether anything has
+changed since. It is believed only where STATE confirms that very pass. A pass emits behind its mark, which takes the place
+of the one before: so where the confirmed one's is still there, no later pass has emitted anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Protocol
+
+from tap_restextract.validators import Validator
 
 Key = str
 BATCH: Final = 1000
@@ -24,6 +30,11 @@ class HashCache(Protocol):
     @property
     def identity(self) -> str:
         """What STATE names the cache by."""
+        ...
+
+    @property
+    def validator(self) -> Validator | None:
+        """What the confirmed pass's answer was known by, once `begin` knows which pass that is."""
         ...
 
     def begin(self, confirmed: int | None) -> int:
@@ -50,8 +61,8 @@ class HashCache(Protocol):
         """Remember that a pass emitted these keys' deletion."""
         ...
 
-    def finish(self, number: int) -> None:
-        """Remember that all of a pass was written; STATE may confirm it only behind this."""
+    def finish(self, number: int, validator: Validator | None = None) -> None:
+        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
         ...
 
     def is_empty(self) -> bool:
@@ -61,3 +72,8 @@ class HashCache(Protocol):
     def close(self) -> None:
         """Write what is in hand and let go."""
         ...
+
+
+def believed(held: Validator, number: int, *, kept: int) -> Validator | None:
+    """The validator that a pass left, where it is the confirmed one."""
+    return held if number == kept else None

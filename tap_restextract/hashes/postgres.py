@@ -14,11 +14,12 @@ from typing import Any, Final
 import psycopg2
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.hashes import BATCH, Key
+from tap_restextract.hashes import BATCH, Key, believed
+from tap_restextract.validators import Validator, read, written
 
 EXISTS: Final = (
     "select to_regclass('tap_restextract.hashes') is not null and to_regclass('tap_restextract.cache') is not null "
-    "and exists (select from pg_attribute where attrelid = to_regclass('tap_restextract.passes') and attname = 'finished')"
+    "and exists (select from pg_attribute where attrelid = to_regclass('tap_restextract.passes') and attname = 'validator')"
 )
 TABLES: Final = """
 select pg_advisory_xact_lock(hashtext('tap_restextract.hashes'));
@@ -30,6 +31,7 @@ create table if not exists tap_restextract.passes (
     stream text primary key, begun bigint not null, finished bigint not null default 0
 );
 alter table tap_restextract.passes add column if not exists finished bigint not null default 0;
+alter table tap_restextract.passes add column if not exists validator text, add column if not exists validated bigint not null default 0;
 create table if not exists tap_restextract.hashes (
     stream text collate "C" not null, key text collate "C" not null, hash text not null, emitted bigint not null,
     seen bigint not null, deleted boolean not null default false, primary key (stream, key)
@@ -43,6 +45,7 @@ class PostgresHashes:
     def __init__(self, url: str, stream: str, place: str) -> None:
         self._place = f"stream {stream}: the hash cache {place}"
         self._stream = stream
+        self.validator: Validator | None = None
         try:
             self._connection = psycopg2.connect(url, connect_timeout=10, application_name="tap-restextract")
             self._connection.autocommit = True
@@ -68,8 +71,9 @@ class PostgresHashes:
 
     def begin(self, confirmed: int | None) -> int:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
-        begun = self._rows("select begun, finished from tap_restextract.passes where stream = %s", self._stream)
-        (last, finished), kept = begun[0] if begun else (0, 0), confirmed or 0
+        query = "select begun, finished, validator, validated from tap_restextract.passes where stream = %s"
+        begun = self._rows(query, self._stream)
+        (last, finished, held, number), kept = begun[0] if begun else (0, 0, None, 0), confirmed or 0
         if finished < kept:
             kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
         if last != kept:
@@ -78,6 +82,7 @@ class PostgresHashes:
                 self._stream,
                 kept,
             )
+        self.validator = believed(read(held), number, kept=kept) if held else None
         ((number,),) = self._rows(
             "with raised as (update tap_restextract.cache set passes = greatest(passes, %s) + 1 returning passes) "
             "insert into tap_restextract.passes select %s, passes from raised on conflict (stream) do update set begun = excluded.begun returning begun",
@@ -127,9 +132,11 @@ class PostgresHashes:
             query = "update tap_restextract.hashes set deleted = true, hash = '', emitted = %s where stream = %s and key = any(%s)"
             self._do(query, number, self._stream, list(keys))
 
-    def finish(self, number: int) -> None:
-        """Remember that all of a pass was written; STATE may confirm it only behind this."""
-        self._do("update tap_restextract.passes set finished = %s where stream = %s", number, self._stream)
+    def finish(self, number: int, validator: Validator | None = None) -> None:
+        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        held = None if validator is None else written(validator)
+        query = "update tap_restextract.passes set finished = %s, validator = %s, validated = %s where stream = %s"
+        self._do(query, number, held, number, self._stream)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""

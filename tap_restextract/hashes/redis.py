@@ -16,7 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.hashes import BATCH, Key
+from tap_restextract.hashes import BATCH, Key, believed
+from tap_restextract.validators import Validator, read, written
 
 if TYPE_CHECKING:
     import redis
@@ -52,6 +53,8 @@ class RedisHashes:
         self._live = f"{PREFIX}:live:{stream}"
         self._begun = f"{PREFIX}:begun:{stream}"
         self._finished = f"{PREFIX}:finished:{stream}"
+        self._validator = f"{PREFIX}:validator:{stream}"
+        self.validator: Validator | None = None
         self._missing = f"{PREFIX}:missing:{stream}"
 
     @property
@@ -67,6 +70,8 @@ class RedisHashes:
             kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
         if last != kept:
             self._forget(kept)
+        number, _, held = str(self._told(self._redis.get, self._validator) or "").partition(":")
+        self.validator = believed(read(held), int(number), kept=kept) if held else None
         raised = self._told(self._redis.eval, RAISED, 2, f"{PREFIX}:passes", self._begun, max(confirmed or 0, last))
         return int(raised)
 
@@ -110,9 +115,15 @@ class RedisHashes:
             batch.zrem(self._live, *chunk)
             self._told(batch.execute)
 
-    def finish(self, number: int) -> None:
-        """Remember that all of a pass was written; STATE may confirm it only behind this."""
-        self._told(self._redis.set, self._finished, number)
+    def finish(self, number: int, validator: Validator | None = None) -> None:
+        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        batch = self._redis.pipeline(transaction=True)
+        batch.set(self._finished, number)
+        if validator is None:
+            batch.delete(self._validator)
+        else:
+            batch.set(self._validator, f"{number}:{written(validator)}")
+        self._told(batch.execute)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.hashes import BATCH, Key
+from tap_restextract.hashes import BATCH, Key, believed
+from tap_restextract.validators import Validator, read, written
 
 TABLES = """
 create table if not exists cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
@@ -19,6 +20,7 @@ create table if not exists hashes (
 ) without rowid;
 create table if not exists begun (stream text primary key, number integer not null) without rowid;
 create table if not exists finished (stream text primary key, number integer not null) without rowid;
+create table if not exists validators (stream text primary key, number integer not null, held text not null) without rowid;
 create index if not exists hashes_seen on hashes (stream, seen);
 """
 CHUNK = 500
@@ -41,6 +43,7 @@ class SqliteHashes:
                 ]
             ) from error
         self._stream, self._path = stream, path
+        self.validator: Validator | None = None
 
     @property
     def identity(self) -> str:
@@ -60,6 +63,9 @@ class SqliteHashes:
                 self._database.execute(
                     "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, kept)
                 )
+            query = "select held, number from validators where stream = ?"
+            held = self._database.execute(query, (self._stream,)).fetchone()
+            self.validator = believed(read(held[0]), held[1], kept=kept) if held else None
             self._database.execute("update cache set passes = max(passes, ?) + 1", (max(confirmed or 0, last),))
             number = int(self._database.execute("select passes from cache").fetchone()[0])
             self._database.execute("insert or replace into begun values (?, ?)", (self._stream, number))
@@ -110,9 +116,13 @@ class SqliteHashes:
                 [(number, self._stream, key) for key in keys],
             )
 
-    def finish(self, number: int) -> None:
-        """Remember that all of a pass was written; STATE may confirm it only behind this."""
+    def finish(self, number: int, validator: Validator | None = None) -> None:
+        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
         with self._transaction():
+            self._database.execute("delete from validators where stream = ?", (self._stream,))
+            if validator is not None:
+                row = self._stream, number, written(validator)
+                self._database.execute("insert into validators values (?, ?, ?)", row)
             self._database.execute("insert or replace into finished values (?, ?)", (self._stream, number))
 
     def is_empty(self) -> bool:

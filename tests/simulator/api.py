@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import random
-from collections import Counter
+import zlib
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -63,6 +64,7 @@ class Api:
     next_parent: int = 0
     requests: int = 0
     busy: bool = True
+    past: deque[dict[Id, Row]] = field(default_factory=lambda: deque(maxlen=4))
 
     def pass_time(self, most: int = 1500) -> None:
         """Let the clock move on."""
@@ -91,6 +93,11 @@ class Api:
         """One write: an insert, an update or a delete."""
         if self.rng.random() < 0.5:
             self.pass_time(300)
+        if self.quirks.undone:
+            if self.past and self.rng.random() < 0.2:
+                self._take_back()
+                return
+            self.past.append(dict(self.rows))
         kind = self.rng.random()
         self.rev += 1
         if self.quirks.parents and self.rng.random() < 0.1:
@@ -107,6 +114,11 @@ class Api:
             key = self.rng.choice(list(self.rows))
             del self.rows[key]
             self.graves.append(key)
+
+    def _take_back(self) -> None:
+        """The list is what it was a few writes ago; what was gone meanwhile is here since now."""
+        held = self.rng.choice(self.past)
+        self.rows = {key: row if key in self.rows else replace(row, born=self.now) for key, row in held.items()}
 
     def give_some_no_time(self) -> None:
         """Records that never get one."""
@@ -157,8 +169,17 @@ class Api:
         ties = Counter((row.parent, self._cut(row.updated, cut)) for row in self.rows.values())
         return max(ties.values(), default=0)
 
-    def answer(self, path: str, params: dict[str, str]) -> Reply:
-        """What the API answers now: on /list, /list/1, /parents, or /parents/1/list."""
+    def answer(self, path: str, params: dict[str, str], known: str | None = None) -> Reply:
+        """What the API answers now: on /list, /list/1, /parents, or /parents/1/list; 304 where its ETag is known."""
+        reply = self._answer(path, params)
+        if self.quirks.etag and reply.status == 200:
+            tag = f'{"W/" if self.quirks.etag == "weak" else ""}"{zlib.crc32(repr(reply.body).encode())}"'
+            reply.headers["ETag"] = tag
+            if tag == known:
+                return Reply(304, reply.headers, None)
+        return reply
+
+    def _answer(self, path: str, params: dict[str, str]) -> Reply:
         self.requests += 1
         if path.startswith("/list/"):
             return self._one(path.removeprefix("/list/"))
@@ -187,7 +208,7 @@ class Api:
         if quirks.window and start + quirks.page > quirks.window:
             return Reply(400, self._headers(), {"message": "the result window is too large"})
         # One page that can't be gone on from holds all parents, or they couldn't be read.
-        size = len(rows) if path == "/parents" and quirks.paginator == "single_page" else self._size()
+        size = len(rows) if quirks.whole or (path == "/parents" and quirks.paginator == "single_page") else self._size()
         page = rows[start : start + size]
         behind = start + len(page)
         body: dict[str, Any] = {"data": self._listed(page, rows, start)}

@@ -104,6 +104,10 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "sweep, links, empty pages": SWEEP
     | {"paginator": "json_link", "empty_pages": True, "short_pages": True, "revive": True},
     "sweep, faults": SWEEP | {"paginator": "cursor", "faults": True, "expiring": True},
+    "sweep, one page": SWEEP | {"paginator": "single_page", "silent": True, "revive": True},
+    "sweep, one page, ETag": SWEEP | {"paginator": "single_page", "etag": "strong", "silent": True, "undone": True},
+    "sweep, one page, weak ETag, faults": SWEEP
+    | {"paginator": "single_page", "etag": "weak", "faults": True, "undone": True, "order": "desc"},
     "sweep, in a circle": SWEEP | {"paginator": "cursor", "cycle": 3},
     "single page": TOKENS | {"paginator": "single_page", "page": 20},
     "single page, exclusive": TOKENS | {"paginator": "single_page", "page": 20, "filter": "exclusive", "tick": 1},

@@ -137,7 +137,7 @@ def _paginator(quirks: Quirks) -> dict[str, Any]:
             paginator |= {"next_url_path": "next", "stable": quirks.stable}
         case "offset":
             paginator["limit"] = quirks.page
-        case "single_page":
+        case "single_page" if not quirks.whole:
             paginator["limit"] = quirks.page
     if quirks.total and (quirks.counted or quirks.paginator == "cursor"):
         paginator["total_path"] = "total"

@@ -315,6 +315,20 @@ MUTANTS: Final = (
         "sweep",
     ),
     Mutant(
+        "a validator is believed though STATE does not confirm its pass",
+        "hashes/__init__.py",
+        "return held if number == kept else None",
+        "return held",
+        "ETag",
+    ),
+    Mutant(
+        "what an answer didn't repeat is told as gone",
+        "sweep.py",
+        "        if self.unchanged:\n            return records\n",
+        "",
+        "ETag",
+    ),
+    Mutant(
         "deletions are forgotten by the cache",
         "sweep.py",
         "        self.cache.buried(gone, self.number)\n",

@@ -46,6 +46,8 @@ class Quirks:
         concurrency: pages that are asked for at once.
         lookback: the configuration has a lookback for what is late, instead of a lag.
         audit: the configuration has the incremental list swept too, every second.
+        undone: writes are taken back at times, so that the list is again what it was.
+        etag: weak or strong: the answer has an ETag, by its content, and 304 where the request says that it is known.
         null_request: records without time are in no list but one of their own, which the configuration asks for.
     """
 
@@ -85,6 +87,8 @@ class Quirks:
     concurrency: int = 1
     lookback: bool = False
     audit: bool = False
+    undone: bool = False
+    etag: str = ""
     null_request: bool = False
 
     def __str__(self) -> str:
@@ -131,9 +135,18 @@ class Quirks:
         return self.filter == "sweep" and self.order == "none" and self.hidden == "hash"
 
     @property
+    def whole(self) -> bool:
+        """Whether one answer is the whole list."""
+        return self.filter == "sweep" and self.paginator == "single_page"
+
+    @property
     def looked_up(self) -> bool:
         """Whether the configuration says how one record is asked for: where nothing else proves that it is gone."""
-        return self.swept and not (self.keeps_places and ((self.tokens and self.stable) or self.paginator == "offset"))
+        return (
+            self.swept
+            and not self.whole
+            and not (self.keeps_places and ((self.tokens and self.stable) or self.paginator == "offset"))
+        )
 
     @property
     def lag(self) -> int:

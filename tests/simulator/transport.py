@@ -63,7 +63,7 @@ class Transport:
         if self._told is not None:
             self._told(f"{self._api.now} asked {path}?{urlencode(query, safe=':')}: {what}")
 
-    def request(self, _method: str, url: str, params: Any = (), **_: Any) -> Response:
+    def request(self, _method: str, url: str, params: Any = (), headers: Any = (), **_: Any) -> Response:
         """The API's answer, or what became of it on its way.
 
         Raises:
@@ -80,15 +80,15 @@ class Transport:
         if fault in {"429", "500"}:
             self._tell(path, query, fault)
             return Response(url, Reply(int(fault), {"Retry-After": "1"}, None), b"{}")
-        reply = self._api.answer(path, query)
+        reply = self._api.answer(path, query, dict(headers).get("If-None-Match"))
         if self._told is not None:
             self._tell(path, query, f"{reply.status} {outlined(reply)}{f' ({fault})' if fault else ''}")
         if fault == "lost":
             raise requests.ConnectionError("RemoteDisconnected")
         if fault == "late":
             raise requests.ReadTimeout
-        content = msgspec.json.encode(reply.body)
-        if fault == "cut":
+        content = b"" if reply.status == 304 else msgspec.json.encode(reply.body)
+        if fault == "cut" and content:
             content = content[: self._rng.randrange(len(content))]
         elif fault in {"empty", "html"}:
             content = b"<html>" if fault == "html" else b""

@@ -20,6 +20,7 @@ from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.hashes import BATCH, HashCache
 from tap_restextract.hashes.locations import opened, shown
 from tap_restextract.settings import read
+from tap_restextract.validators import Validator
 from tests.conftest import execute
 from tests.tap_restextract.processes import tap
 from tests.tap_restextract.server import Asked, Reply, serving
@@ -137,6 +138,34 @@ def test_a_pass_that_goes_on_forgets_nothing_of_the_one_it_goes_on_from(cache: O
     one.finish(first)
     assert one.begin(first) == first + 1
     assert one.known(["[1]"]) == {"[1]": "h"}
+
+
+def test_a_validator_is_believed_only_while_state_confirms_its_pass(cache: Open) -> None:
+    one, tag, newer = cache("a"), Validator("etag", 'W/"a: \'b"', "request"), Validator("etag", '"c"', "request")
+    first = one.begin(None)
+    assert one.validator is None
+    one.finish(first, tag)
+    died = cache("a")
+    died.begin(first)
+    assert died.validator == tag
+    again = cache("a")
+    second = again.begin(first)
+    assert again.validator == tag
+    again.finish(second, newer)
+    for confirmed, known in ((None, None), (first, None), (second + 90, None)):
+        later = cache("a")
+        later.begin(confirmed)
+        assert later.validator is known
+    last = cache("a")
+    third = last.begin(second)
+    assert last.validator == newer
+    last.finish(third)
+    behind = cache("a")
+    behind.begin(third)
+    assert behind.validator is None
+    other = cache("b")
+    other.begin(first)
+    assert other.validator is None
 
 
 def test_a_cache_that_lost_a_confirmed_pass_forgets_all(cache: Open) -> None:

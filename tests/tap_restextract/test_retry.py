@@ -19,7 +19,8 @@ NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
         ((429,), Verdict.RATE_LIMITED),
         ((301, 302, 303, 307, 308), Verdict.REDIRECT),
         ((401,), Verdict.UNAUTHORIZED),
-        ((300, 304, 400, 403, 404, 409, 410, 422), Verdict.REFUSE),
+        ((304,), Verdict.UNCHANGED),
+        ((300, 400, 403, 404, 409, 410, 422), Verdict.REFUSE),
     ],
 )
 def test_each_status_has_one_verdict(statuses: tuple[int, ...], expected: Verdict) -> None:
