@@ -4,6 +4,10 @@ Theory of operation. All decisions are made by the caller's thread: it takes a p
 walk, hands the next question to a worker at once, and only then gives out the step to be written. So a page is on its
 way while the one before is encoded, each walk sees its own pages in order, and nothing but fetching is concurrent. The
 workers are daemons: a process that is told to end doesn't wait for an answer in flight.
+
+One interpreter runs one thread at a time, and a page is encoded without a pause: a question that was only handed over would
+leave after the page. So the caller's thread waits until it is about to leave, but not longer than `DEPARTURE_SECONDS`, since
+a request may have to wait for its turn.
 """
 
 from __future__ import annotations
@@ -11,32 +15,45 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
+from typing import Final
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.fleet import Fleet, Unit
 from tap_restextract.steps import Ask, Page, Step
+from tap_restextract.wire import before_departure, departed
 
 Fetch = Callable[[Ask], Page]
+DEPARTURE_SECONDS: Final = 0.005
 
 
 class Workers:
-    """Threads that fetch; one is started when no other is idle, up to `most`."""
+    """Threads that fetch; one is started when no other is idle, up to `most`.
 
-    def __init__(self, fetch: Fetch, most: int) -> None:
+    Args:
+        fetch: gets a page.
+        most: threads.
+        done: takes what came, in the order in which it came, where somebody waits for any of it.
+    """
+
+    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[Future[Page]] | None = None) -> None:
         self._fetch = fetch
         self._most = most
-        self._asked: queue.SimpleQueue[tuple[Ask, Future[Page]] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[tuple[Ask, Future[Page], Callable[[], None]] | None] = queue.SimpleQueue()
         self._started = 0
         self._idle = threading.Semaphore(0)
+        self._done = done
 
     def ask(self, ask: Ask) -> Future[Page]:
-        """The page to come."""
+        """The page to come, its request on its way or waiting for its turn."""
         future: Future[Page] = Future()
+        here = threading.Lock()
+        here.acquire()
         if not self._idle.acquire(blocking=False) and self._started < self._most:
             self._started += 1
             threading.Thread(target=self._work, name=f"pages {self._started}", daemon=True).start()
-        self._asked.put((ask, future))
+        self._asked.put((ask, future, here.release))
+        here.acquire(timeout=DEPARTURE_SECONDS)
         return future
 
     def close(self) -> None:
@@ -46,7 +63,8 @@ class Workers:
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None:
-            ask, future = asked
+            ask, future, tell = asked
+            before_departure(tell)
             try:
                 page = self._fetch(ask)
             except BaseException as error:  # noqa: BLE001  it is raised again where the page is taken
@@ -55,6 +73,9 @@ class Workers:
             else:
                 self._idle.release()
                 future.set_result(page)
+            departed()
+            if self._done is not None:
+                self._done.put(future)
 
 
 class Ahead:
@@ -86,6 +107,7 @@ class Ahead:
             guess = None if guess is None else self._foresee(guess)
             if guess is not None and guess not in self._flying:
                 self._flying[guess] = self._workers.ask(guess)
+        departed()
         return future.result()
 
     def close(self) -> None:
@@ -105,7 +127,8 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
         ApiError: what a fetch raised and the fleet can't go on without.
         WalkError: what a walk raised.
     """
-    workers = Workers(fetch, concurrency)
+    done: queue.SimpleQueue[Future[Page]] = queue.SimpleQueue()
+    workers = Workers(fetch, concurrency, done)
     flying: dict[Future[Page], Unit] = {}
     try:
         while True:
@@ -113,20 +136,19 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
                 yield _advanced(fleet, unit, next(unit.steps), workers, flying)
             if not flying:
                 return
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                unit = flying.pop(future)
-                try:
-                    page = future.result()
-                except AnswerError as error:
-                    step = fleet.absorbs(unit, error)
-                    if step is None:
-                        raise
-                    if step.ask is not None:
-                        flying[workers.ask(step.ask)] = unit
-                    yield step
-                else:
-                    yield _advanced(fleet, unit, unit.steps.send(page), workers, flying)
+            future = done.get()
+            unit = flying.pop(future)
+            try:
+                page = future.result()
+            except AnswerError as error:
+                step = fleet.absorbs(unit, error)
+                if step is None:
+                    raise
+                if step.ask is not None:
+                    flying[workers.ask(step.ask)] = unit
+                yield step
+            else:
+                yield _advanced(fleet, unit, unit.steps.send(page), workers, flying)
     finally:
         workers.close()
         for unit in flying.values():

@@ -10,17 +10,114 @@ request with a body, an address with a password in it) takes the long way.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 Certificate = str | tuple[str, str] | None
 MOST_PREPARED: Final = 64
+
+_here = threading.local()
+
+
+def before_departure(tell: Callable[[], None]) -> None:
+    """Have this told once, when this thread's next request is about to leave; `departed` tells it of one that never does."""
+    _here.tell = tell
+
+
+def departed() -> None:
+    """Tell what was to be told, if it wasn't."""
+    tell: Callable[[], None] | None = getattr(_here, "tell", None)
+    if tell is not None:
+        _here.tell = None
+        tell()
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        departed()
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        departed()
+        super().send(data)
+
+
+class _SecureConnection(HTTPSConnection):
+    def connect(self) -> None:
+        departed()
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        departed()
+        super().send(data)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _SecurePool}
+
+
+class _Adapter(HTTPAdapter):
+    """requests' own, over connections that tell when a request leaves; what pages have in common it does once.
+
+    It serves one `Wire`, so that verification and certificate are always the same. Cookies are the wire's business.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pools: dict[tuple[str, tuple[tuple[str, str], ...]], HTTPConnectionPool] = {}
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        manager = super().proxy_manager_for(*arguments, **options)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        key = origin_of(request.url or ""), tuple(proxies.items()) if proxies else ()
+        pool = self._pools.get(key)
+        # A manager keeps some pools, and closes those that it drops.
+        if pool is None or pool.pool is None:
+            pool = cast("HTTPConnectionPool", super().get_connection_with_tls_context(request, verify, proxies, cert))
+            super().cert_verify(pool, request.url or "", verify, cert)  # type: ignore[no-untyped-call]  # requests' own
+            self._pools[key] = pool
+        return pool
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Nothing: it is done when a pool is made."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        url = request.url or ""
+        return super().request_url(request, proxies) if proxies else url[len(origin_of(url)) :].partition("#")[0]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.reason, response.raw = resp.status, resp.reason, resp
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.url, response.request = req.url or "", req
+        response.connection = self
+        return response
 
 
 class Wire:
@@ -28,6 +125,8 @@ class Wire:
 
     def __init__(self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate) -> None:
         self._session = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter())
         self._session.headers.update(headers)
         self._session.verify, self._session.cert, self._session.trust_env = verify, certificate, False
         self._verify, self._certificate = verify, certificate
@@ -114,6 +213,12 @@ def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
         raise requests.exceptions.ConnectionError(error) from error
     except SSLError as error:
         raise requests.exceptions.SSLError(error) from error
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a prepared address: what stands before its path."""
+    end = url.find("/", url.find("://") + 3)
+    return url if end < 0 else url[:end]
 
 
 @functools.lru_cache(maxsize=1024)
