@@ -28,7 +28,7 @@ from tap_restextract.cursor import Cursor
 from tap_restextract.errors import WalkError
 from tap_restextract.paginators import Continuation, Start
 from tap_restextract.plan import Plan, Walk
-from tap_restextract.progress import SEAM_ATTEMPTS, Seen, identity, place_of
+from tap_restextract.progress import SEAM_ATTEMPTS, Seen, identity, place_of, rank_of
 from tap_restextract.settings import Offset, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
 
@@ -174,13 +174,20 @@ class Listing:
 
     def _asked_again(self, page: Page, at: Continuation | None, behind: Page | None) -> Generator[Step, Page, int]:
         """Ask for a page once more; returns how many of its records moved over to the one behind it."""
-        again = self._identities((yield Step(ask=Ask(self.start, at, self.until))))
-        identities = self._identities(page)
+        now = yield Step(ask=Ask(self.start, at, self.until))
+        again, identities = self._identities(now), self._identities(page)
         moved = moved_over(identities, None if behind is None else self._identities(behind), again)
         if moved is None or (at and not all(record in identities or record in self.before for record in again)):
             raise MovedSeamError
+        if moved and behind is not None and self._share_a_tie(now.records[-1:], behind.records[:1]):
+            raise MovedSeamError  # any of the tie may have taken the place of another
         self.before = [*identities, *again]
         return moved
+
+    def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
+        """Whether the last record above a seam and the first below share a value, and nothing says which comes first."""
+        ranks = {rank_of(self.plan, record) for record in (*above, *below)}
+        return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
 
     def _identities(self, page: Page) -> list[object]:
         return [identity(self.plan, record) for record in page.records]
@@ -220,12 +227,14 @@ def what_can_hide(plan: Plan) -> str | None:
         return None
     if is_ordered(plan) and isinstance(paginator, Offset):
         return None
-    if not isinstance(paginator, Offset) or has_open_ties(plan):
-        return (
-            "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
-            "stable tokens exclude it, and offsets with a declared tie_breaker"
-        )
-    return "an order that changes from one request to the next; declare `fixed_order` where the list is sorted by id or by creation"
+    shifts = (
+        "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
+        "stable tokens exclude it, and offsets with a declared tie_breaker"
+    )
+    moves = "an order that changes from one request to the next; declare `fixed_order` where the list is sorted by id or by creation"
+    if has_open_ties(plan) or (plan.stream.fixed_order and not isinstance(paginator, Offset)):
+        return shifts
+    return moves if isinstance(paginator, Offset) else f"{shifts}; and {moves}"
 
 
 def has_open_ties(plan: Plan) -> bool:

@@ -254,7 +254,7 @@ def _readable(quirks: Quirks) -> Quirks:
         quirks = replace(quirks, unstable_ties=False, initial=False)
     if quirks.null_request and not quirks.silent:
         quirks = replace(quirks, nulls=False)
-    if quirks.filter in {"sweep", "traversal"} or (quirks.null_request and quirks.counted):
-        # No page numbers read a list whose order is another one at each request.
+    if quirks.filter in {"sweep", "traversal"} or quirks.order == "none" or (quirks.null_request and quirks.counted):
+        # No pages read a list whose order is another one at each request; of a few records it may even look still.
         quirks = replace(quirks, unstable_ties=False)
     return quirks

@@ -18,6 +18,11 @@ SEEDS = [
         98,
         "unstable ties slipped over the seam of a falling list",
     ),
+    (
+        "order=desc filter=none paginator=offset unstable_ties=1 total=1",
+        9180,
+        "what took the place of another of its tie was thought to have joined above it",
+    ),
     ("order=desc filter=none paginator=offset", 17, "what left a page drew others over the seam"),
     (
         "order=desc filter=none paginator=offset unstable_ties=1 has_more=1 initial=1",
