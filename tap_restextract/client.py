@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import backoff
 import msgspec
@@ -59,6 +59,9 @@ NO_ADDRESS: Final = (
 # Its debug lines hold whole addresses, with secrets in their queries; `_sent` writes redacted ones.
 logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno > logging.DEBUG)
 
+# A field for a password, in what is no JSON: a login page, which no other try will turn into an answer.
+_LOGIN: Final = re.compile(r"<input\b[^>]*\btype\s*=\s*[\"']?password\b", re.IGNORECASE)
+
 # An escaped backslash, a surrogate pair, or half of one, which is no character though APIs send it: a text that they
 # cut in an emoji. Neither UTF-8 nor a database can hold it, and one such text must not stop a stream for ever.
 _ESCAPES: Final = re.compile(
@@ -77,11 +80,12 @@ class TransientError(Exception):
 
 
 class Judged(NamedTuple):
-    """An answer and what it means; `rule` is the place of the response rule that says so."""
+    """An answer and what it means; `rule` is the place of the response rule that says so, `why` why it isn't followed."""
 
     answer: Answer
     verdict: Verdict
     rule: int | None = None
+    why: str = ""
 
 
 class Client:
@@ -136,7 +140,7 @@ class Client:
             ApiError: where no good answer comes.
         """
         request = paged(self._stream.paginator, request_for(self._stream, ask.cursor, ask.until, ask.scope), ask.at)
-        answer, verdict, rule = self.fetch(asked_unless(request, ask.unless), conditional=ask.unless is not None)
+        answer, verdict, rule, _ = self.fetch(asked_unless(request, ask.unless), conditional=ask.unless is not None)
         if verdict is Verdict.UNCHANGED:
             server_time = retry.http_date(answer.headers.get("date", ""))
             return Page([], server_time=server_time, validator=ask.unless, unchanged=True)
@@ -172,7 +176,7 @@ class Client:
             if token:
                 self._secrets.add(token)
             judged = self._insist(authenticated(request, self._stream, token), request)
-            answer, verdict, rule = judged
+            answer, verdict, rule, why = judged
             if verdict in {Verdict.ACCEPT, Verdict.IGNORE} or (conditional and verdict is Verdict.UNCHANGED):
                 return judged
             if verdict is Verdict.UNAUTHORIZED and token and not refreshed:
@@ -180,7 +184,7 @@ class Client:
                 continue
             raise AnswerError(
                 f"stream {self._stream.name}: {self._shown(request)} was answered {answer.status} "
-                f"{_reason(answer.body, self._all_secrets)}; {self._remedy(answer.status, rule)}",
+                f"{why or _reason(answer.body, self._all_secrets)}; {self._remedy(answer.status, rule)}",
                 answer.status,
             )
 
@@ -218,13 +222,14 @@ class Client:
 
         def told(details: Any) -> None:
             self._log.warning(
-                "stream %s: %s: %s; trying again in %.1f s (%d of %d)",
+                "stream %s: %s: %s; trying again in %.1f s (%s)",
                 self._stream.name,
                 self._shown(plain),
                 details["exception"].reason,
                 details["wait"],
-                attempts,
-                most,
+                f"a rate limit is no failed try; up to {self._stream.max_wait:.0f} s of them are waited for (max_wait)"
+                if details["exception"].limited
+                else f"try {attempts} of {most} failed",
             )
 
         failed: list[TransientError] = []
@@ -251,7 +256,7 @@ class Client:
             judged: Judged = attempt(authentic)
         except TransientError as fault:
             raise NoAnswerError(
-                f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {most} times; "
+                f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {most} {'time' if most == 1 else 'times'}; "
                 "check base_url, the API's health and the network, then run again: STATE is where the last page was written"
             ) from fault
         return judged
@@ -275,12 +280,12 @@ class Client:
                 target = urljoin(answer.url, answer.headers.get("location", ""))
                 here, there = urlsplit(answer.url), urlsplit(target)
             except ValueError:  # an IPv6 address that is none
-                return judged
-            if request.method != "GET" or (here.scheme, here.netloc) != (there.scheme, there.netloc):
-                return judged
+                return judged._replace(why="and redirects to what is no web address")
+            if why := _why_not_followed(request.method, here, there):
+                return judged._replace(why=why)
             # What a place that is redirected to is known by says nothing of the one that is asked.
             request, url, params = without_condition(request), target, ()
-        return judged
+        return judged._replace(why=f"the {MOST_REDIRECTS}th time in a row: its redirects have no end")
 
     def _judged(self, request: Request, answer: Answer) -> Judged:
         """The answer and what it means, by the first response rule that fits, else by its status and content.
@@ -308,6 +313,11 @@ class Client:
                 raise self._quota_error(request, f"was answered {answer.status} {said} {wait:.0f} s{because},")
             raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)
         if verdict is Verdict.ACCEPT and answer.fault and (answer.status != 204 or answer.body is not None):
+            if isinstance(answer.body, str) and _LOGIN.search(answer.body):
+                raise AnswerError(
+                    f"stream {self._stream.name}: {self._shown(request)} was answered by a login page ({answer.fault}); check the "
+                    "credentials (auth and its secrets), and that base_url is the API's address, not that of its pages for people"
+                )
             raise TransientError(f"answered {answer.fault}")
         return Judged(answer, verdict, rule)
 
@@ -467,7 +477,11 @@ class Client:
         if response.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
             raise ApiError(
                 f"{place} was answered {response.status_code} without an access token {_reason(body, self._secrets)}; "
-                "check auth_client_id, auth_client_secret and auth_refresh_token"
+                + (
+                    "it redirects to another place; set auth.access_token_url to where the endpoint is now"
+                    if 300 <= response.status_code < 400
+                    else "check auth_client_id, auth_client_secret and auth_refresh_token"
+                )
             )
         for name in ("access_token", "refresh_token"):
             if isinstance(body.get(name), str):
@@ -622,6 +636,18 @@ def _reason(body: Any, secrets: set[str]) -> str:
     """The API's own words for an error, where it has some in the usual places; bounded and redacted."""
     said = next(rules.words(body), "") if isinstance(body, dict) else ""
     return f"({redacted(' '.join(said.split())[:200], secrets)})" if said else "without a reason"
+
+
+def _why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:
+    """Why a redirect isn't followed; empty where it is. Of its target no more is told than scheme and host."""
+    target = f"{there.scheme}://{there.hostname or ''}"
+    if method != "GET":
+        return f"and redirects to {target}, which a {method} isn't sent to again"
+    if (here.scheme, here.netloc) == (there.scheme, there.netloc):
+        return ""
+    if here.scheme == "https" and there.scheme != "https":
+        return f"and redirects to {target}, where all could be read on its way"
+    return f"and redirects to {target}, another place, where credentials aren't sent to"
 
 
 def _remedy(status: int) -> str:

@@ -77,7 +77,7 @@ def test_each_state_stands_behind_the_records_that_it_covers(tmp_path: Path) -> 
     [
         (Reply({"message": "who?"}, 401), "was answered 401 (who?); check the credentials"),
         (Reply(b"<html>", headers={"Content-Type": "text/html"}), "6 bytes of text/html that aren't JSON"),
-        (Reply({"error": "busy"}, 503), "answered 503, 1 times"),
+        (Reply({"error": "busy"}, 503), "answered 503, 1 time;"),
     ],
 )
 def test_an_error_in_mid_run_keeps_what_was_written_before_it_and_says_no_more_in_state(
@@ -97,7 +97,7 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], list[str]]] = [
     ("an unknown setting", {"base_ulr": "x"}, {}, ["config: unknown key 'base_ulr'; did you mean 'base_url'?"]),
     ("a missing secret", {"auth": {"type": "bearer"}}, {}, ["stream things: auth type bearer needs the setting auth_token"]),
     ("a wrong address", {"base_url": "api.example.com"}, {}, ["stream things: base_url is no web address"]),
-    ("an api that is down", {"base_url": "http://127.0.0.1:1"}, {}, ["the connection was refused, 1 times; check base_url"]),
+    ("an api that is down", {"base_url": "http://127.0.0.1:1"}, {}, ["the connection was refused, 1 time; check base_url"]),
     ("records nowhere", {"records": "data"}, {}, ["stream things: ", "no list of records at 'data'", "set `records`"]),
     ("a STATE of another key", {}, {"state": {"bookmarks": {"things": {"replication_key": "x", "replication_key_value": "1"}}}}, ["stream things: STATE was written for the replication key 'x'", "reset"]),
     ("a STATE that is no JSON", {}, {"state": "{nope"}, ["the STATE in ", "state.json is no JSON (line 1, column 2); restore it"]),

@@ -205,7 +205,7 @@ def test_a_connection_that_nobody_takes_is_told_without_a_traceback() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with (
             closing(Client(stream(base_url=url, max_attempts=1), TokenKeeper(), LOG, "0")) as client,
-            pytest.raises(NoAnswerError, match=r"/things: the connection was refused, 1 times; check base_url"),
+            pytest.raises(NoAnswerError, match=r"/things: the connection was refused, 1 time; check base_url"),
         ):
             client.page(Ask())
 
@@ -225,7 +225,7 @@ def test_a_host_without_an_address_is_told() -> None:
 
 def test_an_answer_that_does_not_come_in_time_is_told() -> None:
     message, _ = refused(scripted(Reply(RECORDS, delay=1.0)), NoAnswerError, timeout=0.2, max_attempts=1)
-    assert "no answer in time, 1 times" in message
+    assert "no answer in time, 1 time;" in message
 
 
 def test_a_redirect_on_the_same_origin_is_followed_with_the_credentials() -> None:
@@ -239,26 +239,56 @@ def test_a_redirect_on_the_same_origin_is_followed_with_the_credentials() -> Non
 
 
 @pytest.mark.parametrize(
-    "location", ["http://localhost:{port}/things", "//127.0.0.1:1/x", "https://127.0.0.1:{port}/", "http://[::1"]
+    ("location", "why"),
+    [
+        ("http://localhost:{port}/things?token=s3cret", "http://localhost, another place"),
+        ("//127.0.0.1:1/x", "http://127.0.0.1, another place"),
+        ("https://127.0.0.1:{port}/", "https://127.0.0.1, another place"),
+        ("http://[::1", "what is no web address"),
+    ],
 )
-def test_a_redirect_to_another_origin_is_not_followed(location: str) -> None:
+def test_a_redirect_to_another_origin_is_not_followed(location: str, why: str) -> None:
     with serving(scripted(GOOD)) as other:
         target = location.format(port=other.server_address[1])
         message, asked = refused(
             scripted(Reply(b"", 302, {"Location": target})), AnswerError, auth={"type": "bearer"}, auth_token="s3cret"
         )
+        assert message.startswith("stream things: GET http://127.0.0.1:")
+        assert f"was answered 302 and redirects to {why}" in message
         assert "set base_url to where the API is now" in message
+        assert "s3cret" not in message
         assert len(asked) == 1
         assert other.asked == []
 
 
 def test_redirects_that_go_in_a_circle_end() -> None:
-    _, asked = refused(scripted(Reply(b"", 302, {"Location": "/things"})), AnswerError)
+    message, asked = refused(scripted(Reply(b"", 302, {"Location": "/things"})), AnswerError)
+    assert "/things was answered 302 the 5th time in a row: its redirects have no end; " in message
     assert len(asked) == 5
 
 
+def test_a_login_page_is_told_at_once_and_a_page_of_maintenance_is_waited_out() -> None:
+    html = {"Content-Type": "text/html"}
+    login = Reply(b"<form><INPUT name=p\n type='password'></form>", headers=html)
+    message, asked = refused(scripted(login), AnswerError, auth={"type": "bearer"}, auth_token="s3cret")
+    assert "was answered by a login page (44 bytes of text/html that aren't JSON); check the credentials" in message
+    assert len(asked) == 1
+    with serving(scripted(Reply(b"<p>Back soon, no password needed", headers=html), GOOD)) as api:
+        assert list(fetched(api).records) == RECORDS
+
+
+def test_a_rate_limit_is_told_as_no_failed_try(caplog: pytest.LogCaptureFixture) -> None:
+    replies = Reply(b"", 429, SOON), Reply(b"", 503, SOON), GOOD
+    with serving(scripted(*replies)) as api, caplog.at_level(logging.WARNING):
+        fetched(api)
+    assert "answered 429; trying again in" in caplog.messages[0]
+    assert "(a rate limit is no failed try; up to 3600 s of them are waited for (max_wait))" in caplog.messages[0]
+    assert "(try 1 of " in caplog.messages[1]
+
+
 def test_a_redirect_of_a_post_is_not_followed() -> None:
-    _, asked = refused(scripted(Reply(b"", 302, {"Location": "/new"})), AnswerError, method="POST", json={"a": 1})
+    message, asked = refused(scripted(Reply(b"", 302, {"Location": "/new"})), AnswerError, method="POST", json={"a": 1})
+    assert "which a POST isn't sent to again; it redirects to another place" in message
     assert len(asked) == 1
 
 
@@ -418,6 +448,6 @@ def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
     with (
         silent() as url,
         closing(Client(stream(base_url=url, max_attempts=1), TokenKeeper(), LOG, "0")) as client,
-        pytest.raises(NoAnswerError, match=r"connection was (closed without an answer|reset), 1 times"),
+        pytest.raises(NoAnswerError, match=r"connection was (closed without an answer|reset), 1 time;"),
     ):
         client.page(Ask())

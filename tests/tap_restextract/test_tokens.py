@@ -242,7 +242,7 @@ def test_a_rotated_token_that_can_not_be_kept_is_told_without_it(tmp_path: Path)
         (Reply(b"<html>"), "200 without an access token"),
         (Reply([]), "200 without an access token"),
         (Reply(b"", 500), "500 without an access token"),
-        (Reply(b"", 302, {"Location": "/other"}), "302 without an access token"),
+        (Reply(b"", 302, {"Location": "/other"}), "set auth.access_token_url to where"),
     ],
 )
 def test_an_endpoint_that_gives_no_token_is_told_once_without_secrets(tmp_path: Path, reply: Reply, told: str) -> None:
