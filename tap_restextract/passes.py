@@ -141,7 +141,9 @@ class Whole:
         step = finest(like)
         steps = (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR)
         value = written(like, window_rank(self.plan, written(like, steps * step)))
-        self.high = value if self.mark is None or rank(value) > rank(self.mark.value) else self.mark.value
+        # What lies before the initial value was never wanted, and the clock may not have come as far.
+        least = self.mark.value if self.mark else incremental_of(self.plan).initial_value
+        self.high = value if least is None or rank(value) > rank(least) else least
 
 
 def window_rank(plan: Plan, value: Any) -> Rank:

@@ -23,6 +23,11 @@ SEEDS = [
         9180,
         "what took the place of another of its tie was thought to have joined above it",
     ),
+    (
+        "order=none hidden=oldest filter=inclusive tick=1 page=7 skew=-4000 writing=trimmed zone=120 initial=1",
+        22068,
+        "a clock before the initial value set the mark before it",
+    ),
     ("order=desc filter=none paginator=offset", 17, "what left a page drew others over the seam"),
     (
         "order=desc filter=none paginator=offset unstable_ties=1 has_more=1 initial=1",
