@@ -27,6 +27,9 @@ METADATA: Mapping[str, str] = {
 }
 """The SDK's metadata columns. They tell of the load, not of the thing loaded: no content, no part of an event."""
 
+EXTRACTED_AT = "_sdc_extracted_at"
+"""The metadata column that says when the tap had the record; the first of them."""
+
 DELETED_AT = "_sdc_deleted_at"
 """The metadata column that marks a row as deleted."""
 

@@ -47,6 +47,11 @@ class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
 
+def _not_taken(_: bytes) -> bool:
+    """Leave a line to be decoded."""
+    return False
+
+
 def _nothing() -> None:
     """Do nothing."""
 
@@ -60,6 +65,8 @@ class LineReader(GenericSingerReader[str]):
         self._waiting = False
         self._mended_warned = False
         self.interrupted = False
+        self.take: Callable[[bytes], bool] = _not_taken
+        """What may take a line in one step; where it doesn't, nothing has happened."""
         self.failed: Callable[[], None] = _nothing
         """What is done where the input can't be processed to its end."""
 
@@ -103,7 +110,7 @@ class LineReader(GenericSingerReader[str]):
         source: Any = file_input or self.default_input
         lines = iter(getattr(source, "buffer", source))
         counts: Counter[str] = Counter()
-        number = 0
+        number = taken = 0
         while True:
             try:
                 # Said first, looked second: a signal between the two raises, so none goes by unheard.
@@ -119,6 +126,9 @@ class LineReader(GenericSingerReader[str]):
             if line is None:
                 break
             number += 1
+            if type(line) is bytes and self.take(line):
+                taken += 1
+                continue
             if not line.strip():
                 continue
             message = self._message(line, number)
@@ -126,6 +136,8 @@ class LineReader(GenericSingerReader[str]):
             callbacks[kind](message)
             counts[kind] += 1
         self._waiting = False
+        if taken:
+            counts["RECORD"] += taken
         return counts
 
     def _message(self, line: str | bytes, number: int) -> dict[str, Any]:

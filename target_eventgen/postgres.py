@@ -74,6 +74,9 @@ _RETRIED = (errors.DeadlockDetected, errors.SerializationFailure)
 _LOST = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.IdleInTransactionSessionTimeout)
 """Errors after which the connection is of no use, though libpq may not have noticed yet."""
 
+COPY_BYTES = 4 * 1024 * 1024
+"""Bytes that are handed to COPY at once. Each piece waits for its turn to run Python, while lines are being decoded."""
+
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts to connect again, at most."""
 
@@ -468,7 +471,7 @@ class Postgres:
         elif batch.settles:
             cursor.execute(statements.settle(plan))
         elif batch.activated is None:
-            cursor.copy_expert(statements.copy(plan), _Lines(batch.lines))
+            cursor.copy_expert(statements.copy(plan), _Lines(batch.lines), COPY_BYTES)
         else:
             cursor.execute(statements.stage_deletions(plan, batch.activated))
         for reason, record in rejected:
@@ -477,7 +480,9 @@ class Postgres:
 
     def _write_keyed(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
         plan = batch.plan
-        cursor.execute(statements.analyze(plan))
+        cursor.execute(statements.visit(by_key=batch.single))
+        if not batch.single:
+            cursor.execute(statements.analyze(plan))
         shape: dict[str, Any] = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
         began = time.monotonic()
         cursor.execute(statements.claim(plan, unversioned=batch.unversioned, single=batch.single))
@@ -526,6 +531,9 @@ class Postgres:
             if batch.sparse and not batch.single:
                 cursor.execute(statements.fill(plan, sparse=batch.sparse, unversioned=batch.unversioned))
             return shape, []
+        if batch.single:
+            cursor.execute(statements.visit(by_key=False))
+            cursor.execute(statements.analyze(plan))
         if held:
             cursor.execute(statements.make_room(plan))
             cursor.execute(statements.take_back(plan))
@@ -559,7 +567,7 @@ class Postgres:
         while True:
             cursor.execute("SAVEPOINT eventgen_copy")
             try:
-                cursor.copy_expert(statements.copy(batch.plan), _Lines(lines))
+                cursor.copy_expert(statements.copy(batch.plan), _Lines(lines), COPY_BYTES)
             except (errors.DataError, errors.ProgramLimitExceeded) as error:
                 match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
                 if match is None:

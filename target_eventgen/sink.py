@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import Sink
 
-from target_eventgen import validation
+from target_eventgen import records, validation
 from target_eventgen.checkpoint import Batch
-from target_eventgen.staging import Encoding, Metadata, as_line
+from target_eventgen.columns import EXTRACTED_AT
+from target_eventgen.staging import NULL, Encoding, Metadata, as_line, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,6 +70,9 @@ class EventgenSink(Sink):
         stored = [plan.type_of(name) for name in plan.table.key]
         self._key_types = [spelt.get(column.type, ()) if column is not None else () for column in stored]
         self._single = all(self._key_types)
+        first = next(iter(plan.table.metadata), None)
+        self._extracted_nothing = f"\t{NULL}" if first is not None and first.name == EXTRACTED_AT else ""
+        self._plain = records.plain(plan, self._record_schema, validates=self._validate is not None)
 
     def _clear(self) -> None:
         self._lines: list[str] = []
@@ -78,9 +82,11 @@ class EventgenSink(Sink):
         self._deletes = False
         self._marks = False
         self._unversioned = False
-        self._keys: set[tuple[str, ...]] = set()
+        self._keys: set[Any] = set()
         self._single = all(self._key_types)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
+        self._stamped: tuple[int, int | None] = (0, None)
+        self._stamp = ""
 
     def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
         """Return whether a record can't be stored for want of the columns that tell of deletions."""
@@ -113,13 +119,7 @@ class EventgenSink(Sink):
             self._warn_of(surplus)
         metadata = self._metadata(record, message) if self.plan.table.metadata else None
         line, absent = self._encoding.line(len(self._lines) + 1, record, metadata)
-        if mended := self._encoding.mended - self._mended_warned:
-            self._mended_warned |= mended
-            self.logger.warning(
-                'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
-                self.stream_name,
-                ", ".join(f'"{name}"' for name in sorted(mended)),
-            )
+        self._warn_of_mended()
         if absent:
             self._sparse.update(absent)
         if self._version_name is not None and record.get(self._version_name) is None:
@@ -135,6 +135,47 @@ class EventgenSink(Sink):
             original = as_line(record)
             self._originals.append(original)
             return len(line) + len(original)
+        return len(line)
+
+    def accept(self, head: records.Head, message: bytes) -> int | None:
+        """Take a plain record in one step; return how many characters it takes until the next checkpoint.
+
+        None where it is no plain record, or not a valid one: nothing has happened then, and `add` has a say.
+
+        Args:
+            head: the RECORD, its record as it was written.
+            message: all of it.
+        """
+        plain = self._plain
+        if plain is None or (head.version is not None and len(self.plan.table.metadata) <= 1):
+            return None
+        record = plain.record(head.record)
+        if record is None:
+            return None
+        number = len(self._lines) + 1
+        version = head.version or self._table_version
+        line = None
+        escaped = b"\\" in message
+        if not escaped:
+            line = plain.line(number, record, self._tail(head.time_extracted, version))
+        if line is None:
+            values = plain.values(record)
+            if values is None:
+                return None
+            extracted = None if head.time_extracted is None else as_text(head.time_extracted)
+            line, absent = self._encoding.written(number, values, self._tail(extracted, version))
+            self._warn_of_mended()
+            self._sparse.update(absent)
+        if plain.is_unversioned(record):
+            self._unversioned = True
+        if version is not None:
+            self._marks = True
+        if self._single:
+            self._watch(None if plain.key is None else plain.key(record), escaped=escaped)
+        self._lines.append(line)
+        if self._keeps_originals:
+            self._originals.append(bytes(head.record).decode())
+            return len(line) + len(self._originals[-1])
         return len(line)
 
     def reject(self, record: Mapping[str, Any], reason: str) -> int:
@@ -179,24 +220,60 @@ class EventgenSink(Sink):
     def _watch_key(self, record: Mapping[str, Any]) -> None:
         """Notice where a key comes a second time, or might."""
         values = [record[name] for name in self.plan.table.key]
-        key = tuple(str(value).replace("\0", "\ufffd") for value in values)
-        if key in self._keys or not all(type(v) in types for v, types in zip(values, self._key_types, strict=True)):
+        known = all(type(v) in types for v, types in zip(values, self._key_types, strict=True))
+        key = [str(v) if str in types else v for v, types in zip(values, self._key_types, strict=True)]
+        self._watch((key[0] if len(key) == 1 else tuple(key)) if known else None, escaped=True)
+
+    def _watch(self, key: Any, *, escaped: bool) -> None:
+        if escaped and key is not None:
+            key = tuple(map(_stored, key)) if type(key) is tuple else _stored(key)
+        if key is None or key in self._keys:
             self._single = False
             self._keys.clear()
         else:
             self._keys.add(key)
 
-    def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
-        now = time.time()
+    def _tail(self, extracted: str | None, version: int | None) -> str:
+        """Return what the metadata columns of a record that is no deletion add to its line.
+
+        Args:
+            extracted: the record's `time_extracted` as COPY reads it.
+            version: of the table.
+        """
+        if not self.plan.table.metadata:
+            return ""
+        now = int(time.time() * 1000)
+        if self._stamped != (now, version):
+            # Written once a millisecond: records come faster.
+            self._stamped = now, version
+            self._stamp = self._encoding.tail(self._told(now / 1000, version)).removeprefix(self._extracted_nothing)
+        if self._extracted_nothing:
+            return f"\t{NULL if extracted is None else extracted}{self._stamp}"
+        return self._stamp
+
+    def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
         return Metadata(
-            extracted_at=message.get("time_extracted"),
+            extracted_at=extracted,
             received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
             batched_at=self._batched_at,
-            deleted_at=record.get("_sdc_deleted_at"),
+            deleted_at=deleted,
             sequence=round(now * 1000),
-            table_version=message.get("version") or self._table_version,
+            table_version=version,
             sync_started_at=self.sync_started_at,
         )
+
+    def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
+        version = message.get("version") or self._table_version
+        return self._told(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
+
+    def _warn_of_mended(self) -> None:
+        if mended := self._encoding.mended - self._mended_warned:
+            self._mended_warned |= mended
+            self.logger.warning(
+                'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
+                self.stream_name,
+                ", ".join(f'"{name}"' for name in sorted(mended)),
+            )
 
     def _warn_of(self, surplus: set[str]) -> None:
         unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned
@@ -214,3 +291,8 @@ class EventgenSink(Sink):
         """Take the records of a BATCH file; the SDK's name for many `add`."""
         for record in context.get("records", ()):
             self.add(record, {})
+
+
+def _stored(value: Any) -> Any:
+    """Return a key's value as it will be stored."""
+    return value.replace("\0", "\ufffd") if type(value) is str else value

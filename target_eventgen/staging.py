@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     from target_eventgen.columns import Column, Table
 
-_NULL = "\\N"
+NULL = "\\N"
+"""What COPY reads as NULL."""
+
+_FIELD = "\t"
 _SPECIAL = re.compile(r"[\\\n\r\t\0]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _JSON = msgspec.json.Encoder(decimal_format="number")
-_ABSENT = object()
 
 
 class _NulError(ValueError):
@@ -175,30 +177,40 @@ class Encoding:
                     f'stream "{self._stream}": the key property "{name}" {said} in a record; '
                     "the tap must send it in every record, or declare other key properties"
                 )
-        fields: list[str] = []
-        absent: list[int] = []
         if metadata is not None and metadata.deleted_at is not None and self._key:
             # A deletion says which row is gone, and when; not what the row was.
             record = {name: value for name, value in record.items() if name not in self._unsaid and value is not None}
-        for name, encode in self._content:
-            value = record.get(name, _ABSENT)
+        values = [record.get(name, msgspec.UNSET) for name, _ in self._content]
+        return self.written(number, values, "" if metadata is None else self.tail(metadata))
+
+    def written(self, number: int, values: Sequence[Any], tail: str) -> tuple[str, list[int]]:
+        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+
+        Args:
+            number: the record's place in its checkpoint, in order of arrival.
+            values: of the content columns, decoded; UNSET where the record doesn't mention one.
+            tail: what follows them; see `tail`.
+        """
+        fields: list[str] = []
+        absent: list[int] = []
+        for (name, encode), value in zip(self._content, values, strict=True):
             if value is None:
-                fields.append(_NULL)
-            elif value is _ABSENT:
+                fields.append(NULL)
+            elif value is msgspec.UNSET:
                 absent.append(len(fields))
-                fields.append(_NULL)
+                fields.append(NULL)
             else:
                 try:
                     fields.append(encode(value))
                 except _NulError:
                     self.mended.add(name)
                     fields.append(encode(_without_nul(value)))
-        if self._metadata:
-            assert metadata is not None
-            fields += _metadata_fields(metadata, self._metadata)
-        return f"{number}\t{_bits(absent, len(self._content)) if absent else _NULL}\t" + "\t".join(
-            fields
-        ) + "\n", absent
+        said = _bits(absent, len(self._content)) if absent else NULL
+        return f"{number}\t{said}\t{_FIELD.join(fields)}{tail}\n", absent
+
+    def tail(self, metadata: Metadata) -> str:
+        """Return what the metadata columns add to a line, with the tab before it; nothing where there are none."""
+        return "".join(f"\t{field}" for field in _metadata_fields(metadata, self._metadata))
 
 
 def _bits(places: Sequence[int], count: int) -> str:
@@ -211,12 +223,12 @@ def _bits(places: Sequence[int], count: int) -> str:
 
 def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:
     fields = {
-        "_sdc_extracted_at": _NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
+        "_sdc_extracted_at": NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
         "_sdc_received_at": metadata.received_at,
         "_sdc_batched_at": metadata.batched_at,
-        "_sdc_deleted_at": _NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
+        "_sdc_deleted_at": NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
         "_sdc_sequence": str(metadata.sequence),
-        "_sdc_table_version": _NULL if metadata.table_version is None else as_integer(metadata.table_version),
+        "_sdc_table_version": NULL if metadata.table_version is None else as_integer(metadata.table_version),
         "_sdc_sync_started_at": str(metadata.sync_started_at),
     }
     return [fields[name] for name in names]

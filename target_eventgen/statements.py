@@ -238,6 +238,15 @@ def append(plan: Plan) -> sql.Composable:
     )
 
 
+def visit(*, by_key: bool) -> sql.Composable:
+    """Have rows looked up by their keys, whatever the planner thinks of the sizes of tables that it has just met.
+
+    A version for each key and an index on the keys: there is no better plan, be the table empty or huge.
+    """
+    names = ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "material", "memoize")
+    return sql.SQL("; ".join(f"SET LOCAL enable_{name} = {'off' if by_key else 'DEFAULT'}" for name in names))
+
+
 def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composable:
     """Insert the last version of each absent key and lock every other row, in key order.
 
@@ -298,7 +307,7 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
             if plan.rules
             else "'{}'::jsonb"
         ),
-        stale=_stale(plan),
+        stale=_stale(plan, single=single),
     )
 
 
@@ -588,14 +597,17 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         )
     )
     return sql.SQL(
-        "{before}, transitions AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
+        "compared AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
+        " {stale} AS _eventgen_stale,"
         " {existed} AS _eventgen_existed, false AS _eventgen_gone, b.{version} AS _eventgen_base,"
         " coalesce(b.{version}, {origin}) + 1 AS {count},"
         " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {story} END AS _eventgen_told,"
-        " {instant} AS {instant_name} FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE ({newer} < {older}) IS NOT TRUE"
-        " AND (NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old})))"
+        " {instant} AS {instant_name} FROM {stage} AS s LEFT JOIN ({before}) AS b ON {same}"
+        " WHERE {stale} OR NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old}))"
+        ", transitions AS NOT MATERIALIZED (SELECT * FROM compared WHERE NOT _eventgen_stale)"
     ).format(
-        before=_before(plan),
+        before=_others(plan),
+        stale=sql.SQL("(({} < {}) IS TRUE)").format(_version_of(plan, "s"), _since(plan)),
         contents=_list(contents),
         metadata=sql.Composed([sql.SQL(", {}").format(_name(column, "s")) for column in plan.table.metadata]),
         olds=_list(olds),
@@ -613,8 +625,6 @@ def _replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         story=story,
         stage=stage_of(plan),
         same=_same_key(plan, "s", "b"),
-        newer=_version_of(plan, "s"),
-        older=_since(plan),
         new=_list(new),
         old=_list(old),
     )
@@ -707,11 +717,21 @@ def _before(plan: Plan) -> sql.Composed:
 
     Of a stream without versions, a story that was told by a run which ended well is over: see `retelling`.
     """
+    return sql.SQL("before AS MATERIALIZED ({others} AND ({keys}) IN (SELECT {key} FROM {stage}))").format(
+        others=_others(plan),
+        keys=_names(plan.table.key, "t"),
+        key=_names(plan.table.key),
+        stage=stage_of(plan),
+    )
+
+
+def _others(plan: Plan) -> sql.Composed:
+    """Return the query for all rows that are not this transaction's own."""
     return sql.SQL(
-        "before AS MATERIALIZED (SELECT {content}, abs(t.{version}) AS {version},"
+        "SELECT {content}, abs(t.{version}) AS {version},"
         " {told} AS {story},"
         " {since} AS _eventgen_since, {gone} AS _eventgen_gone FROM {table} AS t"
-        " WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND (t.xmin <> pg_current_xact_id()::xid OR t.{version} < 0{adopted}))"
+        " WHERE (t.xmin <> pg_current_xact_id()::xid OR t.{version} < 0{adopted})"
     ).format(
         content=_names(plan.table.content, "t"),
         version=_VERSION,
@@ -721,9 +741,6 @@ def _before(plan: Plan) -> sql.Composed:
         gone=_is_gone(plan, "t"),
         adopted=sql.SQL(" OR t.{} < 0").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
         table=qualified(plan.table),
-        keys=_names(plan.table.key, "t"),
-        key=_names(plan.table.key),
-        stage=stage_of(plan),
     )
 
 
@@ -881,9 +898,11 @@ def _update(plan: Plan, *, created: bool) -> sql.Composed:
     )
 
 
-def _stale(plan: Plan) -> sql.Composed:
+def _stale(plan: Plan, *, single: bool) -> sql.Composable:
     if plan.version is None:
-        return sql.Composed([sql.SQL("0")])
+        return sql.SQL("0")
+    if single:
+        return sql.SQL("(SELECT count(*) FROM compared WHERE _eventgen_stale)")
     return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
         stage=stage_of(plan), same=_same_key(plan, "s", "b"), new=_version_of(plan, "s"), old=_since(plan)
     )

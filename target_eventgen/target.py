@@ -43,6 +43,7 @@ from target_eventgen import (
     failpoints,
     metrics,
     plan,
+    records,
     registration,
     relay,
     sdk_errors,
@@ -93,6 +94,9 @@ SAME_SIGNAL_SECONDS = 1.0
 METADATA_OF_DELETIONS = (columns.DELETED_AT, columns.TABLE_VERSION)
 """The metadata columns without which a table version can't be activated."""
 
+SWITCH_SECONDS = 0.0005
+"""After which the thread that decodes lets the one that commits go on."""
+
 MOST_BATCHES = 5
 """How many times `batch_size_rows` may gather without a STATE before rows are committed without one."""
 
@@ -130,10 +134,12 @@ class TargetEventgen(Target):
         if self._settings.metrics_textfile is not None:
             metrics.read(self._tallies, Path(self._settings.metrics_textfile))
         self._reader.failed = self._write_metrics
+        self._reader.take = self._take
         self._postgres: Postgres | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
         self._routes: dict[str, list[tuple[StreamMap | None, EventgenSink]]] = {}
+        self._unmapped: dict[str, EventgenSink] = {}
         self._schemas: dict[str, tuple[Any, Any, Any]] = {}
         self._marked: set[str] = set()
         self._rows = 0
@@ -210,6 +216,9 @@ class TargetEventgen(Target):
         for _, sink in self._routes.get(stream, ()):
             sink.clean_up()
         self._routes[stream] = routes
+        self._unmapped.pop(stream, None)
+        if len(routes) == 1 and routes[0][0] is None:
+            self._unmapped[stream] = routes[0][1]
         self._schemas[stream] = (schema, key, replication_key)
 
     def _open(self, stream_map: StreamMap, replication_key: str | None) -> EventgenSink:
@@ -287,6 +296,24 @@ class TargetEventgen(Target):
                     raise
                 self._size += sink.reject(record, str(error))
                 self._rows += 1
+        self._gathered()
+
+    def _take(self, line: bytes) -> bool:
+        """Take a line that is a plain record of an unmapped stream; any other is left to be decoded."""
+        try:
+            head = records.head(line)
+        except (ValueError, RecursionError):
+            return False
+        sink = self._unmapped.get(head.stream)
+        size = None if sink is None else sink.accept(head, line)
+        if size is None:
+            return False
+        self._size += size
+        self._rows += 1
+        self._gathered()
+        return True
+
+    def _gathered(self) -> None:
         self._after_state = True
         if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or self._size >= MOST_CHARACTERS:
             self._checkpoint()
@@ -506,6 +533,8 @@ class TargetEventgen(Target):
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         if self._worker is None:
+            # The committing thread has little to do, but at once: Postgres waits for it.
+            sys.setswitchinterval(SWITCH_SECONDS)
             self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         return self._worker.submit(work)
 

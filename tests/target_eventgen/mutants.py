@@ -27,6 +27,16 @@ PROMISES = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py"
 INSTANTS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py", "-k", "e1"]
 DELETIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_inputs.py", "-k", "delete"]
 EMPTY = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_histories.py", "-k", "empty"]
+PLAIN = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_records.py"]
+INPUTS = [
+    "-m",
+    "pytest",
+    "-q",
+    "-x",
+    "tests/target_eventgen/test_inputs.py",
+    "-k",
+    "text or nul or escape or name or unicode",
+]
 READER = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py", "-k", "loop"]
 
 
@@ -76,6 +86,30 @@ MUTANTS = (
         "statements",
         (("{} AND ({} < {}) IS NOT TRUE", "{} AND (({} < {}) IS NOT NULL OR true)"),),
         HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted of a key that comes once",
+        "statements",
+        (("FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a plain record that doesn't mention a property has a word for it",
+        "records",
+        (("return None if _UNSET in line else line", "return line"),),
+        PLAIN,
+    ),
+    Mutant(
+        "a plain record may come without its key",
+        "records",
+        (("said = name in required or name in plan.table.key", "said = name in required"),),
+        PLAIN,
+    ),
+    Mutant(
+        "a plain record's strings are copied as they are",
+        "sink",
+        (("        if not escaped:\n", "        if number:\n"),),
+        INPUTS,
     ),
     Mutant(
         "versions are taken in order of arrival",

@@ -1,0 +1,296 @@
+"""Plain records of one stream: decoded, validated and written as COPY text by code that is made for its SCHEMA.
+
+Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record and
+validates it in one pass, in C, and an expression generated from the same types writes its line. What such a struct does
+not take is no error here: the line is then read once more, by `staging` and `validation`, which know all of JSON Schema,
+mend what can be mended, and find the words for what can't. So this module may be narrow, but what it takes it must take
+as they do: `Plain.line` and `Encoding.line` are equal for every record that both accept, and a record that validation
+refuses is refused here.
+
+Three shortcuts, each of which falls back to the long way:
+
+- A JSON text without a backslash has no character in any string that COPY would have escaped, NUL neither.
+- A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and looked
+  at for that word.
+- A number is copied as it is spelt, since Postgres reads what JSON writes.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from target_eventgen.columns import DELETED_AT, METADATA
+from target_eventgen.staging import NULL, encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_eventgen.plan import Plan
+
+_ANNOTATIONS = frozenset({"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"})
+"""What a property's definition may hold that doesn't narrow its type."""
+
+_AROUND = frozenset(
+    {"type", "properties", "required", "title", "description", "$schema", "$id", "additionalProperties"}
+)
+"""What a SCHEMA may hold; a record with additional properties is not taken anyway."""
+
+_UNSET = "UNSET"
+_NUMERIC = frozenset({"numeric", "real", "double precision"})
+_BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: _UNSET}
+_DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
+_STARTS = b"-0123456789"
+_MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError)
+
+
+class Head(msgspec.Struct, gc=False):
+    """A RECORD message around its record, which stays as it was written."""
+
+    type: Literal["RECORD"]
+    stream: str
+    record: msgspec.Raw
+    time_extracted: str | None = None
+    version: int | None = None
+
+
+head: Callable[[bytes], Head] = msgspec.json.Decoder(Head).decode
+"""Decode a RECORD message up to its record; raises ValueError where a line is none."""
+
+
+class MisfitError(ValueError):
+    """A value is not of its type."""
+
+
+class Plain:
+    """Takes the plain records of one stream.
+
+    Attributes:
+        key: of a decoded record, what is equal where its keys are, and may be compared with that of any other record that
+            is taken here; None where keys may be spelt in several ways.
+    """
+
+    def __init__(
+        self, plan: Plan, types: Sequence[tuple[str, str, bool, bool]], expressions: list[str], names: dict[str, Any]
+    ) -> None:
+        """Take what `plain` has found.
+
+        Args:
+            plan: of the stream.
+            types: name and type of each property, whether it may be null, and whether it must be there.
+            expressions: that write each content column of the record `r`.
+            names: what they refer to.
+        """
+        fields = {name: f"f{place}" for place, (name, *_) in enumerate(types)}
+        kinds = {name: (base, nullable) for name, base, nullable, _ in types}
+        struct = msgspec.defstruct(
+            "Record",
+            [
+                (fields[name], _TYPES[base, nullable])
+                if said
+                else (fields[name], _TYPES[base, nullable] | msgspec.UnsetType, msgspec.UNSET)
+                for name, base, nullable, said in types
+            ],
+            rename={field: name for name, field in fields.items()},
+            forbid_unknown_fields=True,
+            kw_only=True,
+            gc=False,
+        )
+        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(struct).decode
+        line = "\\t".join(f"{{{expression}}}" for expression in expressions)
+        # Generated from types and places alone: no name of a property is in it.
+        self._line: Callable[[int, Any, str], str] = eval(  # noqa: S307
+            f'lambda n, r, tail: f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"', {"NULL": NULL, **names}
+        )
+        self._content = [(attrgetter(fields[column.name]), *kinds[column.name]) for column in plan.table.content]
+        spelt = [(kinds[name][0], plan.type_of(name)) for name in plan.table.key]
+        one_way = all(column is not None and (base, column.type) in _SPELT_ONE_WAY for base, column in spelt)
+        self.key: Callable[[Any], Any] | None = (
+            attrgetter(*(fields[name] for name in plan.table.key)) if spelt and one_way else None
+        )
+        version = plan.version
+        self._version: Callable[[Any], Any] = _one if version is None else attrgetter(fields[version.name])
+
+    def record(self, raw: msgspec.Raw) -> Any | None:
+        """Return a decoded record; None where it is not plain, or not valid."""
+        try:
+            return self._decode(raw)
+        except _MISFITS:
+            return None
+
+    def line(self, number: int, record: Any, tail: str) -> str | None:
+        """Return the COPY line of a record without characters that must be escaped; None where it is not plain.
+
+        Args:
+            number: the record's place in its checkpoint, in order of arrival.
+            record: decoded.
+            tail: what follows the content: a tab and the metadata, or nothing.
+        """
+        try:
+            line = self._line(number, record, tail)
+        except _MISFITS:
+            return None
+        return None if _UNSET in line else line
+
+    def is_unversioned(self, record: Any) -> bool:
+        """Return whether a record of a stream with versions has none."""
+        version = self._version(record)
+        if type(version) is msgspec.Raw:
+            return bytes(version) == b"null"
+        return version is None or version is msgspec.UNSET
+
+    def values(self, record: Any) -> list[Any] | None:
+        """Return the contents of a decoded record in the order of their columns; None where one is not of its type.
+
+        That is UNSET where the record doesn't mention it.
+        """
+        found: list[Any] = []
+        for get, base, nullable in self._content:
+            value = get(record)
+            if type(value) is msgspec.Raw:
+                try:
+                    value = _decoded(value, base, nullable=nullable)
+                except _MISFITS:
+                    return None
+            found.append(value)
+        return found
+
+
+def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | None:
+    """Return what takes a stream's plain records, None where its SCHEMA says more than types.
+
+    Args:
+        plan: of the stream.
+        schema: as it came.
+        validates: whether records must be what it allows; else it is no matter what else it says.
+    """
+    required = schema.get("required") or []
+    properties = schema["properties"]
+    known = not validates or (_AROUND.issuperset(schema) and schema.get("type", "object") in ("object", ["object"]))
+    if not known or not isinstance(required, list) or not set(properties).issuperset(required):
+        return None
+    types: list[tuple[str, str, bool, bool]] = []
+    expressions: list[str] = []
+    names: dict[str, Any] = {"booleans": _BOOLEANS, "UNSET": msgspec.UNSET}
+    for place, (name, definition) in enumerate(properties.items()):
+        kind = _kind(definition, validates=validates)
+        # msgspec wants names without what JSON escapes.
+        if kind is None or '"' in name or "\\" in name or min(name) < " ":
+            return None
+        base, nullable = kind
+        said = name in required or name in plan.table.key
+        nullable = nullable and name not in plan.table.key
+        if name in METADATA:
+            # These are no content, and a record that says something of its deletion is not taken here.
+            types.append((name, "null" if name == DELETED_AT else base, nullable, said))
+            continue
+        column = plan.type_of(name)
+        if column is None:
+            return None
+        types.append((name, base, nullable, said))
+        expressions.append(_expression(place, base, column.type, names, nullable=nullable))
+    return Plain(plan, types, expressions, names)
+
+
+_PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
+_SPELT_ONE_WAY = frozenset({("integer", "bigint"), ("string", "text")})
+_NULLABLE: dict[str, Any] = {"string": str, "integer": int, "boolean": bool}
+_TYPES: dict[tuple[str, bool], Any] = {
+    **{(name, False): type_ for name, type_ in _NULLABLE.items()},
+    **{(name, True): type_ | None for name, type_ in _NULLABLE.items()},
+    ("null", False): None,
+    ("null", True): None,
+    **{(name, nullable): msgspec.Raw for name in ("number", "object", "array", "any") for nullable in (False, True)},
+}
+
+
+def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
+    """Return the one type of a property and whether it may be null; None where there is more to say of it."""
+    if not isinstance(definition, dict):
+        return None
+    if validates and not all(name in _ANNOTATIONS or name.startswith("x-") for name in definition):
+        return None
+    named = definition.get("type", ())
+    if not isinstance(named, str | list | tuple) or named == [] or not all(isinstance(name, str) for name in named):
+        return None
+    kinds = {named} if isinstance(named, str) else set(named)
+    nullable = "null" in kinds
+    kinds.discard("null")
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    if not kinds and not nullable:
+        return "any", True
+    only = kinds.pop() if len(kinds) == 1 else None
+    return (only, nullable) if only in _PROPERTIES else None
+
+
+def _expression(place: int, base: str, column: str, names: dict[str, Any], *, nullable: bool) -> str:
+    """Return what writes the field of a record `r`; it may add functions to the names."""
+    field = f"r.f{place}"
+    if _TYPES[base, nullable] is msgspec.Raw:
+        as_spelt = base == "number" and column in _NUMERIC
+        names[f"w{place}"] = _number(nullable=nullable) if as_spelt else _raw(base, column, nullable=nullable)
+        return f"w{place}({field})"
+    if base == "boolean" and column == "boolean":
+        return f"booleans[{field}]"
+    if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
+        names[f"w{place}"] = encoder(column)
+        return f"NULL if {field} is None else '{_UNSET}' if {field} is UNSET else w{place}({field})"
+    return f"NULL if {field} is None else {field}" if nullable else field
+
+
+def _number(*, nullable: bool) -> Callable[[Any], str]:
+    """Return what writes a number that is to be copied as it is spelt."""
+
+    def written(raw: Any) -> str:
+        if raw is msgspec.UNSET:
+            return _UNSET
+        text = bytes(raw)
+        if text[0] in _STARTS:
+            return text.decode()
+        if nullable and text == b"null":
+            return NULL
+        raise MisfitError
+
+    return written
+
+
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "number": (int, Decimal),
+    "any": (object,),
+}
+
+
+def _raw(base: str, column: str, *, nullable: bool) -> Callable[[Any], str]:
+    """Return what writes a value that has to be decoded first."""
+    encode = encoder(column)
+
+    def written(raw: Any) -> str:
+        if raw is msgspec.UNSET:
+            return _UNSET
+        value = _decoded(raw, base, nullable=nullable)
+        return NULL if value is None else encode(value)
+
+    return written
+
+
+def _decoded(raw: Any, base: str, *, nullable: bool) -> Any:
+    value = _DECODE(raw)
+    fits = (
+        nullable
+        if value is None
+        else isinstance(value, _CLASSES[base]) and (base != "number" or value is not bool(value))
+    )
+    if not fits:
+        raise MisfitError
+    return value
+
+
+def _one(_: Any) -> int:
+    """Return something that is not None, of a stream without versions."""
+    return 1

@@ -1,0 +1,216 @@
+"""Plain records, taken by code made for their SCHEMA, are what the long way makes of them."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from target_eventgen import records
+from target_eventgen.columns import METADATA, Column, Table, postgres_type
+from target_eventgen.errors import MessageError
+from target_eventgen.plan import Plan
+from target_eventgen.staging import Encoding
+from target_eventgen.validation import compiled
+
+TYPES: dict[str, dict[str, Any]] = {
+    "id": {"type": "integer"},
+    "i": {"type": ["integer", "null"]},
+    "n": {"type": ["null", "number"], "description": "an amount"},
+    "s": {"type": "string", "format": "date-time"},
+    "t": {"type": ["string", "null"]},
+    "b": {"type": ["boolean", "null"]},
+    "o": {"type": "object"},
+    "a": {"type": ["array", "null"]},
+    "x": {},
+    "_sdc_deleted_at": {"type": ["string", "null"]},
+}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": TYPES, "required": ["id"]}
+VALUES = [
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "7",
+    "1.0",
+    "1.10",
+    "-0",
+    "1e2",
+    "12345678901234567890123",
+    "1e400",
+    "0.1000000000000000055",
+    "1.5E-3",
+    "[]",
+    "[1,null]",
+    "{}",
+    '{"k":1.50}',
+    '""',
+    '"a"',
+    '"UNSET"',
+    '"é"',
+    '"2026-01-01T00:00:00Z"',
+]
+VALUES += ['"a\\tb"', '"\\\\N"', '"\\u0000"', '"\\u00e9"', '{"a":\t1}', '{"a":"\\n"}', '"null"', '"\\\\"']
+
+
+def plan(types: dict[str, str] | None = None) -> Plan:
+    """Of a table whose columns may have other types than the SCHEMA asks for."""
+    content = tuple(
+        Column(name, (types or {}).get(name, postgres_type(definition)))
+        for name, definition in TYPES.items()
+        if name not in METADATA
+    )
+    table = Table("s", "public", "s", content, key=("id",), replication_key=Column("i", "bigint"))
+    return Plan(table, content, (), "stage", "source")
+
+
+def drawn(seed: int) -> Iterator[str]:
+    """Records as JSON: most of them valid, some of them not."""
+    chance = random.Random(seed)
+    while True:
+        names = [name for name in TYPES if name == "id" or chance.random() < 0.95]
+        if chance.random() < 0.05:
+            names.append("unknown")
+        chance.shuffle(names)
+        yield "{" + ",".join(f"{json.dumps(name)}:{value(chance, name)}" for name in names) + "}"
+
+
+def value(chance: random.Random, name: str) -> str:
+    """One value, most often of the property's own type."""
+    if chance.random() < 0.1:
+        return chance.choice(VALUES)
+    fitting = {
+        "id": ["1", "2", "3"],
+        "i": ["null", "5", "-6"],
+        "n": ["null", "1.10", "1e2", "-0.0", "12345678901234567890.5"],
+        "s": ['"2026-01-01"', '"a\\tb"', '""', '"UNSET"'],
+        "t": ["null", '"é"', '"\\u0000"', '"\\\\"'],
+        "b": ["true", "false", "null"],
+        "o": ["{}", '{"k":1.50}', '{"a": "\\n"}'],
+        "a": ["[]", "null", '["\\u0000"]'],
+    }
+    return chance.choice(fitting.get(name, ["null"]))
+
+
+WIDER = {"i": "numeric", "n": "text", "s": "text", "t": "jsonb", "b": "text", "o": "text", "a": "text"}
+
+
+@pytest.mark.parametrize("types", [{}, WIDER, {"i": "text", "n": "bigint", "b": "jsonb"}])
+@pytest.mark.parametrize("validates", [True, False])
+def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
+    types: dict[str, str], *, validates: bool
+) -> None:
+    made = plan(types)
+    long, validate = Encoding(made.table, made.types), compiled("s", SCHEMA)
+    short = records.plain(made, SCHEMA, validates=validates)
+    assert short is not None
+    decode = msgspec.json.Decoder(float_hook=Decimal).decode
+    taken = escaped = 0
+    for text, _ in zip(drawn(1), range(5000), strict=False):
+        record = short.record(msgspec.Raw(text.encode()))
+        values = None if record is None else short.values(record)
+        if values is None:
+            continue
+        whole = decode(text)
+        if validates:
+            validate(whole)
+        assert whole.get("_sdc_deleted_at") is None
+        line, absent = long.line(7, whole, None)
+        assert same(long.written(7, values, ""), (line, absent), text)
+        assert short.is_unversioned(record) == (whole.get("i") is None)
+        if "\\" in text:
+            escaped += 1
+            continue
+        quick = short.line(7, record, "")
+        if not absent and "UNSET" not in line:
+            assert quick is not None
+            assert same((quick, absent), (line, absent), text)
+            taken += 1
+        else:
+            assert quick is None
+    assert taken > 30
+    assert escaped > 30
+
+
+def same(found: tuple[str, list[int]], wanted: tuple[str, list[int]], text: str) -> bool:
+    """Whether lines are equal but for the spelling of numbers, which is Postgres's to read."""
+
+    def read(line: str) -> list[Any]:
+        return [number(field) for field in line.removesuffix("\n").split("\t")]
+
+    def number(field: str) -> Any:
+        try:
+            return Decimal(field)
+        except ArithmeticError:
+            return field
+
+    assert found[1] == wanted[1], text
+    assert read(found[0]) == read(wanted[0]), text
+    return True
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"type": "string", "maxLength": 3},
+        {"enum": ["a"]},
+        {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        {"type": ["string", "integer"]},
+        {"type": "object", "properties": {"a": {"type": "integer"}}},
+        {"$ref": "#/definitions/a"},
+        {"type": []},
+        True,
+    ],
+)
+def test_a_schema_that_says_more_than_types_is_left_to_the_long_way(definition: Any) -> None:
+    schema = {**SCHEMA, "properties": {**TYPES, "s": definition}}
+    assert records.plain(plan(), schema, validates=True) is None
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb"])
+def test_so_is_one_with_a_name_that_json_escapes(name: str) -> None:
+    assert records.plain(plan(), {**SCHEMA, "properties": {**TYPES, name: {}}}, validates=True) is None
+
+
+@pytest.mark.parametrize("more", [{"minProperties": 2}, {"required": ["y"]}, {"type": "array"}, {"allOf": []}])
+def test_so_is_one_that_says_something_of_all_properties_together(more: dict[str, Any]) -> None:
+    assert records.plain(plan(), {**SCHEMA, **more}, validates=True) is None
+
+
+def test_a_record_without_its_key_is_not_taken() -> None:
+    short = records.plain(plan(), {**SCHEMA, "required": []}, validates=True)
+    assert short is not None
+    assert short.record(msgspec.Raw(b'{"s": "a"}')) is None
+    assert short.record(msgspec.Raw(b'{"id": null, "s": "a"}')) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "STATE", "value": {}}',
+        b'{"type": "RECORD", "record": {}}',
+        b'{"type": "RECORD", "stream": "s", "record": {',
+        b'{"type": "RECORD", "stream": "s", "record": {}, "version": "1"}',
+        b"",
+    ],
+)
+def test_a_line_that_is_no_plain_record_is_no_error_here(line: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, UnicodeError)):
+        records.head(line)
+
+
+def test_the_long_way_refuses_what_is_not_taken() -> None:
+    with pytest.raises(MessageError):
+        compiled("s", SCHEMA)({"id": 1, "o": []})
+    short = records.plain(plan(), SCHEMA, validates=True)
+    assert short is not None
+    record = short.record(msgspec.Raw(b'{"id": 1, "o": [], "s": "", "x": 1}'))
+    assert record is not None
+    assert short.line(1, record, "") is None
+    assert short.values(record) is None
