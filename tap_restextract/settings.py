@@ -589,7 +589,11 @@ def _webhook_faults(received: Received, streams: list[Any], base_url: str | None
             yield f"{place}: the path {source.address} is taken; give each source its own"
         if not [secret for secret in received.secrets.get(source.name, ()) if secret]:
             yield f"{place}: it has no secret; set webhook_secrets: {{{source.name}: …}}, or the variable TAP_RESTEXTRACT_WEBHOOK_SECRETS as JSON"
+        for name in ("events_path", "type_path", "id_path", "time_path"):
+            yield from (f"{place}: {name}: {fault}" for fault in _no_path(getattr(source, name)))
         for route in source.streams:
+            for path in (route.object_path, route.fetch_records, *route.key.values()):
+                yield from (f"{place}: stream {route.stream}: {fault}" for fault in _no_path(path))
             if route.stream not in fed:
                 yield f"{place}: the stream {route.stream} doesn't take webhooks; declare it with source: webhooks"
             elif (
@@ -637,6 +641,7 @@ def _missing(stream: StreamSettings) -> typing.Iterator[str]:
         if getattr(stream, name) in {None, ""}:
             kind = type(stream.auth).__struct_config__.tag
             yield f"auth type {kind} needs the setting {name}; set it, or the variable TAP_RESTEXTRACT_{name.upper()}"
+    yield from _path_faults(stream)
     yield from _rule_faults(stream)
     if stream.client_key and not stream.client_certificate:
         yield "client_key is set, but no client_certificate; set it, or leave both out"
@@ -649,6 +654,33 @@ def _missing(stream: StreamSettings) -> typing.Iterator[str]:
         yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
 
 
+def _path_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    """Paths that no JSONPath engine can read, before a request is made for what would then be looked at."""
+    tables: dict[str, tuple[object, tuple[str, ...]]] = {
+        "": (stream, ("records", "deleted_path")),
+        "paginator.": (stream.paginator, ("cursor_path", "next_url_path", "has_more_path", "total_path")),
+        "incremental.": (stream.incremental, ("cursor_path", "tie_breaker")),
+        "lookup.": (stream.lookup, ("records",)),
+        "feed.": (stream.feed, ("records", "type_path", "object_path", "fetch_records")),
+        "feed.incremental.": (stream.feed and stream.feed.incremental, ("cursor_path", "tie_breaker")),
+        "feed.paginator.": (
+            stream.feed and stream.feed.paginator,
+            ("cursor_path", "next_url_path", "has_more_path", "total_path"),
+        ),
+    }
+    for place, (table, names) in tables.items():
+        for name in names:
+            yield from (f"{place}{name}: {fault}" for fault in _no_path(getattr(table, name, None)))
+
+
+def _no_path(path: str | None) -> list[str]:
+    try:
+        find(path or "$", None)
+    except ConfigurationError as error:
+        return error.faults
+    return []
+
+
 def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:
     for index, rule in enumerate(stream.response_rules):
         place = f"response_rules[{index}]"
@@ -656,11 +688,7 @@ def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:
             yield f"{place} fits every answer; give it http_codes, error_message_contains or predicate"
         if rule.equals is not None and rule.predicate is None:
             yield f"{place} has equals without a predicate; say where the value lies"
-        if rule.predicate is not None:
-            try:
-                find(rule.predicate, None)
-            except ConfigurationError as error:
-                yield from (f"{place}.predicate: {fault}" for fault in error.faults)
+        yield from (f"{place}.predicate: {fault}" for fault in _no_path(rule.predicate))
         if rule.action == "REFRESH_TOKEN" and not isinstance(
             stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)
         ):
@@ -696,7 +724,8 @@ def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]
             if field.required:
                 faults.append(f"{place}: the key {key!r} is missing")
             continue
-        if value[key] is None and tag_field and type(None) not in _members(field.type):
+        nested = tag_field or not issubclass(struct, Shared)
+        if value[key] is None and nested and type(None) not in _members(field.type):
             faults.append(f"{place}.{key}: it is null; give it a value, or leave the key out")
         faults += _value_faults(field.type, value[key], f"{place}.{key}")
     return faults
@@ -723,8 +752,79 @@ def _value_faults(kind: Any, value: Any, place: str) -> list[str]:
     try:
         msgspec.convert(value, kind, strict=False)  # environment variables are strings
     except msgspec.ValidationError as error:
-        return [f"{place}: {str(error)[:1].lower()}{str(error)[1:]}"]
+        return _wrong_members(kind, value, place) or [f"{place}: {_in_words(kind, value) or _lowered(str(error))}"]
     return []
+
+
+def _wrong_members(kind: Any, value: Any, place: str) -> list[str]:
+    """The faults of a list's or a mapping's own members, each with its place."""
+    held = next((member for member in _members(kind) if typing.get_origin(member) is type(value)), None)
+    if held is None:
+        return []
+    inner = typing.get_args(held)[-1]
+    members = enumerate(value) if isinstance(value, list) else value.items()
+    return [
+        fault
+        for key, each in members
+        for fault in (
+            _value_faults(inner, each, f"{place}[{key}]" if isinstance(value, list) else f"{place}.{key}")
+            if each is not None
+            else [f"{place}[{key}]: it is null; give it a value, or leave it out"]
+        )
+    ]
+
+
+def _in_words(kind: Any, value: Any) -> str:
+    """What is needed instead of a wrong value; the value itself is told only where it can be no secret."""
+    given = repr(value) if isinstance(value, (str, bool, int, float)) else _kind(value)
+    metas = [meta for meta in _metas(kind) if isinstance(meta, Meta)]
+    members = [member for member in _members(kind) if member is not type(None)]
+    if any(meta.pattern for meta in metas):
+        return f"{given} is not of this setting's form. {next((meta.description for meta in metas if meta.description), '')}"
+    names = [
+        str(name) for member in members for name in typing.get_args(member) if typing.get_origin(member) is Literal
+    ]
+    if names:
+        near = [name for name in names if name.casefold() == str(value).casefold()]
+        near = near or difflib.get_close_matches(str(value), names, n=1)
+        return f"{given} is none of {', '.join(names)}" + (f"; did you mean {near[0]!r}?" if near else "")
+    bounds = _bounds(metas)
+    needed = {str: "a text", bool: "true or false", list: "a list", dict: "a mapping"}
+    needed |= {int: f"a whole number{bounds}", float: f"a number{bounds}"}
+    told = dict.fromkeys(needed.get(typing.get_origin(member) or member, "") for member in members)
+    if not told or "" in told:
+        return ""
+    shown = (
+        given
+        if {int, float, bool} & {*members} and str not in members
+        else "an empty text"
+        if value == ""
+        else _kind(value)
+    )
+    return f"{' or '.join(told)} is needed, not {shown}"
+
+
+def _bounds(metas: list[Meta]) -> str:
+    low, over, high = (
+        next((found for meta in metas if (found := getattr(meta, bound)) is not None), None)
+        for bound in ("ge", "gt", "le")
+    )
+    first = f" of at least {low:g}" if low is not None else f" greater than {over:g}" if over is not None else ""
+    return first + (f"{' and' if first else ' of'} at most {high:g}" if high is not None else "")
+
+
+def _metas(kind: Any) -> list[Any]:
+    """What a field's annotation says beside its type."""
+    if typing.get_origin(kind) is Annotated:
+        inner, *metas = typing.get_args(kind)
+        return [*metas, *_metas(inner)]
+    if typing.get_origin(kind) in {typing.Union, types.UnionType}:
+        return [meta for member in typing.get_args(kind) for meta in _metas(member)]
+    return []
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _listed_struct(kind: Any) -> Any:

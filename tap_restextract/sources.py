@@ -101,7 +101,13 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True):
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """Who sends notifications, and where to."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$", description="Its name, in logs and webhook_secrets.")]
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_.\-]{1,64}$",
+            description="Its name, in logs and webhook_secrets: letters, digits, _ . and -, at most 64.",
+        ),
+    ]
     signature: Annotated[Signature, _described("How its requests are signed, by its type.")]
     streams: Annotated[list[Route], Meta(min_length=1, description="The streams that it tells of.")]
     path: (

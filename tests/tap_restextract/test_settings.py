@@ -57,14 +57,14 @@ def test_every_fault_is_told_at_once_each_with_its_place() -> None:
     text = "\n".join(faults(config))
     for part in (
         "config: unknown key 'base_ulr'; did you mean 'base_url'?",
-        "config.max_attempts: expected `int` >= 1",
+        "config.max_attempts: a whole number of at least 1 is needed, not 0",
         "stream a: unknown key 'pth'; did you mean 'path'?",
         "stream a: the key 'path' is missing",
         "stream a.paginator: unknown key 'limt'; did you mean 'limit'?",
         "stream a.paginator: the key 'limit' is missing",
-        "stream b.incremental.order: invalid enum value 'up'",
+        "stream b.incremental.order: 'up' is none of asc, desc, none",
         "stream b: the name is used twice",
-        "stream b.method: invalid enum value 'PUT'",
+        "stream b.method: 'PUT' is none of GET, POST",
         "config.streams[3]: a mapping is needed",
     ):
         assert part in text
@@ -140,16 +140,61 @@ def test_a_configuration_without_a_list_of_streams_is_refused_with_an_example(st
         ({"paginator": {}}, "stream orders.paginator.type: None is none of"),
         ({"paginator": "cursor"}, "stream orders.paginator: a mapping is needed, not a string"),
         ({"incremental": {}}, "stream orders.incremental: the key 'cursor_path' is missing"),
-        ({"incremental": {"cursor_path": "at", "order": None}}, "stream orders: expected"),
-        ({"incremental": {"cursor_path": "at", "precision": "1 s"}}, "stream orders.incremental.precision: "),
-        ({"timeout": "inf"}, "stream orders.timeout: expected `float` <= 86400"),
-        ({"timeout": 0}, "stream orders.timeout: expected `float` > 0"),
-        ({"primary_key": "id"}, "stream orders.primary_key: expected `array`"),
-        ({"headers": ["a"]}, "stream orders.headers: expected `object`"),
+        ({"incremental": {"cursor_path": "at", "order": None}}, "stream orders.incremental.order: it is null"),
+        (
+            {"incremental": {"cursor_path": "at", "precision": "1 s"}},
+            "precision: '1 s' is not of this setting's form. Of the API's filter, where coarser than its values: 1ms, 1s, 1m, 1d.",
+        ),
+        (
+            {"rate_limit": "fast"},
+            "stream orders.rate_limit: 'fast' is not of this setting's form. The most requests in",
+        ),
+        (
+            {"timeout": "inf"},
+            "stream orders.timeout: a number greater than 0 and at most 86400 is needed, not 'inf'",
+        ),
+        ({"timeout": 0}, "stream orders.timeout: a number greater than 0 and at most 86400 is needed, not 0"),
+        ({"fixed_order": "si"}, "stream orders.fixed_order: true or false is needed, not 'si'"),
+        ({"primary_key": "id"}, "stream orders.primary_key: a list is needed, not a string"),
+        ({"primary_key": ["id", 5]}, "stream orders.primary_key[1]: a text is needed, not a number"),
+        ({"primary_key": [None]}, "stream orders.primary_key[0]: it is null"),
+        ({"headers": ["a"]}, "stream orders.headers: a mapping is needed, not a list"),
+        ({"auth_token": ["s3cret"]}, "stream orders.auth_token: a text is needed, not a list"),
+        ({"schema": 5}, "stream orders.schema: a mapping or a text is needed, not a number"),
+        (
+            {"validator": "ETag"},
+            "stream orders.validator: 'ETag' is none of etag, last_modified, none; did you mean 'etag'?",
+        ),
+        (
+            {"response_rules": [{"action": "fail", "http_codes": [20]}]},
+            "did you mean 'FAIL'?\nstream orders.response_rules[0].http_codes[0]: a whole number of at least 200 and at most 599 is needed, not 20",
+        ),
     ],
 )
 def test_a_wrong_value_is_a_fault_with_its_place_and_never_a_crash(keys: dict[str, Any], told: str) -> None:
     assert told.lower() in "\n".join(faults({"base_url": URL, "streams": [{**ORDERS, **keys}]})).lower()
+
+
+@pytest.mark.parametrize(
+    ("keys", "place"),
+    [
+        ({"records": "data[?("}, "records"),
+        ({"deleted_path": "a[["}, "deleted_path"),
+        ({"paginator": {"type": "json_link", "next_url_path": "a[["}}, "paginator.next_url_path"),
+        ({"paginator": {"type": "offset", "limit": 5, "total_path": "$["}}, "paginator.total_path"),
+        ({"incremental": {"cursor_path": "$..["}}, "incremental.cursor_path"),
+        ({"lookup": {"path": "/orders/{key.id}", "records": "["}}, "lookup.records"),
+        (
+            {"feed": {"path": "/e", "types": ["a"], "incremental": {"cursor_path": "id"}, "object_path": "$[?"}},
+            "feed.object_path",
+        ),
+    ],
+)
+def test_a_path_that_is_none_is_refused_before_any_request_with_its_place(keys: dict[str, Any], place: str) -> None:
+    (told,) = faults({"base_url": URL, "streams": [{**ORDERS, **keys}]})
+    assert told.startswith(f"stream orders: {place}: '")
+    assert "is no JSONPath" in told
+    assert "write it like data.items or $.data[*]" in told
 
 
 def test_mappings_merge_key_by_key_and_null_takes_a_key_away() -> None:
@@ -202,7 +247,7 @@ def test_keys_of_singer_sdk_are_left_to_it_at_the_top_alone() -> None:
 def test_no_fault_shows_a_secret() -> None:
     for name in SECRETS:
         told = "\n".join(faults({"base_url": URL, name: 987654321, "streams": [{**ORDERS, "pat": 1}]}))
-        assert f"config.{name}: expected `str | null`" in told
+        assert f"config.{name}: a text is needed, not a number" in told
         assert "987654321" not in told
 
 
