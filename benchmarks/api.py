@@ -3,7 +3,7 @@
 All records lie encoded in one block; a page is a stretch of it between two short texts. Nothing is parsed but the request's
 first line. It runs in a process of its own:
 
-    python api.py RECORDS          prints its port, serves until its standard input ends
+    python -m benchmarks.api RECORDS [SHAPE]       prints its port, serves until its standard input ends
 
     /PAGE/MILLISECONDS/tokens      ?cursor=     the token of the next page at `next`
     /PAGE/MILLISECONDS/pages       ?page=       from 1 on
@@ -27,7 +27,7 @@ from email.utils import formatdate
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-import inputs
+from benchmarks import inputs
 
 HEAD: Final = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n".format
@@ -37,11 +37,11 @@ HEAD: Final = (
 class Block:
     """The records, encoded."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, shape: inputs.Shape) -> None:
         self.offsets = [0]
         self.moments: list[str] = []
         parts = []
-        for record in inputs.records(count):
+        for record in shape.rows(count):
             # As APIs answer: ASCII with escapes, without blanks.
             parts.append(json.dumps(record, separators=(",", ":")).encode() + b",")
             self.offsets.append(self.offsets[-1] + len(parts[-1]))
@@ -135,10 +135,10 @@ class Connection(asyncio.Protocol):
         self.span.last = time.perf_counter()
 
 
-async def serve(count: int) -> None:
+async def serve(count: int, shape: inputs.Shape) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    block, span = Block(count), Span()
+    block, span = Block(count, shape), Span()
     server = await loop.create_server(lambda: Connection(block, span), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
@@ -146,4 +146,4 @@ async def serve(count: int) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(int(sys.argv[1])))
+        asyncio.run(serve(int(sys.argv[1]), inputs.SHAPES[sys.argv[2] if sys.argv[2:] else "plain"]))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import inputs
-
+from benchmarks import inputs
 from tests.pipeline.environments import environment
 
 HERE: Final = Path(__file__).parent
@@ -34,6 +33,10 @@ class Contender:
         command: its command line, from the folder of its programs, a folder for its files, and the address of the list
             (taps) or of the database (targets).
         note: what it does less or otherwise.
+        peer: whether it is another's program.
+        slow: whether it takes so long that it takes fewer turns where no goal looks at it.
+        share: the part of the records that it gets, where it takes too long for all of them.
+        counts: whether it prints how many records it read, instead of the records.
     """
 
     name: str
@@ -41,6 +44,9 @@ class Contender:
     command: Callable[[Path, Path, str], Command]
     note: str = ""
     peer: bool = True
+    slow: bool = False
+    share: float = 1.0
+    counts: bool = False
 
     def installed(self) -> Path:
         """The folder of its programs."""
@@ -57,20 +63,29 @@ def _written(folder: Path, name: str, value: Any) -> Path:
     return path
 
 
-def _ours(kind: str, concurrency: int = 1, **stream: Any) -> Callable[[Path, Path, str], Command]:
+def our_tap(
+    kind: str, concurrency: int = 1, shape: inputs.Shape = inputs.PLAIN, **stream: Any
+) -> Callable[[Path, Path, str], Command]:
     """Our tap on one of the API's lists; `url` is that of the token list."""
 
     def command(programs: Path, folder: Path, url: str) -> Command:
         base = url.rpartition("/")[0]
-        described = {"name": inputs.STREAM, "path": kind, "records": "data", "primary_key": ["id"]}
+        described = {
+            "path": kind,
+            "records": "data",
+            "primary_key": ["id"],
+            "schema": shape.schema,
+            "paginator": TOKENS,
+        }
+        described |= stream
+        if kind == "offsets":
+            described["paginator"] = {**stream["paginator"], "limit": int(base.split("/")[3])}
         config = {
             "base_url": base,
             "concurrency": concurrency,
-            "streams": [{**described, "schema": inputs.SCHEMA, "paginator": TOKENS, **stream}],
+            "streams": [{"name": name, **described} for name in shape.streams],
         }
-        if kind == "offsets":
-            config["streams"][0]["paginator"] = {**stream["paginator"], "limit": int(base.split("/")[3])}
-        return [programs / "tap-restextract", "--config", _written(folder, "config.json", config)]
+        return [programs / "tap-restextract", "--config", _written(folder, "tap.json", config)]
 
     return command
 
@@ -166,38 +181,40 @@ PAGES: Final = {
 }
 OFFSETS: Final = {"paginator": {"type": "offset", "offset_param": "offset", "has_more_path": "has_more"}}
 
-OUR_TAP: Final = Contender("tap-restextract", None, _ours("tokens"), peer=False)
+OUR_TAP: Final = Contender("tap-restextract", None, our_tap("tokens"), peer=False)
 OUR_KEYSET: Final = Contender(
     "tap-restextract, compound keyset",
     None,
-    _ours("keyset", **KEYSET),
+    our_tap("keyset", **KEYSET),
     "order checked, STATE after each page",
     peer=False,
 )
 TAP_FLOOR: Final = Contender("floor: requests, msgspec", None, _floor_tap, peer=False)
 TAP_PEERS: Final = (
-    Contender("dlt rest_api", "dlt==1.31.0", _dlt, "writes nothing"),
-    Contender("singer-sdk RESTStream", "singer-sdk==0.54.9", _singer_sdk),
-    Contender("Airbyte declarative", "airbyte-cdk==7.39.1", _airbyte),
-    Contender("tap-rest-api-msdk", "tap-rest-api-msdk==1.4.2", _msdk),
+    Contender("dlt rest_api", "dlt==1.31.0", _dlt, "counts the records and writes nothing", counts=True),
+    Contender(
+        "singer-sdk RESTStream", "singer-sdk==0.54.9", _singer_sdk, "a tap of thirty lines on its defaults", slow=True
+    ),
+    Contender("Airbyte declarative", "airbyte-cdk==7.39.1", _airbyte, "Airbyte's messages, no Singer lines", slow=True),
+    Contender("tap-rest-api-msdk", "tap-rest-api-msdk==1.4.2", _msdk, "", slow=True),
 )
 TAPS: Final = (OUR_TAP, OUR_KEYSET, TAP_FLOOR, *TAP_PEERS)
 SLOW_TAPS: Final = (
-    Contender("tap-restextract, tokens", None, _ours("tokens"), peer=False),
-    Contender("tap-restextract, pages", None, _ours("pages", 8, **PAGES), "concurrency: 8", peer=False),
-    Contender("tap-restextract, offsets", None, _ours("offsets", 8, **OFFSETS), "concurrency: 8", peer=False),
-    Contender("tap-restextract, slices", None, _ours("slices", 8, **SLICES), "concurrency: 8", peer=False),
+    Contender("tap-restextract, tokens", None, our_tap("tokens"), peer=False),
+    Contender("tap-restextract, pages", None, our_tap("pages", 8, **PAGES), "concurrency: 8", peer=False),
+    Contender("tap-restextract, offsets", None, our_tap("offsets", 8, **OFFSETS), "concurrency: 8", peer=False),
+    Contender("tap-restextract, slices", None, our_tap("slices", 8, **SLICES), "concurrency: 8", peer=False),
     TAP_FLOOR,
     *TAP_PEERS,
 )
 
 
-def _target(rules: bool) -> Callable[[Path, Path, str], Command]:  # noqa: FBT001  with them or without
+def our_target(rules: Sequence[Mapping[str, Any]] = inputs.RULES) -> Callable[[Path, Path, str], Command]:
+    """Our target with these rules."""
+
     def command(programs: Path, folder: Path, url: str) -> Command:
-        config = {"database_url": url, "default_target_schema": "ours"}
-        if rules:
-            config["events"] = [*inputs.RULES]  # type: ignore[assignment]  # a configuration's values are of many kinds
-        return [programs / "target-eventgen", "--config", _written(folder, "config.json", config)]
+        config = {"database_url": url, "default_target_schema": "ours", "events": [*rules]}
+        return [programs / "target-eventgen", "--config", _written(folder, "target.json", config)]
 
     return command
 
@@ -232,19 +249,27 @@ def _parts(url: str) -> dict[str, Any]:
     }
 
 
-OUR_TARGET: Final = Contender("target-eventgen", None, _target(rules=True), "validates, 10 rules", peer=False)
+OUR_TARGET: Final = Contender("target-eventgen", None, our_target(), "validates, 10 rules", peer=False)
 TARGET_FLOOR: Final = Contender("floor: thread, COPY, FOR UPDATE, upsert", None, _floor_target, peer=False)
 TARGETS: Final = (
     OUR_TARGET,
-    Contender("target-eventgen, no rules", None, _target(rules=False), "validates", peer=False),
+    Contender("target-eventgen, no rules", None, our_target(()), "validates", peer=False),
     TARGET_FLOOR,
     Contender(
         "MeltanoLabs target-postgres, COPY",
         "meltanolabs-target-postgres==0.8.1",
         _meltano(use_copy=True),
         "validates; no events",
+        share=0.5,
     ),
-    Contender("MeltanoLabs target-postgres", "meltanolabs-target-postgres==0.8.1", _meltano(), "validates; no events"),
+    Contender(
+        "MeltanoLabs target-postgres",
+        "meltanolabs-target-postgres==0.8.1",
+        _meltano(),
+        "validates; no events",
+        slow=True,
+        share=0.25,
+    ),
     Contender(
         "pipelinewise target-postgres",
         "pipelinewise-target-postgres==2.1.2",
