@@ -14,7 +14,7 @@ STRUCTURED = "application/cloudevents+json"
 """The content type of structured mode."""
 
 
-class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The context attributes under their names in the specification, and the data as JSON.
 
     `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text, hence its leading zeros.

@@ -201,68 +201,85 @@ def forget(publisher: int) -> sql.Composable:
 # -- a turn -----------------------------------------------------------------------------------------------------------
 
 
-def lock_slots(publisher: int, first: int, most: int) -> sql.Composable:
+def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> sql.Composable:
     """Lock slots that have something due and that nobody else has locked; return (slot).
 
     Args:
         publisher: its number.
         first: the slot to begin with, so that each has its turn.
         most: how many at most.
+        any_: whether a slot may have nothing due, since it is likely that all have.
     """
-    # One after the other, and no further than needed: where an old snapshot is open, the marks that were removed since are
-    # still in the index, and have to be passed over.
+    # One after the other, and no further than needed: where marks were removed a moment ago, or while an old snapshot is
+    # open, they are still in the index, and have to be passed over. A lock within a sub-query keeps the planner to this order.
     order = [(first + each) % SLOTS for each in range(SLOTS)]
     return sql.SQL(
-        "SELECT slots.slot FROM unnest({order}) AS wanted (slot)"
-        " JOIN eventgen.slots ON slots.publisher = {publisher} AND slots.slot = wanted.slot"
-        " LEFT JOIN LATERAL (SELECT true AS found FROM eventgen.pending WHERE pending.publisher = {publisher}"
-        "  AND pending.slot = wanted.slot LIMIT 1) AS pending ON true"
-        " LEFT JOIN LATERAL (SELECT true AS found FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
-        "  AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp() LIMIT 1) AS blocked ON true"
-        " WHERE pending.found OR blocked.found LIMIT {most} FOR UPDATE OF slots SKIP LOCKED"
-    ).format(order=_integers(order, "smallint"), publisher=sql.Literal(publisher), most=sql.Literal(most))
+        "SELECT locked.slot FROM unnest({order}) AS wanted (slot) CROSS JOIN LATERAL (SELECT slots.slot FROM eventgen.slots"
+        " WHERE slots.publisher = {publisher} AND slots.slot = wanted.slot"
+        " AND ({any_} OR EXISTS (SELECT FROM eventgen.pending WHERE pending.publisher = {publisher} AND pending.slot = wanted.slot)"
+        "  OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
+        "   AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp()))"
+        " FOR UPDATE SKIP LOCKED) AS locked LIMIT {most}"
+    ).format(
+        order=_integers(order, "smallint"),
+        publisher=sql.Literal(publisher),
+        most=sql.Literal(most),
+        any_=sql.Literal(any_),
+    )
 
 
-def due(publisher: int, slots: Sequence[int], most: int, size: int) -> sql.Composable:
-    """Return the events that are due in some slots, oldest first.
-
-    Each is (sequence, slot, failed attempts, subject, whether an earlier event holds its key, id, source, type,
-    partitionkey, data, time, traceparent, tracestate). `data` is NULL of one whose key is held, everything of one that is not there any more but
-    the subject where that is known.
+def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Composable:
+    """Return what is due in some slots, oldest first: (sequence, slot, failed attempts, subject where it had failed).
 
     Args:
         publisher: its number.
         slots: those that are locked.
         most: how many events.
-        size: bytes of data, as they are stored, after which no more are added.
+        depth: how many of one slot.
     """
     return sql.SQL(
-        "WITH picked AS ("
-        "  SELECT slot, sequence, attempts, subject AS held FROM (SELECT slot, sequence, attempts, subject FROM eventgen.blocked"
-        "   WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
-        "   ORDER BY sequence LIMIT {most}) AS retried"
-        "  UNION ALL"
-        "  SELECT wanted.slot, head.sequence, 0, NULL FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
-        "   (SELECT sequence FROM eventgen.pending WHERE publisher = {publisher} AND slot = wanted.slot"
-        "    ORDER BY sequence LIMIT {most}) AS head"
-        "  ORDER BY sequence LIMIT {most}"
-        "), weighed AS ("
-        "  SELECT picked.*, event.*, picked.held IS NULL AND holder.sequence IS NOT NULL AS behind,"
-        "   coalesce(sum(pg_column_size(event.data)) OVER (ORDER BY picked.sequence), 0)"
-        "   - coalesce(pg_column_size(event.data), 0) AS before"
-        "  FROM picked"
-        "  LEFT JOIN LATERAL (SELECT id, source, type, subject, partitionkey, data, time, traceparent, tracestate FROM eventgen.events"
-        "   WHERE events.sequence = picked.sequence) AS event ON true"
-        "  LEFT JOIN LATERAL (SELECT blocked.sequence FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
-        "   AND blocked.subject = event.subject) AS holder ON true"
-        ") SELECT sequence, slot, attempts, coalesce(subject, held), behind, id, source, type, partitionkey,"
-        " CASE WHEN NOT behind THEN data::text END,"
-        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
-        " FROM weighed WHERE before < {size} ORDER BY sequence"
+        "SELECT sequence, slot, attempts, subject FROM (SELECT sequence, slot, attempts, subject FROM eventgen.blocked"
+        "  WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
+        "  ORDER BY sequence LIMIT {most}) AS retried"
+        " UNION ALL"
+        " SELECT head.sequence, wanted.slot, 0, NULL FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
+        "  (SELECT sequence FROM eventgen.pending WHERE publisher = {publisher} AND slot = wanted.slot"
+        "   ORDER BY sequence LIMIT {depth}) AS head"
+        " ORDER BY sequence LIMIT {most}"
     ).format(
         publisher=sql.Literal(publisher),
         slots=_integers(slots, "smallint"),
         most=sql.Literal(most),
+        depth=sql.Literal(depth),
+    )
+
+
+def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composable:
+    """Return events, oldest first.
+
+    Each is (how many of them there are, whether an earlier event holds its key, sequence, id, source, type, subject,
+    partitionkey, data, time, traceparent, tracestate). `data` is NULL of one whose key is held.
+
+    Args:
+        publisher: its number.
+        sequences: theirs.
+        size: bytes of data, as they are stored, after which no more are returned.
+    """
+    # An index is searched for one sorted list several times as fast as for the rows of a join.
+    return sql.SQL(
+        "SELECT found, behind, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT behind THEN data::text END,"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
+        " FROM (SELECT event.*, any_held AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
+        "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS behind,"
+        "   count(*) OVER () AS found, sum(pg_column_size(data)) OVER"
+        "    (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+        "  FROM eventgen.events AS event"
+        "  CROSS JOIN (SELECT EXISTS (SELECT FROM eventgen.blocked WHERE publisher = {publisher})) AS held (any_held)"
+        "  WHERE event.sequence = ANY ({sequences})) AS weighed"
+        " WHERE before IS NULL OR before < {size} ORDER BY sequence"
+    ).format(
+        publisher=sql.Literal(publisher),
+        sequences=_integers(sequences, "bigint"),
         size=sql.Literal(size),
     )
 

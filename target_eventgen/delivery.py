@@ -19,6 +19,9 @@ from target_eventgen.publisher import Delivered, Outcome
 SLOTS = 64
 """In how many parts keys are shared out among relays."""
 
+FEWEST_QUICK = 8
+"""Slots that a turn locks, at least, where turns are quick."""
+
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
 """Seconds between attempts, at first and at most."""
@@ -151,12 +154,18 @@ def pause(failures: int, chance: float) -> float:
     return longest * (0.5 + 0.5 * chance)
 
 
-def share(slots: int, took: int, most: int) -> int:
-    """Return how many slots the next turn is to lock, by what the last found in so many.
+def share(slots: int, *, full: bool, slow: bool) -> int:
+    """Return how many slots the next turn is to lock, by how the last one went with so many.
 
-    A turn that was full in several slots leaves some of them to other relays; one that wasn't takes more, so that few
-    events don't make for many turns.
+    A turn that left events in its slots leaves some slots to other relays; one that didn't takes more, so that few events
+    don't make for many turns. Where turns are quick, it is Postgres that is at work rather than the receiver: then no
+    slot is locked for long, and some of them at once are better, since the oldest events of many slots lie side by side.
+
+    Args:
+        slots: how many the last turn was to lock.
+        full: whether it left something.
+        slow: whether it took long.
     """
-    if took >= most:
-        return max(1, slots // 2)
-    return min(SLOTS, slots * 2) if took * 2 < most else slots
+    if not full:
+        return min(SLOTS, slots * 2)
+    return max(1, slots // 2) if slow else max(slots // 2, min(slots * 2, FEWEST_QUICK))

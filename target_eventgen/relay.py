@@ -36,7 +36,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import psycopg2
 from psycopg2 import extensions, sql
@@ -65,6 +65,9 @@ TURN_BYTES = 4_000_000
 TURN_SECONDS = 5.0
 """After which a turn makes no more calls, and marks what it has."""
 
+QUICK_SECONDS = 1.0
+"""Up to which a turn is quick."""
+
 POLL_SECONDS = 2.0
 """Between two looks without a notification."""
 
@@ -85,6 +88,9 @@ SICK_KEYS = 10
 
 TIDY_EVENTS = 5000
 """Events that one statement of tidying looks at."""
+
+_Mark: TypeAlias = tuple[int, int, int, str | None]
+"""That an event is due: its sequence, its slot, its failed attempts, and its subject where there were any."""
 
 T = TypeVar("T")
 
@@ -149,6 +155,7 @@ class _Turn:
     verdicts: Sequence[Verdict] = ()
     moved: int = 0
     lost: UnreachableError | None = None
+    blind: bool = False
 
     @property
     def progress(self) -> bool:
@@ -305,6 +312,7 @@ class _Carrier(threading.Thread):
         self._session = Session(relay._dsn, f"relay to {wanted.route.name}")  # noqa: SLF001  likewise
         self._first = random.randrange(delivery.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
         self._share = delivery.SLOTS
+        self._full = False
 
     def opened(self) -> Publisher:
         """Return the publisher, which may be tried again where its receiver can't be reached."""
@@ -342,7 +350,7 @@ class _Carrier(threading.Thread):
                     return
                 self._stopping.wait(pause)
                 continue
-            if turn.took:
+            if turn.took or turn.blind:
                 failures = 0
                 continue
             pending, soonest, delivered = self._repeated(self._left)
@@ -392,20 +400,25 @@ class _Carrier(threading.Thread):
         except UnreachableError as error:
             self._observer.unreachable(self._route.name)
             return _Turn(lost=error)
+        began, blind = time.monotonic(), self._full  # after a full turn the next slots are likely to have something
         with self._session.transaction(deliveries.LOOK_UPS) as cursor:
-            cursor.execute(deliveries.lock_slots(self.number, self._first, self._share))
+            cursor.execute(deliveries.lock_slots(self.number, self._first, self._share, any_=blind))
             slots = [slot for (slot,) in cursor.fetchall()]
             if not slots:
+                self._full = False
                 return _Turn()
             most = max(TURN_EVENTS, publisher.most)
-            cursor.execute(deliveries.due(self.number, slots, most, TURN_BYTES))
-            items, moved, took = self._read(cursor)
+            cursor.execute(deliveries.due(self.number, slots, most, -(-most // len(slots)) if blind else most))
+            marks: dict[int, _Mark] = {mark[0]: mark for mark in cursor}
+            items, moved = self._read(cursor, marks)
+            took = len(items) + moved
             verdicts, lost = self._publish(publisher, items)
             failpoints.reach(failpoints.AFTER_PUBLISH)
             self._mark(cursor, verdicts)
             failpoints.reach(failpoints.BEFORE_MARKED)
         self._first = (slots[-1] + 1) % delivery.SLOTS
-        self._share = delivery.share(self._share, took, most)
+        self._full = len(marks) > took or took * 2 >= most
+        self._share = delivery.share(self._share, full=self._full, slow=time.monotonic() - began > QUICK_SECONDS)
         self._observer.settled(self._route.name, verdicts)
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
         for each in dead[:1]:
@@ -422,32 +435,38 @@ class _Carrier(threading.Thread):
             delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
             dead=self.result.dead + len(dead),
         )
-        return _Turn(len(slots), took, verdicts, moved, lost)
+        return _Turn(len(slots), took, verdicts, moved, lost, blind)
 
-    def _read(self, cursor: extensions.cursor) -> tuple[list[Item], int, int]:
-        """Return the events to be published, how many others were moved out of the way, and how many were read."""
+    def _read(self, cursor: extensions.cursor, marks: Mapping[int, _Mark]) -> tuple[list[Item], int]:
+        """Return the events to be published, as many as a turn may have, and how many others were moved out of the way."""
+        if not marks:
+            return [], 0
         items: list[Item] = []
         behind: list[tuple[int, int, str]] = []
-        gone: list[tuple[int, int]] = []
-        freed: list[str] = []
-        for sequence, slot, attempts, subject, held, id_, source, type_, partitionkey, data, at, *trace in cursor:
-            if id_ is None:
-                gone.append((slot, sequence))
-                freed += [] if subject is None else [subject]
-            elif held:
-                behind.append((slot, sequence, subject))
+        found = last = 0
+        cursor.execute(deliveries.recorded(self.number, marks, TURN_BYTES))
+        for row in cursor:
+            found, held, last = row[:3]
+            _, slot, attempts, _ = marks[last]
+            recorded = Recorded(*row[2:])
+            if held:
+                behind.append((slot, last, recorded.subject))
             else:
-                recorded = Recorded(sequence, id_, source, type_, subject, partitionkey, data, at, *trace)
-                items.append(Item(cloud_event(recorded), sequence, slot, attempts))
+                items.append(Item(cloud_event(recorded), last, slot, attempts))
+        gone: list[_Mark] = []
+        if found < len(marks):
+            read = {item.sequence for item in items} | {sequence for _, sequence, _ in behind}
+            # Where the turn was full, nothing is known of those behind the last one.
+            gone = [mark for mark in marks.values() if mark[0] not in read and (len(read) == found or mark[0] < last)]
         if behind:
             cursor.execute(deliveries.set_aside(self.number, behind))
         if gone:
             logger.warning(
                 'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(gone)
             )
-            cursor.execute(deliveries.unmark(self.number, gone))
-            cursor.execute(deliveries.release(self.number, freed))
-        return items, len(behind) + len(gone), len(items) + len(behind) + len(gone)
+            cursor.execute(deliveries.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in gone]))
+            cursor.execute(deliveries.release(self.number, [subject for *_, subject in gone if subject is not None]))
+        return items, len(behind) + len(gone)
 
     def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
         verdicts: list[Verdict] = []

@@ -21,8 +21,8 @@ MUTANTS = (
         "deliveries",
         (
             (
-                'AND slot = wanted.slot"\n        "    ORDER BY',
-                'AND slot = wanted.slot AND sequence > (SELECT count(*) + sum(delivered) FROM eventgen.slots)"\n        "    ORDER BY',
+                'AND slot = wanted.slot"\n        "   ORDER BY',
+                'AND slot = wanted.slot AND sequence > (SELECT count(*) + sum(delivered) FROM eventgen.slots)"\n        "   ORDER BY',
             ),
         ),
         checked_by("commits_late", "each_event_is_delivered_once"),
@@ -30,13 +30,13 @@ MUTANTS = (
     Mutant(
         "slots are not locked",
         "deliveries",
-        ((" LIMIT {most} FOR UPDATE OF slots SKIP LOCKED", " LIMIT {most}"),),
+        ((" FOR UPDATE SKIP LOCKED) AS locked", ") AS locked"),),
         checked_by("share_the_work"),
     ),
     Mutant(
         "what is marked in a turn is not removed",
         "relay",
-        (("*([deliveries.unmark(self._number, fresh)] if fresh else ()),", "*(),"),),
+        (("*([deliveries.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
         checked_by("each_event_is_delivered_once"),
     ),
     Mutant(
@@ -65,7 +65,7 @@ MUTANTS = (
     Mutant(
         "a held key's later events are read as if nothing held it",
         "deliveries",
-        (("picked.held IS NULL AND holder.sequence IS NOT NULL AS behind", "false AS behind"),),
+        (("any_held AND coalesce", "false AND coalesce"),),
         checked_by("holds_its_key", "while_their_key_is_held"),
     ),
     Mutant(

@@ -123,10 +123,21 @@ def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slots", "took", "after"), [(64, 100, 32), (2, 100, 1), (1, 100, 1), (8, 60, 8), (8, 10, 16), (64, 0, 64)]
+    ("slots", "full", "slow", "after"),
+    [
+        (64, True, True, 32),
+        (1, True, True, 1),
+        (64, True, False, 32),
+        (8, True, False, 8),
+        (1, True, False, 2),
+        (8, False, True, 16),
+        (64, False, False, 64),
+    ],
 )
-def test_full_turns_leave_slots_to_others_and_small_ones_take_more(slots: int, took: int, after: int) -> None:
-    assert delivery.share(slots, took, 100) == after
+def test_full_turns_leave_slots_to_others_and_small_ones_take_more(
+    slots: int, after: int, *, full: bool, slow: bool
+) -> None:
+    assert delivery.share(slots, full=full, slow=slow) == after
 
 
 # -- routes -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import replace
 import psycopg2
 import pytest
 
-from target_eventgen import delivery, relay, session
+from target_eventgen import deliveries, delivery, relay, session
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publisher import Delivered, Failed, Outcome
@@ -134,6 +134,46 @@ def test_a_turn_is_bounded_by_events_and_bytes(outbox: Outbox, monkeypatch: pyte
     assert receiver.calls == 100
     assert len(set(receiver.ids)) == 100
     in_order(receiver.got)
+
+
+def test_each_slot_has_its_turn(outbox: Outbox) -> None:
+    receiver = Receiver()
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=2000, each=1)
+    with outbox.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(deliveries.LOOK_UPS)
+        for first in (0, 40, 62):
+            wanted = [(first + each) % delivery.SLOTS for each in range(4)]
+            cursor.execute(deliveries.lock_slots(1, first, 4))
+            assert [slot for (slot,) in cursor.fetchall()] == wanted
+
+
+def test_full_turns_over_one_busy_key_are_not_held_up_by_idle_ones(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "TURN_EVENTS", 10)
+    monkeypatch.setattr(relay, "BUSY_SECONDS", 5.0)  # what a thread waits that finds nothing
+    receiver = Receiver(most=10)
+    outbox.announce(receiver.delivery())
+    outbox.add(each=100)
+    began = time.monotonic()
+    outbox.drain(receiver.delivery(workers=1))
+    assert time.monotonic() - began < 5
+    assert len(receiver.ids) == 100
+    in_order(receiver.got)
+
+
+def test_where_a_turn_is_cut_what_is_behind_it_is_not_taken_for_deleted(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver(most=1000)
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=4, each=10)
+    outbox.query("delete from eventgen.events where id in ('orders-1-1', 'orders-4-10', 'orders-2-5')")
+    monkeypatch.setattr(relay, "TURN_BYTES", 1)
+    outbox.drain(receiver.delivery(workers=1))
+    assert len(receiver.ids) == len(set(receiver.ids)) == 37
+    assert outbox.marks() == EMPTY
 
 
 def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
