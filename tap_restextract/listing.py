@@ -26,10 +26,10 @@ from tap_restextract import paginators
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor
 from tap_restextract.errors import WalkError
-from tap_restextract.paginators import Continuation, Start
+from tap_restextract.paginators import Continuation, Number, Start
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.progress import SEAM_ATTEMPTS, Seen, identity, place_of, rank_of
-from tap_restextract.settings import Offset, SinglePage
+from tap_restextract.settings import Offset, PageNumber, SinglePage
 from tap_restextract.steps import Ask, Page, Record, Step
 
 Pages = Generator[Step, Page, Page]
@@ -47,6 +47,58 @@ def always_moves(plan: Plan) -> WalkError:
         f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
         "pages, or declare a paginator whose tokens are stable, where the API has one"
     )
+
+
+def repeats_a_page(plan: Plan, at: Continuation | None) -> WalkError:
+    """What stops a walk where two page numbers, or two offsets, have the same page."""
+    paginator = plan.stream.paginator
+    if isinstance(paginator, Offset):
+        here, sent = (
+            f"pages at offset {at.offset if isinstance(at, Start) else paginator.offset} and behind it",
+            "offset",
+        )
+        named = paginator.offset_body_path or paginator.offset_param or sent
+    else:
+        assert isinstance(paginator, PageNumber)
+        number = at.page if isinstance(at, Number) else paginator.base_page
+        here, sent = f"pages {number} and {number + 1}", "page"
+        named = paginator.page_body_path or paginator.page_param or sent
+    if at is not None:
+        cause = "the API seems to answer its last page for all behind it: set total_path or has_more_path, which state the end"
+    else:
+        cause = (
+            f"the API doesn't look at {named!r}: set {sent}_param, or {sent}_body_path, to where it expects the number"
+        )
+        if isinstance(paginator, PageNumber) and paginator.base_page == 0:
+            cause = f"the API seems to count its pages from 1: set base_page: 1; or {cause}"
+    return WalkError(f"{place_of(plan)}: {here} hold the same records, and did again; {cause}")
+
+
+def distinct(plan: Plan, page: Page, behind: Page, ask: Ask) -> Generator[Step, Page, None]:
+    """Nothing, where a counted page holds other records than the one before it; else that one is asked for again.
+
+    A whole page of records that joins the list pushes a page to the next number, but then it isn't where it was.
+
+    Args:
+        plan: the stream's.
+        page: the one before.
+        behind: the one that is behind it.
+        ask: what asked for the one before.
+
+    Raises:
+        WalkError: where it is: then both have one page, and all would be endless, or come twice.
+    """
+    counted = isinstance(plan.stream.paginator, (PageNumber, Offset)) and plan.stream.primary_key
+    if not counted or not behind.records or len(page.records) != len(behind.records):
+        return
+    if identity(plan, page.records[0]) != identity(plan, behind.records[0]) or not _are_the_same(plan, page, behind):
+        return
+    if _are_the_same(plan, (yield Step(ask=ask)), behind):
+        raise repeats_a_page(plan, ask.at)
+
+
+def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:
+    return [identity(plan, record) for record in one.records] == [identity(plan, record) for record in other.records]
 
 
 def splits_a_tie(plan: Plan, value: object) -> WalkError:
@@ -156,6 +208,9 @@ class Listing:
         moved = yield from self._asked_again(before, at, page)
         self.moved += moved
         if page.records and self._identities(page) == self._identities(before):
+            if moved == 0:  # ties without order may look so once
+                again = yield Step(ask=Ask(self.start, ahead, self.until))
+                yield from distinct(self.plan, before, again, Ask(self.start, at, self.until))
             raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
         if page.records and page.following is None:
             yield from self._asked_again(page, ahead, None)
@@ -223,9 +278,7 @@ def what_can_hide(plan: Plan) -> str | None:
     """What can still hide a record from a list that is read whole, page by page; None where nothing can."""
     paginator = plan.stream.paginator
     whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
-    if not whole or isinstance(paginator, SinglePage) or paginators.is_stable(paginator):
-        return None
-    if is_ordered(plan) and isinstance(paginator, Offset):
+    if not whole or isinstance(paginator, SinglePage) or proves_its_seams(plan):
         return None
     shifts = (
         "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
@@ -235,6 +288,12 @@ def what_can_hide(plan: Plan) -> str | None:
     if has_open_ties(plan) or (plan.stream.fixed_order and not isinstance(paginator, Offset)):
         return shifts
     return moves if isinstance(paginator, Offset) else f"{shifts}; and {moves}"
+
+
+def proves_its_seams(plan: Plan) -> bool:
+    """Whether a seam is proven as soon as the page behind it has come; else what comes behind that may still belie it."""
+    paginator = plan.stream.paginator
+    return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
 
 
 def has_open_ties(plan: Plan) -> bool:

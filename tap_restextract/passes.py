@@ -9,7 +9,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError, always_moves, ended
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, distinct, ended
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import (
@@ -28,9 +28,13 @@ from tap_restextract.steps import Ask, Page, Record, Step, Steps
 def traversal(plan: Plan) -> Steps:
     """The whole list, page by page; there is no bookmark."""
     seen = Seen(plan)
-    page = yield Step(ask=Ask())
+    ask = Ask()
+    page = yield Step(ask=ask)
     while page.following is not None:
-        page = yield Step(page.records, None, Ask(None, seen.new(page.following)))
+        ahead = Ask(None, seen.new(page.following))
+        behind = yield Step(page.records, None, ahead)
+        yield from distinct(plan, page, behind, ask)
+        page, ask = behind, ahead
     ended(plan, page)
     yield Step(page.records)
 

@@ -20,7 +20,7 @@ from msgspec import structs
 
 from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.hashes import HashCache, Key
-from tap_restextract.listing import Listing, MovedSeamError, always_moves, ended
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, distinct, ended
 from tap_restextract.paginators import is_stable
 from tap_restextract.plan import Plan, Walk
 from tap_restextract.progress import SEAM_ATTEMPTS, Seen
@@ -165,9 +165,13 @@ class Comparison:
 
     def _listed(self, plan: Plan, of: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
         seen = Seen(plan)
-        page = yield Step(records, None, Ask(of=of))
+        ask = Ask(of=of)
+        page = yield Step(records, None, ask)
         while page.following is not None:
-            page = yield Step(self._fresh(page), None, Ask(at=seen.new(page.following), of=of))
+            ahead = Ask(at=seen.new(page.following), of=of)
+            behind = yield Step(self._fresh(page), None, ahead)
+            yield from distinct(plan, page, behind, ask)
+            page, ask = behind, ahead
         ended(plan, page)
         return self._fresh(page)
 

@@ -187,6 +187,7 @@ def _seams(quirks: Quirks, *, wide: bool, busy: bool) -> list[str]:
         "order changed each of": quirks.order == "asc"
         and (busy or (moving and (wide or quirks.counted or quirks.short_pages or quirks.empty_pages))),
         "shifted between two pages": whole and (busy or moving),
+        "hold the same records, and did again": quirks.unstable_ties and quirks.page < 5,
         "lie on two pages": quirks.order in {"asc", "desc"} and quirks.unstable_ties,
     }
     return [sign for sign, applies in signs.items() if applies]

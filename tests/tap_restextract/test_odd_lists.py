@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from tap_restextract.errors import TapError, WalkError
 from tap_restextract.paginators import Token
 from tap_restextract.steps import Page
+from tests.tap_restextract.processes import tap
 from tests.tap_restextract.scripts import LATER, Read, at, drive, pages
-from tests.tap_restextract.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
+from tests.tap_restextract.server import Asked, Reply, serving
+from tests.tap_restextract.streams import COMPOUND, INCLUSIVE, UNIQUE, config, plan
 
 
 @pytest.mark.parametrize("facts", [COMPOUND, UNIQUE])
@@ -56,3 +60,91 @@ def test_a_request_that_mentions_a_tie_breaker_its_walk_never_asks_with_is_refus
     facts = {"cursor_path": "updated_at", "tie_breaker": "id"}
     with pytest.raises(TapError):
         plan(params={"since": "{cursor.updated_at}", "after": "{cursor.id}"}, incremental=facts)
+
+
+ROWS = [{"id": number, "updated_at": "2026-01-01T00:00:00Z"} for number in range(7)]
+COUNTED = {"paginator": {"type": "page_number"}}
+UNORDERED = {
+    "params": {"since": "{cursor.updated_at}"},
+    "incremental": {"cursor_path": "updated_at", "order": "none", "initial_value": "2020-01-01T00:00:00Z"},
+}
+
+
+def from_one(asked: Asked) -> Reply:
+    """Pages are counted from 1, and 0 is taken for the first, as many APIs do."""
+    page = max(int(asked.params["page"]), 1)
+    return Reply(ROWS[3 * page - 3 : 3 * page])
+
+
+def deaf(_: Asked) -> Reply:
+    """The number is sent where the API doesn't look for it."""
+    return Reply(ROWS[:3])
+
+
+def clamped(asked: Asked) -> Reply:
+    """Behind the last page it comes again."""
+    page = min(int(asked.params["page"]), 2)
+    return Reply(ROWS[3 * page : 3 * page + 3])
+
+
+@pytest.mark.parametrize(
+    ("answers", "remedy"),
+    [
+        (
+            from_one,
+            "pages 0 and 1 hold the same records, and did again; the API seems to count its pages from 1: set base_page: 1",
+        ),
+        (deaf, "doesn't look at 'page': set page_param"),
+        (
+            clamped,
+            "pages 2 and 3 hold the same records, and did again; the API seems to answer its last page for all behind it: set total_path or has_more_path",
+        ),
+    ],
+    ids=["from one", "deaf", "clamped"],
+)
+@pytest.mark.parametrize("facts", [{}, {"sweep": True}, UNORDERED], ids=["traversal", "sweep", "unordered"])
+def test_two_page_numbers_with_one_page_are_told_with_what_to_set(
+    tmp_path: Path, answers: Callable[[Asked], Reply], remedy: str, facts: dict[str, Any]
+) -> None:
+    with serving(answers) as api:
+        run = tap(tmp_path, config(api.url, **COUNTED, **facts))
+    (told,) = run.told
+    assert run.code == 1
+    assert told.startswith("tap-restextract: stream things")
+    assert remedy in told
+    assert len(api.asked) < 15
+    if answers is from_one:
+        with serving(answers) as api:
+            run = tap(tmp_path, config(api.url, paginator={"type": "page_number", "base_page": 1}, **facts))
+        assert (run.code, len(run.records)) == (0, len(ROWS))
+
+
+@pytest.mark.parametrize("facts", [{}, {"sweep": True}], ids=["traversal", "sweep"])
+def test_two_offsets_with_one_page_are_told_with_what_to_set(tmp_path: Path, facts: dict[str, Any]) -> None:
+    with serving(deaf) as api:
+        run = tap(tmp_path, config(api.url, paginator={"type": "offset", "limit": 3, "offset_param": "skip"}, **facts))
+    (told,) = run.told
+    assert "pages at offset 0 and behind it hold the same records, and did again; " in told
+    assert "the API doesn't look at 'skip': set offset_param" in told
+    assert len(api.asked) == 3
+
+
+def test_a_whole_page_that_joins_the_list_while_it_is_read_is_no_page_that_repeats(tmp_path: Path) -> None:
+    rows = list(ROWS)
+
+    def answers(asked: Asked) -> Reply:
+        page = int(asked.params["page"])
+        if page == 1 and len(rows) == len(ROWS):
+            rows[:0] = [{"id": number, "updated_at": None} for number in (10, 11, 12)]
+        return Reply(rows[3 * page : 3 * page + 3])
+
+    with serving(answers) as api:
+        run = tap(tmp_path, config(api.url, **COUNTED))
+    assert run.code == 0, run.err
+    assert {record["id"] for record in run.records} == set(range(7))
+
+
+def test_records_without_a_key_may_be_alike_from_page_to_page(tmp_path: Path) -> None:
+    with serving(lambda asked: Reply(ROWS[:3] if int(asked.params["page"]) < 4 else [])) as api:
+        run = tap(tmp_path, config(api.url, primary_key=[], **COUNTED))
+    assert (run.code, len(run.records)) == (0, 12)
