@@ -16,7 +16,7 @@ from typing import Any
 from tap_restextract.bookmarks import Bookmark, Stretch, content_hash
 from tap_restextract.cursor import Cursor, Rank, rank
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError, always_moves, splits_a_tie
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, proves_its_seams, splits_a_tie
 from tap_restextract.paginators import is_stable
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
@@ -52,6 +52,7 @@ class Descent:
         done: the stretch that was emitted below the top, by an interrupted pass or by this one before a shift.
         high: the new high-water mark: the newest record that was settled when the pass began.
         low: the last record read.
+        proven: the last one above which nothing can have slipped through; a seam that was asked about is, once the next one was, too.
         hashes: what was emitted where a rank alone doesn't tell, by content. The rank is None until it is seen again.
         reached: a record before the floor was seen.
     """
@@ -62,6 +63,7 @@ class Descent:
     hashes: dict[str, Rank | None] = field(default_factory=dict)
     high: Any = None
     low: Any = None
+    proven: Any = None
     reached: bool = False
 
     @classmethod
@@ -84,7 +86,7 @@ class Descent:
     def from_the_top(self) -> None:
         """Begin at the newest record (again); what was emitted below stays done."""
         self.done = self._stretch or self.done
-        self.low, self.reached = None, False
+        self.low, self.proven, self.reached = None, None, False
 
     def fresh(self, page: Page) -> list[Record]:
         """The page's records that were not emitted before.
@@ -108,6 +110,7 @@ class Descent:
             newest = next(settled, None)
             self.high = None if newest is None else self._value(newest)
         above, self.low = self.low, self._value(page.records[-1])
+        self.proven = self.low if proves_its_seams(self.plan) else above
         unseen = None in self.hashes.values()
         records = []
         for record, place in zip(page.records, ranks, strict=True):
@@ -116,7 +119,12 @@ class Descent:
                 continue
             if self._inside(place):
                 continue
-            if unseen or self._told_by_content(place) or (above is not None and place == rank(above)):
+            if (
+                unseen
+                or self._unproven(place)
+                or self._told_by_content(place)
+                or (above is not None and place == rank(above))
+            ):
                 digest = content_hash(record)
                 known = digest in self.hashes
                 self.hashes[digest] = place
@@ -124,7 +132,9 @@ class Descent:
                     continue
             records.append(record)
         self.hashes = {
-            digest: place for digest, place in self.hashes.items() if place is None or self._told_by_content(place)
+            digest: place
+            for digest, place in self.hashes.items()
+            if place is None or self._unproven(place) or self._told_by_content(place)
         }
         return records
 
@@ -132,7 +142,10 @@ class Descent:
     def bookmark(self) -> Bookmark | None:
         """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before."""
         stretch = self._stretch
-        return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)
+        if stretch is None:
+            return None
+        kept = (digest for digest, place in self.hashes.items() if place is None or self._told_by_content(place))
+        return Bookmark(self.mark, frozenset(kept), stretch)
 
     @property
     def finished(self) -> Bookmark | None:
@@ -149,21 +162,25 @@ class Descent:
     @property
     def _stretch(self) -> Stretch | None:
         """What is emitted without a gap, from the high mark down."""
-        if self.high is None or self.low is None or rank(self.low) >= self._window(self.high):
+        if self.high is None or self.proven is None or rank(self.proven) >= self._window(self.high):
             return None
         if self.done is None:
-            return Stretch(self.high, self.low)
-        if rank(self.low) >= self._window(self.done.high):
+            return Stretch(self.high, self.proven)
+        if rank(self.proven) >= self._window(self.done.high):
             return None  # the stretch of before isn't met yet, and it is worth more
-        return Stretch(self.high, min(self.low, self.done.low, key=rank))
+        return Stretch(self.high, min(self.proven, self.done.low, key=rank))
 
     def _inside(self, place: Rank) -> bool:
         """Whether everything of this rank was emitted; a stretch's two edges, and what may have come late, are told by content."""
         return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)
 
+    def _unproven(self, place: Rank) -> bool:
+        """Whether this pass may come here once more, as the list may have shifted: then content tells what was emitted."""
+        return not proves_its_seams(self.plan) and (self.proven is None or place <= rank(self.proven))
+
     def _told_by_content(self, place: Rank) -> bool:
         floor = self._floor
-        edges = [self.low] if self.done is None else [self.low, self.done.low]
+        edges = [self.low, self.proven, None if self.done is None else self.done.low]
         return (
             self.high is None
             or place >= rank(earliest(incremental_of(self.plan), self.high))

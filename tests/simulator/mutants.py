@@ -373,8 +373,15 @@ MUTANTS: Final = (
     Mutant(
         "STATE moves in the middle of a pass down the list",
         "descending.py",
-        "return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)",
-        "return Bookmark(Cursor(self.high), frozenset(self.hashes), stretch) if self.high else None",
+        "        return Bookmark(self.mark, frozenset(kept), stretch)",
+        "        return Bookmark(Cursor(self.high), frozenset(kept), stretch)",
+        "descending",
+    ),
+    Mutant(
+        "a seam counts as proven before the next one is asked about",
+        "descending.py",
+        "self.proven = self.low if proves_its_seams(self.plan) else above",
+        "self.proven = self.low",
         "descending",
     ),
     Mutant(

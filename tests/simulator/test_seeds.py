@@ -28,6 +28,11 @@ SEEDS = [
         22068,
         "a clock before the initial value set the mark before it",
     ),
+    (
+        "order=desc filter=exclusive paginator=page_number total=1",
+        33162,
+        "a seam that the next one belied was kept in STATE",
+    ),
     ("order=desc filter=none paginator=offset", 17, "what left a page drew others over the seam"),
     (
         "order=desc filter=none paginator=offset unstable_ties=1 has_more=1 initial=1",
