@@ -1,7 +1,12 @@
-"""The command line: singer-sdk's own, the companion command `plan`, and errors as messages instead of tracebacks."""
+"""The command line: singer-sdk's own, the companion command `plan`, and errors as messages instead of tracebacks.
+
+Most of a short run is imports: what only some runs need is imported where they need it, and Python's collector of cycles,
+which would look through the modules again and again, waits until they are there and then leaves them alone.
+"""
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import logging
 import os
@@ -12,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from singer_sdk.exceptions import SingerSDKError
 
 from tap_restextract.errors import ConfigurationError, QuotaError, TapError
 
@@ -36,8 +40,11 @@ def _tap(arguments: list[str]) -> Any:
         versions = tuple(importlib.metadata.version(name) for name in ("tap-restextract", "singer-sdk"))
         click.echo("tap-restextract v{}, Meltano SDK v{}".format(*versions))
         return 0
+    gc.disable()
     from tap_restextract.tap import TapRestextract  # noqa: PLC0415  the companion command's help needs none of it
 
+    gc.freeze()
+    gc.enable()
     command = TapRestextract.cli
     return command.main(arguments, prog_name="tap-restextract", standalone_mode=False)
 
@@ -58,9 +65,6 @@ def _told(run: Callable[[], Any]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except SingerSDKError as error:
-        click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
-        return 1
     except BrokenPipeError:
         return _unread()
     except SystemExit:
@@ -75,6 +79,9 @@ def _told(run: Callable[[], Any]) -> int:
         )
         return 1
     except Exception as error:  # noqa: BLE001  a fault of ours: told without its text, which may hold a secret
+        if _is_of_the_sdk(error):
+            click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
+            return 1
         frames = traceback.extract_tb(error.__traceback__)
         places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
         click.echo(
@@ -84,6 +91,15 @@ def _told(run: Callable[[], Any]) -> int:
         )
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _is_of_the_sdk(error: Exception) -> bool:
+    """Whether singer-sdk says what a person can mend; nothing has been of it while it wasn't imported."""
+    if "singer_sdk.exceptions" not in sys.modules:
+        return False
+    from singer_sdk.exceptions import SingerSDKError  # noqa: PLC0415  its import takes a quarter of a second
+
+    return isinstance(error, SingerSDKError)
 
 
 def _unread() -> int:

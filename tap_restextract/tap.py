@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tap_restextract.settings import StreamSettings
 
 SAMPLED_PARENTS: Final = 5
+SCHEMA: Final = settings.json_schema()
+OWN: Final = frozenset(SCHEMA["properties"])  # before singer-sdk adds its settings to them
 
 
 class TapRestextract(Tap):
@@ -49,7 +51,7 @@ class TapRestextract(Tap):
 
     name = "tap-restextract"
     package_name = "tap-restextract"
-    config_jsonschema: ClassVar[dict[str, Any]] = settings.json_schema()
+    config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
     message_writer_class = WholeLines
     _read: tuple[StreamSettings, ...] = ()
 
@@ -110,7 +112,7 @@ class TapRestextract(Tap):
         """Read the configuration; our own reader names every fault at once, with its remedy."""
         del raise_errors
         self.append_builtin_config(self.config_jsonschema)
-        foreign = set(self.config_jsonschema["properties"]) - set(settings.json_schema()["properties"])
+        foreign = self.config_jsonschema["properties"].keys() - OWN
         self._read = settings.read(self.config, foreign=foreign)
         of_the_sdk = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.metadata
 import json
 import os
 import shutil
@@ -565,6 +566,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _target() -> None:
     """The Singer target under the SDK's own command line."""
+    if sys.argv[1:] == ["--version"]:
+        versions = tuple(importlib.metadata.version(name) for name in ("tap-restextract", "singer-sdk"))
+        click.echo("target-eventgen v{}, Meltano SDK v{}".format(*versions))
+        return
     from target_eventgen.target import TargetEventgen  # noqa: PLC0415 - the companions must not pay for it
 
     command: click.Command = TargetEventgen.cli

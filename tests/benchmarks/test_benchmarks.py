@@ -70,7 +70,7 @@ def test_later_versions_are_newer_than_all_before_and_their_keys_lie_apart() -> 
 def test_every_kind_of_list_of_the_api_gives_every_record() -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with run.api(FEW) as address:
-        for kind in KINDS:
+        for kind, behind in KINDS.items():
             ids: list[int] = []
             query = ""
             for number in count():
@@ -80,7 +80,7 @@ def test_every_kind_of_list_of_the_api_gives_every_record() -> None:
                 assert body["total"] == FEW
                 if not body["has_more"]:
                     break
-                query = KINDS[kind].format(
+                query = behind.format(
                     next=body["next"], page=number + 2, offset=10 * (number + 1), last=body["data"][-1]["id"]
                 )
             assert ids == [*range(1, FEW + 1)], kind
