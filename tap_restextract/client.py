@@ -550,9 +550,11 @@ def certificates(stream: StreamSettings) -> tuple[str | bool, str | tuple[str, s
     own = stream.client_certificate
     faults = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if bundle:
+    addresses = (request_for_host(stream), getattr(stream.auth, "access_token_url", ""))
+    # One that the environment names concerns plain HTTP only where it meets an HTTPS proxy, whose error names it then.
+    if bundle and (stream.ca_bundle or any(address.lower().startswith("https:") for address in addresses)):
         try:
-            context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
+            _check_bundle(bundle)
         except OSError as error:
             name = "ca_bundle" if stream.ca_bundle else "the variable REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
             faults.append(f"stream {stream.name}: {name}: {bundle} holds no certificates ({_file_fault(error)})")
@@ -567,6 +569,18 @@ def certificates(stream: StreamSettings) -> tuple[str | bool, str | tuple[str, s
     if faults:
         raise ConfigurationError(faults)
     return bundle or True, (own, stream.client_key) if own and stream.client_key else own
+
+
+@functools.lru_cache(maxsize=64)
+def _check_bundle(bundle: str) -> None:
+    """Read the certificates, once for all streams: it takes longer than a page.
+
+    Raises:
+        OSError: where there are none.
+    """
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+        **{"capath" if Path(bundle).is_dir() else "cafile": bundle}
+    )
 
 
 def _file_fault(error: Exception) -> str:

@@ -8,6 +8,7 @@ stream, where it is merged over the top's: mappings key by key (`null` takes a k
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -705,12 +706,18 @@ def _is_web_address(url: str) -> bool:
         return False
 
 
+@functools.lru_cache(maxsize=256)
+def _fields(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
+    """A struct's fields by their keys; msgspec reads all annotations each time that it is asked."""
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
+
+
 def _faults(struct: Any, value: Any, place: str, foreign: typing.Collection[str]) -> list[str]:
     """Every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
     if not isinstance(value, dict):
         return [f"{place}: a mapping is needed, not {_kind(value)}"]
     faults: list[str] = []
-    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    fields = _fields(struct)
     tag_field = struct.__struct_config__.tag_field
     unknown = [key for key in value if key not in fields and key != tag_field]
     faults += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -230,9 +231,15 @@ class TapRestextract(Tap):
         unbroken.end(128 + signum)
 
 
+@functools.lru_cache(maxsize=1024)
+def _check_json_schema(schema: str) -> None:
+    """Once for equal schemas: the check takes longer than a page."""
+    DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(json.loads(schema))
+
+
 def _check_schema(stream: str, schema: dict[str, Any]) -> None:
     try:
-        DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(schema)
+        _check_json_schema(json.dumps(schema, default=float))
     except SchemaError as error:
         place = ".".join(map(str, error.path)) or "its top"
         raise ConfigurationError(
