@@ -3,12 +3,20 @@
 Theory of operation. A signal to end may come at any moment. While the reader waits for a line nothing is half done, so
 the signal's handler may raise there (see `interrupt`); at any other moment it only leaves a note, and the reader stops
 before the next line. Either way the caller sees a plain end of input, and `interrupted` says why.
+
+A pipe may be silent for as long as it likes. It is read by the operating system's own calls, so that a wait for more can
+end: then `idle` is done, between two lines, and the wait goes on. Files, and every input where the system can't wait for a
+pipe with a limit (Windows), are read as they are: what they hold is there at once, or nobody knows.
 """
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import re
+import select
+import stat
 import sys
 from collections import Counter
 from decimal import Decimal
@@ -21,7 +29,7 @@ from target_eventgen.errors import MessageError
 from target_eventgen.sdk_errors import of_the_sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "RECORD": ("stream", "record"),
@@ -39,6 +47,9 @@ _ESCAPES = re.compile(
 )
 # Neither stands in JSON, and Python's own encoder writes both.
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
+
+_BLOCK = 1 << 18
+"""Bytes that are read at once, at most; a pipe has fewer."""
 
 _log = logging.getLogger("target-eventgen")
 
@@ -67,6 +78,9 @@ class LineReader(GenericSingerReader[str]):
         self.interrupted = False
         self.take: Callable[[bytes], bool] = _not_taken
         """What may take a line in one step; where it doesn't, nothing has happened."""
+        self.idle: Callable[[], None] = _nothing
+        """What is done each time that so many seconds have passed without input."""
+        self.idle_seconds = 60.0
         self.failed: Callable[[], None] = _nothing
         """What is done where the input can't be processed to its end."""
 
@@ -108,7 +122,7 @@ class LineReader(GenericSingerReader[str]):
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         source: Any = file_input or self.default_input
-        lines = iter(getattr(source, "buffer", source))
+        lines = _lines(getattr(source, "buffer", source), self.idle_seconds)
         counts: Counter[str] = Counter()
         number = taken = 0
         while True:
@@ -125,6 +139,9 @@ class LineReader(GenericSingerReader[str]):
                 raise MessageError(f"line {number + 1} of the input is not UTF-8; the tap must write UTF-8") from error
             if line is None:
                 break
+            if line is _SILENCE:
+                self.idle()
+                continue
             number += 1
             if type(line) is bytes and self.take(line):
                 taken += 1
@@ -201,3 +218,42 @@ class LineReader(GenericSingerReader[str]):
         else:
             remedy = "nothing but Singer messages may be written to standard output: have the tap log to standard error"
         raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error
+
+
+_SILENCE = object()
+"""Stands among the lines of an input where none came for a while."""
+
+
+def _lines(source: Any, seconds: float) -> Iterator[Any]:
+    """Return the lines of an input with their ends, and `_SILENCE` after each time of so many seconds without any."""
+    try:
+        descriptor = source.fileno()
+        kind = os.fstat(descriptor).st_mode
+    except (AttributeError, OSError):
+        return iter(source)
+    if not hasattr(select, "poll") or not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return iter(source)
+    return _lines_of_pipe(descriptor, seconds)
+
+
+def _lines_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
+    """The same of a pipe that nobody has read from."""
+    wait = select.poll()
+    wait.register(descriptor, select.POLLIN)
+    started: list[bytes] = []  # the blocks of a line whose end has not come
+    while True:
+        if not wait.poll(seconds * 1000):
+            yield _SILENCE
+            continue
+        block = os.read(descriptor, _BLOCK)
+        if not block:
+            break
+        end = block.rfind(b"\n") + 1
+        if not end:
+            started.append(block)
+            continue
+        whole = io.BytesIO(b"".join((*started, block[:end])))
+        started = [block[end:]] if end < len(block) else []
+        yield from whole
+    if started:
+        yield b"".join(started)

@@ -166,7 +166,7 @@ SCHEMA: dict[str, Any] = th.PropertiesList(
         th.NumberType,
         default=CHECKPOINT_SECONDS,
         title="Seconds a checkpoint",
-        description="A STATE commits once this many seconds have passed since the last commit.",
+        description="A STATE commits once this many seconds have passed since the last commit, and so do as many without input.",
     ),
     th.Property(
         "lock_timeout",
@@ -293,7 +293,7 @@ class Settings:
         emit_first_load: whether a table's very first load records events.
         source: the CloudEvents source; None: made of the database's name.
         batch_size_rows: records that make a STATE commit.
-        checkpoint_seconds: seconds since the last commit that make a STATE commit.
+        checkpoint_seconds: seconds since the last commit that make a STATE commit, and seconds without input that commit what has gathered.
         lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
         statement_timeout: seconds that a statement may take; 0: as long as it takes.
         reconnect_seconds: for how long a lost connection is made anew; 0: it ends the run.

@@ -2,7 +2,8 @@
 
 Theory of operation. Every stream's records gather in its sink. A STATE is only kept, until a checkpoint commits all
 that came before it; which it does at the first STATE after enough records or seconds, at the end of the input, and
-where memory needs it. A checkpoint takes the records of all streams, so STATE can never be ahead of any of them.
+where memory needs it; so that an open pipe without input holds nothing back, also where none came for as long as
+checkpoints may be apart. A checkpoint takes the records of all streams, so STATE can never be ahead of any of them.
 
 Committing is the work of one other thread, so that lines are decoded while Postgres works. It gets one checkpoint at a
 time and writes the STATE itself, right behind the commit. Whatever needs the database meanwhile (a SCHEMA) waits for
@@ -134,6 +135,7 @@ class TargetEventgen(Target):
         if self._settings.metrics_textfile is not None:
             metrics.read(self._tallies, Path(self._settings.metrics_textfile))
         self._reader.failed = self._write_metrics
+        self._reader.idle, self._reader.idle_seconds = self._idle, self._settings.checkpoint_seconds
         self._reader.take = self._take
         self._postgres: Postgres | None = None
         self._worker: ThreadPoolExecutor | None = None
@@ -147,6 +149,7 @@ class TargetEventgen(Target):
         self._state: Any = None
         self._stated: str | None = None
         self._after_state = False
+        self._news = False
         self._committed_at = self._told_at = time.monotonic()
         self._loaded = self._told_events = 0
 
@@ -314,16 +317,23 @@ class TargetEventgen(Target):
         return True
 
     def _gathered(self) -> None:
-        self._after_state = True
+        self._after_state = self._news = True
         if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or self._size >= MOST_CHARACTERS:
             self._checkpoint()
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         """Keep a STATE; commit where enough has gathered for it."""
         self._state = message_dict["value"]
-        self._after_state = False
+        self._after_state, self._news = False, True
         seconds = time.monotonic() - self._committed_at
         if self._rows >= self._settings.batch_size_rows or seconds >= self._settings.checkpoint_seconds:
+            self._checkpoint()
+
+    def _idle(self) -> None:
+        """Commit what has gathered, since nobody knows when more comes; raise what went wrong with what came before."""
+        if self._committing is not None and self._committing.done():
+            self._join()
+        if self._news:
             self._checkpoint()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -474,6 +484,7 @@ class TargetEventgen(Target):
             self._stated = state or self._stated
             self._committing = self._submit(lambda: self._commit_all(checkpoints))
         self._rows = self._size = 0
+        self._news = False
         self._committed_at = time.monotonic()
         if wait:
             self._join()

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing, redirect_stdout
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +19,7 @@ import pytest
 from singer_sdk import BatchSink, Target
 
 from target_eventgen import events, failpoints
-from target_eventgen.messages import LineReader
+from target_eventgen.messages import LineReader, _lines
 from tests.target_eventgen.loading import Loader, lines, record, schema, state
 
 if TYPE_CHECKING:
@@ -148,6 +149,65 @@ def test_a_signal_before_any_line_of_the_readers_loop_ends_the_input() -> None:
             break
         moments += 1
     assert moments > 20
+
+
+# -- an open pipe without input ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("behind", [[], [version(4, 4)]], ids=["a STATE", "a record behind it"])
+def test_a_silent_pipe_holds_nothing_back(loader: Loader, behind: list[dict[str, Any]]) -> None:
+    process = loader.start(events=RULES, checkpoint_seconds=1)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(lines([schema(), version(1, 1), state(1), *behind]))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == 1
+        assert loader.query("select value from subscriptions") == [(4 if behind else 1,)]
+        process.stdin.write(lines([version(5, 5), state(5)]))
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline()) == 5
+        assert loader.query("select value from subscriptions") == [(5,)]
+        process.send_signal(signal.SIGTERM)
+    finally:
+        status, out = ended(process)
+    assert (status, out) == (0, "")
+
+
+@pytest.mark.timeout(120)
+def test_what_goes_wrong_with_a_commit_ends_a_run_whose_pipe_is_silent(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1)], events=RULES)
+    loader.query("alter table subscriptions add check (value < 2)")
+    process = sending(loader, [schema(), version(2, 2), state(2)], checkpoint_seconds=0.2)
+    try:
+        assert process.wait(60) == 1
+    finally:
+        _, out = ended(process)
+    assert out == ""
+
+
+@pytest.mark.parametrize("size", [1, 7, 300_000])
+def test_a_pipe_is_cut_into_its_lines_however_it_is_written(size: int) -> None:
+    wanted = [b"{}\n", b"\n", b'{"a":\r 1}\r\n', b"x" * 200_000 + b"\n", b"{}\n", b"no end"]
+    text = b"".join(wanted)
+    if size == 1:
+        text = text.replace(b"x" * 200_000, b"x" * 200)
+        wanted[3] = b"x" * 200 + b"\n"
+    receiver, sender = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(sender, "wb", buffering=0) as pipe:
+            for start in range(0, len(text), size):
+                piece = text[start : start + size]
+                while piece:
+                    piece = piece[pipe.write(piece) :]
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(receiver, "rb") as pipe:
+        assert list(_lines(pipe, 60)) == wanted
+    writer.join()
 
 
 # -- the second signal ------------------------------------------------------------------------------------------------
