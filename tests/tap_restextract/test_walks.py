@@ -363,7 +363,9 @@ def test_offsets_overlap_so_that_a_list_that_shifts_to_and_fro_hides_nothing() -
 
 def test_an_api_that_ignores_the_page_it_is_asked_for_is_an_error() -> None:
     made = plan(**DESCENDING, paginator={"type": "page_number"})
-    with pytest.raises(WalkError, match="pages 0 and 1 hold the same records, and did again; .* doesn't look at 'page'"):
+    with pytest.raises(
+        WalkError, match=r"pages 0 and 1 hold the same records, and did again; .* doesn't look at 'page'"
+    ):
         drive(made, lambda _: Page([at(2, 2), at(1, 1)], Number(1), LATER))
 
 
