@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
     from target_eventgen.checkpoint import Batch, Checkpoint
 
+UPSERTING_SERVER = 180000
+"""libpq's number of the oldest Postgres whose RETURNING gives the row before."""
+
 OLDEST_SERVER = 150000
 """libpq's number of the oldest Postgres that is tested."""
 
@@ -134,6 +137,7 @@ class Postgres:
         )
         self._before_commit = before_commit
         self._confirmed = 0
+        self._patient: set[str] = set()
         self._connection = self._connect()
         if self._connection.server_version < OLDEST_SERVER:
             self.close()
@@ -400,9 +404,17 @@ class Postgres:
             ConnectionLostError: Postgres went away and did not come back in time.
             DatabaseError: anything else that Postgres refuses. Nothing of the checkpoint is written then.
         """
-        outcomes = self._retrying(lambda: self._commit(checkpoint))
+        outcomes = self._retrying(lambda: self._commit_patiently(checkpoint))
         self._confirmed += 1
         return outcomes
+
+    def _commit_patiently(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
+        """Do a transaction; once more, where a stream must be listened to before anything of it is written."""
+        while True:
+            try:
+                return self._commit(checkpoint)
+            except _RetoldError as error:
+                self._patient.add(error.stream)
 
     def _commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         # One order of tables for every writer: else two of them could wait for each other.
@@ -478,8 +490,42 @@ class Postgres:
             cursor.execute(events.reject(plan.table.stream, reason, record))
         return len(rejected)
 
+    def _may_upsert(self, batch: Batch) -> bool:
+        """Return whether each staged record has a key and a version of its own, and mentions all there is to say."""
+        plan = batch.plan
+        plain = batch.single and not (
+            batch.unversioned or batch.sparse or batch.deletes or batch.settles or batch.marks
+        )
+        new = self._connection.server_version >= UPSERTING_SERVER and plan.table.stream not in self._patient
+        return plain and new and statements.upsertable(plan)
+
+    def _upsert(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
+        """Write what may be written in one pass.
+
+        Raises:
+            _RetoldError: another run's story may be told again, so that the transaction must be done another way.
+        """
+        plan, began = batch.plan, time.monotonic()
+        cursor.execute(statements.upsert(plan))
+        created, updated, fired, types = cursor.fetchone() or (0, 0, 0, {})
+        locked = time.monotonic() - began
+        failpoints.reach(failpoints.AFTER_LOCK)
+        cursor.execute(statements.overtaken(plan))
+        told, held, stale, *_ = cursor.fetchone() or (False, False, False)
+        if told or held:
+            raise _RetoldError(plan.table.stream)
+        if stale:
+            cursor.execute(statements.older(plan))
+            stale = _value(cursor)
+        failpoints.reach(failpoints.AFTER_EVENTS)
+        return Outcome(
+            created, updated, stale or 0, fired, sum(types.values()), rejected, types=types, lock_seconds=locked
+        )
+
     def _write_keyed(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
         plan = batch.plan
+        if self._may_upsert(batch):
+            return self._upsert(cursor, batch, rejected)
         cursor.execute(statements.visit(by_key=batch.single))
         if not batch.single:
             cursor.execute(statements.analyze(plan))
@@ -656,6 +702,14 @@ class Postgres:
             return True
         # After a failover the old name may lead to a standby for a while.
         return self._confirmed > 0 and isinstance(error, errors.ReadOnlySqlTransaction)
+
+
+class _RetoldError(Exception):
+    """A stream's records may be what another run told before, which is to be judged before anything is written."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.stream = stream
 
 
 class RetryableError(DatabaseError):

@@ -39,12 +39,15 @@ _AROUND = frozenset(
 )
 """What a SCHEMA may hold; a record with additional properties is not taken anyway."""
 
-_UNSET = "UNSET"
+UNSET = "UNSET"
+"""What a written line holds somewhere, if the record doesn't mention a property."""
+
 _NUMERIC = frozenset({"numeric", "real", "double precision"})
-_BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: _UNSET}
+_BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 _STARTS = b"-0123456789"
-_MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError)
+MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError)
+"""What is raised for a record that is not plain, or not valid."""
 
 
 class Head(msgspec.Struct, gc=False):
@@ -69,8 +72,9 @@ class Plain:
     """Takes the plain records of one stream.
 
     Attributes:
-        key: of a decoded record, what is equal where its keys are, and may be compared with that of any other record that
-            is taken here; None where keys may be spelt in several ways.
+        key: of a decoded record.
+        is_distinct: whether keys are equal exactly where they are spelt alike, if their JSON has no backslash.
+        may_lack_version: whether a record of a stream with versions can be without one.
     """
 
     def __init__(
@@ -99,26 +103,28 @@ class Plain:
             kw_only=True,
             gc=False,
         )
-        self._decode: Callable[[Any], Any] = msgspec.json.Decoder(struct).decode
+        self.decode: Callable[[Any], Any] = msgspec.json.Decoder(struct).decode
         line = "\\t".join(f"{{{expression}}}" for expression in expressions)
         # Generated from types and places alone: no name of a property is in it.
-        self._line: Callable[[int, Any, str], str] = eval(  # noqa: S307
+        self.write: Callable[[int, Any, str], str] = eval(  # noqa: S307
             f'lambda n, r, tail: f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"', {"NULL": NULL, **names}
         )
         self._content = [(attrgetter(fields[column.name]), *kinds[column.name]) for column in plan.table.content]
-        spelt = [(kinds[name][0], plan.type_of(name)) for name in plan.table.key]
-        one_way = all(column is not None and (base, column.type) in _SPELT_ONE_WAY for base, column in spelt)
-        self.key: Callable[[Any], Any] | None = (
-            attrgetter(*(fields[name] for name in plan.table.key)) if spelt and one_way else None
+        self.key: Callable[[Any], Any] = (
+            attrgetter(*(fields[name] for name in plan.table.key)) if plan.table.key else _one
         )
+        keys = [(kinds[name][0], plan.type_of(name)) for name in plan.table.key]
+        self.is_distinct = all(column is not None and (base, column.type) in _SPELT_ALIKE for base, column in keys)
         version = plan.version
         self._version: Callable[[Any], Any] = _one if version is None else attrgetter(fields[version.name])
+        said = {name: said and base in _NULLABLE and not nullable for name, base, nullable, said in types}
+        self.may_lack_version = version is not None and not said[version.name]
 
     def record(self, raw: msgspec.Raw) -> Any | None:
         """Return a decoded record; None where it is not plain, or not valid."""
         try:
-            return self._decode(raw)
-        except _MISFITS:
+            return self.decode(raw)
+        except MISFITS:
             return None
 
     def line(self, number: int, record: Any, tail: str) -> str | None:
@@ -130,10 +136,10 @@ class Plain:
             tail: what follows the content: a tab and the metadata, or nothing.
         """
         try:
-            line = self._line(number, record, tail)
-        except _MISFITS:
+            line = self.write(number, record, tail)
+        except MISFITS:
             return None
-        return None if _UNSET in line else line
+        return None if UNSET in line else line
 
     def is_unversioned(self, record: Any) -> bool:
         """Return whether a record of a stream with versions has none."""
@@ -153,7 +159,7 @@ class Plain:
             if type(value) is msgspec.Raw:
                 try:
                     value = _decoded(value, base, nullable=nullable)
-                except _MISFITS:
+                except MISFITS:
                     return None
             found.append(value)
         return found
@@ -196,7 +202,7 @@ def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | 
 
 
 _PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
-_SPELT_ONE_WAY = frozenset({("integer", "bigint"), ("string", "text")})
+_SPELT_ALIKE = frozenset({("integer", "bigint"), ("string", "text")})
 _NULLABLE: dict[str, Any] = {"string": str, "integer": int, "boolean": bool}
 _TYPES: dict[tuple[str, bool], Any] = {
     **{(name, False): type_ for name, type_ in _NULLABLE.items()},
@@ -238,7 +244,7 @@ def _expression(place: int, base: str, column: str, names: dict[str, Any], *, nu
         return f"booleans[{field}]"
     if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
         names[f"w{place}"] = encoder(column)
-        return f"NULL if {field} is None else '{_UNSET}' if {field} is UNSET else w{place}({field})"
+        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{place}({field})"
     return f"NULL if {field} is None else {field}" if nullable else field
 
 
@@ -247,7 +253,7 @@ def _number(*, nullable: bool) -> Callable[[Any], str]:
 
     def written(raw: Any) -> str:
         if raw is msgspec.UNSET:
-            return _UNSET
+            return UNSET
         text = bytes(raw)
         if text[0] in _STARTS:
             return text.decode()
@@ -272,7 +278,7 @@ def _raw(base: str, column: str, *, nullable: bool) -> Callable[[Any], str]:
 
     def written(raw: Any) -> str:
         if raw is msgspec.UNSET:
-            return _UNSET
+            return UNSET
         value = _decoded(raw, base, nullable=nullable)
         return NULL if value is None else encode(value)
 

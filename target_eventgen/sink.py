@@ -11,10 +11,10 @@ from singer_sdk.sinks import Sink
 from target_eventgen import records, validation
 from target_eventgen.checkpoint import Batch
 from target_eventgen.columns import EXTRACTED_AT
-from target_eventgen.staging import NULL, Encoding, Metadata, as_line, as_text
+from target_eventgen.staging import NULL, Encoding, Metadata, as_line, as_text, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk import Target
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
@@ -26,7 +26,7 @@ class EventgenSink(Sink):
     """Gathers one stream's records as COPY lines. It writes nothing itself: the target commits all streams together."""
 
     plan: Plan
-    _key_types: Sequence[tuple[type, ...]] = ()
+    _identities: Sequence[Callable[[Any], Any]] = ()
 
     def __init__(
         self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
@@ -65,11 +65,9 @@ class EventgenSink(Sink):
                 self.stream_name,
                 version.name,
             )
-        # Values of these types are equal in Postgres exactly if they are spelt alike. Others may be spelt in many ways.
-        spelt = {"bigint": (int,), "text": (int, str)}
         stored = [plan.type_of(name) for name in plan.table.key]
-        self._key_types = [spelt.get(column.type, ()) if column is not None else () for column in stored]
-        self._single = all(self._key_types)
+        self._identities = [identity("" if column is None else column.type) for column in stored]
+        self._single = bool(stored)
         first = next(iter(plan.table.metadata), None)
         self._extracted_nothing = f"\t{NULL}" if first is not None and first.name == EXTRACTED_AT else ""
         self._plain = records.plain(plan, self._record_schema, validates=self._validate is not None)
@@ -83,10 +81,11 @@ class EventgenSink(Sink):
         self._marks = False
         self._unversioned = False
         self._keys: set[Any] = set()
-        self._single = all(self._key_types)
+        self._single = bool(self._identities)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
-        self._stamped: tuple[int, int | None] = (0, None)
         self._stamp = ""
+        self._stamped_from = self._stamped_to = 0.0
+        self._stamped_version: int | None = None
 
     def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
         """Return whether a record can't be stored for want of the columns that tell of deletions."""
@@ -129,7 +128,7 @@ class EventgenSink(Sink):
         if metadata is not None and metadata.table_version is not None:
             self._marks = True
         if self._single:
-            self._watch_key(record)
+            self._watch([record[name] for name in self.plan.table.key])
         self._lines.append(line)
         if self._keeps_originals:
             original = as_line(record)
@@ -147,32 +146,40 @@ class EventgenSink(Sink):
             message: all of it.
         """
         plain = self._plain
-        if plain is None or (head.version is not None and len(self.plan.table.metadata) <= 1):
+        version = head.version
+        if plain is None or (version is not None and len(self.plan.table.metadata) <= 1):
             return None
-        record = plain.record(head.record)
-        if record is None:
+        version = version or self._table_version
+        now = time.time()
+        if not self._stamped_from <= now < self._stamped_to or version != self._stamped_version:
+            self._renew_stamp(now, version)
+        tail, extracted, escaped, lines = self._stamp, head.time_extracted, b"\\" in message, self._lines
+        if self._extracted_nothing:
+            tail = f"\t{(NULL if extracted is None else as_text(extracted) if escaped else extracted)}{tail}"
+        try:
+            # What follows is the work of one call each, since there is little else to a record.
+            record = plain.decode(head.record)
+            line = records.UNSET if escaped else plain.write(len(lines) + 1, record, tail)
+        except records.MISFITS:
             return None
-        number = len(self._lines) + 1
-        version = head.version or self._table_version
-        line = None
-        escaped = b"\\" in message
-        if not escaped:
-            line = plain.line(number, record, self._tail(head.time_extracted, version))
-        if line is None:
+        if records.UNSET in line:
             values = plain.values(record)
             if values is None:
                 return None
-            extracted = None if head.time_extracted is None else as_text(head.time_extracted)
-            line, absent = self._encoding.written(number, values, self._tail(extracted, version))
+            line, absent = self._encoding.written(len(lines) + 1, values, tail)
             self._warn_of_mended()
             self._sparse.update(absent)
-        if plain.is_unversioned(record):
+        if plain.may_lack_version and plain.is_unversioned(record):
             self._unversioned = True
         if version is not None:
             self._marks = True
         if self._single:
-            self._watch(None if plain.key is None else plain.key(record), escaped=escaped)
-        self._lines.append(line)
+            key = plain.key(record)
+            if escaped or not plain.is_distinct or key in self._keys:
+                self._watch(key if type(key) is tuple else (key,))
+            else:
+                self._keys.add(key)
+        lines.append(line)
         if self._keeps_originals:
             self._originals.append(bytes(head.record).decode())
             return len(line) + len(self._originals[-1])
@@ -217,39 +224,23 @@ class EventgenSink(Sink):
         self._clear()
         return batch
 
-    def _watch_key(self, record: Mapping[str, Any]) -> None:
+    def _watch(self, values: Sequence[Any]) -> None:
         """Notice where a key comes a second time, or might."""
-        values = [record[name] for name in self.plan.table.key]
-        known = all(type(v) in types for v, types in zip(values, self._key_types, strict=True))
-        key = [str(v) if str in types else v for v, types in zip(values, self._key_types, strict=True)]
-        self._watch((key[0] if len(key) == 1 else tuple(key)) if known else None, escaped=True)
-
-    def _watch(self, key: Any, *, escaped: bool) -> None:
-        if escaped and key is not None:
-            key = tuple(map(_stored, key)) if type(key) is tuple else _stored(key)
-        if key is None or key in self._keys:
+        key = tuple(identify(value) for identify, value in zip(self._identities, values, strict=True))
+        found: Any = key[0] if len(key) == 1 else key
+        if None in key or found in self._keys:
             self._single = False
             self._keys.clear()
         else:
-            self._keys.add(key)
+            self._keys.add(found)
 
-    def _tail(self, extracted: str | None, version: int | None) -> str:
-        """Return what the metadata columns of a record that is no deletion add to its line.
-
-        Args:
-            extracted: the record's `time_extracted` as COPY reads it.
-            version: of the table.
-        """
-        if not self.plan.table.metadata:
-            return ""
-        now = int(time.time() * 1000)
-        if self._stamped != (now, version):
-            # Written once a millisecond: records come faster.
-            self._stamped = now, version
-            self._stamp = self._encoding.tail(self._told(now / 1000, version)).removeprefix(self._extracted_nothing)
-        if self._extracted_nothing:
-            return f"\t{NULL if extracted is None else extracted}{self._stamp}"
-        return self._stamp
+    def _renew_stamp(self, now: float, version: int | None) -> None:
+        """Write what the metadata columns say of records of this millisecond; records come faster."""
+        milliseconds = int(now * 1000)
+        self._stamped_from, self._stamped_to = milliseconds / 1000, (milliseconds + 1) / 1000
+        self._stamped_version = version
+        told = self._told(milliseconds / 1000, version)
+        self._stamp = self._encoding.tail(told).removeprefix(self._extracted_nothing)
 
     def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
         return Metadata(
@@ -291,8 +282,3 @@ class EventgenSink(Sink):
         """Take the records of a BATCH file; the SDK's name for many `add`."""
         for record in context.get("records", ()):
             self.add(record, {})
-
-
-def _stored(value: Any) -> Any:
-    """Return a key's value as it will be stored."""
-    return value.replace("\0", "\ufffd") if type(value) is str else value

@@ -123,6 +123,30 @@ def encoder(type_: str) -> Callable[[Any], str]:
     return as_text
 
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def identity(type_: str) -> Callable[[Any], Any]:
+    """Return what tells the values of a key column apart: equal exactly where they are stored as equal, else None.
+
+    None is for values that may be spelt in more ways than one; only Postgres knows then.
+    """
+
+    def of_integer(value: Any) -> int | None:
+        return value if type(value) is int else None
+
+    def of_text(value: Any) -> str | None:
+        return str(value).replace("\0", "\ufffd") if type(value) in {int, str} else None
+
+    def of_uuid(value: Any) -> str | None:
+        return value.lower() if type(value) is str and _UUID.fullmatch(value) else None
+
+    def unknown(_: Any) -> None:
+        return None
+
+    return {"bigint": of_integer, "text": of_text, "uuid": of_uuid}.get(type_, unknown)
+
+
 @dataclass(frozen=True)
 class Metadata:
     """What the SDK's metadata columns say of one record; times as ISO 8601, the rest as Singer has it."""

@@ -238,6 +238,97 @@ def append(plan: Plan) -> sql.Composable:
     )
 
 
+def upsertable(plan: Plan) -> bool:
+    """Return whether a stream's records can be written in one pass, as far as its table goes; see `upsert`."""
+    return plan.version is not None and not (plan.hard or plan.generation)
+
+
+def upsert(plan: Plan) -> sql.Composable:
+    """Claim, judge and record in one pass, where each staged record has a key and a version of its own and mentions all.
+
+    It takes a server that gives the row before with the one that replaces it (Postgres 18). A row is locked, compared and
+    replaced as it is then, whoever wrote it last; one that is not replaced stays locked.
+
+    Returns one row: rows created, rows updated, events fired, events recorded by type. A row that is newer than its staged
+    record is left as it is, and one of which another run left a story that may be told again; `overtaken` says so.
+    """
+    written = [column for column in plan.table.columns if column.name not in plan.table.key]
+    content = plan.table.content
+    new, old = _version_of(plan, "excluded"), _instant_of(plan, "stored")
+    gone = _is_gone(plan, "stored")
+    values = [_name(column, "excluded") for column in content]
+    before = [_name(column, "stored") for column in content]
+    story = _latest(
+        sql.SQL("(coalesce(stored.{story}[2:], ARRAY[{old}]) || {new})").format(
+            story=_STORY, old=_hash(plan, _list(before), gone), new=_hash(plan, _list(values), sql.SQL("false"))
+        )
+    )
+    judged: list[sql.Composable] = [sql.SQL("_eventgen_o.{} IS NOT NULL AS _eventgen_preceded").format(_VERSION)]
+    if plan.rules:
+        existed = "_eventgen_o.{} IS NOT NULL AND NOT {}" if plan.deletable else "_eventgen_o.{} IS NOT NULL"
+        judged += [
+            *(_name(column, "_eventgen_w") for column in content),
+            *(_name(c, "_eventgen_w") for c in plan.table.metadata if c.name == DELETED_AT),
+            *(sql.SQL("{} AS {}").format(_name(c, "_eventgen_o"), _old(place)) for place, c in enumerate(content)),
+            sql.SQL("{} AS {}").format(_version_of(plan, "_eventgen_w"), _AT),
+            sql.SQL("_eventgen_w.{} AS {}").format(_VERSION, _COUNT),
+            sql.SQL(existed + " AS _eventgen_existed").format(_VERSION, _is_gone(plan, "_eventgen_o")),
+            sql.SQL("false AS _eventgen_gone"),
+        ]
+    return sql.SQL(
+        "WITH transitions AS (INSERT INTO {table} AS stored ({columns}, {version})"
+        " SELECT {columns}, {origin} + 1 FROM {stage} ORDER BY {key}"
+        " ON CONFLICT ({key}) DO UPDATE SET {assignments}, {version} = stored.{version} + 1,"
+        " {story} = CASE WHEN {new} IS NOT DISTINCT FROM {old} THEN {run}::bigint || {told} END, {instant} = NULL"
+        " WHERE CASE WHEN ({new} < {old}) IS TRUE THEN set_config('eventgen.stale', 'yes', true) IS NULL"
+        " WHEN stored.{story}[1] <> {run} AND ({new} > {old}) IS NOT TRUE"
+        " THEN set_config('eventgen.heard', 'yes', true) IS NULL"
+        " ELSE {gone} OR ROW({values}) IS DISTINCT FROM ROW({before}) END"
+        " RETURNING WITH (OLD AS _eventgen_o, NEW AS _eventgen_w) {judged}){events}"
+        " SELECT count(*) FILTER (WHERE NOT _eventgen_preceded), count(*) FILTER (WHERE _eventgen_preceded), {fired},"
+        " {recorded} FROM transitions"
+    ).format(
+        table=qualified(plan.table),
+        columns=_names(plan.table.columns),
+        version=_VERSION,
+        origin=_origin(plan),
+        stage=stage_of(plan),
+        key=_names(plan.table.key),
+        assignments=_list(sql.SQL("{} = {}").format(_name(column), _name(column, "excluded")) for column in written),
+        story=_STORY,
+        new=new,
+        old=old,
+        run=sql.Literal(plan.run),
+        told=story,
+        instant=_INSTANT,
+        gone=gone,
+        values=_list(values),
+        before=_list(before),
+        judged=_list(judged),
+        events=_events(plan, placed=False) if plan.rules else sql.SQL(""),
+        **_counts(plan),
+    )
+
+
+def overtaken(plan: Plan) -> sql.Composable:
+    """Return what `upsert` has met: a story that may be told again, records that are held back, rows that were newer."""
+    return sql.SQL(
+        "SELECT current_setting('eventgen.heard', true) = 'yes', EXISTS ({}), current_setting('eventgen.stale', true) = 'yes',"
+        " set_config('eventgen.heard', '', true), set_config('eventgen.stale', '', true)"
+    ).format(_held(plan))
+
+
+def older(plan: Plan) -> sql.Composable:
+    """Return how many staged records are older than their rows."""
+    return sql.SQL("SELECT count(*) FROM {stage} AS s JOIN {table} AS t ON {same} WHERE {new} < {old}").format(
+        stage=stage_of(plan),
+        table=qualified(plan.table),
+        same=_same_key(plan, "s", "t"),
+        new=_version_of(plan, "s"),
+        old=_instant_of(plan, "t"),
+    )
+
+
 def visit(*, by_key: bool) -> sql.Composable:
     """Have rows looked up by their keys, whatever the planner thinks of the sizes of tables that it has just met.
 
@@ -300,15 +391,22 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
         else _chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
         update=_update(plan, created=bool(sparse) and not single),
         events=_events(plan) if plan.rules else sql.SQL(""),
-        fired=sql.SQL("(SELECT count(*) FROM fired)" if plan.rules else "0"),
-        recorded=sql.SQL(
+        stale=_stale(plan, single=single),
+        **_counts(plan),
+    )
+
+
+def _counts(plan: Plan) -> dict[str, sql.Composable]:
+    """Return the expressions for the events that fired, and for those of them that were recorded, by type."""
+    if not plan.rules:
+        return {"fired": sql.SQL("0"), "recorded": sql.SQL("'{}'::jsonb")}
+    return {
+        "fired": sql.SQL("(SELECT count(*) FROM fired)"),
+        "recorded": sql.SQL(
             "(SELECT coalesce(jsonb_object_agg(type, number), '{}')"
             " FROM (SELECT type, count(*) AS number FROM recorded GROUP BY type) AS told)"
-            if plan.rules
-            else "'{}'::jsonb"
         ),
-        stale=_stale(plan, single=single),
-    )
+    }
 
 
 def adopt(plan: Plan) -> sql.Composable:
@@ -1105,8 +1203,8 @@ def condition(text: str) -> sql.Composable:
     return sql.SQL("((") + sql.SQL(text) + sql.SQL("\n) IS TRUE)")
 
 
-def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, sql.Composed]:
-    """Return (lateral sub-selects that evaluate each condition, array of what fires)."""
+def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, list[sql.Composable]]:
+    """Return (lateral sub-selects that evaluate each condition, what makes each rule fire, never NULL)."""
     now: list[sql.Composable] = []
     was: list[sql.Composable] = []
     when: list[sql.Composable] = []
@@ -1154,11 +1252,16 @@ def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, sql.Co
                 ' CROSS JOIN LATERAL (SELECT {} FROM (SELECT {}) AS "new", (SELECT {}) AS "old") AS _eventgen_when'
             ).format(_list(when), new, old)
         )
-    return sql.Composed(laterals), _list(fires)
+    return sql.Composed(laterals), fires
 
 
-def _events(plan: Plan) -> sql.Composed:
-    """Return the expressions that judge the transitions and insert what fires into the outbox."""
+def _events(plan: Plan, *, placed: bool = True) -> sql.Composed:
+    """Return the expressions that judge the transitions and insert what fires into the outbox.
+
+    Args:
+        plan: of the stream.
+        placed: whether transitions know the places of their records in the stage.
+    """
     laterals, fires = _judgements(plan, plan.rules)
     rules = _list(
         sql.SQL("({}, {}, {}, {}, {}::text[])").format(
@@ -1180,10 +1283,10 @@ def _events(plan: Plan) -> sql.Composed:
     )
     return sql.SQL(
         ", judged AS (SELECT _eventgen_transition.*, ARRAY[{fires}] AS _eventgen_fires"
-        " FROM transitions AS _eventgen_transition{laterals})"
+        " FROM transitions AS _eventgen_transition{laterals} WHERE {any})"
         ", fired AS MATERIALIZED (SELECT judged.*, edge.rule AS _eventgen_rule FROM judged"
         " CROSS JOIN LATERAL unnest(_eventgen_fires) WITH ORDINALITY AS edge (fires, rule)"
-        " WHERE true = ANY (_eventgen_fires) AND edge.fires)"
+        " WHERE edge.fires)"
         ", described AS (SELECT {at} AS _eventgen_at, {n} AS _eventgen_n, {count} AS _eventgen_count,"
         " rule.number AS _eventgen_rule, rule.type AS _eventgen_type, rule.definition AS _eventgen_definition,"
         " rule.payload AS _eventgen_payload, rule.include AS _eventgen_include,"
@@ -1191,7 +1294,7 @@ def _events(plan: Plan) -> sql.Composed:
         " CASE WHEN NOT _eventgen_gone THEN to_jsonb(_eventgen_new) END AS _eventgen_new,"
         " CASE WHEN _eventgen_existed THEN to_jsonb(_eventgen_old) END AS _eventgen_old,"
         " to_jsonb(array_remove(ARRAY[{changed}]::text[], NULL)) AS _eventgen_changed"
-        " FROM fired AS _eventgen_transition"
+        " FROM fired AS _eventgen_transition{stage}"
         " JOIN (VALUES {rules}) AS rule (number, type, definition, payload, include) ON rule.number = _eventgen_transition._eventgen_rule"
         " CROSS JOIN LATERAL (SELECT {new}) AS _eventgen_new CROSS JOIN LATERAL (SELECT {old}) AS _eventgen_old)"
         ", recorded AS (INSERT INTO eventgen.events"
@@ -1203,10 +1306,19 @@ def _events(plan: Plan) -> sql.Composed:
         " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
         " ON CONFLICT (id) DO NOTHING RETURNING type)"
     ).format(
-        fires=fires,
+        fires=_list(fires),
+        any=sql.SQL(" OR ").join(fires),
         laterals=laterals,
         at=_AT,
         n=_N,
+        stage=sql.SQL("")
+        if placed
+        else sql.SQL(" JOIN (SELECT {}, {} FROM {}) AS _eventgen_stage ON {}").format(
+            _N,
+            _names(plan.table.key),
+            stage_of(plan),
+            _same_key(plan, "_eventgen_stage", "_eventgen_transition"),
+        ),
         count=_COUNT,
         time=_time(plan),
         trace=_trace(plan),

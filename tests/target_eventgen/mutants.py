@@ -40,6 +40,10 @@ INPUTS = [
 READER = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_signals.py", "-k", "loop"]
 
 
+LONG_WAY = ("    return plan.version is not None and", "    return plan.version is None and plan.hard and")
+"""Nothing is written in one pass, so that what is done otherwise is looked at."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A fault: what it is, the texts of a module that are replaced, and the command that must notice."""
@@ -56,7 +60,11 @@ MUTANTS = (
         "statements",
         (
             (" ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE", " ON CONFLICT DO NOTHING /*"),
-            ('true) IS NULL"', 'true) IS NULL */"'),
+            (
+                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL\"",
+                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL */\"",
+            ),
+            LONG_WAY,
         ),
         CONTENTION,
     ),
@@ -68,6 +76,7 @@ MUTANTS = (
                 "FROM transitions WHERE _eventgen_last ORDER BY {key}",
                 "FROM transitions WHERE _eventgen_last ORDER BY {n}",
             ),
+            ('FROM {stage} ORDER BY {key}"', 'FROM {stage} ORDER BY _eventgen_n"'),
             (
                 "        count=_COUNT,\n        key=_names(plan.table.key),\n",
                 "        count=_COUNT,\n        n=_N,\n        key=_names(plan.table.key),\n",
@@ -78,7 +87,7 @@ MUTANTS = (
     Mutant(
         "only the last version of a key is judged",
         "statements",
-        (("_eventgen_fires) AND edge.fires)", "_eventgen_fires) AND edge.fires AND judged._eventgen_last)"),),
+        (("WHERE edge.fires)", "WHERE edge.fires AND to_jsonb(judged)->>'_eventgen_last' IS DISTINCT FROM 'false')"),),
         HISTORIES,
     ),
     Mutant(
@@ -90,7 +99,25 @@ MUTANTS = (
     Mutant(
         "older versions are accepted of a key that comes once",
         "statements",
-        (("FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"),),
+        (("FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"), LONG_WAY),
+        HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted in one pass",
+        "statements",
+        (("'yes', true) IS NULL\"\n        \" WHEN stored", "'yes', true) IS NOT NULL\"\n        \" WHEN stored"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "what another run told is written in one pass",
+        "postgres",
+        (("        if told or held:\n            raise", "        if held:\n            raise"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "unchanged rows are written in one pass",
+        "statements",
+        ((" ELSE {gone} OR ROW({values})", " ELSE true OR ROW({values})"),),
         HISTORIES,
     ),
     Mutant(
@@ -108,7 +135,7 @@ MUTANTS = (
     Mutant(
         "a plain record's strings are copied as they are",
         "sink",
-        (("        if not escaped:\n", "        if number:\n"),),
+        (("records.UNSET if escaped else plain.write", "plain.write"),),
         INPUTS,
     ),
     Mutant(

@@ -14,7 +14,7 @@ from target_eventgen.columns import Column, Table
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError, MessageError, MissingKeyError, SettingsError
 from target_eventgen.messages import LineReader
 from target_eventgen.postgres import place_of
-from target_eventgen.staging import Encoding
+from target_eventgen.staging import Encoding, identity
 from target_eventgen.validation import compiled
 
 COLUMNS = (
@@ -60,6 +60,23 @@ def test_a_nul_is_replaced_and_its_column_remembered() -> None:
 def test_properties_without_a_column_are_told() -> None:
     assert encoding().surplus({"id": 1, "x": 1}) == {"x"}
     assert encoding().surplus({"id": 1}) == set()
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "told"),
+    [
+        ("bigint", [1, Decimal("1.0"), "1", True], [1, None, None, None]),
+        ("text", ["a", 1, "a\0", True, [1]], ["a", "1", "a\ufffd", None, None]),
+        (
+            "uuid",
+            ["6F9619FF-8B86-D011-B42D-00CF4FC964FF", "{6f9619ff-8b86-d011-b42d-00cf4fc964ff}", 1],
+            ["6f9619ff-8b86-d011-b42d-00cf4fc964ff", None, None],
+        ),
+        ("numeric", [1, Decimal("1.0")], [None, None]),
+    ],
+)
+def test_keys_are_told_apart_where_they_have_one_spelling(type_: str, values: list[Any], told: list[Any]) -> None:
+    assert [identity(type_)(value) for value in values] == told
 
 
 PROPERTIES = {
