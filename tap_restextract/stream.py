@@ -28,7 +28,7 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
 from tap_restextract.fleet import Fleet
 from tap_restextract.hashes.locations import opened, shown
-from tap_restextract.messages import lacking, projected, record_lines
+from tap_restextract.messages import lacking, not_whole, projected, record_lines
 from tap_restextract.output import write
 from tap_restextract.paginators import foreseen, paths_of
 from tap_restextract.paths import find
@@ -256,6 +256,7 @@ class RestStream(Stream):
         if not records:
             return
         known = projected(records, self._selected_properties)
+        self._tell_what_the_sample_lacked(records)
         if known is not records:
             self._tell_what_the_schema_lacks(records)
         if self._is_plain:
@@ -276,6 +277,26 @@ class RestStream(Stream):
                 self.name,
                 ", ".join(sorted(new)),
             )
+
+    def _tell_what_the_sample_lacked(self, records: Sequence[Record]) -> None:
+        """Say once of each number that it is no whole one, where a sample of whole ones made the schema: targets refuse it."""
+        new = not_whole(records, self._sampled_integers - self._told)
+        if new:
+            self._told |= new
+            self.logger.warning(
+                "stream %s: %s held whole numbers alone when the schema was inferred from a sample, and now other values, which a target "
+                'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog anew',
+                self.name,
+                ", ".join(sorted(new)),
+            )
+
+    @cached_property
+    def _sampled_integers(self) -> frozenset[str]:
+        """The selected properties that no configuration says to be whole numbers, but a sample."""
+        if self._plan.stream.schema is not None:
+            return frozenset()
+        kinds = {name: self.schema["properties"][name].get("type", ()) for name in self._selected_properties}
+        return frozenset(name for name, kind in kinds.items() if "integer" in kind and "number" not in kind)
 
     @cached_property
     def _selected_properties(self) -> frozenset[str]:
