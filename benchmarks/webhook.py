@@ -99,9 +99,11 @@ def ours(url: str, given: list[CloudEvent], **settings: object) -> None:
     publisher = publishers.open_publisher(
         "hook", "webhook", {"url": url, "allow_private_addresses": True, "secrets": [SECRET], **settings}
     )
-    for start in range(0, len(given), publisher.most):
+    start = 0
+    while start < len(given):
         outcomes = publisher.publish(given[start : start + publisher.most])
         assert all(isinstance(outcome, Delivered) for outcome in outcomes)
+        start += len(outcomes)
     publisher.close()
 
 

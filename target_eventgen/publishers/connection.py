@@ -46,8 +46,58 @@ class ConnectError(Exception):
     """No connection was made, so nothing was sent."""
 
 
+MOST_HEAD = 65_536
+"""Bytes of an answer's head, at most."""
+
+
+class Answer(HTTPResponse):
+    """An answer whose head is read as what it is: lines. The library reads it as an e-mail, which costs as much as all else."""
+
+    headers: Any
+    """By their names in small letters; of one that came twice, the last."""
+
+    def begin(self) -> None:
+        """Read the head.
+
+        Raises:
+            HTTPException: what came is no head, or too long a one.
+        """
+        status = 100
+        while status == 100:
+            version, status, reason = self._read_status()  # type: ignore[attr-defined]  # the stubs leave it out
+            headers = self._read_headers()
+        if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+            raise HTTPException("the answer is of another protocol")
+        self.code = self.status = status
+        self.reason = reason.strip()
+        self.version = 10 if version in {"HTTP/1.0", "HTTP/0.9"} else 11
+        self.headers = headers
+        self.chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        length = headers.get("content-length", "")
+        self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
+        if status in {204, 304} or 100 <= status < 200:
+            self.length = 0
+        kept = headers.get("connection", "" if self.version == 11 else "close").lower()
+        self.will_close = "close" in kept or not (self.chunked or self.length is not None)
+
+    def _read_headers(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        left = MOST_HEAD
+        while (line := self.fp.readline(left + 1)) not in {b"\r\n", b"\n", b""}:
+            left -= len(line)
+            if left < 0:
+                raise HTTPException("the head is too long")
+            name, colon, value = line.decode("iso-8859-1").partition(":")
+            if colon:
+                headers[name.strip().lower()] = value.strip()
+        return headers
+
+
 class Connection(HTTPConnection):
     """A connection that is made to allowed addresses only, and that another thread can cut off for ever."""
+
+    response_class = Answer
 
     def __init__(self, origin: Origin, context: ssl.SSLContext | None, *, private: bool) -> None:
         super().__init__(origin.host, origin.port)
@@ -164,7 +214,7 @@ class Connection(HTTPConnection):
             answer.read(MOST_BODY + 1)
         if not answer.isclosed():
             self.close()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, dict(answer.headers)
 
     def send(self, data: Any) -> None:
         """Keep a part of a request until all of it is there: head and body go in one packet where they fit."""

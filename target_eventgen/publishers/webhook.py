@@ -54,7 +54,11 @@ RESERVED = re.compile(
 """Headers that are not for a configuration to set."""
 
 ROUNDS = 8
-"""How many requests each connection makes in one call, about: its slowest lane holds the others back, so not too many."""
+MOST_ROUNDS = 64
+"""How many requests each connection makes in one call, at first and at most: its slowest lane holds the others back."""
+
+QUICK_SECONDS = 0.5
+"""A call that takes so long, or longer, has enough rounds."""
 
 MOST_EVENTS = 1000
 """In one batch."""
@@ -264,6 +268,7 @@ class WebhookPublisher:
         self._secrets = [found for text in settings.secrets if (found := webhooks.secret_bytes(text.value)) is not None]
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
+        self._rounds = ROUNDS
         self._ends = 0.0  # when the present call makes no more requests
         self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
 
@@ -271,17 +276,22 @@ class WebhookPublisher:
     def most(self) -> int:
         """Events in one call, at most."""
         batch = self._settings.batch_size if self._settings.mode == "batch" else 1
-        return ROUNDS * self._settings.connections * batch
+        return self._rounds * self._settings.connections * batch
 
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
         self._away = None
-        self._ends = time.monotonic() + CALL_SECONDS
+        began = time.monotonic()
+        self._ends = began + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
         queue = deque(lanes)
         seats = [Seat() for _ in range(min(len(lanes), self._settings.connections))]
         self._watch({self._workers.submit(self._work, seat, queue, events): seat for seat in seats})
         queue.clear()
+        if time.monotonic() - began >= QUICK_SECONDS:
+            self._rounds = max(ROUNDS, self._rounds // 2)
+        elif len(events) == self.most:
+            self._rounds = min(MOST_ROUNDS, self._rounds * 2)
         outcomes: dict[int, Outcome] = {}
         for lane in lanes:
             outcomes |= lane.outcomes

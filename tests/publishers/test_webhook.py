@@ -422,6 +422,45 @@ def test_what_is_no_http_fails_for_the_moment() -> None:
     assert "mail" not in found.reason
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.0 202 Accepted\r\n\r\nwell",
+        b"HTTP/1.1 200\nCONTENT-LENGTH :  2\nno header\n\nok",
+        b"HTTP/1.1 200 OK\r\nX-Fold: a\r\n b: c\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+def test_an_answers_head_is_read_however_it_is_written(answer: bytes) -> None:
+    with raw(lambda connection: connection.sendall(answer)) as url:
+        assert published(url, [event(1), event(2)]) == [Delivered()] * 2
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000, b"HTTP/2 200 OK\r\n\r\n"])
+def test_an_answers_head_of_no_end_or_of_another_protocol_fails_for_the_moment(head: bytes) -> None:
+    with raw(lambda connection: connection.sendall(head)) as url:
+        (found,) = published(url, [event(1)])
+    assert isinstance(found, Failed)
+    assert not found.permanent
+
+
+def test_what_an_answer_asks_for_is_found_in_its_head() -> None:
+    with raw(lambda connection: connection.sendall(b"HTTP/1.1 429 x\r\nRETRY-after:\t 7 \r\n\r\n")) as url:
+        (found,) = published(url, [event(1)])
+    assert isinstance(found, Failed)
+    assert found.retry_after == 7
+
+
+def test_quick_calls_become_larger_and_slow_ones_smaller(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(receiver.url, connections=2) as publisher:
+        first = publisher.most
+        publisher.publish([event(number, key=str(number)) for number in range(first)])
+        assert publisher.most == 2 * first
+        monkeypatch.setattr(webhook, "QUICK_SECONDS", 0.0)
+        publisher.publish([event(1)])
+        assert publisher.most == first
+
+
 # -- TLS --------------------------------------------------------------------------------------------------------------
 
 
