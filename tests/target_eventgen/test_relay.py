@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg2
 import pytest
 
-from target_eventgen import deliveries, delivery, relay, session
+from target_eventgen import deliveries, delivery, embedded, relay, session
 from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publisher import Delivered, Failed, Outcome
@@ -489,6 +492,58 @@ def test_a_commit_whose_answer_is_lost_loses_no_event(outbox: Outbox) -> None:
     assert len(set(receiver.ids)) == 150
     in_order(receiver.got)
     assert outbox.marks() == EMPTY
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGQUIT], ids=["killed", "shut down at once"])
+def test_e5_a_crash_of_postgres_forgets_marks_and_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    """Marks are committed without a sync: those that a crash takes along are events that come again, with equal ids."""
+    monkeypatch.setattr(relay, "TURN_EVENTS", 100)
+    folder = tmp_path / "postgres"
+    try:
+        outbox = Outbox(embedded.up(folder))
+        receiver = Receiver(most=50)
+        outbox.announce(receiver.delivery())
+        outbox.add(keys=40, each=50)
+        with closing(psycopg2.connect(outbox.url)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("alter system set wal_writer_delay = '10s'")
+                cursor.execute("select pg_reload_conf()")
+        postmaster = int((Path(outbox.query("show data_directory")[0][0]) / "postmaster.pid").read_text().split()[0])
+
+        def crash(_: object) -> None:
+            if receiver.calls == 13:
+                os.kill(postmaster, how)
+                until(lambda: not answers(outbox.url))
+
+        receiver.before = crash
+        with pytest.raises(ConnectionLostError):
+            outbox.drain(receiver.delivery(workers=1), reconnect_seconds=0)
+        told = set(receiver.ids)
+        outbox = Outbox(embedded.up(folder))
+        left = outbox.marks()["pending"]
+        assert 2000 - left < len(told), "no mark was forgotten"
+        outbox.drain(receiver.delivery())
+        assert len(receiver.ids) == len(told) + left > 2000
+        assert {event.id for event in receiver.got} == {
+            f"orders-{key}-{n}" for key in range(1, 41) for n in range(1, 51)
+        }
+        in_order(receiver.got)
+        assert outbox.marks() == EMPTY
+    finally:
+        embedded.remove(folder)
+
+
+def answers(url: str) -> bool:
+    """Whether a Postgres takes connections there."""
+    try:
+        psycopg2.connect(url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) -> None:
