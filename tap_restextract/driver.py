@@ -15,7 +15,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Final
 
 from tap_restextract.errors import AnswerError
@@ -27,34 +26,77 @@ Fetch = Callable[[Ask], Page]
 DEPARTURE_SECONDS: Final = 0.005
 
 
+class Call:
+    """A question and, once it is there, its page or the error that came instead."""
+
+    __slots__ = ("_done", "_leaving", "answered", "ask", "error", "page")
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.page: Page | None = None
+        self.error: BaseException | None = None
+        self.answered = False
+        # Plain locks: a Future's condition costs as much as a small page.
+        self._leaving, self._done = threading.Lock(), threading.Lock()
+        self._leaving.acquire()
+        self._done.acquire()
+
+    def answer(self, fetch: Fetch) -> None:
+        """Fetch the page; in a worker's thread."""
+        before_departure(self._leaving.release)
+        try:
+            self.page = fetch(self.ask)
+        except BaseException as error:  # noqa: BLE001  it is raised again where the page is taken
+            self.error = error
+        self.answered = True
+        self._done.release()
+        departed()
+
+    def left(self) -> None:
+        """Wait until its request is about to leave, or for so long that it must have to wait for its turn."""
+        self._leaving.acquire(timeout=DEPARTURE_SECONDS)
+
+    def result(self) -> Page:
+        """Wait for the page; to be called once.
+
+        Raises:
+            BaseException: what fetching it raised.
+        """
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
+        assert self.page is not None
+        return self.page
+
+
 class Workers:
-    """Threads that fetch; one is started when no other is idle, up to `most`.
+    """Threads that fetch; one is started when no other is idle, up to `most`. One thread asks.
 
     Args:
         fetch: gets a page.
         most: threads.
-        done: takes what came, in the order in which it came, where somebody waits for any of it.
+        done: takes what was answered, in the order of the answers, where somebody waits for any of it.
     """
 
-    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[Future[Page]] | None = None) -> None:
+    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[Call] | None = None) -> None:
         self._fetch = fetch
         self._most = most
-        self._asked: queue.SimpleQueue[tuple[Ask, Future[Page], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._started = 0
-        self._idle = threading.Semaphore(0)
+        self._open: list[Call] = []
         self._done = done
 
-    def ask(self, ask: Ask) -> Future[Page]:
+    def ask(self, ask: Ask) -> Call:
         """The page to come, its request on its way or waiting for its turn."""
-        future: Future[Page] = Future()
-        here = threading.Lock()
-        here.acquire()
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
+        call = Call(ask)
+        self._open = [other for other in self._open if not other.answered]
+        if len(self._open) >= self._started < self._most:
             self._started += 1
             threading.Thread(target=self._work, name=f"pages {self._started}", daemon=True).start()
-        self._asked.put((ask, future, here.release))
-        here.acquire(timeout=DEPARTURE_SECONDS)
-        return future
+        self._open.append(call)
+        self._asked.put(call)
+        call.left()
+        return call
 
     def close(self) -> None:
         """Let every worker end once it has done what it is at."""
@@ -62,20 +104,10 @@ class Workers:
             self._asked.put(None)
 
     def _work(self) -> None:
-        while (asked := self._asked.get()) is not None:
-            ask, future, tell = asked
-            before_departure(tell)
-            try:
-                page = self._fetch(ask)
-            except BaseException as error:  # noqa: BLE001  it is raised again where the page is taken
-                self._idle.release()
-                future.set_exception(error)
-            else:
-                self._idle.release()
-                future.set_result(page)
-            departed()
+        while (call := self._asked.get()) is not None:
+            call.answer(self._fetch)
             if self._done is not None:
-                self._done.put(future)
+                self._done.put(call)
 
 
 class Ahead:
@@ -90,16 +122,16 @@ class Ahead:
         self._foresee = foresee
         self._most = most
         self._depth = 0
-        self._flying: dict[Ask, Future[Page]] = {}
+        self._flying: dict[Ask, Call] = {}
 
     def __call__(self, ask: Ask) -> Page:
         """The page, perhaps asked for already."""
-        future = self._flying.pop(ask, None)
-        if future is None:
+        call = self._flying.pop(ask, None)
+        if call is None:
             # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins anew.
             self._flying.clear()
             self._depth = 1 if ask.at is not None else 0
-            future = self._workers.ask(ask)
+            call = self._workers.ask(ask)
         else:
             self._depth = min(2 * self._depth, self._most - 1)
         guess: Ask | None = ask
@@ -108,7 +140,7 @@ class Ahead:
             if guess is not None and guess not in self._flying:
                 self._flying[guess] = self._workers.ask(guess)
         departed()
-        return future.result()
+        return call.result()
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -127,19 +159,19 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
         ApiError: what a fetch raised and the fleet can't go on without.
         WalkError: what a walk raised.
     """
-    done: queue.SimpleQueue[Future[Page]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Call] = queue.SimpleQueue()
     workers = Workers(fetch, concurrency, done)
-    flying: dict[Future[Page], Unit] = {}
+    flying: dict[Call, Unit] = {}
     try:
         while True:
             while len(flying) < concurrency and (unit := fleet.next()) is not None:
                 yield _advanced(fleet, unit, next(unit.steps), workers, flying)
             if not flying:
                 return
-            future = done.get()
-            unit = flying.pop(future)
+            call = done.get()
+            unit = flying.pop(call)
             try:
-                page = future.result()
+                page = call.result()
             except AnswerError as error:
                 step = fleet.absorbs(unit, error)
                 if step is None:
@@ -155,7 +187,7 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
             unit.steps.close()
 
 
-def _advanced(fleet: Fleet, unit: Unit, step: Step, workers: Workers, flying: dict[Future[Page], Unit]) -> Step:
+def _advanced(fleet: Fleet, unit: Unit, step: Step, workers: Workers, flying: dict[Call, Unit]) -> Step:
     if step.ask is not None:
         flying[workers.ask(step.ask)] = unit
     return fleet.taken(unit, step)

@@ -114,7 +114,8 @@ class _Adapter(HTTPAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         response = requests.Response()
         response.status_code, response.reason, response.raw = resp.status, resp.reason, resp
-        response.headers = CaseInsensitiveDict(resp.headers)
+        headers = resp.headers
+        response.headers = CaseInsensitiveDict({name: headers[name] for name in headers})
         response.url, response.request = req.url or "", req
         response.connection = self
         return response
@@ -125,12 +126,13 @@ class Wire:
 
     def __init__(self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate) -> None:
         self._session = requests.Session()
+        self._adapter = _Adapter()
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, _Adapter())
+            self._session.mount(scheme, self._adapter)
         self._session.headers.update(headers)
         self._session.verify, self._session.cert, self._session.trust_env = verify, certificate, False
         self._verify, self._certificate = verify, certificate
-        self._prepared: dict[tuple[tuple[str, str], ...], CaseInsensitiveDict[str]] = {}
+        self._prepared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self.post = self._session.post
         self.close = self._session.close
 
@@ -164,11 +166,11 @@ class Wire:
             )
         request = requests.PreparedRequest()
         request.method, request.url = method, _with_query(_address(url), urlencode([*params]))
-        request.headers = self._headers(headers)
+        request.headers = self._headers(headers)  # type: ignore[assignment]  # urllib3 copies them, and a dict's copy is cheap
         if len(self._session.cookies):
             request.headers = request.headers.copy()
             request.prepare_cookies(self._session.cookies)
-        response = self._session.get_adapter(request.url).send(
+        response = self._adapter.send(
             request,
             stream=True,
             timeout=timeout,
@@ -180,7 +182,7 @@ class Wire:
             extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # requests' own
         return response
 
-    def _headers(self, headers: Mapping[str, str]) -> CaseInsensitiveDict[str]:
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         key = tuple(headers.items())
         prepared = self._prepared.get(key)
         if prepared is None:
@@ -188,7 +190,7 @@ class Wire:
             merged = CaseInsensitiveDict[str | bytes](self._session.headers)
             merged.update(headers)
             request.prepare_headers(merged)
-            prepared = request.headers
+            prepared = dict(request.headers.items())
             if len(self._prepared) >= MOST_PREPARED:
                 self._prepared.clear()
             self._prepared[key] = prepared
