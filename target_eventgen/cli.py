@@ -167,13 +167,21 @@ def rules() -> None:
 def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: str | None) -> None:
     """Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Changes nothing."""
     from target_eventgen import rehearsal  # noqa: PLC0415 - the other companions must not pay for it
+    from target_eventgen import rules as rules_  # noqa: PLC0415 - likewise
 
     given = _with_environment(config)
     described = None if catalog is None else _read(catalog)
-    faulty = 0
+    checked = faulty = 0
     for rule, fault in rehearsal.check(given, _anywhere(database_url, config), described):
+        checked += 1
         faulty += fault is not None
         click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.place}, {rule.stream}'}")
+        if fault is None and (remark := rules_.remark(rule)) is not None:
+            click.echo(f"note   {rule.type}: {remark}")
+    if not checked:
+        click.echo(
+            'There are no rules: the setting "events" is missing or empty, so a load records no event.', err=True
+        )
     if faulty:
         raise EventgenError(f"{faulty} of the rules can't be followed as they are; correct them as said above.")
 

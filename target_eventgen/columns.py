@@ -67,6 +67,9 @@ A version stands beside the one before it, and beside what is needed to fill wha
 1,664 values.
 """
 
+OUR_SCHEMA = "eventgen"
+"""The Postgres schema of our own tables, in which no stream's is made."""
+
 LONGEST_NAME = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
 
@@ -207,6 +210,11 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
             raise InvalidSchemaError(
                 f'stream "{stream}": the {kind} name "{name[:80]}" {fault}; rename it with a stream map'
             )
+    if schema_name == OUR_SCHEMA:
+        raise InvalidSchemaError(
+            f'stream "{stream}": its table would lie in the Postgres schema "{OUR_SCHEMA}", which holds the outbox and is '
+            "target-eventgen's own; set default_target_schema or schema_mapping, or rename the stream with a stream map"
+        )
     marks = {DELETED_AT, TABLE_VERSION} if with_marks else {DELETED_AT} & set(properties)
     by_name = {column.name: column for column in content}
     for name in key:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -117,7 +118,7 @@ def _rule(entry: Any, place: str) -> Rule | list[str]:
     if not isinstance(entry, dict):
         return [f"{place} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
     known = ("type", "stream", *FORMS, "payload", "include")
-    faults = [f'{place} has an unknown key "{key}"{nearest(key, known)}' for key in entry if key not in known]
+    faults = [f"{place} has an unknown key {_unknown(key, known)}" for key in entry if key not in known]
     faults.extend(
         f"{place}.{key} must be a text that is not empty"
         for key in ("type", "stream")
@@ -129,6 +130,8 @@ def _rule(entry: Any, place: str) -> Rule | list[str]:
     if include is not None and not (isinstance(include, list) and all(isinstance(name, str) for name in include)):
         faults.append(f"{place}.include must be a list of column names")
     forms = [form for form in FORMS if form in entry]
+    if not forms and any(str(key).lower() == "true" for key in entry):
+        return faults  # one of which says how to write the form that is meant
     if len(forms) != 1:
         said = " and ".join(forms) if forms else "none"
         faults.append(f"{place} needs exactly one of {', '.join(FORMS)}; it has {said}")
@@ -148,6 +151,34 @@ def _rule(entry: Any, place: str) -> Rule | list[str]:
         f"{place}.{forms[0]}",
         payload or "full",
         None if include is None else tuple(include),
+    )
+
+
+def _unknown(key: Any, known: Iterable[str]) -> str:
+    name = str(key)
+    if name.lower() == "true":
+        return f'"{name}": YAML reads a bare on as true, so quote it: "on": created'
+    return f'"{name}"{nearest(name, known)}'
+
+
+_TEXTS = re.compile(r"'(?:[^']|'')*'")
+_CLOCKS = re.compile(
+    r"\b(now\s*\(|current_(?:date|time|timestamp)\b|local(?:time|timestamp)\b|(?:transaction|statement)_timestamp\s*\()",
+    re.IGNORECASE,
+)
+
+
+def remark(rule: Rule) -> str | None:
+    """Return what the author of a rule may not expect of it, though it can be followed; None where there is nothing."""
+    if not isinstance(rule.trigger, Enters | Leaves):
+        return None
+    found = _CLOCKS.search(_TEXTS.sub("''", rule.trigger.condition))
+    if found is None:
+        return None
+    return (
+        f"{rule.place} asks for the moment of loading ({found[1].rstrip('( ').lower()}), which is the same for both versions: "
+        "what becomes true or false by the passing of time alone fires nothing, neither where no record comes nor with "
+        "the next that does; compare two columns instead, or let the API say it"
     )
 
 

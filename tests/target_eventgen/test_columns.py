@@ -141,3 +141,17 @@ def test_a_table_has_as_many_columns_as_fit(key: list[str], most: int) -> None:
     assert len(table("s", {"properties": properties}, **options).content) == most
     with pytest.raises(InvalidSchemaError, match=f"can have {most} columns"):
         table("s", {"properties": {**properties, "more": {}}}, **options)
+
+
+@pytest.mark.parametrize(("stream", "default"), [("eventgen-events", None), ("events", "eventgen")])
+def test_no_stream_is_stored_beside_the_outbox(stream: str, default: str | None) -> None:
+    with pytest.raises(InvalidSchemaError, match="its table would lie in the Postgres schema") as caught:
+        table(
+            stream,
+            {"properties": {"id": {"type": "integer"}}},
+            key=["id"],
+            replication_key=None,
+            default_schema=default,
+            with_metadata=True,
+        )
+    assert f'stream "{stream}"' in str(caught.value)

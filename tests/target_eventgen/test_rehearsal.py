@@ -47,6 +47,19 @@ def test_check_passes_rules_that_can_be_followed(loader: Loader) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_check_says_that_there_are_no_rules(loader: Loader) -> None:
+    done = commanded(loader, "check", "--catalog", catalog(loader), events=[])
+    assert (done.returncode, done.stdout) == (0, "")
+    assert 'no rules: the setting "events"' in done.stderr
+
+
+def test_check_notes_a_rule_that_waits_for_the_time_to_pass(loader: Loader) -> None:
+    rule = {"type": "order.old", "stream": "orders", "enters": "total > extract(epoch from now())"}
+    done = commanded(loader, "check", "--catalog", catalog(loader), events=[rule])
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok", "note"]
+
+
 def test_check_holds_rules_against_the_live_tables(loader: Loader) -> None:
     assert commanded(loader, "check", events=[GOOD]).returncode == 1
     loader.load([ORDERS, record("orders", id=1, total=1)])

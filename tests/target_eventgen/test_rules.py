@@ -10,7 +10,19 @@ from psycopg2.extensions import parse_dsn
 from target_eventgen.columns import Column, Table
 from target_eventgen.errors import RuleError, SettingsError
 from target_eventgen.plan import Plan, check, rules_for
-from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Trigger, Updated, When, nearest, parse
+from target_eventgen.rules import (
+    Changes,
+    Created,
+    Deleted,
+    Enters,
+    Leaves,
+    Trigger,
+    Updated,
+    When,
+    nearest,
+    parse,
+    remark,
+)
 from target_eventgen.settings import SCHEMA, faults
 from target_eventgen.settings import parse as parse_settings
 
@@ -47,6 +59,8 @@ def test_each_form_is_its_own_trigger(form: dict[str, Any], trigger: Trigger) ->
         ({"type": "t", "stream": "s", "enters": " "}, "events[0].enters must be a Postgres boolean"),
         ({"type": "t", "stream": "s", "enters": "a = '\0'"}, "NUL"),
         ({"type": "t", "stream": "s", "leaves": "a", "name": "x"}, 'unknown key "name"'),
+        ({"type": "t", "stream": "s", True: "created"}, 'quote it: "on": created'),
+        ({"type": "t", "stream": "s", "true": "created"}, 'quote it: "on": created'),
         (
             {"type": "t", "stream": "s", "leaves": "a", "payload": "all"},
             "events[0].payload must be one of full, changed, key",
@@ -62,6 +76,21 @@ def test_a_rule_that_is_none_is_a_fault_with_its_place(entry: Any, said: str) ->
     assert rules == ()
     assert len(found) == 1
     assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "noted"),
+    [
+        ({"enters": "expires_at < now()"}, True),
+        ({"leaves": "day = CURRENT_DATE"}, True),
+        ({"enters": "status = 'now()' and knows > 1 and name = 'it''s localtime'"}, False),
+        ({"when": "new.expires_at < now()"}, False),
+        ({"on": "created"}, False),
+    ],
+)
+def test_a_condition_that_asks_for_the_time_is_noted(form: dict[str, Any], *, noted: bool) -> None:
+    ((rule,), _) = parse([{"type": "t", "stream": "s", **form}])
+    assert (remark(rule) is not None) == noted
 
 
 def test_all_faults_of_all_rules_are_found_at_once() -> None:
