@@ -37,6 +37,12 @@ def test_a_mutant_s_text_is_there_once_and_its_cases_exist(mutant: Mutant) -> No
     assert any(mutant.cases in name for name in CASES)
 
 
+def test_a_fault_that_is_rarely_met_is_found_by_its_own_story() -> None:
+    (mutant,) = [mutant for mutant in MUTANTS if mutant.name == "what a falling list repeats over a seam is new"]
+    trial = tried(mutant)
+    assert (trial.verdict, trial.seeds, trial.findings) == ("caught", 1, "descending: repeat")
+
+
 def test_a_fault_that_is_none_survives() -> None:
     harmless = Mutant("a word", "listing.py", "has moved; what", "has moved, what", "restart, offsets")
     assert tried(harmless, most=50).verdict == "survived"
