@@ -10,7 +10,8 @@ first line. It runs in a process of its own:
     /PAGE/MILLISECONDS/offsets     ?offset=
     /PAGE/MILLISECONDS/keyset      ?after=ID    behind (updated_at, id), which the id alone tells here
     /PAGE/MILLISECONDS/slices      ?since=&until=&cursor=     inclusive
-    /span                          requests, and seconds from the first one to the last answer, since the last such question
+    /span                          since the last such question: requests, seconds from the first one to the last answer, and the
+                                   sum of the seconds between each request and its answer
 
 MILLISECONDS pass between a request and its answer. Every answer of a list states whether more follow, and the total.
 """
@@ -63,16 +64,23 @@ class Span:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.first = self.last = 0.0
+        self.first = self.last = self.held = 0.0
 
-    def asked(self) -> None:
-        """A request came."""
+    def asked(self) -> float:
+        """A request came; now."""
+        now = time.perf_counter()
         self.requests += 1
-        self.first = self.first or time.perf_counter()
+        self.first = self.first or now
+        return now
+
+    def answered(self, asked: float) -> None:
+        """What was asked then is answered."""
+        self.last = time.perf_counter()
+        self.held += self.last - asked
 
     def told(self) -> bytes:
         """What was seen until now, which is forgotten then."""
-        body = json.dumps({"requests": self.requests, "seconds": self.last - self.first}).encode()
+        body = json.dumps({"requests": self.requests, "seconds": self.last - self.first, "held": self.held}).encode()
         self.__init__()  # type: ignore[misc]  # it begins anew
         return body
 
@@ -102,9 +110,9 @@ class Connection(asyncio.Protocol):
         """Answer one request, when its time has come."""
         split = urlsplit(target)
         if split.path == "/span":
-            self.send([self.span.told()])
+            self.send([self.span.told()], None)
             return
-        self.span.asked()
+        begun = self.span.asked()
         asked = dict(parse_qsl(split.query))
         _, size, wait, kind = split.path.split("/")
         block, first, last = self.block, 0, self.block.count
@@ -123,16 +131,17 @@ class Connection(asyncio.Protocol):
                 first = int(asked.get("cursor", bisect_left(block.moments, since)))
         parts = block.page(min(first, last), last, int(size))
         if wait == "0":
-            self.send(parts)
+            self.send(parts, begun)
         else:
-            asyncio.get_running_loop().call_later(int(wait) / 1000, self.send, parts)
+            asyncio.get_running_loop().call_later(int(wait) / 1000, self.send, parts, begun)
 
-    def send(self, parts: list[bytes] | tuple[bytes | memoryview, ...]) -> None:
-        """Write an answer."""
+    def send(self, parts: list[bytes] | tuple[bytes | memoryview, ...], asked: float | None) -> None:
+        """Write an answer to what was asked then."""
         head = HEAD(date=formatdate(usegmt=True), length=sum(map(len, parts))).encode()
         if not self.transport.is_closing():
             self.transport.write(b"".join((head, *parts)))
-        self.span.last = time.perf_counter()
+        if asked is not None:
+            self.span.answered(asked)
 
 
 async def serve(count: int, shape: inputs.Shape) -> None:

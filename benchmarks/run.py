@@ -40,7 +40,11 @@ BUFFER: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """One run. Seconds; mebibytes; `span` is the API's own clock, from the first request to the last answer."""
+    """One run, in seconds and mebibytes.
+
+    By the API's own clock `span` is from the first request to the last answer, and `held` the sum of what passed between each
+    request and its answer.
+    """
 
     contender: str
     phase: str
@@ -50,6 +54,7 @@ class Sample:
     peak: float = 0.0
     postgres: float = 0.0
     span: float = 0.0
+    held: float = 0.0
     requests: int = 0
     megabytes: float = 0.0
 
@@ -226,6 +231,7 @@ def tapped(contender: Contender, phase: str, folder: Path, url: str, records: in
         taken.cpu,
         taken.peak,
         span=span["seconds"],
+        held=span["held"],
         requests=span["requests"],
         megabytes=megabytes,
     )
