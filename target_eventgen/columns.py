@@ -102,6 +102,9 @@ _FORMATS = {
     "time": "time without time zone",
     "uuid": "uuid",
 }
+MOMENTS = frozenset({"timestamp with time zone", "timestamp without time zone", "date", "time without time zone"})
+"""Types for whose values Postgres knows words, such as "now"."""
+
 _SCALARS = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 
 

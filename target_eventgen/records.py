@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from target_eventgen.columns import DELETED_AT, METADATA
+from target_eventgen.columns import DELETED_AT, METADATA, MOMENTS, postgres_type
 from target_eventgen.staging import NULL, encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from target_eventgen.plan import Plan
 
@@ -78,7 +79,12 @@ class Plain:
     """
 
     def __init__(
-        self, plan: Plan, types: Sequence[tuple[str, str, bool, bool]], expressions: list[str], names: dict[str, Any]
+        self,
+        plan: Plan,
+        types: Sequence[tuple[str, str, bool, bool]],
+        expressions: list[str],
+        names: dict[str, Any],
+        moments: AbstractSet[str],
     ) -> None:
         """Take what `plain` has found.
 
@@ -87,6 +93,7 @@ class Plain:
             types: name and type of each property, whether it may be null, and whether it must be there.
             expressions: that write each content column of the record `r`.
             names: what they refer to.
+            moments: properties that are dates or times.
         """
         fields = {name: f"f{place}" for place, (name, *_) in enumerate(types)}
         kinds = {name: (base, nullable) for name, base, nullable, _ in types}
@@ -109,7 +116,10 @@ class Plain:
         self.write: Callable[[int, Any, str], str] = eval(  # noqa: S307
             f'lambda n, r, tail: f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"', {"NULL": NULL, **names}
         )
-        self._content = [(attrgetter(fields[column.name]), *kinds[column.name]) for column in plan.table.content]
+        self._content = [
+            (attrgetter(fields[column.name]), *kinds[column.name], column.name in moments)
+            for column in plan.table.content
+        ]
         self.key: Callable[[Any], Any] = (
             attrgetter(*(fields[name] for name in plan.table.key)) if plan.table.key else _one
         )
@@ -154,8 +164,10 @@ class Plain:
         That is UNSET where the record doesn't mention it.
         """
         found: list[Any] = []
-        for get, base, nullable in self._content:
+        for get, base, nullable, is_moment in self._content:
             value = get(record)
+            if is_moment and type(value) is str and not _is_moment(value):
+                return None
             if type(value) is msgspec.Raw:
                 try:
                     value = _decoded(value, base, nullable=nullable)
@@ -180,7 +192,8 @@ def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | 
         return None
     types: list[tuple[str, str, bool, bool]] = []
     expressions: list[str] = []
-    names: dict[str, Any] = {"booleans": _BOOLEANS, "UNSET": msgspec.UNSET}
+    moments: set[str] = set()
+    names: dict[str, Any] = {"booleans": _BOOLEANS, "UNSET": msgspec.UNSET, "moment": _moment}
     for place, (name, definition) in enumerate(properties.items()):
         kind = _kind(definition, validates=validates)
         # msgspec wants names without what JSON escapes.
@@ -197,8 +210,10 @@ def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | 
         if column is None:
             return None
         types.append((name, base, nullable, said))
-        expressions.append(_expression(place, base, column.type, names, nullable=nullable))
-    return Plain(plan, types, expressions, names)
+        is_moment = base == "string" and postgres_type(definition) in MOMENTS
+        moments |= {name} if is_moment else set()
+        expressions.append(_expression(place, base, column.type, names, nullable=nullable, is_moment=is_moment))
+    return Plain(plan, types, expressions, names, moments)
 
 
 _PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
@@ -233,7 +248,9 @@ def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
     return (only, nullable) if only in _PROPERTIES else None
 
 
-def _expression(place: int, base: str, column: str, names: dict[str, Any], *, nullable: bool) -> str:
+def _expression(  # noqa: PLR0913  each is a fact of the property
+    place: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, is_moment: bool
+) -> str:
     """Return what writes the field of a record `r`; it may add functions to the names."""
     field = f"r.f{place}"
     if _TYPES[base, nullable] is msgspec.Raw:
@@ -244,8 +261,25 @@ def _expression(place: int, base: str, column: str, names: dict[str, Any], *, nu
         return f"booleans[{field}]"
     if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
         names[f"w{place}"] = encoder(column)
-        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{place}({field})"
+        value = f"moment({field})" if is_moment else field
+        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{place}({value})"
+    if is_moment:
+        return f"moment({field})"
     return f"NULL if {field} is None else {field}" if nullable else field
+
+
+def _is_moment(text: str) -> bool:
+    """Return whether a date or time begins with a digit; any other may be a word, of which the long way has an opinion."""
+    return "/" < text[:1] < ":"
+
+
+def _moment(text: Any) -> Any:
+    """Return what is written for a date or time."""
+    if text is None:
+        return NULL
+    if text is msgspec.UNSET or "/" < text[:1] < ":":
+        return text
+    raise MisfitError
 
 
 def _number(*, nullable: bool) -> Callable[[Any], str]:

@@ -1,6 +1,7 @@
 """Records against their SCHEMA, by compiled code.
 
-Formats are not checked here: Postgres parses dates and times when it stores them. Numbers come as Decimal so that no
+Formats are not checked here: Postgres parses dates and times when it stores them. But it knows words for some, of which
+"now" and "today" would be another instant at each load, and "infinity" is none: these are refused. Numbers come as Decimal so that no
 digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
 these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such from the start: with a
 float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
@@ -8,15 +9,20 @@ float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
 
+from target_eventgen.columns import MOMENTS, postgres_type
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+_WORDS = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
 
 
 def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
@@ -46,7 +52,17 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
             "or set validate_records to false"
         ) from error
 
+    properties = schema.get("properties")
+    moments = [name for name in properties or () if postgres_type(properties[name]) in MOMENTS] if properties else []
+
     def validate(record: Mapping[str, Any]) -> None:
+        for name in moments:
+            if isinstance(text := record.get(name), str) and _WORDS.search(text):
+                raise InvalidRecordError(
+                    f'stream "{stream}", property "{name}": a record has a word there that Postgres would take for a date '
+                    'or time ("now", "today", "infinity" and the like); send an instant, or null, in the tap or a stream '
+                    "map, or declare the property a string without that format"
+                )
         try:
             check(record)
         except (fastjsonschema.JsonSchemaValueException, ArithmeticError, TypeError):

@@ -52,6 +52,14 @@ LINES: dict[str, tuple[list[Any], list[str]]] = {
         [schema(), GOOD, record(id=2, updated_at=SECRET)],
         ['column "updated_at"', "not a valid timestamp with time zone"],
     ),
+    "a word for a moment": (
+        [schema(), GOOD, record(id=2, updated_at="now")],
+        ['stream "subscriptions", property "updated_at"', "a word", "without that format"],
+    ),
+    "a word that is no moment": (
+        [schema(), GOOD, record(id=2, updated_at="-Infinity")],
+        ['stream "subscriptions", property "updated_at"', "a word"],
+    ),
     "an integer that is too big": ([schema(), record(id=2**63)], ['column "id"', "out of range for bigint"]),
     "a property of too long a name": ([schema(properties={"id": {}, "ü" * 32: {}})], ["63 bytes", "stream map"]),
     "a property of ours": ([schema(properties={"id": {}, "_eventgen_n": {}})], ["_eventgen_n", "taken"]),

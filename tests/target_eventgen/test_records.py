@@ -214,3 +214,20 @@ def test_the_long_way_refuses_what_is_not_taken() -> None:
     assert record is not None
     assert short.line(1, record, "") is None
     assert short.values(record) is None
+
+
+@pytest.mark.parametrize("type_", ["timestamp with time zone", "text", "jsonb"])
+def test_a_moment_that_begins_with_no_digit_is_left_to_the_long_way(type_: str) -> None:
+    said = {"type": "object", "properties": {"at": {"type": ["string", "null"], "format": "date-time"}}}
+    column = Column("at", type_)
+    made = Plan(Table("s", "public", "s", (column,)), (column,), (), "stage", "source")
+    short = records.plain(made, said, validates=True)
+    assert short is not None
+    for text in ("now", "-infinity", " today", ""):
+        record = short.record(msgspec.Raw(msgspec.json.encode({"at": text})))
+        assert short.line(1, record, "") is None
+        assert short.values(record) is None
+    for value in ("2026-01-01T00:00:00Z", None):
+        record = short.record(msgspec.Raw(msgspec.json.encode({"at": value})))
+        assert short.line(1, record, "") is not None
+        assert short.values(record) == [value]
