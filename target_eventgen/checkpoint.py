@@ -29,6 +29,7 @@ class Batch:
             has no records.
         settles: whether nothing more is to come of the stream, so that what was held back is judged; such a batch has no
             records either.
+        repeated: how many records more were left out, each saying what another of the same key in this batch says.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
         rejected: (reason, record as JSON) of those that are to be kept aside.
     """
@@ -43,6 +44,7 @@ class Batch:
     marks: bool = False
     activated: int | None = None
     settles: bool = False
+    repeated: int = 0
     originals: tuple[str, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
 

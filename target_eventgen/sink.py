@@ -80,7 +80,8 @@ class EventgenSink(Sink):
         self._deletes = False
         self._marks = False
         self._unversioned = False
-        self._keys: set[Any] = set()
+        self._keys: dict[Any, int] = {}
+        self._repeated = 0
         self._single = bool(self._identities)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
         self._stamp = ""
@@ -127,8 +128,8 @@ class EventgenSink(Sink):
             self._deletes, self._single = True, False
         if metadata is not None and metadata.table_version is not None:
             self._marks = True
-        if self._single:
-            self._watch([record[name] for name in self.plan.table.key])
+        if self._single and self._is_repeat([record[name] for name in self.plan.table.key], line):
+            return 0
         self._lines.append(line)
         if self._keeps_originals:
             original = as_line(record)
@@ -176,9 +177,10 @@ class EventgenSink(Sink):
         if self._single:
             key = plain.key(record)
             if escaped or not plain.is_distinct or key in self._keys:
-                self._watch(key if type(key) is tuple else (key,))
+                if self._is_repeat(key if type(key) is tuple else (key,), line):
+                    return 0
             else:
-                self._keys.add(key)
+                self._keys[key] = len(lines)
         lines.append(line)
         if self._keeps_originals:
             self._originals.append(bytes(head.record).decode())
@@ -217,22 +219,39 @@ class EventgenSink(Sink):
             self._single,
             self._deletes,
             self._marks,
+            repeated=self._repeated,
             originals=tuple(self._originals),
             rejected=tuple(self._rejected),
         )
-        self.record_counter_metric.increment(len(self._lines))
+        self.record_counter_metric.increment(len(self._lines) + self._repeated)
         self._clear()
         return batch
 
-    def _watch(self, values: Sequence[Any]) -> None:
-        """Notice where a key comes a second time, or might."""
+    def _is_repeat(self, values: Sequence[Any], line: str) -> bool:
+        """Notice where a key comes a second time, or might; return whether it says what it said the first time.
+
+        Such a record changes nothing, and is only counted. Sources often send the last records once more.
+
+        Args:
+            values: of the key.
+            line: the record's.
+        """
         key = tuple(identify(value) for identify, value in zip(self._identities, values, strict=True))
         found: Any = key[0] if len(key) == 1 else key
-        if None in key or found in self._keys:
-            self._single = False
-            self._keys.clear()
-        else:
-            self._keys.add(found)
+        if None not in key:
+            place = self._keys.setdefault(found, len(self._lines))
+            if place == len(self._lines):
+                return False
+            if not self._marks and self._content(self._lines[place]) == self._content(line):
+                self._repeated += 1
+                return True
+        self._single = False
+        self._keys.clear()
+        return False
+
+    def _content(self, line: str) -> list[str]:
+        """Return what a line says of the content, and of what it doesn't mention."""
+        return line.split("\t")[1 : 2 + len(self.plan.table.content)]
 
     def _renew_stamp(self, now: float, version: int | None) -> None:
         """Write what the metadata columns say of records of this millisecond; records come faster."""

@@ -76,7 +76,7 @@ MUTANTS = (
                 "FROM transitions WHERE _eventgen_last ORDER BY {key}",
                 "FROM transitions WHERE _eventgen_last ORDER BY {n}",
             ),
-            ('FROM {stage} ORDER BY {key}"', 'FROM {stage} ORDER BY _eventgen_n"'),
+            ('FROM {stage} AS s{changed} ORDER BY {key}"', 'FROM {stage} AS s{changed} ORDER BY _eventgen_n"'),
             (
                 "        count=_COUNT,\n        key=_names(plan.table.key),\n",
                 "        count=_COUNT,\n        n=_N,\n        key=_names(plan.table.key),\n",
@@ -109,6 +109,12 @@ MUTANTS = (
         HISTORIES,
     ),
     Mutant(
+        "rows of which something else was told are left out as unchanged",
+        "statements",
+        ((" AND ROW({old}) IS NOT DISTINCT FROM ROW({new}) OFFSET 0", " OFFSET 0"),),
+        HISTORIES,
+    ),
+    Mutant(
         "what another run told is written in one pass",
         "postgres",
         (("        if told or held:\n            raise", "        if held:\n            raise"),),
@@ -123,7 +129,7 @@ MUTANTS = (
     Mutant(
         "a plain record that doesn't mention a property has a word for it",
         "records",
-        (("return None if _UNSET in line else line", "return line"),),
+        (("return None if UNSET in line else line", "return line"),),
         PLAIN,
     ),
     Mutant(
@@ -131,6 +137,12 @@ MUTANTS = (
         "records",
         (("said = name in required or name in plan.table.key", "said = name in required"),),
         PLAIN,
+    ),
+    Mutant(
+        "whatever a key says in a checkpoint after its first record is taken for a repetition",
+        "sink",
+        (("self._content(self._lines[place]) == self._content(line)", "line"),),
+        [*INPUTS[:-1], "repeated"],
     ),
     Mutant(
         "a plain record's strings are copied as they are",
