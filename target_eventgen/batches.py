@@ -47,7 +47,7 @@ def records(message: Mapping[str, Any], batch_config: Mapping[str, Any] | None) 
         try:
             with place.open(name, mode="rb") as file:
                 yield from _decoded(file, encoding, where)
-        except (OSError, EOFError, zlib.error, ValueError) as error:
+        except (OSError, EOFError, zlib.error, ValueError, ArithmeticError) as error:
             raise MessageError(
                 f"{where} can't be read ({type(error).__name__}); check that the tap's storage can be reached from here "
                 "and that the tap wrote the file to its end"

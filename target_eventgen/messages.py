@@ -51,6 +51,9 @@ _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
 _BLOCK = 1 << 18
 """Bytes that are read at once, at most; a pipe has fewer."""
 
+_LONGEST_WAIT = (1 << 31) - 1
+"""Milliseconds that the system can wait at once, 24 days."""
+
 _log = logging.getLogger("target-eventgen")
 
 
@@ -160,7 +163,7 @@ class LineReader(GenericSingerReader[str]):
     def _message(self, line: str | bytes, number: int) -> dict[str, Any]:
         try:
             message = self._decode(line)
-        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as error:
             message = self._mended(line, number, error)
         if not isinstance(message, dict) or message.get("type") not in REQUIRED:
             kinds = ", ".join(REQUIRED)
@@ -199,7 +202,7 @@ class LineReader(GenericSingerReader[str]):
         if found and whole != line:
             try:
                 message = self._decode(whole)
-            except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as other:
+            except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as other:
                 error = other
             else:
                 if not self._mended_warned:
@@ -209,6 +212,11 @@ class LineReader(GenericSingerReader[str]):
                     )
                 self._mended_warned = True
                 return message
+        if isinstance(error, ArithmeticError):
+            raise MessageError(
+                f"line {number} of the input holds a number whose exponent has more than 18 digits, which nothing here can "
+                "hold; have the tap write null, or a text"
+            ) from error
         if not line.endswith(b"\n"):
             remedy = "it has no line end, so the tap may have died while it wrote: run again"
         elif isinstance(error, RecursionError):
@@ -242,7 +250,7 @@ def _lines_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
     wait.register(descriptor, select.POLLIN)
     started: list[bytes] = []  # the blocks of a line whose end has not come
     while True:
-        if not wait.poll(seconds * 1000):
+        if not wait.poll(min(seconds * 1000, _LONGEST_WAIT)):
             yield _SILENCE
             continue
         block = os.read(descriptor, _BLOCK)

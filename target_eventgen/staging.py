@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NULL = "\\N"
 """What COPY reads as NULL."""
 
+MOST_DIGITS = 100
+"""Digits of an integer that are written out where it is spelt with an exponent; no integer column holds as many."""
+
 _FIELD = "\t"
 _SPECIAL = re.compile(r"[\\\n\r\t\0]")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -96,7 +99,8 @@ def as_integer(value: Any) -> str:
     """Return a value for an integer column; 1.0 and 1e3 are integers in JSON Schema."""
     if type(value) is int:
         return str(value)
-    if type(value) is Decimal and value == value.to_integral_value():
+    # To write out a number with a huge exponent takes hours; Postgres refuses it as it is spelt.
+    if type(value) is Decimal and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
         return str(int(value))
     return as_number(value)
 

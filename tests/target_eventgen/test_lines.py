@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,10 @@ def encoding() -> Encoding:
         ({"id": 1, "n": None, "t": "", "o": None, "b": False}, "1\t\\N\t1\t\\N\t\t\\N\tf\n"),
         ({"id": Decimal("1e2"), "t": "a\tb\\\n\r", "b": None}, "1\t01010\t100\t\\N\ta\\tb\\\\\\n\\r\t\\N\t\\N\n"),
         ({"id": "7", "n": "x", "t": 5, "o": 'q"\n', "b": "yes"}, '1\t\\N\t7\tx\t5\t"q\\\\"\\\\n"\tyes\n'),
+        (
+            {"id": Decimal("1e99999999"), "n": Decimal("1e9999"), "o": 1},
+            "1\t00101\t1E+99999999\t1E+9999\t\\N\t1\t\\N\n",
+        ),
         ({"id": 1, "n": 2, "t": [Decimal("0.5")], "o": "é", "b": 1}, '1\t\\N\t1\t2\t[0.5]\t"é"\t1\n'),
     ],
 )
@@ -181,6 +186,7 @@ def test_messages_are_read_with_all_their_digits_and_empty_lines_are_skipped() -
         ('{"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": ["a", "a"]}\n', '"key_properties".*once'),
         ('{"type": "STATE", "value": [1, -Infinity]}\n', "line 2 of the input is not JSON.*Infinity.*write null"),
         ('{"type": "STATE", "value": NaN}\n', "line 2 of the input is not JSON.*NaN.*write null"),
+        ('{"type": "STATE", "value": 1e1000000000000000000}\n', "line 2 of the input holds a number.*exponent"),
         (f'{{"type": "STATE", "value": {"[" * 9999}{"]" * 9999}}}\n', "line 2 of the input.*nested too deeply"),
     ],
 )
@@ -203,6 +209,18 @@ def test_half_of_a_surrogate_pair_is_replaced_and_told_once(
     line = f'{{"type": "STATE", "value": "{sent}"}}\n'
     assert [message["value"] for message in read(line * 2)] == [read_as] * 2
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["line 1 of the input"]
+
+
+@pytest.mark.parametrize("seconds", [30 * 24 * 3600, 1e300])
+def test_a_pipe_is_waited_for_however_long_that_may_take(seconds: float) -> None:
+    reader, seen = LineReader(), list[Any]()
+    reader.idle_seconds = seconds
+    descriptor, end = os.pipe()
+    with open(end, "wb") as writer, open(descriptor) as source:  # noqa: PTH123  a pipe has no path
+        writer.write(b'{"type": "STATE", "value": 1}\n')
+        writer.close()
+        reader.process_lines(source, {"STATE": seen.append})
+    assert [message["value"] for message in seen] == [1]
 
 
 def test_an_interruption_ends_the_input_before_the_next_line() -> None:
