@@ -88,13 +88,19 @@ def distinct(plan: Plan, page: Page, behind: Page, ask: Ask) -> Generator[Step, 
     Raises:
         WalkError: where it is: then both have one page, and all would be endless, or come twice.
     """
-    counted = isinstance(plan.stream.paginator, (PageNumber, Offset)) and plan.stream.primary_key
-    if not counted or not behind.records or len(page.records) != len(behind.records):
+    if not (is_counted(plan) and plan.stream.primary_key and behind.records) or len(page.records) != len(
+        behind.records
+    ):
         return
     if identity(plan, page.records[0]) != identity(plan, behind.records[0]) or not _are_the_same(plan, page, behind):
         return
     if _are_the_same(plan, (yield Step(ask=ask)), behind):
         raise repeats_a_page(plan, ask.at)
+
+
+def is_counted(plan: Plan) -> bool:
+    """Whether pages are asked for by their number, or by how many records lie before them."""
+    return isinstance(plan.stream.paginator, (PageNumber, Offset))
 
 
 def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:

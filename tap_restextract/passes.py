@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, Final
 
 from tap_restextract.bookmarks import Bookmark, content_hash
 from tap_restextract.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.errors import WalkError
-from tap_restextract.listing import Listing, MovedSeamError, always_moves, distinct, ended
+from tap_restextract.listing import Listing, MovedSeamError, always_moves, distinct, ended, is_counted, repeats_a_page
 from tap_restextract.paths import find
 from tap_restextract.plan import Plan, asked, earliest, window
 from tap_restextract.progress import (
@@ -24,16 +24,23 @@ from tap_restextract.progress import (
 )
 from tap_restextract.steps import Ask, Page, Record, Step, Steps
 
+MOST_ALIKE: Final = 100
+"""Pages in a row."""
+
 
 def traversal(plan: Plan) -> Steps:
     """The whole list, page by page; there is no bookmark."""
-    seen = Seen(plan)
+    seen, alike = Seen(plan), 0
     ask = Ask()
     page = yield Step(ask=ask)
     while page.following is not None:
         ahead = Ask(None, seen.new(page.following))
         behind = yield Step(page.records, None, ahead)
         yield from distinct(plan, page, behind, ask)
+        # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.
+        alike = alike + 1 if page.records and page.records == behind.records else 0
+        if alike == MOST_ALIKE and is_counted(plan):
+            raise repeats_a_page(plan, ask.at)
         page, ask = behind, ahead
     ended(plan, page)
     yield Step(page.records)

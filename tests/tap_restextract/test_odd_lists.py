@@ -119,6 +119,15 @@ def test_two_page_numbers_with_one_page_are_told_with_what_to_set(
         assert (run.code, len(run.records)) == (0, len(ROWS))
 
 
+def test_a_list_without_key_whose_pages_are_all_alike_has_an_end(tmp_path: Path) -> None:
+    with serving(deaf) as api:
+        run = tap(tmp_path, config(api.url, **COUNTED, primary_key=[]))
+    (told,) = run.told
+    assert run.code == 1
+    assert "hold the same records, and did again" in told
+    assert len(api.asked) == 102
+
+
 @pytest.mark.parametrize("facts", [{}, {"sweep": True}], ids=["traversal", "sweep"])
 def test_two_offsets_with_one_page_are_told_with_what_to_set(tmp_path: Path, facts: dict[str, Any]) -> None:
     with serving(deaf) as api:
