@@ -87,7 +87,7 @@ clean:  ## all that the other targets made; an embedded Postgres is stopped firs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: bench bench-quick
-bench: setup  ## docs/benchmarks.md: ours, other tools and the floors, in turn, on this machine; an hour or more
+bench: setup  ## docs/benchmarks.md: ours, other tools and the floors, in turn, on this machine; forty minutes
 	$(BIN)/python -m benchmarks --write docs/benchmarks.md
 
 bench-quick: setup  ## the same with fewer records and rounds; under five minutes

@@ -24,7 +24,7 @@ class Scale:
     """How much: records and rounds."""
 
     taps: int = 200_000
-    latency: int = 30_000
+    latency: int = 36_000
     targets: int = 200_000
     grown: int = 200_000
     odd: int = 200_000

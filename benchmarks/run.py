@@ -33,7 +33,7 @@ from target_eventgen import embedded
 
 CEILING: Final = Contender("the API alone, read as bytes", None, lambda *_: [], peer=False)
 PHASES: Final = ("empty table", "update of all", "replay, unchanged")
-FEW_TURNS: Final = 3
+FEW_TURNS: Final = 2
 ALL_TURNS: Final = ("pages of 1000", "pages of 100, 50 ms")  # goals look at every contender there
 BUFFER: Final = 1 << 20
 
