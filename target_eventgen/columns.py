@@ -7,6 +7,7 @@ and versions would be ordered wrongly. Arrays become jsonb, not Postgres arrays:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,9 @@ _FORMATS = {
 }
 MOMENTS = frozenset({"timestamp with time zone", "timestamp without time zone", "date", "time without time zone"})
 """Types for whose values Postgres knows words, such as "now"."""
+
+WORDS = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
+"""These."""
 
 _SCALARS = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 

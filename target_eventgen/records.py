@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from target_eventgen.columns import DELETED_AT, METADATA, MOMENTS, postgres_type
+from target_eventgen.columns import DELETED_AT, METADATA, MOMENTS, WORDS, postgres_type
 from target_eventgen.staging import NULL, encoder
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _NUMERIC = frozenset({"numeric", "real", "double precision"})
 _BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 _STARTS = b"-0123456789"
-MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError)
+MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
 """What is raised for a record that is not plain, or not valid."""
 
 
@@ -203,7 +203,10 @@ def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | 
         said = name in required or name in plan.table.key
         nullable = nullable and name not in plan.table.key
         if name in METADATA:
-            # These are no content, and a record that says something of its deletion is not taken here.
+            # These are no content, so nothing writes them, which is when numbers, objects and arrays are looked at; and a
+            # record that says something of its deletion is not taken here.
+            if validates and (not nullable if name == DELETED_AT else base in _LOOKED_AT):
+                return None
             types.append((name, "null" if name == DELETED_AT else base, nullable, said))
             continue
         column = plan.type_of(name)
@@ -216,6 +219,7 @@ def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | 
     return Plain(plan, types, expressions, names, moments)
 
 
+_LOOKED_AT = frozenset({"number", "object", "array"})
 _PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
 _SPELT_ALIKE = frozenset({("integer", "bigint"), ("string", "text")})
 _NULLABLE: dict[str, Any] = {"string": str, "integer": int, "boolean": bool}
@@ -269,15 +273,18 @@ def _expression(  # noqa: PLR0913  each is a fact of the property
 
 
 def _is_moment(text: str) -> bool:
-    """Return whether a date or time begins with a digit; any other may be a word, of which the long way has an opinion."""
-    return "/" < text[:1] < ":"
+    """Return whether a date or time begins with a digit, and no word follows, as in "10:00 today".
+
+    Of words the long way has an opinion.
+    """
+    return "/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)
 
 
 def _moment(text: Any) -> Any:
     """Return what is written for a date or time."""
     if text is None:
         return NULL
-    if text is msgspec.UNSET or "/" < text[:1] < ":":
+    if text is msgspec.UNSET or ("/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)):
         return text
     raise MisfitError
 

@@ -9,20 +9,20 @@ float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
 
-from target_eventgen.columns import MOMENTS, postgres_type
+from target_eventgen.columns import MOMENTS, WORDS, postgres_type
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-_WORDS = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
+MOST_DIGITS = 400
+"""More digits than any float has before its point."""
 
 
 def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
@@ -57,7 +57,7 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
 
     def validate(record: Mapping[str, Any]) -> None:
         for name in moments:
-            if isinstance(text := record.get(name), str) and _WORDS.search(text):
+            if isinstance(text := record.get(name), str) and WORDS.search(text):
                 raise InvalidRecordError(
                     f'stream "{stream}", property "{name}": a record has a word there that Postgres would take for a date '
                     'or time ("now", "today", "infinity" and the like); send an instant, or null, in the tap or a stream '
@@ -98,9 +98,10 @@ def _of_today(schema: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a copy of JSON with each Decimal as an int or float."""
+    """Return a copy of JSON with each Decimal as an int or float; one beyond any float is infinite."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        # To write out a number with a huge exponent takes hours.
+        return int(value) if value.adjusted() < MOST_DIGITS and value == value.to_integral_value() else float(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

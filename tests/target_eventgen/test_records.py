@@ -173,6 +173,31 @@ def test_a_schema_that_says_more_than_types_is_left_to_the_long_way(definition: 
     assert records.plain(plan(), schema, validates=True) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("_sdc_deleted_at", {"type": "string"}),
+        ("_sdc_sequence", {"type": "number"}),
+        ("_sdc_batched_at", {"type": "array"}),
+    ],
+)
+def test_so_is_one_with_a_property_that_is_no_content_and_would_not_be_looked_at(name: str, definition: Any) -> None:
+    schema = {**SCHEMA, "properties": {**TYPES, name: definition}}
+    assert records.plain(plan(), schema, validates=True) is None
+    assert records.plain(plan(), schema, validates=False) is not None
+
+
+@pytest.mark.parametrize("value", ['"now"', '"10:00 today"', '"Infinity"', "[1e1000000000000000000]"])
+@pytest.mark.parametrize("rest", [', "x": 1', ""])
+def test_a_word_for_a_moment_and_a_number_beyond_all_bounds_are_not_taken(value: str, rest: str) -> None:
+    short = records.plain(plan(), SCHEMA, validates=True)
+    assert short is not None
+    name = "a" if value.startswith("[") else "s"
+    record = short.record(msgspec.Raw(f'{{"id": 1, "{name}": {value}{rest}}}'.encode()))
+    assert short.line(1, record, "") is None
+    assert short.values(record) is None
+
+
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb"])
 def test_so_is_one_with_a_name_that_json_escapes(name: str) -> None:
     assert records.plain(plan(), {**SCHEMA, "properties": {**TYPES, name: {}}}, validates=True) is None
