@@ -14,11 +14,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final, cast
 
 from tap_restextract.bookmarks import Bookmark, content_hash
-from tap_restextract.cursor import Cursor, NoRankError, Rank, kind_and_rank, precision_of, rank
+from tap_restextract.cursor import Cursor, NoRankError, Rank, finest, kind_and_rank, precision_of, rank
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.paginators import Continuation
 from tap_restextract.paths import MISSING, find, find_each
@@ -243,10 +243,17 @@ class Sieve:
 
 
 def horizon(plan: Plan, page: Page) -> Rank | None:
-    """The rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock."""
+    """The rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock.
+
+    A value stands for all moments up to the next one that can be written: it is settled once the last of them is.
+    """
     if not page.records or not _is_instant(plan, page.records[-1]):
         return None
-    return horizon_at(incremental_of(plan), page.server_time)
+    bound = horizon_at(incremental_of(plan), page.server_time)
+    if bound is None:
+        return None
+    step = finest(find(incremental_of(plan).cursor_path, page.records[-1]))
+    return (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
 
 
 def horizon_at(incremental: Incremental, server_time: float | None) -> Rank | None:

@@ -33,6 +33,11 @@ SEEDS = [
         33162,
         "a seam that the next one belied was kept in STATE",
     ),
+    (
+        "filter=inclusive late=1500 zone=-210 cycle=2",
+        57388,
+        "a second was thought to be settled before its last moment was",
+    ),
     ("order=desc filter=none paginator=offset", 17, "what left a page drew others over the seam"),
     (
         "order=desc filter=none paginator=offset unstable_ties=1 has_more=1 initial=1",
