@@ -33,7 +33,7 @@ from psycopg2 import errors, extensions, sql
 
 from target_eventgen import checks, events, failpoints, retelling, staging, statements
 from target_eventgen.checkpoint import Outcome
-from target_eventgen.columns import METADATA, OWN, PREFIX, Column, Table, widened
+from target_eventgen.columns import METADATA, OWN, PREFIX, TABLE_VERSION, Column, Table, widened
 from target_eventgen.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -804,6 +804,8 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
     column = None if plan is None else _column_in(plan, error.diag.context or "")
     if column is not None:
         misfit = _MISFITS.get(state, "does not fit {type}").format(type=column.type)
+        if column.name == TABLE_VERSION:
+            return ValueRefusedError(f"{doing}: the `version` of a message {misfit}; correct the tap")
         return ValueRefusedError(
             f'{doing}, column "{column.name}": a value {misfit}; '
             "correct the type in the stream's SCHEMA, or convert the value in the tap or a stream map"
@@ -820,6 +822,15 @@ def _refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseEr
         return ValueRefusedError(
             f'{doing}, column "{error.diag.column_name}" of {plan.table.title}: {said}; '
             "the table's own constraints must allow what the stream sends"
+        )
+    if plan is not None and state == "54000":
+        return ValueRefusedError(
+            f"{doing}: a record is larger than {plan.table.title} can hold: {said}; have the tap send shorter keys, leave "
+            "columns out with a stream map, or keep many short ones in one object"
+        )
+    if state == "53100":
+        return DatabaseError(
+            f"{doing}: Postgres's disk is full: {said}; make room, then run again: STATE is where it was"
         )
     if state == "55P03":
         return DatabaseError(

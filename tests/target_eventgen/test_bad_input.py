@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -223,6 +224,23 @@ def test_a_table_with_another_key_is_refused(loader: Loader) -> None:
 def test_a_table_without_key_whose_rows_are_not_distinct_is_refused(loader: Loader) -> None:
     loader.query("create table public.subscriptions (id bigint); insert into subscriptions values (1), (1)")
     assert "not distinct" in loader.refused([schema(), GOOD])
+
+
+def test_a_record_that_is_larger_than_a_row_or_a_key_can_be_is_refused_by_name(loader: Loader) -> None:
+    wide = {"id": {"type": "string"}, **{f"c{n}": {"type": "number"} for n in range(490)}}
+    described = schema("wide", wide, version=None)
+    message = loader.refused([described, record("wide", id="a", **{f"c{n}": 10**34 + n for n in range(490)})])
+    assert 'stream "wide": a record is larger than "public"."wide" can hold: row is too big' in message
+    key = random.Random(1).randbytes(4000).hex()
+    message = loader.refused([described, record("wide", id=key)])
+    assert "index row" in message
+    assert "shorter keys" in message
+    assert key[:20] not in message
+
+
+def test_a_version_of_a_table_beyond_bigint_is_the_message_s_fault(loader: Loader) -> None:
+    message = loader.refused([schema(), {**GOOD, "version": 2**63}], add_record_metadata=True)
+    assert "the `version` of a message is out of range" in message
 
 
 def test_a_configuration_file_that_is_missing_or_broken_is_one_message(loader: Loader) -> None:
