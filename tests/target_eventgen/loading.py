@@ -137,7 +137,7 @@ class Loader:
         out = io.StringIO()
         try:
             with contextlib.redirect_stdout(out):
-                TargetEventgen(config=config).listen(io.StringIO(lines(messages)))
+                TargetEventgen(config=config).listen(io.TextIOWrapper(io.BytesIO(lines(messages).encode())))
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)

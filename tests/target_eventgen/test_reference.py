@@ -110,7 +110,7 @@ def load(database: str, batches: list[list[dict[str, Any]]], *, versioned: bool)
     messages = [schema("things", PROPERTIES, version="version" if versioned else None)]
     for n, batch in enumerate(batches):
         messages += [*(record("things", **found) for found in batch), state(n)]
-    TargetEventgen(config=config).listen(io.StringIO(lines(messages)))
+    TargetEventgen(config=config).listen(io.TextIOWrapper(io.BytesIO(lines(messages).encode())))
 
 
 def test_the_reference_model_itself_follows_9000_11000_9500_11500() -> None:
