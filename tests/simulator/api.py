@@ -246,7 +246,7 @@ class Api:
         quirks = self.quirks
         size = quirks.page
         if not quirks.tokens:
-            return size
+            return max(1, size - 2) if quirks.short_pages and quirks.paginator == "offset" else size
         if quirks.short_pages and self.rng.random() < 0.3:
             size = self.rng.randrange(1, quirks.page + 1)
         if quirks.empty_pages and self.rng.random() < 0.2:

@@ -108,6 +108,7 @@ MUTANTS: Final = (
         "if more is False or count == 0 or",
         "if more is False or count < paginator.limit - 1 or",
         "offsets",
+        Story("filter=inclusive paginator=offset short_pages=1", 0),
     ),
     Mutant(
         "an empty page with a token ends the list",
@@ -199,6 +200,7 @@ MUTANTS: Final = (
         "joined = left == before[: len(left)] and again[-1:] == left[-1:]",
         "joined = left == before[: len(left)]",
         "unordered, pages",
+        Story("order=none filter=inclusive paginator=page_number unstable_ties=1 page=3", 125),
     ),
     Mutant(
         "a seam is checked by the records that it has, not by their order",
@@ -262,6 +264,7 @@ MUTANTS: Final = (
         "if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):",
         "if isinstance(following, Start) and (overlap := self._overlap):",
         "unstable",
+        Story("filter=inclusive paginator=offset page=3 unstable_ties=1", 11),
     ),
     Mutant(
         "a list in no order is believed for its overlap alone",
@@ -269,6 +272,7 @@ MUTANTS: Final = (
         "        if not is_ordered(self.plan):\n            self._check",
         "        if False:\n            self._check",
         "unordered, offsets",
+        Story("order=none filter=inclusive paginator=offset unstable_ties=1", 0),
     ),
     Mutant(
         "a tie that nothing orders is followed over its seams",
@@ -304,13 +308,6 @@ MUTANTS: Final = (
         "first = rank(earliest(self.plan.stream.incremental, floor))",
         "first = rank(floor)",
         "children, tokens",
-    ),
-    Mutant(
-        "the sweep of a stream leaves out the records without a time",
-        "turns.py",
-        "            self.audit.beside = of_nulls(self.plan), NULLS\n",
-        "            pass\n",
-        "nulls by request, swept",
     ),
     Mutant(
         "a sweep ends with its first page",

@@ -15,6 +15,7 @@ from tap_restextract.request import Answer, request_for
 from tap_restextract.settings import read
 from tap_restextract.steps import Ask, Page
 from tap_restextract.sweep import LOOKUP
+from tap_restextract.turns import NULLS
 from tap_restextract.walk import fleet_for
 
 BEGIN = 1_000_000
@@ -30,6 +31,11 @@ WALKS: dict[str, dict[str, Any]] = {
         "paginator": {"type": "single_page", "limit": PAGE},
     },
 }
+UNTIMED: dict[str, Any] = {
+    "incremental": {**WALKS["compound"]["incremental"], "null_params": {"at": "none"}},
+    "params": WALKS["compound"]["params"],
+}
+"""A walk that asks for the records without a replication key by a request of their own."""
 
 LOOKED_UP = {"path": "/notes/{key.id}"}
 Row = dict[str, Any]
@@ -45,7 +51,7 @@ class Notes:
             "primary_key": ["id"],
             "sweep_every": "1h",
             "lookup": LOOKED_UP,
-            **WALKS[walk],
+            **{**WALKS, "untimed": UNTIMED}[walk],
         }
         config = {"base_url": "http://api", "records": "data", "deleted_path": "deleted", "streams": [stream]}
         (self.plan,) = plans_for(read(config))
@@ -53,14 +59,19 @@ class Notes:
             number: {"id": number, "at": BEGIN + number // 3, "rev": 0} for number in range(40)
         }
         self.cache, self.state, self.hour = SqliteHashes(":memory:", "notes"), dict[str, Any](), 0
+        self.nulls, self.looked_up = SqliteHashes(":memory:", "notes, untimed") if walk == "untimed" else None, 0
 
     def page(self, ask: Ask) -> Page:
         if ask.of == LOOKUP:
             ((_, key),) = ask.scope
+            self.looked_up += 1
             return Page([self.rows[key]] if key in self.rows else [])
+        if ask.of == NULLS:
+            return Page([row for row in self.rows.values() if row["at"] is None])
         params = dict(request_for(self.plan.stream, ask.cursor).params)
         since, after = int(params.get("since", 0)), int(params.get("after", -1))
-        listed = sorted(self.rows.values(), key=lambda row: (row["at"], row["id"]))
+        timed = (row for row in self.rows.values() if row["at"] is not None)
+        listed = sorted(timed, key=lambda row: (row["at"], row["id"]))
         if "after" in params:
             listed = [row for row in listed if (row["at"], row["id"]) > (since, after)]
         found = [row for row in listed if row["at"] >= since and ("since" in params or not row.get("deleted"))]
@@ -71,7 +82,7 @@ class Notes:
         self.hour += 2
         bookmark = in_turns(self.plan, self.state, from_state(self.plan, self.state))
         now = f"2026-01-01T{self.hour:02d}:00:00Z"
-        fleet = fleet_for(self.plan, bookmark, cache=self.cache, now=now)
+        fleet = fleet_for(self.plan, bookmark, cache=self.cache, nulls=self.nulls, now=now)
         records: list[Row] = []
         while (unit := fleet.next()) is not None:
             step = next(unit.steps)
@@ -108,3 +119,15 @@ def test_a_tombstone_is_not_told_again_as_missing(seed: int) -> None:
     assert [record["id"] for record in notes.run()] == [chosen]
     del notes.rows[chosen]
     assert notes.run() == []
+
+
+def test_records_without_a_time_are_a_part_of_the_list_that_is_swept() -> None:
+    notes = Notes("untimed")
+    notes.rows[40] = {"id": 40, "at": None, "rev": 0}
+    assert {record["id"] for record in notes.run()} == set(range(41))
+    assert notes.run() == []
+    assert notes.looked_up == 0
+    del notes.rows[40]
+    (gone,) = notes.run()
+    assert (gone["id"], set(gone)) == (40, {"id", "_sdc_deleted_at"})
+    assert notes.looked_up == 1
