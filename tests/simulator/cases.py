@@ -77,7 +77,8 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "descending, late and future": DESC | OFFSET | {"late": 2000, "future": 5000},
     "descending, precision": DESC | SHIFTY | {"filter": "inclusive", "tick": 1, "precision": 1000},
     "descending, unstable ties": DESC | OFFSET | {"unstable_ties": True},
-    "descending, one page each, unstable ties": DESC | {"paginator": "cursor", "unstable_ties": True, "page": 60},
+    "descending, one page each, unstable ties": DESC
+    | {"paginator": "cursor", "stable": False, "unstable_ties": True, "page": 60},
     "descending, in a circle": DESC | {"paginator": "cursor", "cycle": 3},
     "descending, no clock": DESC | {"paginator": "cursor", "clock": False},
     "descending, initial value": DESC | {"paginator": "cursor", "initial": True, "tick": 1},
