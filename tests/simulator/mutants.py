@@ -245,13 +245,6 @@ MUTANTS: Final = (
         "sweep, newest first",
     ),
     Mutant(
-        "offsets don't overlap",
-        "listing.py",
-        "return 0 if self._is_short else min(max(1, count // OVERLAPS), MOST_OVERLAP, count - 1)",
-        "return 0",
-        "descending, offsets",
-    ),
-    Mutant(
         "an overlap is believed whatever is in it",
         "listing.py",
         "        if place is None:\n            raise MovedSeamError\n",

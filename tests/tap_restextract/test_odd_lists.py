@@ -157,3 +157,21 @@ def test_records_without_a_key_may_be_alike_from_page_to_page(tmp_path: Path) ->
     with serving(lambda asked: Reply(ROWS[:3] if int(asked.params["page"]) < 4 else [])) as api:
         run = tap(tmp_path, config(api.url, primary_key=[], **COUNTED))
     assert (run.code, len(run.records)) == (0, 12)
+
+
+def test_a_list_that_shifts_to_and_fro_in_step_with_the_requests_is_noticed_where_offsets_overlap(
+    tmp_path: Path,
+) -> None:
+    rows = [{"id": number, "updated_at": f"2026-01-01T00:00:{59 - number}Z"} for number in range(22)]
+
+    def answers(asked: Asked) -> Reply:
+        """Whoever asks for the third page finds the first record gone; it is back for everyone else."""
+        offset = int(asked.params["offset"])
+        listed = rows[1:] if 8 <= offset < 13 else rows
+        return Reply(listed[offset : offset + 5])
+
+    falling = {"cursor_path": "updated_at", "tie_breaker": "id", "order": "desc", "filter": "none"}
+    with serving(answers) as api:
+        run = tap(tmp_path, config(api.url, paginator={"type": "offset", "limit": 5}, params={}, incremental=falling))
+    assert run.code == 1
+    assert "the list shifted between two pages" in run.told[-1]
