@@ -29,11 +29,6 @@ SEEDS = [
         "a clock before the initial value set the mark before it",
     ),
     (
-        "order=desc filter=exclusive paginator=page_number total=1",
-        33162,
-        "a seam that the next one belied was kept in STATE",
-    ),
-    (
         "filter=inclusive late=1500 zone=-210 cycle=2",
         57388,
         "a second was thought to be settled before its last moment was",
@@ -222,6 +217,12 @@ SIZED = [
         2052151,
         Size(),
         "a seam of one of several ranges lay within a tie",
+    ),
+    (
+        "order=desc filter=exclusive paginator=page_number total=1",
+        33162,
+        Size(writes=6),
+        "a seam that the next one belied was kept in STATE",
     ),
 ]
 
