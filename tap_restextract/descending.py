@@ -140,12 +140,14 @@ class Descent:
 
     @property
     def bookmark(self) -> Bookmark | None:
-        """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before."""
+        """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
+
+        A page whose seam isn't proven is no part of the stretch, but its records are known by their content.
+        """
         stretch = self._stretch
-        if stretch is None:
-            return None
-        kept = (digest for digest, place in self.hashes.items() if place is None or self._told_by_content(place))
-        return Bookmark(self.mark, frozenset(kept), stretch)
+        if not proves_its_seams(self.plan):
+            return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)
+        return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)
 
     @property
     def finished(self) -> Bookmark | None:

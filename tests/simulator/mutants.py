@@ -375,8 +375,8 @@ MUTANTS: Final = (
     Mutant(
         "STATE moves in the middle of a pass down the list",
         "descending.py",
-        "        return Bookmark(self.mark, frozenset(kept), stretch)",
-        "        return Bookmark(Cursor(self.high), frozenset(kept), stretch)",
+        "return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)",
+        "return Bookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), stretch)",
         "descending",
     ),
     Mutant(

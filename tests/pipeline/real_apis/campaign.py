@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.pipeline.processes import TAP, ended
 from tests.pipeline.real_apis.judge import judge, undeleted
@@ -37,6 +37,8 @@ class Mutating(threading.Thread):
             while not self.stopping.wait(0.01):
                 next(self.mutations)
                 self.count += 1
+
+LEAST_KILLS: Final = 2
 
 
 @contextmanager
@@ -125,6 +127,8 @@ def played(campaign: Campaign, mutations: Generator[None], most_lines: int) -> i
     with mutating(mutations) as writer:
         for _ in range(campaign.chance.randrange(3, 7)):
             campaign.run(campaign.chance.randrange(1, most_lines))
+        while campaign.kills < LEAST_KILLS:  # runs may have ended before so many lines; a first line comes of each
+            campaign.run(1)
         campaign.run()
     time.sleep(1.2)  # more than the interval of a sweep
     campaign.run()

@@ -171,9 +171,11 @@ def test_nothing_is_skipped_that_several_writers_store_while_it_is_read(queue: O
     threads = [threading.Thread(target=write, args=(writer, 100 * place)) for place, writer in enumerate(writers)]
     for thread in threads:
         thread.start()
-    reader, behind, found = queue(), None, 0
+    reader, behind = queue(), None
     bodies: list[str] = []
-    while any(thread.is_alive() for thread in threads) or found:
+    writing, found = True, 1
+    while writing or found:
+        writing = any(thread.is_alive() for thread in threads)  # asked first: what they store until then can be read
         entries = reader.read(stream, behind, 50)
         found = len(entries)
         bodies += [entry.body for entry in entries]
