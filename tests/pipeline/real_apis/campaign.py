@@ -38,6 +38,7 @@ class Mutating(threading.Thread):
                 next(self.mutations)
                 self.count += 1
 
+
 LEAST_KILLS: Final = 2
 
 
