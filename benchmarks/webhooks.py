@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 KEY = b"a key of thirty-two bytes, no less"
-BODIES = 40_000
+BODIES = 120_000
 """More than are sent in a round: a repeat would not be stored."""
 
 BARE = """
