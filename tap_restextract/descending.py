@@ -119,12 +119,7 @@ class Descent:
                 continue
             if self._inside(place):
                 continue
-            if (
-                unseen
-                or self._unproven(place)
-                or self._told_by_content(place)
-                or (above is not None and place == rank(above))
-            ):
+            if unseen or self._told_by_content(place) or (above is not None and place == rank(above)):
                 digest = content_hash(record)
                 known = digest in self.hashes
                 self.hashes[digest] = place
@@ -132,9 +127,7 @@ class Descent:
                     continue
             records.append(record)
         self.hashes = {
-            digest: place
-            for digest, place in self.hashes.items()
-            if place is None or self._unproven(place) or self._told_by_content(place)
+            digest: place for digest, place in self.hashes.items() if place is None or self._told_by_content(place)
         }
         return records
 
@@ -185,6 +178,7 @@ class Descent:
         edges = [self.low, self.proven, None if self.done is None else self.done.low]
         return (
             self.high is None
+            or self._unproven(place)
             or place >= rank(earliest(incremental_of(self.plan), self.high))
             or any(edge is not None and place == rank(edge) for edge in edges)
             or (self.done is not None and self._settled_below(self.done.high) <= place <= rank(self.done.high))

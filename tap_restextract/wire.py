@@ -52,14 +52,8 @@ class _Connection(HTTPConnection):
         super().send(data)
 
 
-class _SecureConnection(HTTPSConnection):
-    def connect(self) -> None:
-        departed()
-        super().connect()
-
-    def send(self, data: Any) -> None:
-        departed()
-        super().send(data)
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same; what `_Connection` leaves to its parent is TLS's here."""
 
 
 class _Pool(HTTPConnectionPool):
