@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from email.utils import formatdate
 from typing import Any
@@ -51,12 +51,15 @@ def test_a_passing_fault_is_tried_again_until_the_answer_is_good(status: int) ->
 
 
 def test_retry_after_is_obeyed_whole_in_seconds_and_as_a_date() -> None:
-    for header in ("1", lambda: formatdate(time.time() + 2, usegmt=True)):
-        value = header if isinstance(header, str) else header()
-        with serving(scripted(Reply(b"", 429, {"Retry-After": value}), GOOD)) as api:
+    for header in (lambda: "1", lambda: formatdate(time.time() + 2, usegmt=True)):
+
+        def answers(_: Asked, header: Callable[[], str] = header) -> Reply:
+            return Reply(b"", 429, {"Retry-After": header()}) if len(api.asked) == 1 else GOOD
+
+        with serving(answers) as api:
             start = time.monotonic()
             fetched(api)
-            assert 0.9 <= time.monotonic() - start < 4
+            assert 0.9 <= time.monotonic() - start < 30
 
 
 def test_a_wait_beyond_an_hour_ends_the_run_with_the_seconds_to_wait() -> None:
@@ -224,7 +227,7 @@ def test_a_host_without_an_address_is_told() -> None:
 
 
 def test_an_answer_that_does_not_come_in_time_is_told() -> None:
-    message, _ = refused(scripted(Reply(RECORDS, delay=1.0)), NoAnswerError, timeout=0.2, max_attempts=1)
+    message, _ = refused(scripted(Reply(RECORDS, delay=10.0)), NoAnswerError, timeout=0.2, max_attempts=1)
     assert "no answer in time, 1 time;" in message
 
 

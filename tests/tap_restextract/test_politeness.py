@@ -51,6 +51,7 @@ class Limited:
             left, reset = self.limit - self.spent, self.window - (now - self.began)
             if left < 0:
                 self.refused += 1
+                self.began = -self.window  # who comes again has waited
                 return Reply({"message": "slow down"}, 429, {"Retry-After": "1"})
             return Reply([{"id": 1}], 200, self.told(self.limit, left, reset))
 
@@ -94,7 +95,7 @@ def test_a_quota_that_is_told_is_kept_without_one_refusal(writing: str, threads:
 
 
 def test_without_quota_headers_the_same_api_refuses() -> None:
-    api = Limited(20, 1.0, lambda *_: {})
+    api = Limited(20, 3600.0, lambda *_: {})
     with serving(api) as server, closing(client(server.url)) as only:
         for _ in range(28):
             only.page(Ask())
@@ -102,26 +103,22 @@ def test_without_quota_headers_the_same_api_refuses() -> None:
 
 
 def test_a_rate_limit_is_shared_by_threads_and_streams_of_one_host() -> None:
-    arrivals: list[float] = []
-
-    def answers(_: Asked) -> Reply:
-        arrivals.append(time.monotonic())
-        return GOOD
-
     pacers = Pacers()
-    with serving(answers) as api:
-        clients = [client(api.url, pacers, rate_limit="20/s", path=path) for path in ("/a", "/b")]
+    with serving(scripted(GOOD)) as api:
+        clients = [client(api.url, pacers, rate_limit="10/s", path=path) for path in ("/a", "/b")]
         threads = [
             threading.Thread(target=lambda only=only: [only.page(Ask()) for _ in range(4)]) for only in clients * 2
         ]
+        start = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        took = time.monotonic() - start
         for only in clients:
             only.close()
-    assert len(arrivals) == 16
-    assert max(arrivals) - min(arrivals) >= 15 * 0.05 - 0.04
+    assert len(api.asked) == 16
+    assert took >= 15 * 0.1
 
 
 def test_other_credentials_have_a_pace_of_their_own() -> None:
@@ -129,10 +126,10 @@ def test_other_credentials_have_a_pace_of_their_own() -> None:
     with serving(scripted(GOOD)) as api:
         start = time.monotonic()
         for token in ("a", "b", "c", "d"):
-            keys = {"rate_limit": "1/5s", "auth": {"type": "bearer"}, "auth_token": token}
+            keys = {"rate_limit": "1/m", "auth": {"type": "bearer"}, "auth_token": token}
             with closing(client(api.url, pacers, **keys)) as only:
                 only.page(Ask())
-        assert time.monotonic() - start < 4
+        assert time.monotonic() - start < 50
 
 
 def test_retries_keep_to_the_rate_too() -> None:
