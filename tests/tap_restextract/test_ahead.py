@@ -64,13 +64,17 @@ def test_a_list_of_one_page_costs_no_request_too_many(tmp_path: Path) -> None:
 
 
 def test_several_pages_are_under_way_at_once_and_come_in_their_order() -> None:
-    flying, most, lock = 0, 0, threading.Lock()
+    flying, most, lock, all_ = 0, 0, threading.Lock(), threading.Event()
 
     def fetch(ask: Ask) -> Page:
         nonlocal flying, most
         with lock:
             flying += 1
             most = max(most, flying)
+            if most == 4:
+                all_.set()
+        if isinstance(ask.at, Number) and ask.at.page >= 10:  # by then it looks as far ahead as it may
+            all_.wait(30)
         time.sleep(0.02)
         with lock:
             flying -= 1

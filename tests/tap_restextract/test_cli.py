@@ -196,7 +196,7 @@ def test_a_reader_that_goes_away_ends_the_tap_without_a_traceback(tmp_path: Path
             process.stdout.close()
             err = process.stderr.read().decode()
             process.stderr.close()
-            code = process.wait(30)
+            code = process.wait(60)
             assert "Traceback" not in err
             assert "Exception ignored" not in err
             if not arguments:
@@ -229,7 +229,7 @@ def test_a_signal_while_the_reader_is_slow_cuts_no_line_and_ends_with_143(
         err = process.stderr.read().decode()
         process.stdout.close()
         process.stderr.close()
-        assert process.wait(10) == 143
+        assert process.wait(60) == 143
     assert out.endswith(b"\n")
     messages = [json.loads(line) for line in out.decode().split("\n") if line]
     assert len(messages) < 300
@@ -238,7 +238,7 @@ def test_a_signal_while_the_reader_is_slow_cuts_no_line_and_ends_with_143(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_api_is_slow_ends_promptly(tmp_path: Path, number: int) -> None:
-    with serving(failing_at("2026-01-01T00:00:04Z", Reply(RECORDS, delay=5))) as api:
+    with serving(failing_at("2026-01-01T00:00:04Z", Reply(RECORDS, delay=60))) as api:
         file = written(tmp_path, "config.json", config(api.url, **COMPOUND))
         process = subprocess.Popen(
             [TAP, "--config", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
@@ -248,8 +248,8 @@ def test_a_signal_while_the_api_is_slow_ends_promptly(tmp_path: Path, number: in
             pass
         start = time.monotonic()
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
-        assert time.monotonic() - start < 3
+        out, err = process.communicate(timeout=120)
+        assert time.monotonic() - start < 30
         assert process.returncode == 128 + number
     assert out == b"" or out.endswith(b"\n")
     assert b"Traceback" not in err

@@ -171,7 +171,7 @@ def test_a_rotated_token_survives_a_kill_right_after_the_rotation(tmp_path: Path
     def answers(asked: Asked) -> Reply:
         if asked.path != "/token" and not arrived.is_set():
             arrived.set()
-            release.wait(30)
+            release.wait(60)
         return identity(asked)
 
     with serving(answers) as api:
@@ -186,7 +186,7 @@ def test_a_rotated_token_survives_a_kill_right_after_the_rotation(tmp_path: Path
             stderr=subprocess.DEVNULL,
         )
         try:
-            assert arrived.wait(30)
+            assert arrived.wait(60)
         finally:
             process.kill()
             process.wait()
