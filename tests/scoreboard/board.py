@@ -65,14 +65,14 @@ def fixture() -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)
 
 
 def control(address: str, phase: int | None = None) -> dict[str, Any]:
     """What the reader did in the phase; with a phase, that one begins."""
     url = address if phase is None else f"{address}?phase={phase}"
     request = urllib.request.Request(url, method="GET" if phase is None else "POST")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
         told: dict[str, Any] = json.load(answer)
         return told
 

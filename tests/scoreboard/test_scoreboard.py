@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.pipeline.processes import wait_until
 from tests.scoreboard.board import Outcome, control, fixture, outcome
 from tests.scoreboard.cases import CASES, Case, child, record
 from tests.scoreboard.report import Row, cell, page
@@ -33,7 +33,7 @@ def server() -> Iterator[str]:
 def asked(address: str) -> tuple[int, Any, dict[str, str]]:
     """Status, body and headers of a GET."""
     split = urlsplit(address)
-    connection = http.client.HTTPConnection(split.netloc, timeout=10)
+    connection = http.client.HTTPConnection(split.netloc, timeout=120)
     try:
         connection.request("GET", f"{split.path}?{split.query}")
         answer = connection.getresponse()
@@ -116,13 +116,9 @@ def test_a_request_that_stalls_is_let_go_by_the_next_phase(server: str) -> None:
 
     client = threading.Thread(target=stall)
     client.start()
-    for _ in range(100):
-        if control(told)["stalled"]:
-            break
-        time.sleep(0.02)
-    assert control(told)["stalled"]
+    wait_until(lambda: bool(control(told)["stalled"]), what="a request that stalls")
     control(told, 1)
-    client.join(5)
+    client.join(60)
     assert not client.is_alive()
     assert asked(f"{address}/items?page=4")[0] == 200
 
