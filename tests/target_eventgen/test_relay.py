@@ -22,6 +22,7 @@ from target_eventgen.publisher import Delivered, Failed, Outcome
 from tests.target_eventgen.proxy import Proxy
 from tests.target_eventgen.relaying import Outbox, Receiver, add, in_order, unreachable
 
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 EMPTY = {"pending": 0, "blocked": 0, "waiting": 0, "dead_letters": 0}
 
 
@@ -155,13 +156,14 @@ def test_full_turns_over_one_busy_key_are_not_held_up_by_idle_ones(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "TURN_EVENTS", 10)
-    monkeypatch.setattr(relay, "BUSY_SECONDS", 5.0)  # what a thread waits that finds nothing
+    monkeypatch.setattr(relay, "BUSY_SECONDS", 60.0)  # what a thread waits that finds nothing
+    monkeypatch.setattr(relay, "POLL_SECONDS", 60.0)  # at most
     receiver = Receiver(most=10)
     outbox.announce(receiver.delivery())
     outbox.add(each=100)
     began = time.monotonic()
     outbox.drain(receiver.delivery(workers=1))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 45
     assert len(receiver.ids) == 100
     in_order(receiver.got)
 
@@ -194,9 +196,10 @@ def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
 
 def test_a_publisher_whose_receiver_is_away_holds_no_other(outbox: Outbox) -> None:
     away, there = Receiver(before=unreachable), Receiver()
-    outbox.announce(away.delivery("away"), there.delivery("there"))
+    wanted = away.delivery("away", workers=1), there.delivery("there")  # of two workers one may find the other at it
+    outbox.announce(*wanted)
     outbox.add(keys=20, each=5)
-    results = outbox.drain(away.delivery("away"), there.delivery("there"), patience=0.5)
+    results = outbox.drain(*wanted, patience=0.5)
     assert [(result.delivered, result.left, result.reason) for result in results] == [
         (0, 100, "nobody is there"),
         (100, 0, ""),
@@ -424,7 +427,7 @@ def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(
     at_work: dict[int, set[str]] = {}
     together = 0
     clashes: list[set[str]] = []
-    lock = threading.Lock()
+    lock, met = threading.Lock(), threading.Event()
 
     def watch(events: list[CloudEvent]) -> None:
         nonlocal together
@@ -433,7 +436,9 @@ def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(
             clashes.extend(mine & other for other in at_work.values() if mine & other)
             together = max(together, len(at_work) + 1)
             at_work[me] = mine
-        time.sleep(0.005)
+        if together > 1:
+            met.set()
+        met.wait(1)  # who is alone waits for others; at first there may be nothing left for them
         with lock:
             del at_work[me]
 
@@ -474,7 +479,7 @@ def test_e5_a_relay_whose_transaction_was_ended_repeats_and_the_order_holds(
         go_on.set()
         until(lambda: stalled.calls > 1)
         until(lambda: outbox.marks() == EMPTY)
-    assert [event.id for event in receiver.got].count("orders-1-1") == 2
+    assert [event.id for event in receiver.got].count("orders-1-1") >= 2
     assert len(set(receiver.ids)) == 9
     in_order(receiver.got)
 
@@ -560,18 +565,11 @@ def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) 
 
 
 def test_a_database_that_stays_away_is_an_error(outbox: Outbox) -> None:
-    gate = threading.Event()
-    receiver = Receiver(before=behind(gate))
-    outbox.announce(receiver.delivery())
-    outbox.add()
     with Proxy(outbox.url) as proxy:
+        receiver = Receiver(before=lambda _: proxy.down())
+        outbox.announce(receiver.delivery())
+        outbox.add()
         through = Outbox(proxy.url).relay(receiver.delivery(), reconnect_seconds=0.2)
-
-        def end() -> None:
-            proxy.down()
-            gate.set()
-
-        threading.Timer(0.3, end).start()
         with pytest.raises(ConnectionLostError, match=r"can't connect to Postgres|broke"):
             through.run(follow=True)
 
@@ -628,7 +626,7 @@ def test_a_publisher_that_comes_during_a_load_gets_each_event_once(outbox: Outbo
         add(open_, mark="before")
         thread = threading.Thread(target=outbox.announce, args=[receiver.delivery()])
         thread.start()
-        until(lambda: outbox.query("select count(*) from pg_locks where not granted") == [(1,)])
+        until(lambda: outbox.query(WAITING) == [(1,)])
     thread.join()
     outbox.add(mark="after")
     outbox.drain(receiver.delivery())
@@ -662,19 +660,20 @@ def test_delivered_events_go_by_age_and_others_stay(outbox: Outbox, monkeypatch:
 
 
 def test_a_relay_that_is_stopped_ends_after_the_call_that_is_under_way(outbox: Outbox) -> None:
-    began = threading.Event()
+    began, go_on = threading.Event(), threading.Event()
 
-    def slowly(_: object) -> None:
+    def hold(_: object) -> None:
         began.set()
-        time.sleep(0.2)
+        go_on.wait(30)
 
-    receiver = Receiver(most=1, before=slowly)
+    receiver = Receiver(most=1, before=hold)
     outbox.announce(receiver.delivery())
     outbox.add(keys=100)
     with outbox.following(receiver.delivery(workers=1)) as running:
         assert began.wait(30)
         running.stop()
-    assert 1 <= len(receiver.got) <= 3
+        go_on.set()
+    assert len(receiver.got) == 1
     assert outbox.marks()["pending"] == 100 - len(receiver.got)
 
 

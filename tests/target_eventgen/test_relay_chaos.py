@@ -96,6 +96,7 @@ def test_e5_whatever_happens_nothing_is_lost_and_each_key_is_in_order(
         for actor in actors:
             actor.start()
         time.sleep(SECONDS)
+        until(lambda: outbox.query("select count(*) > 100 from eventgen.events") == [(True,)], 60)
         world.calm = True
         world.ends.set()
         for actor in actors:
