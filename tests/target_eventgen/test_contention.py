@@ -136,14 +136,16 @@ def hot_messages(writer: int) -> Iterator[dict[str, Any]]:
     """Versions of hot keys until the time is over, a STATE after each two hundred and so at the end."""
     drawn = random.Random(writer)
     begun = time.monotonic()
+    moment = 0
     yield schema()
     for number in itertools.count():
         elapsed = time.monotonic() - begun
         if elapsed > SECONDS and number % 200 == 0:  # an end behind a STATE, as a tap's is: nothing comes again
             return
-        moment = int(elapsed * 100_000) * 10 + writer  # ties between writers can't be
+        moment = max(moment + 1, int(elapsed * 100_000))
+        updated_at = at(moment * 10 + writer)  # no two are equal, of one writer or of several
         yield record(
-            id=drawn.randrange(HOT_KEYS), value=drawn.choice([5, 15]), status=f"{writer}", updated_at=at(moment)
+            id=drawn.randrange(HOT_KEYS), value=drawn.choice([5, 15]), status=f"{writer}", updated_at=updated_at
         )
         if number % 200 == 199:
             yield state(number)

@@ -108,7 +108,7 @@ def test_a_database_that_stays_down_is_one_message_and_its_state_stays(
     proxy.down()
     begun_at = time.monotonic()
     out, said = process.communicate(lines(MORE), timeout=60)
-    assert time.monotonic() - begun_at < 10
+    assert time.monotonic() - begun_at < 40  # not the minute that it waits where nothing is said
     assert (process.returncode, out) == (1, "")
     told = [line for line in said.splitlines() if " | " not in line]
     assert len(told) == 1, said
