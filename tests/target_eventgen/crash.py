@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812  it is a class
 
 from target_eventgen import embedded, failpoints
 from target_eventgen.target import TargetEventgen
@@ -69,9 +70,12 @@ RULES = [
     )
 ]
 
+CHECKPOINT_OF_AN_EVENT = f"(extract(epoch from new.time)::bigint % {RECORDS} / {A_CHECKPOINT})::integer"
+"""A record's second is its number, and no event is of a repetition."""
+
 WAITING_TRIGGER = f"""
 create or replace function eventgen.wait() returns trigger language plpgsql as
-$$begin perform pg_advisory_xact_lock_shared({LOCK}); return new; end$$;
+$$begin perform pg_advisory_xact_lock_shared({LOCK}, {CHECKPOINT_OF_AN_EVENT}); return new; end$$;
 create or replace trigger wait before insert on eventgen.events for each row execute function eventgen.wait();
 """
 
@@ -192,12 +196,15 @@ class Matrix:
         gate = self.folder / f"{self.cases}.gate"
         place = drawn.randint(1, 7)
         counted: Counter[str] = Counter()
-        with Proxy(self.server.url) as proxy:
+        with Proxy(self.server.url) as proxy, closing(psycopg2.connect(self.server.url)) as holder:
+            if point == "after_rows":  # before the process begins, which else might come too far
+                with holder.cursor() as cursor:
+                    cursor.execute(f"select pg_advisory_xact_lock({LOCK}, {place})")
             process = self._start(told, 0, out, proxy.url, f"{point}:{place}:{gate}" if point in IN_CODE else None)
             if point == "commit_sent":
                 counted["reached"] += self._lose_commit(proxy, process, kind, place)
             elif point == "after_rows":
-                counted["reached"] += self._hold_statement(process, kind, out, place)
+                counted["reached"] += self._hold_statement(process, kind, holder)
             else:
                 until(lambda: gate.exists() or not process.is_alive())
                 if gate.exists():
@@ -267,23 +274,21 @@ class Matrix:
         until(lambda: proxy.lost or not process.is_alive())
         return bool(proxy.lost)
 
-    def _hold_statement(self, process: ForkServerProcess, kind: str, out: Path, place: int) -> bool:
-        """Stop the target in the middle of a statement, by a lock that a trigger waits for."""
-        until(lambda: len(whole_lines(out)) >= place - 1 or not process.is_alive())
-        with closing(psycopg2.connect(self.server.url)) as holder, holder.cursor() as cursor:
-            cursor.execute(f"select pg_advisory_xact_lock({LOCK})")
-            waiting = f"select count(*) from pg_locks where locktype = 'advisory' and objid = {LOCK} and not granted"
+    def _hold_statement(self, process: ForkServerProcess, kind: str, holder: Connection) -> bool:
+        """Stop the target in the middle of a statement, by a lock that a trigger waits for, and that somebody holds."""
+        waiting = f"select count(*) from pg_locks where locktype = 'advisory' and classid = {LOCK} and not granted"
 
-            def held() -> bool:
+        def held() -> bool:
+            with holder.cursor() as cursor:
                 cursor.execute(waiting)
                 return cursor.fetchall() != [(0,)]
 
-            until(lambda: held() or not process.is_alive())
-            reached = process.is_alive()
-            if reached:
-                self._fault(kind, process)
-            with suppress(psycopg2.Error):
-                holder.rollback()
+        until(lambda: held() or not process.is_alive())
+        reached = process.is_alive()
+        if reached:
+            self._fault(kind, process)
+        with suppress(psycopg2.Error):
+            holder.rollback()
         return reached
 
     def _ahead(self, told: list[dict[str, Any]], states: list[int]) -> int:
