@@ -14,11 +14,16 @@ from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from hypothesis import settings
 
 from target_eventgen import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+settings.register_profile("unhurried", settings(), deadline=None)  # a busy machine may take its time for an example
+settings.load_profile("unhurried")
 
 
 def execute(url: str, statement: str) -> None:
