@@ -51,6 +51,12 @@ IN_FLIGHT = 60
 
 PATIENCE = 120.0
 
+NOTICED = {"a receiver": "no answer", "the queue": "503", "both receivers": "no answer", "the queue and a receiver": "503"}
+"""The answer by which senders notice that something is gone."""
+
+UNNOTICED = 3.0
+"""Seconds after which what was killed is started though no sender has noticed: a queue's client may outlast its absence."""
+
 
 @dataclass
 class Story:
@@ -164,6 +170,13 @@ class Delivering:
         while self.begun < count and not self.faults:
             assert time.monotonic() < until, f"{self.begun} of {count} after {PATIENCE} s"
             time.sleep(0.001)
+
+    def until_noticed(self, answer: str, seen: int) -> None:
+        """Let more go, a few at a time, until the answer was given more often than that, or senders don't mind."""
+        until = time.monotonic() + UNNOTICED
+        while self.tries[answer] <= seen and time.monotonic() < until:
+            self.most = max(self.most, self.begun)
+            time.sleep(0.02)
 
     def _send(self, dice: random.Random) -> None:
         while True:
@@ -372,6 +385,7 @@ def _disturb(
         time.sleep(dice.uniform(0, 0.05))
         victims = receivers if turn == "both receivers" else [dice.choice(receivers)] if "receiver" in turn else []
         found.kills[turn] += 1
+        seen = delivering.tries[NOTICED[turn]]
         back: list[Callable[[], object]] = []
         if "queue" in turn:
             running.kill()
@@ -380,6 +394,7 @@ def _disturb(
             victim.kill()
             back.append(victim.start)
         time.sleep(dice.uniform(0.1, 0.5))
+        delivering.until_noticed(NOTICED[turn], seen)
         for start in back:
             start()
     delivering.until(0, found.deliveries)
