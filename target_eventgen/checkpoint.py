@@ -32,6 +32,7 @@ class Batch:
         repeated: how many records more were left out, each saying what another of the same key in this batch says.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
         rejected: (reason, record as JSON) of those that are to be kept aside.
+        constants: (column, text) of what the lines leave out, since it is the same for all of them.
     """
 
     plan: Plan
@@ -47,6 +48,7 @@ class Batch:
     repeated: int = 0
     originals: tuple[str, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

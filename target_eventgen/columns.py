@@ -31,6 +31,9 @@ METADATA: Mapping[str, str] = {
 EXTRACTED_AT = "_sdc_extracted_at"
 """The metadata column that says when the tap had the record; the first of them."""
 
+PER_BATCH = ("_sdc_batched_at", "_sdc_sync_started_at")
+"""The metadata columns that say the same of all records of a batch."""
+
 DELETED_AT = "_sdc_deleted_at"
 """The metadata column that marks a row as deleted."""
 

@@ -48,7 +48,7 @@ _ESCAPES = re.compile(
 # Neither stands in JSON, and Python's own encoder writes both.
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
 
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
 """Bytes that are read at once, at most; a pipe has fewer."""
 
 _LONGEST_WAIT = (1 << 31) - 1
@@ -61,9 +61,9 @@ class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
 
-def _not_taken(_: bytes) -> bool:
-    """Leave a line to be decoded."""
-    return False
+def _not_taken(_: bytes) -> int:
+    """Leave lines to be decoded."""
+    return 0
 
 
 def _nothing() -> None:
@@ -79,8 +79,8 @@ class LineReader(GenericSingerReader[str]):
         self._waiting = False
         self._mended_warned = False
         self.interrupted = False
-        self.take: Callable[[bytes], bool] = _not_taken
-        """What may take a line in one step; where it doesn't, nothing has happened."""
+        self.take: Callable[[bytes], int] = _not_taken
+        """What may take lines in one step, and returns their number; where that is 0, nothing has happened."""
         self.idle: Callable[[], None] = _nothing
         """What is done each time that so many seconds have passed without input."""
         self.idle_seconds = 60.0
@@ -125,7 +125,7 @@ class LineReader(GenericSingerReader[str]):
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         source: Any = file_input or self.default_input
-        lines = _lines(getattr(source, "buffer", source), self.idle_seconds)
+        runs = _runs(getattr(source, "buffer", source), self.idle_seconds)
         counts: Counter[str] = Counter()
         number = taken = 0
         while True:
@@ -134,27 +134,34 @@ class LineReader(GenericSingerReader[str]):
                 self._waiting = True
                 if self.interrupted:
                     break
-                line = next(lines, None)
+                run = next(runs, None)
                 self._waiting = False
             except _InterruptedError:
                 break
             except UnicodeDecodeError as error:
                 raise MessageError(f"line {number + 1} of the input is not UTF-8; the tap must write UTF-8") from error
-            if line is None:
+            if run is None:
                 break
-            if line is _SILENCE:
+            if run is _SILENCE:
                 self.idle()
                 continue
-            number += 1
-            if type(line) is bytes and self.take(line):
-                taken += 1
+            if type(run) is bytes and (count := self.take(run)):
+                number += count
+                taken += count
                 continue
-            if not line.strip():
-                continue
-            message = self._message(line, number)
-            kind = message["type"]
-            callbacks[kind](message)
-            counts[kind] += 1
+            for line in _lines(run):
+                if self.interrupted:
+                    break
+                number += 1
+                if line is not run and type(line) is bytes and self.take(line):
+                    taken += 1
+                    continue
+                if not line.strip():
+                    continue
+                message = self._message(line, number)
+                kind = message["type"]
+                callbacks[kind](message)
+                counts[kind] += 1
         self._waiting = False
         if taken:
             counts["RECORD"] += taken
@@ -229,23 +236,59 @@ class LineReader(GenericSingerReader[str]):
 
 
 _SILENCE = object()
-"""Stands among the lines of an input where none came for a while."""
+"""Stands among the runs of an input where nothing came for a while."""
+
+_STATE = b'"STATE"'
+"""What a STATE holds, and a record hardly ever."""
 
 
-def _lines(source: Any, seconds: float) -> Iterator[Any]:
-    """Return the lines of an input with their ends, and `_SILENCE` after each time of so many seconds without any."""
+def _lines(run: str | bytes) -> Iterator[Any]:
+    """Return the lines of a run with their ends."""
+    if type(run) is bytes and run.find(b"\n") not in (-1, len(run) - 1):
+        return iter(io.BytesIO(run))
+    return iter((run,))
+
+
+def _runs(source: Any, seconds: float) -> Iterator[Any]:
+    """Return an input in runs of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
+
+    A line that may be a STATE is a run of its own.
+    """
     try:
         descriptor = source.fileno()
         kind = os.fstat(descriptor).st_mode
     except (AttributeError, OSError):
         return iter(source)
+    if stat.S_ISREG(kind) and hasattr(source, "readinto"):
+        return _cut(_blocks_of_file(source))
     if not hasattr(select, "poll") or not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
         return iter(source)
-    return _lines_of_pipe(descriptor, seconds)
+    return _cut(_blocks_of_pipe(descriptor, seconds))
 
 
-def _lines_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
-    """The same of a pipe that nobody has read from."""
+def _cut(blocks: Iterator[Any]) -> Iterator[Any]:
+    """Cut blocks of lines around what may be a STATE."""
+    for block in blocks:
+        start = 0
+        while block is not _SILENCE and (found := block.find(_STATE, start)) >= 0:
+            line = block.rfind(b"\n", start, found) + 1 or start
+            if line > start:
+                yield block[start:line]
+            start = block.find(b"\n", found) + 1 or len(block)
+            yield block[line:start]
+        if not start:
+            yield block
+        elif start < len(block):
+            yield block[start:]
+
+
+def _blocks_of_file(source: Any) -> Iterator[Any]:
+    while block := source.read(_BLOCK):
+        yield block + source.readline()
+
+
+def _blocks_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
+    """Read a pipe that nobody has read from."""
     wait = select.poll()
     wait.register(descriptor, select.POLLIN)
     started: list[bytes] = []  # the blocks of a line whose end has not come
@@ -260,8 +303,7 @@ def _lines_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
         if not end:
             started.append(block)
             continue
-        whole = io.BytesIO(b"".join((*started, block[:end])))
+        yield b"".join((*started, block[:end]))
         started = [block[end:]] if end < len(block) else []
-        yield from whole
     if started:
         yield b"".join(started)

@@ -479,6 +479,8 @@ class Postgres:
         """Stage what a batch holds or stands for; return how many records went to the dead letters."""
         plan, rejected = batch.plan, batch.rejected
         cursor.execute(statements.create_stage(plan))
+        if batch.constants:
+            cursor.execute(statements.constants(plan, batch.constants))
         if batch.originals:
             rejected += self._copy_what_fits(cursor, batch)
         elif batch.settles:

@@ -1,15 +1,15 @@
 """Plain records of one stream: decoded, validated and written as COPY text by code that is made for its SCHEMA.
 
 Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record and
-validates it in one pass, in C, and an expression generated from the same types writes its line. What such a struct does
-not take is no error here: the line is then read once more, by `staging` and `validation`, which know all of JSON Schema,
-mend what can be mended, and find the words for what can't. So this module may be narrow, but what it takes it must take
-as they do: `Plain.line` and `Encoding.line` are equal for every record that both accept, and a record that validation
-refuses is refused here.
+validates it in one pass, in C, and an expression generated from the same types writes its line. A run of RECORD lines is
+decoded by one call and written by another. What such a struct does not take is no error here: the line is then read once
+more, by `staging` and `validation`, which know all of JSON Schema, mend what can be mended, and find the words for what
+can't. So this module may be narrow, but what it takes it must take as they do: `Plain.lines` and `Encoding.line` are
+equal for every record that both accept, and a record that validation refuses is refused here.
 
 Three shortcuts, each of which falls back to the long way:
 
-- A JSON text without a backslash has no character in any string that COPY would have escaped, NUL neither.
+- A JSON text without the escapes of `SPECIAL` has no character in any string that COPY would have escaped, NUL neither.
 - A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and looked
   at for that word.
 - A number is copied as it is spelt, since Postgres reads what JSON writes.
@@ -17,13 +17,14 @@ Three shortcuts, each of which falls back to the long way:
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from target_eventgen.columns import DELETED_AT, METADATA, MOMENTS, WORDS, postgres_type
+from target_eventgen.columns import DELETED_AT, EXTRACTED_AT, METADATA, MOMENTS, WORDS, postgres_type
 from target_eventgen.staging import NULL, encoder
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ _AROUND = frozenset(
 UNSET = "UNSET"
 """What a written line holds somewhere, if the record doesn't mention a property."""
 
+SPECIAL = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
+"""A JSON escape of a character that COPY would have escaped, or can't take: backslash, line ends, tab, NUL, and their neighbours."""
+
 _NUMERIC = frozenset({"numeric", "real", "double precision"})
 _BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -57,12 +61,45 @@ class Head(msgspec.Struct, gc=False):
     type: Literal["RECORD"]
     stream: str
     record: msgspec.Raw
-    time_extracted: str | None = None
-    version: int | None = None
 
 
 head: Callable[[bytes], Head] = msgspec.json.Decoder(Head).decode
 """Decode a RECORD message up to its record; raises ValueError where a line is none."""
+
+
+class Run:
+    """Lines of the input that follow each other.
+
+    Attributes:
+        text: as they came.
+        count: of the lines.
+        special: places of the lines that hold an escape of `SPECIAL`.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.count = text.count(b"\n") + (not text.endswith(b"\n"))
+        self.special: frozenset[int] = frozenset()
+        if b"\\" in text and SPECIAL.search(text) is not None:
+            self.special = frozenset(n for n, line in enumerate(self.lines) if SPECIAL.search(line) is not None)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines, without their ends."""
+        return self.text.removesuffix(b"\n").split(b"\n")
+
+    @property
+    def stream(self) -> str | None:
+        """The stream of the first line; None where it is no RECORD."""
+        try:
+            return head(self.text.partition(b"\n")[0]).stream
+        except MISFITS:
+            return None
+
+    def unfinished(self, lines: Sequence[str]) -> list[int]:
+        """Return the places of the lines that are not yet what COPY should read: see `Plain.lines`."""
+        found = [place for place, line in enumerate(lines) if UNSET in line]
+        return sorted(self.special.union(found)) if self.special else found
 
 
 class MisfitError(ValueError):
@@ -73,7 +110,7 @@ class Plain:
     """Takes the plain records of one stream.
 
     Attributes:
-        key: of a decoded record.
+        key: of a decoded message.
         is_distinct: whether keys are equal exactly where they are spelt alike, if their JSON has no backslash.
         may_lack_version: whether a record of a stream with versions can be without one.
     """
@@ -110,62 +147,81 @@ class Plain:
             kw_only=True,
             gc=False,
         )
-        self.decode: Callable[[Any], Any] = msgspec.json.Decoder(struct).decode
-        line = "\\t".join(f"{{{expression}}}" for expression in expressions)
+        message = msgspec.defstruct(
+            "Message",
+            [
+                ("type", Literal["RECORD"]),
+                ("stream", Literal[plan.table.stream]),
+                ("record", struct),
+                ("time_extracted", str | None, None),
+                ("version", int | None, None),
+            ],
+            gc=False,
+        )
+        decoder = msgspec.json.Decoder(message)
+        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
+        fields_of_line = [f"{{{expression}}}" for expression in expressions]
+        if EXTRACTED_AT in {column.name for column in plan.table.metadata}:
+            fields_of_line.append("{NULL if m.time_extracted is None else m.time_extracted}")
+        line = "\\t".join(fields_of_line)
         # Generated from types and places alone: no name of a property is in it.
-        self.write: Callable[[int, Any, str], str] = eval(  # noqa: S307
-            f'lambda n, r, tail: f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"', {"NULL": NULL, **names}
+        self._write: Callable[[Sequence[Any], int, str], list[str]] = eval(  # noqa: S307
+            f'lambda messages, first, tail: [f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"'
+            " for n, m in enumerate(messages, first) for r in (m.record,)]",
+            {"NULL": NULL, "enumerate": enumerate, **names},
         )
         self._content = [
             (attrgetter(fields[column.name]), *kinds[column.name], column.name in moments)
             for column in plan.table.content
         ]
         self.key: Callable[[Any], Any] = (
-            attrgetter(*(fields[name] for name in plan.table.key)) if plan.table.key else _one
+            attrgetter(*(f"record.{fields[name]}" for name in plan.table.key)) if plan.table.key else _one
         )
         keys = [(kinds[name][0], plan.type_of(name)) for name in plan.table.key]
         self.is_distinct = all(column is not None and (base, column.type) in _SPELT_ALIKE for base, column in keys)
         version = plan.version
-        self._version: Callable[[Any], Any] = _one if version is None else attrgetter(fields[version.name])
+        self._version: Callable[[Any], Any] = _one if version is None else attrgetter(f"record.{fields[version.name]}")
         said = {name: said and base in _NULLABLE and not nullable for name, base, nullable, said in types}
         self.may_lack_version = version is not None and not said[version.name]
 
-    def record(self, raw: msgspec.Raw) -> Any | None:
-        """Return a decoded record; None where it is not plain, or not valid."""
+    def messages(self, run: Run) -> list[Any] | None:
+        """Return the decoded messages of a run; None where one is not plain, or not valid, or of another stream."""
         try:
-            return self.decode(raw)
+            found = [*map(self._decode, run.lines)] if run.special else self._decode_lines(run.text)
         except MISFITS:
             return None
+        return found if len(found) == run.count else None
 
-    def line(self, number: int, record: Any, tail: str) -> str | None:
-        """Return the COPY line of a record without characters that must be escaped; None where it is not plain.
+    def lines(self, first: int, messages: Sequence[Any], tail: str) -> list[str] | None:
+        """Return the COPY line of each message without characters that must be escaped; None where one is not plain.
+
+        A line that holds UNSET is none: its record may not mention a property; see `values`.
 
         Args:
-            number: the record's place in its checkpoint, in order of arrival.
-            record: decoded.
-            tail: what follows the content: a tab and the metadata, or nothing.
+            first: the first record's place in its checkpoint, in order of arrival.
+            messages: decoded.
+            tail: what follows the content, and the time of extraction: a tab and the other metadata, or nothing.
         """
         try:
-            line = self.write(number, record, tail)
+            return self._write(messages, first, tail)
         except MISFITS:
             return None
-        return None if UNSET in line else line
 
-    def is_unversioned(self, record: Any) -> bool:
+    def is_unversioned(self, message: Any) -> bool:
         """Return whether a record of a stream with versions has none."""
-        version = self._version(record)
+        version = self._version(message)
         if type(version) is msgspec.Raw:
             return bytes(version) == b"null"
         return version is None or version is msgspec.UNSET
 
-    def values(self, record: Any) -> list[Any] | None:
+    def values(self, message: Any) -> list[Any] | None:
         """Return the contents of a decoded record in the order of their columns; None where one is not of its type.
 
         That is UNSET where the record doesn't mention it.
         """
         found: list[Any] = []
         for get, base, nullable, is_moment in self._content:
-            value = get(record)
+            value = get(message.record)
             if is_moment and type(value) is str and not _is_moment(value):
                 return None
             if type(value) is msgspec.Raw:

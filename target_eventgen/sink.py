@@ -10,7 +10,7 @@ from singer_sdk.sinks import Sink
 
 from target_eventgen import records, validation
 from target_eventgen.checkpoint import Batch
-from target_eventgen.columns import EXTRACTED_AT
+from target_eventgen.columns import EXTRACTED_AT, PER_BATCH
 from target_eventgen.staging import NULL, Encoding, Metadata, as_line, as_text, identity
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class EventgenSink(Sink):
         self._identities = [identity("" if column is None else column.type) for column in stored]
         self._single = bool(stored)
         first = next(iter(plan.table.metadata), None)
-        self._extracted_nothing = f"\t{NULL}" if first is not None and first.name == EXTRACTED_AT else ""
+        self._tells_extraction = first is not None and first.name == EXTRACTED_AT
         self._plain = records.plain(plan, self._record_schema, validates=self._validate is not None)
 
     def _clear(self) -> None:
@@ -128,7 +128,7 @@ class EventgenSink(Sink):
             self._deletes, self._single = True, False
         if metadata is not None and metadata.table_version is not None:
             self._marks = True
-        if self._single and self._is_repeat([record[name] for name in self.plan.table.key], line):
+        if self._single and self._is_repeat(self._key_of(_values(record, self.plan.table.key)), line):
             return 0
         self._lines.append(line)
         if self._keeps_originals:
@@ -137,55 +137,74 @@ class EventgenSink(Sink):
             return len(line) + len(original)
         return len(line)
 
-    def accept(self, head: records.Head, message: bytes) -> int | None:
-        """Take a plain record in one step; return how many characters it takes until the next checkpoint.
+    def accept(self, run: records.Run) -> int | None:
+        """Take a run of plain records in one step; return how many characters they take until the next checkpoint.
 
-        None where it is no plain record, or not a valid one: nothing has happened then, and `add` has a say.
+        None where they are not all plain and valid, or a key comes again in more than one line: nothing has happened
+        then, and each line is to be tried alone; of one alone, `add` has a say.
 
         Args:
-            head: the RECORD, its record as it was written.
-            message: all of it.
+            run: of lines, the first of which is a RECORD of this stream.
         """
         plain = self._plain
-        version = head.version
-        if plain is None or (version is not None and len(self.plan.table.metadata) <= 1):
+        messages = None if plain is None else plain.messages(run)
+        if plain is None or messages is None:
             return None
-        version = version or self._table_version
-        now = time.time()
+        versions = {message.version for message in messages}
+        version = versions.pop()
+        if versions or (version is not None and len(self.plan.table.metadata) <= 1):
+            return None
+        found = self._written(plain, run, messages, version or self._table_version)
+        if found is None:
+            return None
+        lines, absent = found
+        if self._single and not self._are_new(plain, run, messages):
+            if run.count > 1:
+                return None
+            if self._is_repeat(self._key_of(plain.key(messages[0])), lines[0]):
+                return 0
+        self._warn_of_mended()
+        self._sparse |= absent
+        self._unversioned |= plain.may_lack_version and any(map(plain.is_unversioned, messages))
+        self._marks |= (version or self._table_version) is not None
+        self._lines += lines
+        if not self._keeps_originals:
+            return sum(map(len, lines))
+        originals = [bytes(records.head(line).record).decode() for line in run.lines]
+        self._originals += originals
+        return sum(map(len, lines)) + sum(map(len, originals))
+
+    def _written(
+        self, plain: records.Plain, run: records.Run, messages: Sequence[Any], version: int | None
+    ) -> tuple[list[str], set[int]] | None:
+        """Return the COPY lines of decoded messages, and the places of the columns that some don't mention; None where one is not plain."""
+        now, first = time.time(), len(self._lines) + 1
         if not self._stamped_from <= now < self._stamped_to or version != self._stamped_version:
             self._renew_stamp(now, version)
-        tail, extracted, escaped, lines = self._stamp, head.time_extracted, b"\\" in message, self._lines
-        if self._extracted_nothing:
-            tail = f"\t{(NULL if extracted is None else as_text(extracted) if escaped else extracted)}{tail}"
-        try:
-            # What follows is the work of one call each, since there is little else to a record.
-            record = plain.decode(head.record)
-            line = records.UNSET if escaped else plain.write(len(lines) + 1, record, tail)
-        except records.MISFITS:
+        # The work of one call for all of them, since there is little else to a record.
+        lines = plain.lines(first, messages, self._stamp)
+        if lines is None:
             return None
-        if records.UNSET in line:
-            values = plain.values(record)
+        absent: set[int] = set()
+        for place in run.unfinished(lines):
+            values = plain.values(messages[place])
             if values is None:
                 return None
-            line, absent = self._encoding.written(len(lines) + 1, values, tail)
-            self._warn_of_mended()
-            self._sparse.update(absent)
-        if plain.may_lack_version and plain.is_unversioned(record):
-            self._unversioned = True
-        if version is not None:
-            self._marks = True
-        if self._single:
-            key = plain.key(record)
-            if escaped or not plain.is_distinct or key in self._keys:
-                if self._is_repeat(key if type(key) is tuple else (key,), line):
-                    return 0
-            else:
-                self._keys[key] = len(lines)
-        lines.append(line)
-        if self._keeps_originals:
-            self._originals.append(bytes(head.record).decode())
-            return len(line) + len(self._originals[-1])
-        return len(line)
+            tail = f"{self._extraction(messages[place].time_extracted)}{self._stamp}"
+            lines[place], unsaid = self._encoding.written(first + place, values, tail)
+            absent.update(unsaid)
+        return lines, absent
+
+    def _are_new(self, plain: records.Plain, run: records.Run, messages: Sequence[Any]) -> bool:
+        """Return whether each key is known to come for the first time; they are noted then."""
+        keys = [*map(plain.key, messages)]
+        if run.special or not plain.is_distinct:
+            keys = [*map(self._key_of, keys)]
+        places = dict(zip(keys, range(len(self._lines), len(self._lines) + len(keys)), strict=True))
+        if len(places) < len(keys) or None in places or not self._keys.keys().isdisjoint(places):
+            return False
+        self._keys.update(places)
+        return True
 
     def reject(self, record: Mapping[str, Any], reason: str) -> int:
         """Keep a record aside that can't be loaded; return how many characters it takes."""
@@ -222,24 +241,34 @@ class EventgenSink(Sink):
             repeated=self._repeated,
             originals=tuple(self._originals),
             rejected=tuple(self._rejected),
+            constants=self._constants(),
         )
         self.record_counter_metric.increment(len(self._lines) + self._repeated)
         self._clear()
         return batch
 
-    def _is_repeat(self, values: Sequence[Any], line: str) -> bool:
+    def _key_of(self, values: Any) -> Any:
+        """Return what tells a key apart, equal exactly where it is stored as equal; None where only Postgres knows.
+
+        Args:
+            values: its value, or a tuple of them.
+        """
+        if type(values) is not tuple:
+            return self._identities[0](values)
+        key = tuple(identify(value) for identify, value in zip(self._identities, values, strict=True))
+        return None if None in key else key
+
+    def _is_repeat(self, key: Any, line: str) -> bool:
         """Notice where a key comes a second time, or might; return whether it says what it said the first time.
 
         Such a record changes nothing, and is only counted. Sources often send the last records once more.
 
         Args:
-            values: of the key.
+            key: see `_key_of`.
             line: the record's.
         """
-        key = tuple(identify(value) for identify, value in zip(self._identities, values, strict=True))
-        found: Any = key[0] if len(key) == 1 else key
-        if None not in key:
-            place = self._keys.setdefault(found, len(self._lines))
+        if key is not None:
+            place = self._keys.setdefault(key, len(self._lines))
             if place == len(self._lines):
                 return False
             if not self._marks and self._content(self._lines[place]) == self._content(line):
@@ -259,18 +288,27 @@ class EventgenSink(Sink):
         self._stamped_from, self._stamped_to = milliseconds / 1000, (milliseconds + 1) / 1000
         self._stamped_version = version
         told = self._told(milliseconds / 1000, version)
-        self._stamp = self._encoding.tail(told).removeprefix(self._extracted_nothing)
+        self._stamp = self._encoding.tail(told).removeprefix(self._extraction(None))
+
+    def _extraction(self, extracted: str | None) -> str:
+        """Return what a line says of the time at which its record was extracted; nothing where the table has no such column."""
+        if not self._tells_extraction:
+            return ""
+        return f"\t{NULL if extracted is None else as_text(extracted)}"
 
     def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
         return Metadata(
             extracted_at=extracted,
             received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
-            batched_at=self._batched_at,
             deleted_at=deleted,
             sequence=round(now * 1000),
             table_version=version,
-            sync_started_at=self.sync_started_at,
         )
+
+    def _constants(self) -> tuple[tuple[str, str], ...]:
+        """Return what the metadata columns say of the whole batch."""
+        told = dict(zip(PER_BATCH, (self._batched_at, str(self.sync_started_at)), strict=True))
+        return tuple((column.name, told[column.name]) for column in self.plan.table.metadata if column.name in told)
 
     def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
         version = message.get("version") or self._table_version
@@ -301,3 +339,8 @@ class EventgenSink(Sink):
         """Take the records of a BATCH file; the SDK's name for many `add`."""
         for record in context.get("records", ()):
             self.add(record, {})
+
+
+def _values(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value of one property, or a tuple of those of several."""
+    return record[names[0]] if len(names) == 1 else tuple(record[name] for name in names)

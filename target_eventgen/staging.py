@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_eventgen.columns import PER_BATCH
 from target_eventgen.errors import MissingKeyError
 
 if TYPE_CHECKING:
@@ -153,15 +154,16 @@ def identity(type_: str) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the SDK's metadata columns say of one record; times as ISO 8601, the rest as Singer has it."""
+    """What those of the SDK's metadata columns say of one record that may say another thing of the next.
+
+    Times as ISO 8601, the rest as Singer has it.
+    """
 
     extracted_at: str | None
     received_at: str
-    batched_at: str
     deleted_at: str | None
     sequence: int
     table_version: int | None
-    sync_started_at: int
 
 
 class Encoding:
@@ -178,7 +180,7 @@ class Encoding:
         self._key = table.key
         self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
-        self._metadata = tuple(column.name for column in table.metadata)
+        self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
         kept = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
         self._unsaid = frozenset(self._names - kept)
         self.mended: set[str] = set()
@@ -253,10 +255,8 @@ def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:
     fields = {
         "_sdc_extracted_at": NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
         "_sdc_received_at": metadata.received_at,
-        "_sdc_batched_at": metadata.batched_at,
         "_sdc_deleted_at": NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
         "_sdc_sequence": str(metadata.sequence),
         "_sdc_table_version": NULL if metadata.table_version is None else as_integer(metadata.table_version),
-        "_sdc_sync_started_at": str(metadata.sync_started_at),
     }
     return [fields[name] for name in names]

@@ -53,7 +53,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from typing_extensions import assert_never
 
-from target_eventgen.columns import DELETED_AT, GENERATION, INSTANT, OWN, STORY, TABLE_VERSION, VERSION
+from target_eventgen.columns import DELETED_AT, GENERATION, INSTANT, OWN, PER_BATCH, STORY, TABLE_VERSION, VERSION
 from target_eventgen.instants import comparable
 from target_eventgen.retelling import LONGEST_STORY
 from target_eventgen.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
@@ -215,11 +215,20 @@ def create_stage(plan: Plan) -> sql.Composable:
     )
 
 
+def constants(plan: Plan, told: Sequence[tuple[str, str]]) -> sql.Composable:
+    """Have the staging table's columns hold these texts where nothing else is said: so each is read once, not once a record."""
+    clauses = [sql.SQL("ALTER {} SET DEFAULT {}").format(_name(name), sql.Literal(text)) for name, text in told]
+    return sql.SQL("ALTER TABLE {} {}").format(stage_of(plan), _list(clauses))
+
+
 def copy(plan: Plan) -> sql.Composable:
-    """Fill the staging table."""
-    return sql.SQL("COPY {} ({}) FROM STDIN").format(
-        stage_of(plan), _names([ARRIVAL, ABSENT, *(column.name for column in plan.table.columns)])
-    )
+    """Fill the staging table; what is the same for all lines, `constants` has told."""
+    names = [
+        column.name
+        for column in plan.table.columns
+        if column not in plan.table.metadata or column.name not in PER_BATCH
+    ]
+    return sql.SQL("COPY {} ({}) FROM STDIN").format(stage_of(plan), _names([ARRIVAL, ABSENT, *names]))
 
 
 def analyze(plan: Plan) -> sql.Composable:

@@ -145,6 +145,7 @@ class TargetEventgen(Target):
         self._schemas: dict[str, tuple[Any, Any, Any]] = {}
         self._marked: set[str] = set()
         self._rows = 0
+        self._most_rows = MOST_BATCHES * self._settings.batch_size_rows
         self._size = 0
         self._state: Any = None
         self._stated: str | None = None
@@ -301,24 +302,23 @@ class TargetEventgen(Target):
                 self._rows += 1
         self._gathered()
 
-    def _take(self, line: bytes) -> bool:
-        """Take a line that is a plain record of an unmapped stream; any other is left to be decoded."""
-        try:
-            head = records.head(line)
-        except (ValueError, RecursionError):
-            return False
-        sink = self._unmapped.get(head.stream)
-        size = None if sink is None else sink.accept(head, line)
+    def _take(self, text: bytes) -> int:
+        """Take lines that are plain records of one unmapped stream, all of them or none; return how many were taken."""
+        run = records.Run(text)
+        if 1 < run.count > self._most_rows - self._rows:
+            return 0
+        sink = self._unmapped.get(run.stream or "")
+        size = None if sink is None else sink.accept(run)
         if size is None:
-            return False
+            return 0
         self._size += size
-        self._rows += 1
+        self._rows += run.count
         self._gathered()
-        return True
+        return run.count
 
     def _gathered(self) -> None:
         self._after_state = self._news = True
-        if self._rows >= MOST_BATCHES * self._settings.batch_size_rows or self._size >= MOST_CHARACTERS:
+        if self._rows >= self._most_rows or self._size >= MOST_CHARACTERS:
             self._checkpoint()
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:

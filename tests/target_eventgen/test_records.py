@@ -113,7 +113,7 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
     decode = msgspec.json.Decoder(float_hook=Decimal).decode
     taken = escaped = 0
     for text, _ in zip(drawn(1), range(5000), strict=False):
-        record = short.record(msgspec.Raw(text.encode()))
+        record = decoded(short, text)
         values = None if record is None else short.values(record)
         if values is None:
             continue
@@ -124,10 +124,10 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
         line, absent = long.line(7, whole, None)
         assert same(long.written(7, values, ""), (line, absent), text)
         assert short.is_unversioned(record) == (whole.get("i") is None)
-        if "\\" in text:
+        if run(text).special:
             escaped += 1
             continue
-        quick = short.line(7, record, "")
+        quick = written(short, record, 7)
         if not absent and "UNSET" not in line:
             assert quick is not None
             assert same((quick, absent), (line, absent), text)
@@ -136,6 +136,55 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
             assert quick is None
     assert taken > 30
     assert escaped > 30
+
+
+def run(*texts: str) -> records.Run:
+    """RECORD lines of records as JSON."""
+    return records.Run("".join(f'{{"type":"RECORD","stream":"s","record":{text}}}\n' for text in texts).encode())
+
+
+def decoded(short: records.Plain, text: str) -> Any:
+    """The message of one record; None where it isn't taken."""
+    messages = short.messages(run(text))
+    return None if messages is None else messages[0]
+
+
+def written(short: records.Plain, message: Any, number: int = 1) -> str | None:
+    """Its line, None where it isn't plain."""
+    lines = short.lines(number, [message], "")
+    return None if lines is None or records.UNSET in lines[0] else lines[0]
+
+
+def test_a_run_is_taken_whole_or_not_at_all_and_its_lines_are_those_of_the_long_way() -> None:
+    made = plan()
+    long, validate = Encoding(made.table, made.types), compiled("s", SCHEMA)
+    short = records.plain(made, SCHEMA, validates=True)
+    assert short is not None
+    chance, shapes = random.Random(2), set()
+    texts = [text for text, _ in zip(drawn(2), range(3000), strict=False)]
+    good = [text for text in texts if (made_of := decoded(short, text)) is not None and short.values(made_of)]
+    for _ in range(3000):
+        some = chance.choices(texts if chance.random() < 0.1 else good, k=chance.choice([1, 2, 3, 5]))
+        cut = run(*some)
+        messages = short.messages(cut)
+        fits = [decoded(short, text) is not None for text in some]
+        assert (messages is not None) == all(fits)
+        if messages is None:
+            continue
+        lines = short.lines(5, messages, "")
+        values = [short.values(message) for message in messages]
+        alone = [short.lines(5, [message], "") for message in messages]
+        assert (lines is not None) == (None not in alone)
+        if lines is None or None in values:
+            continue
+        unfinished = cut.unfinished(lines)
+        for place, text in enumerate(some):
+            whole = json.loads(text, parse_float=Decimal)
+            validate(whole)
+            found = long.written(5 + place, values[place] or (), "") if place in unfinished else (lines[place], [])
+            assert same(found, long.line(5 + place, whole, None), text)
+        shapes.add((len(some), 0 < len(unfinished) < len(some), bool(cut.special)))
+    assert len(shapes) > 8
 
 
 def same(found: tuple[str, list[int]], wanted: tuple[str, list[int]], text: str) -> bool:
@@ -193,8 +242,8 @@ def test_a_word_for_a_moment_and_a_number_beyond_all_bounds_are_not_taken(value:
     short = records.plain(plan(), SCHEMA, validates=True)
     assert short is not None
     name = "a" if value.startswith("[") else "s"
-    record = short.record(msgspec.Raw(f'{{"id": 1, "{name}": {value}{rest}}}'.encode()))
-    assert short.line(1, record, "") is None
+    record = decoded(short, f'{{"id": 1, "{name}": {value}{rest}}}')
+    assert written(short, record) is None
     assert short.values(record) is None
 
 
@@ -211,8 +260,8 @@ def test_so_is_one_that_says_something_of_all_properties_together(more: dict[str
 def test_a_record_without_its_key_is_not_taken() -> None:
     short = records.plain(plan(), {**SCHEMA, "required": []}, validates=True)
     assert short is not None
-    assert short.record(msgspec.Raw(b'{"s": "a"}')) is None
-    assert short.record(msgspec.Raw(b'{"id": null, "s": "a"}')) is None
+    assert decoded(short, '{"s": "a"}') is None
+    assert decoded(short, '{"id": null, "s": "a"}') is None
 
 
 @pytest.mark.parametrize(
@@ -221,13 +270,24 @@ def test_a_record_without_its_key_is_not_taken() -> None:
         b'{"type": "STATE", "value": {}}',
         b'{"type": "RECORD", "record": {}}',
         b'{"type": "RECORD", "stream": "s", "record": {',
-        b'{"type": "RECORD", "stream": "s", "record": {}, "version": "1"}',
+        b'{"type": "RECORD", "stream": "s", "record": {"id": 1}, "version": "1"}',
+        b'{"type": "RECORD", "stream": "other", "record": {"id": 1}}',
+        b'{"type": "RECORD", "stream": "s", "record": {"id": 1}}\n\n',
+        b'{"type": "RECORD", "stream": "s", "record": {"id": 1}} {"type": "RECORD", "stream": "s", "record": {"id": 1}}',
         b"",
     ],
 )
 def test_a_line_that_is_no_plain_record_is_no_error_here(line: bytes) -> None:
-    with pytest.raises((msgspec.DecodeError, UnicodeError)):
-        records.head(line)
+    short = records.plain(plan(), {**SCHEMA, "required": []}, validates=True)
+    assert short is not None
+    assert short.messages(records.Run(line)) is None
+
+
+def test_a_run_knows_the_stream_of_its_first_line() -> None:
+    assert run("{}").stream == "s"
+    assert records.Run(b'{"type": "STATE", "value": {}}\n').stream is None
+    assert records.Run(b'{"type": "RECORD", "record": {}}\n').stream is None
+    assert records.Run(b"{\n").stream is None
 
 
 def test_the_long_way_refuses_what_is_not_taken() -> None:
@@ -235,9 +295,9 @@ def test_the_long_way_refuses_what_is_not_taken() -> None:
         compiled("s", SCHEMA)({"id": 1, "o": []})
     short = records.plain(plan(), SCHEMA, validates=True)
     assert short is not None
-    record = short.record(msgspec.Raw(b'{"id": 1, "o": [], "s": "", "x": 1}'))
+    record = decoded(short, '{"id": 1, "o": [], "s": "", "x": 1}')
     assert record is not None
-    assert short.line(1, record, "") is None
+    assert written(short, record) is None
     assert short.values(record) is None
 
 
@@ -249,10 +309,10 @@ def test_a_moment_that_begins_with_no_digit_is_left_to_the_long_way(type_: str) 
     short = records.plain(made, said, validates=True)
     assert short is not None
     for text in ("now", "-infinity", " today", ""):
-        record = short.record(msgspec.Raw(msgspec.json.encode({"at": text})))
-        assert short.line(1, record, "") is None
+        record = decoded(short, json.dumps({"at": text}))
+        assert written(short, record) is None
         assert short.values(record) is None
     for value in ("2026-01-01T00:00:00Z", None):
-        record = short.record(msgspec.Raw(msgspec.json.encode({"at": value})))
-        assert short.line(1, record, "") is not None
+        record = decoded(short, json.dumps({"at": value}))
+        assert written(short, record) is not None
         assert short.values(record) == [value]

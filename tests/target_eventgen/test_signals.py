@@ -19,11 +19,12 @@ import pytest
 from singer_sdk import BatchSink, Target
 
 from target_eventgen import events, failpoints
-from target_eventgen.messages import LineReader, _lines
+from target_eventgen.messages import LineReader, _lines, _runs
 from tests.target_eventgen.loading import Loader, lines, record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import FrameType
 
 RULES = [
@@ -206,8 +207,17 @@ def test_a_pipe_is_cut_into_its_lines_however_it_is_written(size: int) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with os.fdopen(receiver, "rb") as pipe:
-        assert list(_lines(pipe, 60)) == wanted
+        assert [line for run in _runs(pipe, 60) for line in _lines(run)] == wanted
     writer.join()
+
+
+def test_what_may_be_a_state_is_a_run_of_its_own(tmp_path: Path) -> None:
+    sign = b'{"type": "STATE", "value": 1}\n'
+    wanted = [b"{}\n" * 3, sign, sign, b"x" * 200_000 + b"\n", sign, b'{}\n{"a": 1}']
+    path = tmp_path / "lines"
+    path.write_bytes(b"".join(wanted))
+    with path.open("rb") as source:
+        assert list(_runs(source, 60)) == wanted
 
 
 # -- the second signal ------------------------------------------------------------------------------------------------
