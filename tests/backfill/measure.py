@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from tests.backfill.api import Shape, stamp
-from tests.pipeline.processes import TAP, ended, free_port, server
+from tests.pipeline.processes import TAP, ended, server
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.pipeline.environments import PROJECT
-from tests.pipeline.processes import free_port, server
+from tests.pipeline.processes import server
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 TAP = BIN / "tap-restextract"
 TARGET = BIN / "target-eventgen"
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def ended(process: subprocess.Popen[Any], seconds: float = 10) -> None:

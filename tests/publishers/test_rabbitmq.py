@@ -17,9 +17,11 @@ from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publisher import Delivered, Failed
 from target_eventgen.publishers import open_publisher
 from target_eventgen.publishers.waves import NOT_SENT
+from tests.pipeline.processes import wait_until
+from tests.ports import free_port
 from tests.publishers.delivering import fresh
 from tests.publishers.rigs import event
-from tests.publishers.servers import RabbitMQ, free_port
+from tests.publishers.servers import RabbitMQ
 from tests.publishers.tls import Authority
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def queue(channel: Any) -> Iterator[str]:
 
 
 def opened(server: RabbitMQ, **more: Any) -> Publisher:
-    settings = {"servers": [f"amqp://127.0.0.1:{server.port}"], "routing_key": "events", "timeout": 3.0}
+    settings = {"servers": [f"amqp://127.0.0.1:{server.port}"], "routing_key": "events", "timeout": 20.0}
     return open_publisher("feed", "rabbitmq", settings | more)
 
 
@@ -174,7 +176,7 @@ def test_a_queue_that_is_full_is_a_failure_that_passes(server: Node, channel: An
     channel.queue_declare("small", durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
     with closing(opened(server, routing_key="small")) as publisher:
         publisher.publish([event(1)])
-        time.sleep(0.2)
+        wait_until(lambda: channel.queue_declare("small", passive=True).method.message_count == 1, what="a full queue")
         (outcome,) = publisher.publish([event(2)])
         assert isinstance(outcome, Failed)
         assert not outcome.permanent
@@ -192,7 +194,7 @@ def test_a_broker_that_takes_nothing_for_want_of_memory_says_so() -> None:
         began = time.monotonic()
         with pytest.raises(UnreachableError, match=r"takes nothing now .*memory"):
             publisher.publish([event(1)])
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
 
 
 def test_a_wrong_password_is_told_without_the_password(server: Node) -> None:

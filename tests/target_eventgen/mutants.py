@@ -311,7 +311,8 @@ def notices(mutant: Mutant, folder: Path) -> bool:
     shutil.rmtree(copy, ignore_errors=True)
     for part in ("target_eventgen", "tests/target_eventgen"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "tests/conftest.py", copy / "tests/conftest.py")
+    for file in ("tests/conftest.py", "tests/ports.py"):
+        shutil.copy(ROOT / file, copy / file)
     module = copy / "target_eventgen" / f"{mutant.module}.py"
     text = module.read_text()
     for old, new in mutant.texts:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from typing_extensions import Self
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -28,12 +30,11 @@ class Proxy:
         self.when_lost = when_lost
         self._commits_left: int | None = None
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._port = port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.lost = 0
-        port = self._listener.getsockname()[1]
         place = parts.netloc.rpartition("@")[0]
         self.url = parts._replace(netloc=f"{place}@127.0.0.1:{port}" if place else f"127.0.0.1:{port}").geturl()
-        self._port = port
         self._accept()
 
     def __enter__(self) -> Self:

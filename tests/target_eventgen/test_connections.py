@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
+from tests.ports import free_port
 from tests.target_eventgen.loading import Loader, lines, record, schema, state
 
 if TYPE_CHECKING:
@@ -44,11 +45,6 @@ def checkpoints(keys: int) -> list[dict[str, Any]]:
 def unprivileged() -> dict[str, Any]:
     """What makes a server's process somebody else's where the tests run as root."""
     return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 # -- PgBouncer --------------------------------------------------------------------------------------------------------
@@ -84,7 +80,7 @@ def bouncer(database: str, settings: str, files: Iterable[Path] = ()) -> Iterato
     )
     process = subprocess.Popen([program, configuration], stderr=subprocess.PIPE, **unprivileged())
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break

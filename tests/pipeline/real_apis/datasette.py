@@ -19,8 +19,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.pipeline.environments import environment
-from tests.pipeline.processes import free_port, server
+from tests.pipeline.processes import server
 from tests.pipeline.real_apis.campaign import Campaign, judged, played
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import requests
 
 from tests.pipeline.environments import environment
-from tests.pipeline.processes import free_port, server
+from tests.pipeline.processes import server
 from tests.pipeline.real_apis.campaign import Campaign, judged, played
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

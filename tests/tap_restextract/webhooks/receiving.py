@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from standardwebhooks import Webhook
 
-from tests.pipeline.processes import free_port, wait_until
+from tests.pipeline.processes import wait_until
+from tests.ports import free_port
 from tests.tap_restextract.processes import TAP, environment, written
 
 KEY = b"a key of thirty-two bytes, no less"

@@ -16,7 +16,8 @@ import pytest
 
 from tests.conftest import execute
 from tests.pipeline.loaded import query
-from tests.pipeline.processes import free_port, wait_until
+from tests.pipeline.processes import wait_until
+from tests.ports import free_port
 from tests.tap_restextract.processes import TAP, environment, tap, written
 from tests.tap_restextract.webhooks.receiving import (
     SECRET,
@@ -144,14 +145,17 @@ def test_what_concerns_no_stream_is_answered_and_no_other_path_or_method_tells_a
 
 def test_each_address_has_its_rate_and_is_told_when_to_come_again(tmp_path: Path, database: str) -> None:
     with receiving(tmp_path, configuration(database, {"rate_limit": "2/s"})) as receiver:
-        answers = [receiver.post(event(key, key)) for key in range(8)]
+        answers = [receiver.post(event(key, key)) for key in range(2)]
+        for key in range(2, 500):  # a busy machine may send two a second for a while
+            answers.append(receiver.post(event(key, key)))
+            if answers[-1].status == 429:
+                break
         statuses = [answer.status for answer in answers]
-        assert statuses[:2] == [200, 200]
-        assert 429 in statuses
-        assert answers[statuses.index(429)].headers["retry-after"] == "1"
+        assert statuses == [200] * (len(statuses) - 1) + [429]
+        assert answers[-1].headers["retry-after"] == "1"
         assert stored(database) == statuses.count(200)
         time.sleep(1.1)
-        assert receiver.post(event(9, 9)).status == 200
+        assert receiver.post(event(0, 9)).status == 200
 
 
 def test_a_full_queue_is_told_until_there_is_room(tmp_path: Path, database: str) -> None:
@@ -186,18 +190,24 @@ def test_a_queue_that_fails_is_told_and_one_that_is_back_is_used(receiver: Servi
     assert str(urlsplit(database).password) not in receiver.log.read_text()
 
 
-def test_requests_in_flight_are_answered_before_the_receiver_ends(receiver: Serving, database: str) -> None:
-    headers = head(signed(BODY), f"Content-Length: {len(BODY)}")
-    with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as connection:
-        connection.sendall(headers + BODY[:-10])
-        time.sleep(0.3)
+def test_requests_in_flight_are_answered_before_the_receiver_ends(tmp_path: Path, database: str) -> None:
+    config = configuration(database)
+    config["webhooks"]["body_timeout"] = 60
+    headers = head({**signed(BODY), "Expect": "100-continue"}, f"Content-Length: {len(BODY)}")
+    with (
+        receiving(tmp_path, config) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port), timeout=60) as connection,
+    ):
+        connection.sendall(headers)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # so it is in flight
+        connection.sendall(BODY[:-10])
         receiver.process.terminate()
-        time.sleep(0.3)
+        wait_until(lambda: receiver.looked("/health").status == 0, what="a receiver that takes no more requests")
         connection.sendall(BODY[-10:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-    assert receiver.process.wait(30) == 0
-    assert stored(database) == 1
-    assert "billing stored 1" in receiver.log.read_text()
+        assert receiver.process.wait(60) == 0
+        assert stored(database) == 1
+        assert "billing stored 1" in receiver.log.read_text()
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
