@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from target_eventgen.publisher import Publisher
     from tests.publishers.rigs import Rig
 
-LONG = 8.0
-"""Seconds within which a call ends whose publisher waits a second for an answer."""
+LONG = 30.0
+"""Seconds within which a call ends whose publisher waits a second or two for an answer."""
 
 
 @pytest.fixture
 def publisher(rig: Rig) -> Iterator[Publisher]:
     found = rig.open()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def patient(rig: Rig) -> Iterator[Publisher]:
+    """One whose first call is to do: its answer may take a moment on a busy machine."""
+    found = rig.open(timeout=30.0)
     try:
         yield found
     finally:
@@ -42,16 +52,16 @@ def unreachable(publisher: Publisher, rig: Rig) -> str:
     return str(caught.value)
 
 
-def test_every_event_is_acknowledged_and_each_keys_arrive_in_order(rig: Rig, publisher: Publisher) -> None:
+def test_every_event_is_acknowledged_and_each_keys_arrive_in_order(rig: Rig, patient: Publisher) -> None:
     events = fresh(100)
-    assert set(publisher.publish(events)) == {Delivered()}
+    assert set(patient.publish(events)) == {Delivered()}
     assert firsts(of(events, rig.received())) == expected(events)
     assert len(of(events, rig.received())) == len(events)
 
 
-def test_many_keys_go_in_one_wave(rig: Rig, publisher: Publisher) -> None:
+def test_many_keys_go_in_one_wave(rig: Rig, patient: Publisher) -> None:
     events = fresh(500, keys=500)
-    assert publisher.publish(events) == [Delivered()] * 500
+    assert patient.publish(events) == [Delivered()] * 500
     assert len(of(events, rig.received())) == 500
 
 
@@ -62,7 +72,7 @@ def test_large_events_arrive_whole(rig: Rig, publisher: Publisher) -> None:
 
 
 def test_a_broker_that_is_away_is_unreachable_and_is_found_again(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+    deliver(publisher, fresh(1))
     rig.proxy.down()
     try:
         unreachable(publisher, rig)
@@ -75,7 +85,7 @@ def test_a_broker_that_is_away_is_unreachable_and_is_found_again(rig: Rig, publi
 
 
 def test_what_could_not_be_sent_is_not_sent_later(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+    deliver(publisher, fresh(1))
     rig.proxy.down()
     lost = fresh(10)
     try:
@@ -89,17 +99,17 @@ def test_what_could_not_be_sent_is_not_sent_later(rig: Rig, publisher: Publisher
     assert of(lost, rig.received()) == []
 
 
-def test_a_connection_that_was_cut_while_idle_is_made_anew_unnoticed(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+def test_a_connection_that_was_cut_while_idle_is_made_anew_unnoticed(rig: Rig, patient: Publisher) -> None:
+    patient.publish(fresh(1))
     rig.proxy.cut()
     time.sleep(0.1)
     events = fresh(10)
-    assert set(publisher.publish(events)) == {Delivered()}
+    assert set(patient.publish(events)) == {Delivered()}
     assert len(of(events, rig.received())) == 10
 
 
 def test_after_a_lost_acknowledgement_the_same_ids_come_again_and_no_other(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+    deliver(publisher, fresh(1))
     events = fresh(50)
     lost = rig.proxy.lose(rig.greetings)
     deliver(publisher, events)
@@ -113,7 +123,7 @@ def test_after_a_lost_acknowledgement_the_same_ids_come_again_and_no_other(rig: 
 
 
 def test_an_answer_that_does_not_come_ends_the_call_in_time(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+    deliver(publisher, fresh(1))
     events = fresh(20)
     rig.proxy.hold()
     try:
@@ -142,7 +152,7 @@ def test_slow_answers_are_waited_for(rig: Rig, publisher: Publisher) -> None:
 
 
 def test_a_broker_that_is_frozen_is_unreachable(rig: Rig, publisher: Publisher) -> None:
-    publisher.publish(fresh(1))
+    deliver(publisher, fresh(1))
     rig.server.freeze()
     try:
         unreachable(publisher, rig)

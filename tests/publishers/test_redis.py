@@ -41,7 +41,7 @@ def client(server: Redis) -> Iterator[redis.Redis]:
 
 
 def opened(server: Redis, **more: Any) -> Publisher:
-    return open_publisher("feed", "redis", {"url": f"redis://127.0.0.1:{server.port}", "timeout": 2.0} | more)
+    return open_publisher("feed", "redis", {"url": f"redis://127.0.0.1:{server.port}", "timeout": 20.0} | more)
 
 
 def entries(client: redis.Redis, stream: str = "events") -> list[dict[str, str]]:
