@@ -7,11 +7,12 @@ import random
 import subprocess
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.pipeline.example import due_at_first, due_events, serving, told
 from tests.pipeline.loaded import execute, subscriptions, told_events
-from tests.pipeline.processes import TAP, TARGET, Pipe
+from tests.pipeline.processes import TAP, TARGET, Pipe, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 KILLS = 30
 SEED = 20_240_301
-MOMENTS = (0.2, 1.5)
-"""Seconds after its start that a run is killed at; about 0.4 s of it are the start of the processes."""
+EARLY = (0.0, 0.3)
+"""Seconds after its start that a run is killed at, before it can have committed anything."""
+
+LATE = (0.0, 1.0)
+"""Seconds after its first STATE that a run is killed at."""
 
 NOTHING = {"type": "object", "properties": {"id": {"type": "integer"}}}
 SLOW_EVENTS = """
@@ -42,12 +46,17 @@ def target_configuration(database: str) -> dict[str, Any]:
     return {"database_url": database, "events": rules, "initial_load": "emit", "batch_size_rows": 20}
 
 
+def has_begun(pipe: Pipe) -> bool:
+    """Whether a run has let a STATE out, or has ended."""
+    return pipe.out.stat().st_size > 0 or pipe.target.poll() is not None
+
+
 def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(database: str, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     happenings: list[dict[str, Any]] = []
     states = ["{}"]
     killed: Counter[str] = Counter()
-    without_a_new_state = 0
+    without_a_new_state = with_a_new_state = 0
     (tmp_path / "target.json").write_text(json.dumps(target_configuration(database)))
 
     def started() -> Pipe:
@@ -77,19 +86,26 @@ def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(da
             happenings += example.happen(seed, passed=4, canceled=3, created=3, touched=90, replanned=replanned)
             pipe = started()
             busy = example.happening(seed, rounds=3, pause=0.2, passed=1, created=1, touched=5)
-            time.sleep(chance.uniform(*MOMENTS))
-            victim = chance.choice(["tap", "target"])
+            victim = chance.choice([each for each in ("tap", "target") if killed[each] < KILLS // 2])
             process = pipe.tap if victim == "tap" else pipe.target
-            if process.poll() is None:
+            if chance.random() < 0.7:
+                wait_until(partial(has_begun, pipe), what="a STATE, or the end of the run")
+                time.sleep(chance.uniform(*LATE))
+            else:
+                time.sleep(chance.uniform(*EARLY))
+            was_killed = process.poll() is None
+            if was_killed:
                 process.kill()
                 killed[victim] += 1
             run = remembered(pipe.finished())
-            without_a_new_state += not run.states
+            without_a_new_state += was_killed and not run.states
+            with_a_new_state += was_killed and bool(run.states)
             happenings += told(busy)
             whole = remembered(started().finished())
             assert whole.codes == (0, 0), whole.log[-4000:]
             assert subscriptions(database) == example.rows()  # now, before later changes could mend a loss
 
-    assert min(killed["tap"], killed["target"]) >= KILLS // 4
-    assert 0 < without_a_new_state < KILLS  # some before the first commit, some behind one
+    assert killed == {"tap": KILLS // 2, "target": KILLS // 2}
+    assert without_a_new_state  # some before the first commit
+    assert with_a_new_state  # and some behind one
     assert told_events(database) == due_at_first(seeded) + due_events(happenings)
