@@ -15,7 +15,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tests.pipeline.processes import TAP, ended
+from tests.pipeline.processes import TAP, ended, wait_until
 from tests.pipeline.real_apis.judge import judge, undeleted
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class Mutating(threading.Thread):
 
 
 LEAST_KILLS: Final = 2
+LEAST_DELETIONS: Final = 11
+"""That each stream must have told of: a schedule goes on until it has."""
+
+MOST_RUNS: Final = 20
+"""That a schedule may go on for."""
 
 
 @contextmanager
@@ -98,6 +103,12 @@ class Campaign:
         """The records of all runs."""
         return sum(map(len, self.records.values()))
 
+    @property
+    def deletions(self) -> int:
+        """Those that the stream has told of that told of the fewest."""
+        told = [sum(1 for record in each if record.get("_sdc_deleted_at")) for each in self.records.values()]
+        return min(told, default=0)
+
     def _take(self, line: bytes) -> None:
         message = json.loads(line)
         if message["type"] == "RECORD":
@@ -124,13 +135,19 @@ class Outcome(NamedTuple):
 
 
 def played(campaign: Campaign, mutations: Generator[None], most_lines: int) -> int:
-    """Kill the tap several times while the API changes, let it end once, and once more when all is quiet; the writes."""
+    """Kill the tap several times while the API changes, let it end, and once more when all is quiet; the writes."""
     with mutating(mutations) as writer:
         for _ in range(campaign.chance.randrange(3, 7)):
             campaign.run(campaign.chance.randrange(1, most_lines))
         while campaign.kills < LEAST_KILLS:  # runs may have ended before so many lines; a first line comes of each
             campaign.run(1)
         campaign.run()
+        for _ in range(MOST_RUNS):  # what was deleted before a run had brought it is told by none
+            if campaign.deletions >= LEAST_DELETIONS:
+                break
+            before = writer.count
+            wait_until(lambda: writer.count >= before + 50 or not writer.is_alive(), what="writes")  # noqa: B023  it is waited for at once
+            campaign.run()
     time.sleep(1.2)  # more than the interval of a sweep
     campaign.run()
     return writer.count
