@@ -28,8 +28,7 @@ def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
     records: list[Record] = []
     seen = Seen(plan)
     while page.records or page.following is not None:
-        order.check(sieve.position, page.records)
-        records = sieve.fresh(page)
+        records = sieve.fresh(page, order.check(sieve.position, page.records))
         if not page.records and page.following is not None:
             # An empty page whose token says that more follows: go on by the token until a record comes.
             page = yield Step(ask=Ask(sieve.asked, seen.new(page.following)))

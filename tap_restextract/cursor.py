@@ -47,26 +47,25 @@ class NoRankError(ValueError):
 
 @functools.lru_cache(maxsize=8192)
 def _rank_of_text(text: str) -> tuple[str, Rank]:
-    if NUMBER.match(text):
-        number = Decimal(text)
-        return "number", int(number) if number == number.to_integral_value() else number
     match = INSTANT.match(text)
     if match is None:
-        raise NoRankError
+        if not NUMBER.match(text):
+            raise NoRankError
+        number = Decimal(text)
+        return "number", int(number) if number == number.to_integral_value() else number
+    date, _, time, fraction, _, offset = match.groups()
     try:
-        seconds = _seconds(match)
+        seconds = _midnight(date) + _of_day(time or "00:00") - _offset(offset)
     except ValueError as error:
         raise NoRankError from error
-    fraction = match["fraction"]
     return "instant", seconds + Decimal(f"0.{fraction}") if fraction and int(fraction) else seconds
 
 
-def _seconds(match: re.Match[str]) -> int:
-    time = match["time"] or "00:00"
+def _of_day(time: str) -> int:
     hours, minutes, seconds = int(time[:2]), int(time[3:5]), int(time[6:] or 0)
     if hours > 23 or minutes > 59 or seconds > 60:  # the 60th is a leap second
         raise ValueError(time)
-    return _midnight(match["date"]) + hours * 3600 + minutes * 60 + seconds - _offset(match["offset"])
+    return hours * 3600 + minutes * 60 + seconds
 
 
 @functools.lru_cache(maxsize=1024)

@@ -15,6 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from operator import le, lt
 from typing import Any, Final, cast
 
 from tap_restextract.bookmarks import Bookmark, content_hash
@@ -94,8 +95,12 @@ class Sieve:
             return None
         return Bookmark(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
 
-    def fresh(self, page: Page) -> list[Record]:
+    def fresh(self, page: Page, ranks: Sequence[Rank | None] = ()) -> list[Record]:
         """The page's records that were not let through before, in their order; position and mark move.
+
+        Args:
+            page: as it came.
+            ranks: of its records, where they are known to rise.
 
         Raises:
             WalkError: where a record comes before the one that it follows.
@@ -104,20 +109,18 @@ class Sieve:
         if not page.records:
             return []
         check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
-        ranks = _rising(self.plan, page.records)
+        ranks = ranks or _rising(self.plan, page.records)
         unseen, known_to = self.unseen > 0, self.known_to
         settled = 0 if self.halted else self._settled(page, ranks)
         self.halted = settled < len(ranks)
         self._move(page.records, ranks, settled)
         keep_from, behind = self._keep_from(), self.exact and not incremental_of(self.plan).lookback
-        records: list[Record] = []
         new = self._plainly_new(ranks, keep_from, known_to, settled, behind=behind, unseen=unseen)
-        for index, (record, place) in enumerate(zip(page.records, ranks, strict=True)):
-            if index == new.start:
-                records += page.records[new.start : new.stop]
-            if index in new:
-                continue
+        left_out: set[int] = set()
+        for index in (*range(new.start), *range(new.stop, len(ranks))):
+            record, place = page.records[index], ranks[index]
             if place is not None and self.least is not None and place < self.least:
+                left_out.add(index)
                 continue
             known = unseen or (known_to is not None and place is not None and place <= known_to)
             kept = self.exact and index >= settled
@@ -128,13 +131,15 @@ class Sieve:
                     self._seen_again(digest, place)
                     if place is not None and keep_from is not None and place < keep_from:
                         self.pruned = None
+                    left_out.add(index)
                     continue
                 if kept:
                     self._seen(digest, place)
                     self.moved = True
-            records.append(record)
         self._forget_before(keep_from)
-        return records
+        if not left_out:
+            return [*page.records]
+        return [record for index, record in enumerate(page.records) if index not in left_out]
 
     def _plainly_new(  # noqa: PLR0913  what `fresh` knows of a page
         self,
@@ -288,16 +293,36 @@ class Order:
     ties: set[Any] = field(default_factory=set)
     ends: set[Any] = field(default_factory=set)
 
-    def check(self, cursor: Cursor | None, records: Sequence[Record]) -> None:
-        """Compare each record with the one before it, the first with the cursor that it was asked behind.
+    def check(self, cursor: Cursor | None, records: Sequence[Record]) -> list[Rank | None]:
+        """Compare each record with the one before it, the first with the cursor that it was asked behind; return their ranks.
 
         Raises:
             WalkError: where the API's filter or order isn't what the configuration states.
         """
-        before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
+        values, ties, ranks = ranked(self.plan, records)
         place = None if cursor is None else _rank(self.plan, cursor.value)
+        if not (ranks and _go_forward(ranks, ties)):
+            self._check_one_by_one(cursor, place, values, ties, ranks)
+            return ranks
+        # Only those that may share the cursor's value can be out of place, and only the last ones' ties be met again.
+        places = cast("Sequence[Rank]", ranks)
+        alone = max(1, 0 if place is None else bisect_right(places, place))
+        self._check_one_by_one(cursor, place, values[:alone], ties[:alone], ranks[:alone])
+        if alone < len(ranks):
+            self.ties = {*ties[bisect_left(places, places[-1]) :]}
+        return ranks
+
+    def _check_one_by_one(
+        self,
+        cursor: Cursor | None,
+        place: Rank | None,
+        values: Sequence[Any],
+        ties: Sequence[Any],
+        ranks: Sequence[Rank | None],
+    ) -> None:
+        before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
         asked = True
-        for here, tie_here, rank_here in zip(*ranked(self.plan, records), strict=True):
+        for here, tie_here, rank_here in zip(values, ties, ranks, strict=True):
             # Nearly all go forward by their rank, or share one and have rising numbers for tie-breakers.
             forward = place is not None and rank_here is not None and rank_here > place
             if not forward and type(tie) is type(tie_here) is int and rank_here is not None and rank_here == place:
@@ -308,9 +333,9 @@ class Order:
                 self.ties.clear()
             self.ties.add(tie_here)
             before, tie, place, asked = here, tie_here, rank_here, False
-        if records and place is None:
+        if values and place is None:
             # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
-            self.ties = {cursor_of(self.plan, record).tie for record in records}
+            self.ties = {*ties}
             self.ends.add(tie)
 
     def _compare(
@@ -359,6 +384,18 @@ class Seen:
             )
         self.continuations.add(continuation)
         return continuation
+
+
+def _go_forward(ranks: Sequence[Rank | None], ties: Sequence[Any]) -> bool:
+    """Whether each record is behind the one before it, as a look at all of them at once can tell: by whole numbers, or by texts that differ."""
+    kinds = {*map(type, ties)}
+    if None in ranks or kinds not in ({int}, {str}):
+        return False
+    places: list[Any] = [*zip(ranks, ties, strict=True)]
+    if kinds == {int}:
+        return all(map(lt, places, places[1:]))
+    rising: Sequence[Any] = ranks
+    return len({*places}) == len(places) and all(map(le, rising, rising[1:]))
 
 
 def _rising(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:

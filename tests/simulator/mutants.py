@@ -347,7 +347,7 @@ MUTANTS: Final = (
     Mutant(
         "the boundary holds what was only asked for",
         "progress.py",
-        "            if place is not None and self.least is not None and place < self.least:\n                continue\n",
+        "            if place is not None and self.least is not None and place < self.least:\n                left_out.add(index)\n                continue\n",
         "",
         "zone",
     ),
