@@ -89,10 +89,19 @@ class Run:
         return self.text.removesuffix(b"\n").split(b"\n")
 
     @property
+    def is_plain(self) -> bool:
+        """Whether each line holds what it holds by itself, if it is JSON that has one value a line on the whole.
+
+        What decodes lines takes any space for the end of one: two values on a line and a blank line would pass for two lines.
+        """
+        return not self.special and self.text.count(b"}\n{") == self.count - 1
+
+    @property
     def stream(self) -> str | None:
         """The stream of the first line; None where it is no RECORD."""
+        end = self.text.find(b"\n") if self.count > 1 else len(self.text)  # a single line may be huge
         try:
-            return head(self.text.partition(b"\n")[0]).stream
+            return head(self.text[:end]).stream
         except MISFITS:
             return None
 
@@ -187,7 +196,7 @@ class Plain:
     def messages(self, run: Run) -> list[Any] | None:
         """Return the decoded messages of a run; None where one is not plain, or not valid, or of another stream."""
         try:
-            found = [*map(self._decode, run.lines)] if run.special else self._decode_lines(run.text)
+            found = self._decode_lines(run.text) if run.is_plain else [*map(self._decode, run.lines)]
         except MISFITS:
             return None
         return found if len(found) == run.count else None

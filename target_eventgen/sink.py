@@ -158,6 +158,8 @@ class EventgenSink(Sink):
         if found is None:
             return None
         lines, absent = found
+        # All of these are valid, so they are taken, if not together: and a repeat that came with a version is none.
+        self._marks |= (version or self._table_version) is not None
         if self._single and not self._are_new(plain, run, messages):
             if run.count > 1:
                 return None
@@ -166,7 +168,6 @@ class EventgenSink(Sink):
         self._warn_of_mended()
         self._sparse |= absent
         self._unversioned |= plain.may_lack_version and any(map(plain.is_unversioned, messages))
-        self._marks |= (version or self._table_version) is not None
         self._lines += lines
         if not self._keeps_originals:
             return sum(map(len, lines))

@@ -274,6 +274,8 @@ def test_a_record_without_its_key_is_not_taken() -> None:
         b'{"type": "RECORD", "stream": "other", "record": {"id": 1}}',
         b'{"type": "RECORD", "stream": "s", "record": {"id": 1}}\n\n',
         b'{"type": "RECORD", "stream": "s", "record": {"id": 1}} {"type": "RECORD", "stream": "s", "record": {"id": 1}}',
+        b'{"type": "RECORD", "stream": "s", "record": {"id": 1}} {"type": "RECORD", "stream": "s", "record": {"id": 2}}\n\n',
+        b'{"type": "RECORD", "stream": "s", "record": {"id": 1}}{"type": "RECORD", "stream": "s", "record":\n{"id": 2}}\n',
         b"",
     ],
 )

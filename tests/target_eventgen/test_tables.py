@@ -228,6 +228,13 @@ def test_metadata_columns_can_be_left_out(loader: Loader) -> None:
     ]
 
 
+def test_a_repeat_that_comes_with_a_version_of_the_table_belongs_to_it(loader: Loader) -> None:
+    said = record(id=1, value=1, status="a", updated_at="2026-01-01T00:00:00Z")
+    activated = {"type": "ACTIVATE_VERSION", "stream": "subscriptions", "version": 7}
+    loader.load([schema(), said, {**said, "version": 7}, activated])
+    assert loader.query("select id, _sdc_deleted_at, _sdc_table_version from subscriptions") == [(1, None, 7)]
+
+
 def test_a_stream_without_key_is_appended(loader: Loader) -> None:
     messages = [
         schema("log", {"a": {"type": "integer"}}, key=[], version=None),
