@@ -127,8 +127,8 @@ MUTANTS: Final = (
     Mutant(
         "instants are compared without their zone",
         "cursor.py",
-        '+ seconds - _offset(match["offset"])',
-        "+ seconds",
+        '_of_day(time or "00:00") - _offset(offset)',
+        '_of_day(time or "00:00")',
         "days",
     ),
     Mutant(
