@@ -29,7 +29,7 @@ from target_eventgen.errors import MessageError
 from target_eventgen.sdk_errors import of_the_sdk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "RECORD": ("stream", "record"),
@@ -48,7 +48,7 @@ _ESCAPES = re.compile(
 # Neither stands in JSON, and Python's own encoder writes both.
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 17
 """Bytes that are read at once, at most; a pipe has fewer."""
 
 _LONGEST_WAIT = (1 << 31) - 1
@@ -61,9 +61,10 @@ class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
 
-def _not_taken(_: bytes) -> int:
+def _not_taken(run: bytes) -> tuple[int, Sequence[int]]:
     """Leave lines to be decoded."""
-    return 0
+    count = run.count(b"\n") + (not run.endswith(b"\n"))
+    return count, range(count)
 
 
 def _nothing() -> None:
@@ -79,8 +80,8 @@ class LineReader(GenericSingerReader[str]):
         self._waiting = False
         self._mended_warned = False
         self.interrupted = False
-        self.take: Callable[[bytes], int] = _not_taken
-        """What may take lines in one step, and returns their number; where that is 0, nothing has happened."""
+        self.take: Callable[[bytes], tuple[int, Sequence[int]]] = _not_taken
+        """What may take lines in one step; it returns their number, and the places of those that it has left as they are."""
         self.idle: Callable[[], None] = _nothing
         """What is done each time that so many seconds have passed without input."""
         self.idle_seconds = 60.0
@@ -145,23 +146,23 @@ class LineReader(GenericSingerReader[str]):
             if run is _SILENCE:
                 self.idle()
                 continue
-            if type(run) is bytes and (count := self.take(run)):
-                number += count
-                taken += count
-                continue
-            for line in _lines(run):
+            count, left = self.take(run) if type(run) is bytes else (1, (0,))
+            taken += count - len(left)
+            lines = _lines(run) if left else []
+            for place in left:
                 if self.interrupted:
                     break
-                number += 1
-                if line is not run and type(line) is bytes and self.take(line):
+                line = lines[place]
+                if count > 1 and not self.take(line)[1]:
                     taken += 1
                     continue
                 if not line.strip():
                     continue
-                message = self._message(line, number)
+                message = self._message(line, number + place + 1)
                 kind = message["type"]
                 callbacks[kind](message)
                 counts[kind] += 1
+            number += count
         self._waiting = False
         if taken:
             counts["RECORD"] += taken
@@ -242,11 +243,11 @@ _STATE = b'"STATE"'
 """What a STATE holds, and a record hardly ever."""
 
 
-def _lines(run: str | bytes) -> Iterator[Any]:
+def _lines(run: str | bytes) -> list[Any]:
     """Return the lines of a run with their ends."""
     if type(run) is bytes and run.find(b"\n") not in (-1, len(run) - 1):
-        return iter(io.BytesIO(run))
-    return iter((run,))
+        return io.BytesIO(run).readlines()
+    return [run]
 
 
 def _runs(source: Any, seconds: float) -> Iterator[Any]:

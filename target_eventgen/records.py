@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,19 +74,24 @@ class Run:
     Attributes:
         text: as they came.
         count: of the lines.
-        special: places of the lines that hold an escape of `SPECIAL`.
     """
 
     def __init__(self, text: bytes) -> None:
         self.text = text
         self.count = text.count(b"\n") + (not text.endswith(b"\n"))
-        self.special: frozenset[int] = frozenset()
-        if b"\\" in text and SPECIAL.search(text) is not None:
-            self.special = frozenset(n for n, line in enumerate(self.lines) if SPECIAL.search(line) is not None)
 
-    @property
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Places of the lines that hold an escape of `SPECIAL`."""
+        if b"\\" not in self.text or SPECIAL.search(self.text) is None:
+            return frozenset()
+        return frozenset(n for n, line in enumerate(self.lines) if SPECIAL.search(line) is not None)
+
+    @cached_property
     def lines(self) -> list[bytes]:
-        """The lines, without their ends."""
+        """The lines; those of more than one without their ends."""
+        if self.count == 1:  # it may be huge
+            return [self.text]
         return self.text.removesuffix(b"\n").split(b"\n")
 
     @property
@@ -104,6 +110,21 @@ class Run:
             return head(self.text[:end]).stream
         except MISFITS:
             return None
+
+    def by_stream(self) -> dict[str, list[int]]:
+        """Return the places of each stream's lines; nothing where one is no RECORD: it may be of importance to what follows."""
+        found: dict[str, list[int]] = {}
+        try:
+            for place, line in enumerate(self.lines):
+                found.setdefault(head(line).stream, []).append(place)
+        except MISFITS:
+            return {}
+        return found
+
+    def part(self, places: Sequence[int]) -> Run:
+        """Return a run of some of the lines."""
+        lines = self.lines
+        return Run(b"\n".join([lines[place] for place in places]))
 
     def unfinished(self, lines: Sequence[str]) -> list[int]:
         """Return the places of the lines that are not yet what COPY should read: see `Plain.lines`."""

@@ -302,19 +302,33 @@ class TargetEventgen(Target):
                 self._rows += 1
         self._gathered()
 
-    def _take(self, text: bytes) -> int:
-        """Take lines that are plain records of one unmapped stream, all of them or none; return how many were taken."""
+    def _take(self, text: bytes) -> tuple[int, Sequence[int]]:
+        """Take lines that are plain records of unmapped streams; return their number, and the places of those that are left.
+
+        Of each stream all of them are taken or none. Records of different streams are in no order before their checkpoint.
+        """
         run = records.Run(text)
         if 1 < run.count > self._most_rows - self._rows:
-            return 0
-        sink = self._unmapped.get(run.stream or "")
+            return run.count, range(run.count)
+        if self._accepts(run, run.stream):
+            return run.count, ()
+        left: list[int] = []
+        streams = run.by_stream() if run.count > 1 else {}
+        for stream, places in streams.items():
+            if len(streams) == 1 or not self._accepts(run.part(places), stream):
+                left += places
+        return run.count, sorted(left) if streams else range(run.count)
+
+    def _accepts(self, run: records.Run, stream: str | None) -> bool:
+        """Return whether a stream takes all lines of a run; else nothing has happened."""
+        sink = self._unmapped.get(stream or "")
         size = None if sink is None else sink.accept(run)
         if size is None:
-            return 0
+            return False
         self._size += size
         self._rows += run.count
         self._gathered()
-        return run.count
+        return True
 
     def _gathered(self) -> None:
         self._after_state = self._news = True

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,6 +223,23 @@ def test_a_pipe_is_waited_for_however_long_that_may_take(seconds: float) -> None
         writer.close()
         reader.process_lines(source, {"STATE": seen.append})
     assert [message["value"] for message in seen] == [1]
+
+
+def test_what_is_left_of_a_run_is_offered_once_more_and_decoded_by_its_own_number(tmp_path: Path) -> None:
+    reader, seen, offered = LineReader(), list[Any](), list[bytes]()
+
+    def take(run: bytes) -> tuple[int, list[int]]:
+        offered.append(run)
+        return (5, [1, 3, 4]) if run.count(b"\n") > 1 else (1, [] if b"4" in run else [0])
+
+    reader.take = take
+    path = tmp_path / "lines"
+    said = [f'{{"type": "RECORD", "stream": "s", "record": {record}}}\n' for record in ("1", "{}", "3", "4")]
+    path.write_text("".join(said) + "x")
+    with path.open() as source, pytest.raises(MessageError, match="line 5 of the input is not JSON"):
+        reader.process_lines(source, {"RECORD": seen.append})
+    assert seen == [json.loads(said[1])]
+    assert offered[1:] == [said[1].encode(), said[3].encode(), b"x"]
 
 
 def test_an_interruption_ends_the_input_before_the_next_line() -> None:

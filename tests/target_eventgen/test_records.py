@@ -292,6 +292,21 @@ def test_a_run_knows_the_stream_of_its_first_line() -> None:
     assert records.Run(b"{\n").stream is None
 
 
+def test_a_run_of_several_streams_is_parted_by_them_in_the_order_of_each() -> None:
+    lines = [f'{{"type":"RECORD","stream":"{name}","record":{{"id":{n}}}}}' for n, name in enumerate("abacb")]
+    mixed = records.Run("\n".join(lines).encode())
+    assert mixed.by_stream() == {"a": [0, 2], "b": [1, 4], "c": [3]}
+    assert mixed.part([1, 4]).text.decode().split("\n") == [lines[1], lines[4]]
+
+
+@pytest.mark.parametrize(
+    "other", ['{"type":"SCHEMA","stream":"a","schema":{}}', "", "{", '{"type":"RECORD","stream":"a"}']
+)
+def test_a_run_with_anything_but_records_is_not_parted(other: str) -> None:
+    said = '{"type":"RECORD","stream":"a","record":{}}'
+    assert records.Run(f"{said}\n{other}\n{said}".encode()).by_stream() == {}
+
+
 def test_the_long_way_refuses_what_is_not_taken() -> None:
     with pytest.raises(MessageError):
         compiled("s", SCHEMA)({"id": 1, "o": []})

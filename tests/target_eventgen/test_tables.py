@@ -235,6 +235,27 @@ def test_a_repeat_that_comes_with_a_version_of_the_table_belongs_to_it(loader: L
     assert loader.query("select id, _sdc_deleted_at, _sdc_table_version from subscriptions") == [(1, None, 7)]
 
 
+def test_streams_that_take_turns_keep_the_order_of_each(loader: Loader) -> None:
+    numbers, limited = {"id": {"type": "integer"}, "n": {"type": "integer"}}, {"type": "integer", "minimum": 0}
+    schemas = [
+        schema("a", numbers, version=None),
+        schema("b", numbers, version=None),
+        schema("c", {**numbers, "n": limited}, version=None),  # not of types alone
+    ]
+    sent, last = list[Any](), dict[tuple[str, int], int]()
+    for n in range(3000):
+        stream, key = "abc"[n // 2 % 3], n % 997
+        sent.append(record(stream, id=key, n=n))
+        last[stream, key] = n
+    done = loader.run(
+        [*schemas, *sent, state(1), *schemas[:1], record("b", id=0, n=-1), record("a", id=0, n=-2), state(2)]
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n")
+    last |= {("b", 0): -1, ("a", 0): -2}
+    found = [(stream, *row) for stream in "abc" for row in loader.query(f"select id, n from {stream}")]
+    assert {(stream, key): n for stream, key, n in found} == last
+
+
 def test_a_stream_without_key_is_appended(loader: Loader) -> None:
     messages = [
         schema("log", {"a": {"type": "integer"}}, key=[], version=None),
