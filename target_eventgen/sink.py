@@ -11,7 +11,7 @@ from singer_sdk.sinks import Sink
 from target_eventgen import records, validation
 from target_eventgen.checkpoint import Batch
 from target_eventgen.columns import EXTRACTED_AT, PER_BATCH
-from target_eventgen.staging import NULL, Encoding, Metadata, as_line, as_text, identity
+from target_eventgen.staging import Encoding, Metadata, as_line, as_moment, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -295,7 +295,7 @@ class EventgenSink(Sink):
         """Return what a line says of the time at which its record was extracted; nothing where the table has no such column."""
         if not self._tells_extraction:
             return ""
-        return f"\t{NULL if extracted is None else as_text(extracted)}"
+        return f"\t{as_moment(extracted)}"
 
     def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
         return Metadata(

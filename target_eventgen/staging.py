@@ -56,6 +56,11 @@ def as_text(value: Any) -> str:
     return as_json(value)
 
 
+def as_moment(value: Any) -> str:
+    """Return a metadata column's instant; what is none, Postgres refuses in its own words, and so a NUL in it."""
+    return NULL if value is None else as_text(_without_nul(value))
+
+
 def as_json(value: Any) -> str:
     """Return a value for a jsonb column."""
     text = _JSON.encode(value).decode()
@@ -253,9 +258,9 @@ def _bits(places: Sequence[int], count: int) -> str:
 
 def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:
     fields = {
-        "_sdc_extracted_at": NULL if metadata.extracted_at is None else as_text(metadata.extracted_at),
+        "_sdc_extracted_at": as_moment(metadata.extracted_at),
         "_sdc_received_at": metadata.received_at,
-        "_sdc_deleted_at": NULL if metadata.deleted_at is None else as_text(metadata.deleted_at),
+        "_sdc_deleted_at": as_moment(metadata.deleted_at),
         "_sdc_sequence": str(metadata.sequence),
         "_sdc_table_version": NULL if metadata.table_version is None else as_integer(metadata.table_version),
     }

@@ -61,6 +61,14 @@ LINES: dict[str, tuple[list[Any], list[str]]] = {
         [schema(), GOOD, record(id=2, updated_at="-Infinity")],
         ['stream "subscriptions", property "updated_at"', "a word"],
     ),
+    "a time of extraction that is none": (
+        [schema(), GOOD, {**GOOD, "record": {**GOOD["record"], "id": 2}, "time_extracted": f"\0{SECRET}"}],
+        ['column "_sdc_extracted_at"', "not a valid timestamp with time zone"],
+    ),
+    "a time of extraction that is a number": (
+        [schema(), GOOD, {**GOOD, "record": {**GOOD["record"], "id": 2}, "time_extracted": 5}],
+        ['column "_sdc_extracted_at"', "not a valid timestamp with time zone"],
+    ),
     "an integer that is too big": ([schema(), record(id=2**63)], ['column "id"', "out of range for bigint"]),
     "a property of too long a name": ([schema(properties={"id": {}, "ü" * 32: {}})], ["63 bytes", "stream map"]),
     "a property of ours": ([schema(properties={"id": {}, "_eventgen_n": {}})], ["_eventgen_n", "taken"]),
