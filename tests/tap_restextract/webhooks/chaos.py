@@ -51,7 +51,12 @@ IN_FLIGHT = 60
 
 PATIENCE = 120.0
 
-NOTICED = {"a receiver": "no answer", "the queue": "503", "both receivers": "no answer", "the queue and a receiver": "503"}
+NOTICED = {
+    "a receiver": "no answer",
+    "the queue": "503",
+    "both receivers": "no answer",
+    "the queue and a receiver": "503",
+}
 """The answer by which senders notice that something is gone."""
 
 UNNOTICED = 3.0
