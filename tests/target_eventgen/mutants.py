@@ -129,8 +129,26 @@ MUTANTS = (
     Mutant(
         "a plain record that doesn't mention a property has a word for it",
         "records",
-        (("return None if UNSET in line else line", "return line"),),
+        (("enumerate(lines) if UNSET in line]", "enumerate(lines) if not line]"),),
         PLAIN,
+    ),
+    Mutant(
+        "a plain record's strings are copied as they are",
+        "records",
+        (("if SPECIAL.search(line) is not None)", "if not line)"),),
+        INPUTS,
+    ),
+    Mutant(
+        "a key that comes twice in a run is thought to come once",
+        "sink",
+        (("if len(places) < len(keys) or None in places", "if None in places"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a key of an earlier run is thought to be new",
+        "sink",
+        ((" or not self._keys.keys().isdisjoint(places):", ":"),),
+        HISTORIES,
     ),
     Mutant(
         "a plain record may come without its key",
@@ -143,12 +161,6 @@ MUTANTS = (
         "sink",
         (("self._content(self._lines[place]) == self._content(line)", "line"),),
         [*INPUTS[:-1], "repeated"],
-    ),
-    Mutant(
-        "a plain record's strings are copied as they are",
-        "sink",
-        (("records.UNSET if escaped else plain.write", "plain.write"),),
-        INPUTS,
     ),
     Mutant(
         "versions are taken in order of arrival",
