@@ -239,8 +239,8 @@ class LineReader(GenericSingerReader[str]):
 _SILENCE = object()
 """Stands among the runs of an input where nothing came for a while."""
 
-_STATE = b'"STATE"'
-"""What a STATE holds, and a record hardly ever."""
+_SIGNS = (b'"STATE"', b'"SCHEMA"')
+"""What a STATE and a SCHEMA hold, and a record hardly ever."""
 
 
 def _lines(run: str | bytes) -> list[Any]:
@@ -253,7 +253,7 @@ def _lines(run: str | bytes) -> list[Any]:
 def _runs(source: Any, seconds: float) -> Iterator[Any]:
     """Return an input in runs of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
 
-    A line that may be a STATE is a run of its own.
+    A line that may be a STATE or a SCHEMA is a run of its own.
     """
     try:
         descriptor = source.fileno()
@@ -268,18 +268,24 @@ def _runs(source: Any, seconds: float) -> Iterator[Any]:
 
 
 def _cut(blocks: Iterator[Any]) -> Iterator[Any]:
-    """Cut blocks of lines around what may be a STATE."""
+    """Cut blocks of lines around what may be no record."""
     for block in blocks:
+        if block is _SILENCE:
+            yield block
+            continue
         start = 0
-        while block is not _SILENCE and (found := block.find(_STATE, start)) >= 0:
+        signs = [block.find(sign) for sign in _SIGNS]
+        while (found := min((place for place in signs if place >= 0), default=-1)) >= 0:
             line = block.rfind(b"\n", start, found) + 1 or start
             if line > start:
                 yield block[start:line]
             start = block.find(b"\n", found) + 1 or len(block)
             yield block[line:start]
-        if not start:
-            yield block
-        elif start < len(block):
+            signs = [
+                block.find(sign, start) if 0 <= place < start else place
+                for sign, place in zip(_SIGNS, signs, strict=True)
+            ]
+        if start < len(block):
             yield block[start:]
 
 

@@ -27,6 +27,7 @@ PROMISES = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py"
 INSTANTS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_promises.py", "-k", "e1"]
 DELETIONS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_inputs.py", "-k", "delete"]
 EMPTY = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_histories.py", "-k", "empty"]
+REPEATS = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_inputs.py", "-k", "repeated or version"]
 PLAIN = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_records.py"]
 INPUTS = [
     "-m",
@@ -142,13 +143,13 @@ MUTANTS = (
         "a key that comes twice in a run is thought to come once",
         "sink",
         (("if len(places) < len(keys) or None in places", "if None in places"),),
-        HISTORIES,
+        REPEATS,
     ),
     Mutant(
         "a key of an earlier run is thought to be new",
         "sink",
         ((" or not self._keys.keys().isdisjoint(places):", ":"),),
-        HISTORIES,
+        REPEATS,
     ),
     Mutant(
         "a plain record may come without its key",

@@ -211,9 +211,9 @@ def test_a_pipe_is_cut_into_its_lines_however_it_is_written(size: int) -> None:
     writer.join()
 
 
-def test_what_may_be_a_state_is_a_run_of_its_own(tmp_path: Path) -> None:
-    sign = b'{"type": "STATE", "value": 1}\n'
-    wanted = [b"{}\n" * 3, sign, sign, b"x" * 200_000 + b"\n", sign, b'{}\n{"a": 1}']
+def test_what_may_be_a_state_or_a_schema_is_a_run_of_its_own(tmp_path: Path) -> None:
+    sign, other = b'{"type": "STATE", "value": 1}\n', b'{"type": "SCHEMA"}\n'
+    wanted = [other, b"{}\n" * 3, sign, sign, other, b"x" * 200_000 + b"\n", sign, b"{}\n", other, b'{}\n{"a": 1}']
     path = tmp_path / "lines"
     path.write_bytes(b"".join(wanted))
     with path.open("rb") as source:
