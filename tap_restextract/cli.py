@@ -12,17 +12,22 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from tap_restextract.errors import ConfigurationError, QuotaError, TapError
 
+END_OF_LIFE: Final = r"Python [\d.]+ (reached|will reach) its end of life"
+"""Warnings of packages below this one about the interpreter: README says which ones are supported, and until when."""
+
 
 def main() -> None:
     """Run the command that the arguments name; every error that a person can mend is one message and exit code 1."""
+    warnings.filterwarnings("ignore", END_OF_LIFE, FutureWarning)
     arguments = sys.argv[1:]
     if arguments and arguments[0] == "plan":
         sys.exit(_told(lambda: plan.main(arguments[1:], prog_name="tap-restextract plan", standalone_mode=False)))

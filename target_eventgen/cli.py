@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from target_eventgen.outbox import Recorded
     from target_eventgen.redelivery import LettersChosen
 
+END_OF_LIFE = r"Python [\d.]+ (reached|will reach) its end of life"
+"""Warnings of packages below this one about the interpreter: README says which ones are supported, and until when."""
+
 FOLLOW_SECONDS = 0.5
 """How long `events --follow` waits between two looks."""
 
@@ -40,6 +44,7 @@ _PLACE = ("database_url", "host", "port", "user", "password", "database")  # the
 
 def main() -> None:
     """What the console script runs."""
+    warnings.filterwarnings("ignore", END_OF_LIFE, FutureWarning)
     with _told():
         if sys.stdout is None:
             raise OutputError("standard output is closed, and STATE and all answers go there; leave it open")

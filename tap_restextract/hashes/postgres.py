@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import psycopg2
@@ -47,16 +48,20 @@ class PostgresHashes:
         self._stream = stream
         self.validator: Validator | None = None
         try:
-            self._connection = psycopg2.connect(url, connect_timeout=10, application_name="tap-restextract")
-            self._connection.autocommit = True
-            with self._connection.cursor() as cursor:
-                cursor.execute(EXISTS)
-                if cursor.fetchone() != (True,):
-                    cursor.execute(TABLES)
-                cursor.execute(
-                    "insert into tap_restextract.cache (identity, passes) values (%s, 0) on conflict do nothing",
-                    (uuid.uuid4().hex,),
+            with ExitStack() as opened:  # closed again where a statement fails
+                self._connection = opened.enter_context(
+                    closing(psycopg2.connect(url, connect_timeout=10, application_name="tap-restextract"))
                 )
+                self._connection.autocommit = True
+                with self._connection.cursor() as cursor:
+                    cursor.execute(EXISTS)
+                    if cursor.fetchone() != (True,):
+                        cursor.execute(TABLES)
+                    cursor.execute(
+                        "insert into tap_restextract.cache (identity, passes) values (%s, 0) on conflict do nothing",
+                        (uuid.uuid4().hex,),
+                    )
+                opened.pop_all()
         except (psycopg2.Error, UnicodeError) as error:
             raise ConfigurationError(
                 [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,8 +42,12 @@ class RedisHashes:
         self._failures = (redis.RedisError, OSError)
         self._place = f"stream {stream}: the hash cache {place}"
         try:
-            self._redis: redis.Redis = redis.Redis.from_url(url, decode_responses=True, socket_connect_timeout=10)
-            self._redis.setnx(f"{PREFIX}:identity", uuid.uuid4().hex)
+            with ExitStack() as opened:  # closed again where the server refuses
+                self._redis: redis.Redis = opened.enter_context(
+                    closing(redis.Redis.from_url(url, decode_responses=True, socket_connect_timeout=10))
+                )
+                self._redis.setnx(f"{PREFIX}:identity", uuid.uuid4().hex)
+                opened.pop_all()
         except (*self._failures, ValueError) as error:
             raise ConfigurationError(
                 [

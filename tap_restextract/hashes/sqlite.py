@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from tap_restextract.errors import CacheError, ConfigurationError
@@ -33,9 +33,13 @@ class SqliteHashes:
         try:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-            self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + TABLES)
-            self._database.execute("insert or ignore into cache values (1, ?, 0)", (uuid.uuid4().hex,))
+            with ExitStack() as opened:  # closed again where a statement fails
+                self._database = opened.enter_context(
+                    closing(sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False))
+                )
+                self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + TABLES)
+                self._database.execute("insert or ignore into cache values (1, ?, 0)", (uuid.uuid4().hex,))
+                opened.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
                 [

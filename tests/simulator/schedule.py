@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import random
 import traceback
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -155,16 +156,18 @@ class Schedule:
             return self.outcome
         self.outcome.walk = self.plan.walk.value
         remembers = self.quirks.swept or (self.quirks.parents and self.quirks.filter != "traversal")
-        self.cache = SqliteHashes(":memory:", "list") if remembers else None
-        self.nulls = SqliteHashes(":memory:", "list/nulls") if self.quirks.null_request else None
-        with waiting_on(self.api, self.rng):
+        with ExitStack() as opened:
+
+            def cache_of(stream: str) -> SqliteHashes:
+                return opened.enter_context(closing(SqliteHashes(":memory:", stream)))
+
+            self.cache = cache_of("list") if remembers else None
+            self.nulls = cache_of("list/nulls") if self.quirks.null_request else None
+            opened.enter_context(waiting_on(self.api, self.rng))
             self._busy_part()
             self.api.settle()
             self.api.busy = False
             self._quiet_part()
-        for cache in (self.cache, self.nulls):
-            if cache:
-                cache.close()
         return self.outcome
 
     def _busy_part(self) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TAP = Path(sys.executable).parent / "tap-restextract"
+OPENED = "always::ResourceWarning"
+"""PYTHONWARNINGS by which a program reports each file, socket and connection that it opened and didn't close."""
 
 
 class Run(NamedTuple):
@@ -48,7 +50,7 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.lower().endswith("_proxy") and not name.startswith("TAP_RESTEXTRACT_")
     }
-    return {**kept, **more}
+    return {**kept, "PYTHONWARNINGS": OPENED, **more}
 
 
 def written(folder: Path, name: str, content: object) -> Path:
@@ -77,4 +79,5 @@ def tap(
     done = subprocess.run(
         command, cwd=folder, env=environment(**(env or {})), capture_output=True, text=True, timeout=60, check=False
     )
+    assert "ResourceWarning" not in done.stderr, done.stderr
     return Run(done.returncode, done.stdout, done.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -96,38 +97,45 @@ class Notes:
                 step = unit.steps.send(self.page(step.ask))
         return records
 
+    def close(self) -> None:
+        """Close the hash caches."""
+        for cache in (self.cache, self.nulls):
+            if cache is not None:
+                cache.close()
+
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_a_list_that_only_a_cursor_leads_through_is_swept_whole(walk: str) -> None:
-    notes = Notes(walk)
-    assert {record["id"] for record in notes.run()} == set(range(40))
-    assert notes.run() == []
-    del notes.rows[7]
-    notes.rows[30]["rev"] = 1
-    changed, gone = notes.run()
-    assert changed == notes.rows[30]
-    assert (gone["id"], set(gone)) == (7, {"id", "_sdc_deleted_at"})
-    assert notes.run() == []
+    with closing(Notes(walk)) as notes:
+        assert {record["id"] for record in notes.run()} == set(range(40))
+        assert notes.run() == []
+        del notes.rows[7]
+        notes.rows[30]["rev"] = 1
+        changed, gone = notes.run()
+        assert changed == notes.rows[30]
+        assert (gone["id"], set(gone)) == (7, {"id", "_sdc_deleted_at"})
+        assert notes.run() == []
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_tombstone_is_not_told_again_as_missing(seed: int) -> None:
-    notes, chance = Notes("compound"), random.Random(seed)
-    notes.run()
-    chosen = chance.randrange(40)
-    notes.rows[chosen] = {"id": chosen, "at": BEGIN + 100, "deleted": True}
-    assert [record["id"] for record in notes.run()] == [chosen]
-    del notes.rows[chosen]
-    assert notes.run() == []
+    chance = random.Random(seed)
+    with closing(Notes("compound")) as notes:
+        notes.run()
+        chosen = chance.randrange(40)
+        notes.rows[chosen] = {"id": chosen, "at": BEGIN + 100, "deleted": True}
+        assert [record["id"] for record in notes.run()] == [chosen]
+        del notes.rows[chosen]
+        assert notes.run() == []
 
 
 def test_records_without_a_time_are_a_part_of_the_list_that_is_swept() -> None:
-    notes = Notes("untimed")
-    notes.rows[40] = {"id": 40, "at": None, "rev": 0}
-    assert {record["id"] for record in notes.run()} == set(range(41))
-    assert notes.run() == []
-    assert notes.looked_up == 0
-    del notes.rows[40]
-    (gone,) = notes.run()
-    assert (gone["id"], set(gone)) == (40, {"id", "_sdc_deleted_at"})
-    assert notes.looked_up == 1
+    with closing(Notes("untimed")) as notes:
+        notes.rows[40] = {"id": 40, "at": None, "rev": 0}
+        assert {record["id"] for record in notes.run()} == set(range(41))
+        assert notes.run() == []
+        assert notes.looked_up == 0
+        del notes.rows[40]
+        (gone,) = notes.run()
+        assert (gone["id"], set(gone)) == (40, {"id", "_sdc_deleted_at"})
+        assert notes.looked_up == 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
@@ -184,7 +185,8 @@ class Play:
         ]
 
 
-def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves: bool = False) -> Play:
+@contextmanager
+def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves: bool = False) -> Iterator[Play]:
     rng = random.Random(seed)
     shop = Shop(rng, window=window, moves=moves or "{parent" in stream["path"])
     offset = {"type": "offset", "limit": 4, "total_path": "total"}
@@ -207,21 +209,16 @@ def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves
         ],
     }
     parents, plan = plans_for(read(config))
-    play = Play(
-        shop,
-        plan,
-        parents if plan.parent else None,
-        SqliteHashes(":memory:", "rows"),
-        SqliteHashes(":memory:", "rows/nulls"),
-    )
-    for _ in range(rng.randrange(120)):
-        shop.mutate()
-    for _ in range(rng.randrange(4)):
-        with contextlib.suppress(DiedError, WalkError):
-            play.run(play.last, busy=True, lives=rng.choice([None, rng.randrange(40)]))
-        for _ in range(rng.randrange(6)):
+    with closing(SqliteHashes(":memory:", "rows")) as cache, closing(SqliteHashes(":memory:", "rows/nulls")) as nulls:
+        play = Play(shop, plan, parents if plan.parent else None, cache, nulls)
+        for _ in range(rng.randrange(120)):
             shop.mutate()
-    return play
+        for _ in range(rng.randrange(4)):
+            with suppress(DiedError, WalkError):
+                play.run(play.last, busy=True, lives=rng.choice([None, rng.randrange(40)]))
+            for _ in range(rng.randrange(6)):
+                shop.mutate()
+        yield play
 
 
 def _check(play: Play) -> None:
@@ -243,38 +240,41 @@ WINDOWS = {"path": "/all", "params": {"since": "{cursor.updated_at}", "until": "
 
 @pytest.mark.parametrize("seed", range(40))
 def test_ranges_of_time_have_no_gap_between_them(seed: int) -> None:
-    _check(_play(seed, {**WINDOWS, "incremental": {"step": "30s", "initial_value": START - 100}}))
+    with _play(seed, {**WINDOWS, "incremental": {"step": "30s", "initial_value": START - 100}}) as play:
+        _check(play)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_range_that_does_not_fit_the_result_window_is_halved(seed: int) -> None:
     facts = {"step": "10000s", "initial_value": START, "max_window_results": 12}
     try:
-        _check(_play(seed, {**WINDOWS, "incremental": facts}, window=12))
+        with _play(seed, {**WINDOWS, "incremental": facts}, window=12) as play:
+            _check(play)
     except WalkError as error:
         assert "records or more lie at" in str(error)  # noqa: PT017  a tie wider than the window is T4's error, and only that
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_each_parent_has_its_own_floor_and_a_new_one_begins_at_the_beginning(seed: int) -> None:
-    _check(_play(seed, {"path": "/parents/{parent.parents.id}/rows", "include_from_parent": ["name"]}))
+    with _play(seed, {"path": "/parents/{parent.parents.id}/rows", "include_from_parent": ["name"]}) as play:
+        _check(play)
 
 
 def test_children_carry_what_they_take_from_their_parent() -> None:
-    play = _play(5, {"path": "/parents/{parent.parents.id}/rows", "include_from_parent": ["name"]})
-    play.run({}, busy=False)
-    assert play.records
-    assert all(record["_parents_name"] == f"p{record['parent']}" for record in play.records)
+    with _play(5, {"path": "/parents/{parent.parents.id}/rows", "include_from_parent": ["name"]}) as play:
+        play.run({}, busy=False)
+        assert play.records
+        assert all(record["_parents_name"] == f"p{record['parent']}" for record in play.records)
 
 
 def test_the_state_of_many_parents_is_small() -> None:
-    play = _play(0, {"path": "/parents/{parent.parents.id}/rows"})
-    play.shop.parents = dict.fromkeys(range(800), 0)
-    play.shop.rows = {key: {"id": key, "parent": key, "updated_at": START + key, "rev": 0} for key in range(800)}
-    play.shop.now = START + 10_000
-    play.run({}, busy=False)
-    assert max(len(str(state)) for _, state in play.states) < 64_000
-    assert len(str(play.last)) < 1_000
+    with _play(0, {"path": "/parents/{parent.parents.id}/rows"}) as play:
+        play.shop.parents = dict.fromkeys(range(800), 0)
+        play.shop.rows = {key: {"id": key, "parent": key, "updated_at": START + key, "rev": 0} for key in range(800)}
+        play.shop.now = START + 10_000
+        play.run({}, busy=False)
+        assert max(len(str(state)) for _, state in play.states) < 64_000
+        assert len(str(play.last)) < 1_000
 
 
 SINCE = {"path": "/all", "params": {"since": "{cursor.updated_at}"}}
@@ -282,29 +282,29 @@ SINCE = {"path": "/all", "params": {"since": "{cursor.updated_at}"}}
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_sweep_at_an_interval_finds_silent_changes_and_deletions_and_only_these(seed: int) -> None:
-    play = _play(seed, {**SINCE, "sweep_every": "1h", "lookup": {"path": "/one/{key.id}"}}, moves=True)
-    play.shop.now += 100
-    play.run(play.last, busy=False)
-    play.shop.now += 4000
-    play.run(play.last, busy=False)
-    last = {record["id"]: record.get("rev") for record in play.records}
-    assert {key: rev for key, rev in last.items() if rev is not None} == {
-        key: row["rev"] for key, row in play.shop.rows.items()
-    }
-    before = len(play.records)
-    play.shop.now += 4000
-    play.run(play.last, busy=False)
-    assert play.records[before:] == []
+    with _play(seed, {**SINCE, "sweep_every": "1h", "lookup": {"path": "/one/{key.id}"}}, moves=True) as play:
+        play.shop.now += 100
+        play.run(play.last, busy=False)
+        play.shop.now += 4000
+        play.run(play.last, busy=False)
+        last = {record["id"]: record.get("rev") for record in play.records}
+        assert {key: rev for key, rev in last.items() if rev is not None} == {
+            key: row["rev"] for key, row in play.shop.rows.items()
+        }
+        before = len(play.records)
+        play.shop.now += 4000
+        play.run(play.last, busy=False)
+        assert play.records[before:] == []
 
 
 def test_records_without_replication_key_are_read_by_a_request_of_their_own_once() -> None:
-    play = _play(3, {**SINCE, "incremental": {"null_params": {"nulls": "1"}}})
-    play.shop.nulls = [{"id": 5000 + key, "updated_at": None, "rev": key} for key in range(6)]
-    for row in play.shop.nulls:
-        row["updated_at"] = 0  # sorted by it in the fixture; the walk of nulls never looks at it
-    play.run(play.last, busy=False)
-    assert {record["id"] for record in play.records if record["id"] >= 5000} == set(range(5000, 5006))
-    before = len(play.records)
-    play.shop.now += 100
-    play.run(play.last, busy=False)
-    assert [record for record in play.records[before:] if record["id"] >= 5000] == []
+    with _play(3, {**SINCE, "incremental": {"null_params": {"nulls": "1"}}}) as play:
+        play.shop.nulls = [{"id": 5000 + key, "updated_at": None, "rev": key} for key in range(6)]
+        for row in play.shop.nulls:
+            row["updated_at"] = 0  # sorted by it in the fixture; the walk of nulls never looks at it
+        play.run(play.last, busy=False)
+        assert {record["id"] for record in play.records if record["id"] >= 5000} == set(range(5000, 5006))
+        before = len(play.records)
+        play.shop.now += 100
+        play.run(play.last, busy=False)
+        assert [record for record in play.records[before:] if record["id"] >= 5000] == []

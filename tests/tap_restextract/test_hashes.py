@@ -276,8 +276,8 @@ def test_a_sweep_remembers_wherever_its_cache_lies(location: str, tmp_path: Path
 
 
 def refused(location: str, kind: type[Exception] = ConfigurationError) -> str:
-    with pytest.raises(kind) as caught:
-        opened(location, "a")
+    with pytest.raises(kind) as caught, closing(opened(location, "a")):
+        pass
     return str(caught.value)
 
 
@@ -305,30 +305,31 @@ def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tm
     with guarded() as server:
         port = server.port
         url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
-        one = opened(url, "a")
-        assert one.begin(None) == 1
+        with closing(opened(url, "a")) as one:
+            assert one.begin(None) == 1
 
-        def answers(_: Asked) -> Reply:
-            server.stop()
-            return Reply([{"id": 1}])
+            def answers(_: Asked) -> Reply:
+                server.stop()
+                return Reply([{"id": 1}])
 
-        with serving(answers) as api:
-            run = tap(tmp_path, config(api.url, sweep=True, hash_cache=url))
+            with serving(answers) as api:
+                run = tap(tmp_path, config(api.url, sweep=True, hash_cache=url))
+            with pytest.raises(CacheError):
+                one.known(["[1]"])
     assert run.code == 1
     (told,) = run.told
     assert told.startswith(f"tap-restextract: stream things: the hash cache redis://127.0.0.1:{port}/0 failed (")
     assert "s3cr" not in run.err
-    with pytest.raises(CacheError):
-        one.known(["[1]"])
 
 
 def test_a_postgres_that_ends_the_connection_is_told(database: str) -> None:
-    one = opened(database, "a")
-    execute(
-        database, "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tap-restextract'"
-    )
-    with pytest.raises(CacheError, match=r"stream a: the hash cache postgresql://.* failed"):
-        one.begin(None)
+    with closing(opened(database, "a")) as one:
+        execute(
+            database,
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tap-restextract'",
+        )
+        with pytest.raises(CacheError, match=r"stream a: the hash cache postgresql://.* failed"):
+            one.begin(None)
 
 
 @pytest.mark.parametrize(
@@ -363,21 +364,20 @@ def test_a_warning_of_another_cache_shows_no_password(redis_url: str, tmp_path: 
 
 def test_a_sqlite_file_that_breaks_while_it_is_used_is_told(tmp_path: Path) -> None:
     file = tmp_path / "hashes.db"
-    one = opened(str(file), "a")
-    number = one.begin(None)
-    with closing(sqlite3.connect(file)) as other:
-        other.execute("drop table hashes")
-    for use in (
-        lambda: one.emitted({"[1]": "h"}, number),
-        lambda: one.known(["[1]"]),
-        lambda: list(one.missing(number)),
-        one.is_empty,
-    ):
-        with pytest.raises(
-            CacheError, match=r"stream a: the hash cache .*hashes\.db failed \(no such table.*run again"
+    with closing(opened(str(file), "a")) as one:
+        number = one.begin(None)
+        with closing(sqlite3.connect(file)) as other:
+            other.execute("drop table hashes")
+        for use in (
+            lambda: one.emitted({"[1]": "h"}, number),
+            lambda: one.known(["[1]"]),
+            lambda: list(one.missing(number)),
+            one.is_empty,
         ):
-            use()
-    one.close()
+            with pytest.raises(
+                CacheError, match=r"stream a: the hash cache .*hashes\.db failed \(no such table.*run again"
+            ):
+                use()
 
 
 LOOKED_UP = {"path": "/things/{key.id}"}

@@ -58,6 +58,10 @@ def state(value: Any) -> dict[str, Any]:
     return {"type": "STATE", "value": value}
 
 
+OPENED = "always::ResourceWarning"
+"""PYTHONWARNINGS by which a program reports each file, socket and connection that it opened and didn't close."""
+
+
 @dataclass
 class Loader:
     """Runs the target on a database and in a folder of its own, as a process wherever it may fail."""
@@ -102,26 +106,21 @@ class Loader:
 
     @staticmethod
     def environment() -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith("TARGET_EVENTGEN_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_EVENTGEN_")}
+        return {**kept, "PYTHONWARNINGS": OPENED}
 
     def run(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> subprocess.CompletedProcess[str]:
         """Run to the end of the input, however that is."""
-        return subprocess.run(
-            self.command(**settings),
-            input=lines(messages),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            env=self.environment(),
-            timeout=120,
-        )
+        return self._ran(self.command(**settings), lines(messages))
 
     def run_command(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         """Run with other arguments and an empty input."""
-        return subprocess.run(
-            [sys.executable, "-m", "target_eventgen", *arguments],
-            input="",
+        return self._ran([sys.executable, "-m", "target_eventgen", *arguments], "")
+
+    def _ran(self, command: list[str], given: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            input=given,
             capture_output=True,
             text=True,
             check=False,
@@ -129,6 +128,8 @@ class Loader:
             env=self.environment(),
             timeout=120,
         )
+        assert "ResourceWarning" not in done.stderr, done.stderr
+        return done
 
     def load(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> list[Any]:
         """Run to a good end, within this process; the STATE lines that came out."""

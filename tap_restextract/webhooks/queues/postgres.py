@@ -12,6 +12,7 @@ from __future__ import annotations
 import select
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import psycopg2
@@ -135,18 +136,27 @@ class PostgresQueue:
     def _connected(self) -> psycopg2.extensions.connection:
         """A new connection, with the tables made where they are missing."""
         try:
-            connection = psycopg2.connect(
-                self._url, connect_timeout=10, application_name="tap-restextract webhooks", keepalives_idle=30
-            )
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(EXISTS)
-                if cursor.fetchone() != (True,):
-                    cursor.execute(TABLES)
-                cursor.execute(
-                    "insert into tap_restextract.webhook_queue (identity) values (%s) on conflict do nothing",
-                    (uuid.uuid4().hex,),
+            with ExitStack() as opened:  # closed again where a statement fails
+                connection = opened.enter_context(
+                    closing(
+                        psycopg2.connect(
+                            self._url,
+                            connect_timeout=10,
+                            application_name="tap-restextract webhooks",
+                            keepalives_idle=30,
+                        )
+                    )
                 )
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(EXISTS)
+                    if cursor.fetchone() != (True,):
+                        cursor.execute(TABLES)
+                    cursor.execute(
+                        "insert into tap_restextract.webhook_queue (identity) values (%s) on conflict do nothing",
+                        (uuid.uuid4().hex,),
+                    )
+                opened.pop_all()
         except (psycopg2.Error, UnicodeError) as error:
             raise QueueError(
                 f"{self._place} can't be opened ({_fault(error)}); check webhook_queue, its password, that Postgres runs, "
