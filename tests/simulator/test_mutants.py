@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.mutation import ROOT, Edit, edited, read
 from tests.simulator.cases import CASES
-from tests.simulator.mutants import MUTANTS, PACKAGE, ROOT, Mutant, tried
+from tests.simulator.mutants import MUTANTS, PACKAGE, Mutant, tried
+
+CODE = read(ROOT / PACKAGE)
 
 QUICK = [
     mutant
@@ -33,7 +36,7 @@ def test_the_simulator_finds_a_deliberate_fault(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_s_text_is_there_once_and_its_cases_exist(mutant: Mutant) -> None:
-    assert (ROOT / PACKAGE / mutant.file).read_text().count(mutant.old) == 1
+    assert edited(CODE, mutant)
     assert any(mutant.cases in name for name in CASES)
 
 
@@ -44,16 +47,17 @@ def test_a_fault_that_is_rarely_met_is_found_by_its_own_story() -> None:
 
 
 def test_a_fault_that_is_none_survives() -> None:
-    harmless = Mutant("a word", "listing.py", "has moved; what", "has moved, what", "restart, offsets")
+    harmless = Mutant("a word", (Edit("Listing.behind", "has moved; what", "has moved, what"),), "restart, offsets")
     assert tried(harmless, most=50).verdict == "survived"
 
 
 def test_a_mutant_whose_text_has_gone_is_told() -> None:
-    assert tried(Mutant("gone", "listing.py", "no such text", "", "keyset")).verdict.startswith("no longer applies")
+    gone = Mutant("gone", (Edit("Listing.behind", "no such text", ""),), "keyset")
+    assert tried(gone).verdict.startswith("no longer applies")
 
 
 def test_there_are_many_mutants_and_no_two_are_alike() -> None:
     assert len(MUTANTS) >= 50
     assert len(QUICK) == 9
-    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({mutant.edits for mutant in MUTANTS}) == len(MUTANTS)
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)

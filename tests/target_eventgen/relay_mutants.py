@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from tests.mutation import Edit
 from tests.target_eventgen.mutants import Mutant, main
 
 
@@ -18,9 +19,9 @@ FILES = ["-m", "pytest", "-q", "-x", "tests/target_eventgen/test_file_publisher.
 MUTANTS = (
     Mutant(
         "what is pending is read behind the last sequence that was delivered",
-        "deliveries",
         (
-            (
+            Edit(
+                "due",
                 'AND slot = wanted.slot"\n        "   ORDER BY',
                 'AND slot = wanted.slot AND sequence > (SELECT count(*) + sum(delivered) FROM eventgen.slots)"\n        "   ORDER BY',
             ),
@@ -29,21 +30,19 @@ MUTANTS = (
     ),
     Mutant(
         "slots are not locked",
-        "deliveries",
-        ((" FOR UPDATE SKIP LOCKED) AS locked", ") AS locked"),),
+        (Edit("lock_slots", " FOR UPDATE SKIP LOCKED) AS locked", ") AS locked"),),
         checked_by("share_the_work"),
     ),
     Mutant(
         "what is marked in a turn is not removed",
-        "relay",
-        (("*([deliveries.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
+        (Edit("_Carrier._mark", "*([deliveries.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
         checked_by("each_event_is_delivered_once"),
     ),
     Mutant(
         "marks are removed before the events are published",
-        "relay",
         (
-            (
+            Edit(
+                "_Carrier._turn",
                 "            verdicts, lost = self._publish(publisher, items)\n",
                 "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, lost = self._publish(publisher, items)\n",
             ),
@@ -52,27 +51,30 @@ MUTANTS = (
     ),
     Mutant(
         "a failed event's key is not held within the turn",
-        "delivery",
-        (("            stopped.add(item.key)\n    return", "            stopped.discard(item.key)\n    return"),),
+        (
+            Edit(
+                "judge",
+                "            stopped.add(item.key)\n    return",
+                "            stopped.discard(item.key)\n    return",
+            ),
+        ),
         PURE,
     ),
     Mutant(
         "a later call passes events behind a dead one",
-        "delivery",
-        (("            stopped.add(item.key)  # else a later call would pass it\n", ""),),
+        (Edit("judge", "            stopped.add(item.key)  # else a later call would pass it\n", ""),),
         checked_by("pass_a_dead_letter"),
     ),
     Mutant(
         "a held key's later events are read as if nothing held it",
-        "deliveries",
-        (("any_held AND coalesce", "false AND coalesce"),),
+        (Edit("recorded", "any_held AND coalesce", "false AND coalesce"),),
         checked_by("holds_its_key", "while_their_key_is_held"),
     ),
     Mutant(
         "what waits behind a key is forgotten when it is let go",
-        "deliveries",
         (
-            (
+            Edit(
+                "release",
                 'SELECT {publisher}, slot, sequence FROM moved"\n    ).format(publisher=sql.Literal(publisher), subjects',
                 'SELECT {publisher}, slot, sequence FROM moved WHERE false"\n    ).format(publisher=sql.Literal(publisher), subjects',
             ),
@@ -81,54 +83,52 @@ MUTANTS = (
     ),
     Mutant(
         "an unreachable receiver counts against the event",
-        "relay",
         (
-            (
+            Edit(
+                "_Carrier._publish",
                 "                return verdicts, error\n",
-                "                outcomes = [Failed(str(error))] * len(given)\n",
-            ),
-            (
-                "from target_eventgen.publisher import Publisher",
-                "from target_eventgen.publisher import Failed, Publisher",
+                "                error.reason, error.permanent, error.retry_after = str(error), False, None\n"
+                "                outcomes = [error] * len(given)\n",
             ),
         ),
         checked_by("no_event_was_blamed"),
     ),
     Mutant(
         "a publisher is registered without keeping recorders out",
-        "registration",
-        (("        cursor.execute(deliveries.LOCK_EVENTS)\n        known", "        known"),),
+        (Edit("register", "        cursor.execute(deliveries.LOCK_EVENTS)\n        known", "        known"),),
         checked_by("comes_during_a_load"),
     ),
     Mutant(
         "nobody is notified",
-        "deliveries",
-        (("    perform pg_notify({channel}, '');\n", "    perform {channel}, '';\n"),),
+        (Edit("CREATE", "    perform pg_notify({channel}, '');\n", "    perform {channel}, '';\n"),),
         checked_by("wakes_a_relay"),
     ),
     Mutant(
         "a relay that hears nothing never looks",
-        "relay",
-        (("self.wake.wait(min(pause, POLL_SECONDS))", "self.wake.wait(60 if self._follow else pause)"),),
+        (
+            Edit(
+                "_Carrier._carry",
+                "self.wake.wait(min(pause, POLL_SECONDS))",
+                "self.wake.wait(60 if self._follow else pause)",
+            ),
+        ),
         checked_by("looks_by_itself"),
     ),
     Mutant(
         "patterns of types are not followed",
-        "deliveries",
-        (("(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))", "true"),),
+        (Edit("_FITS", "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))", "true"),),
         checked_by("type_and_stream_lead"),
     ),
     Mutant(
         "patterns of streams are not followed",
-        "deliveries",
-        (("(publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))", "true"),),
+        (Edit("_FITS", "(publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))", "true"),),
         checked_by("type_and_stream_lead"),
     ),
     Mutant(
         "old events go though somebody has not had them",
-        "deliveries",
         (
-            (
+            Edit(
+                "tidy",
                 '"   OR EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"',
                 '"   OR EXISTS (SELECT FROM eventgen.waiting WHERE false AND waiting.publisher = publisher.number"',
             ),
@@ -137,15 +137,14 @@ MUTANTS = (
     ),
     Mutant(
         "young events go too",
-        "deliveries",
-        (('AND event.old"', 'AND event.old IS NOT NULL"'),),
+        (Edit("tidy", 'AND event.old"', 'AND event.old IS NOT NULL"'),),
         checked_by("go_by_age"),
     ),
     Mutant(
         "a retried dead letter's key stays held",
-        "redelivery",
         (
-            (
+            Edit(
+                "_settle",
                 "            cursor.execute(deliveries.release(number, [subject for (subject,) in cursor.fetchall()]))\n",
                 "",
             ),
@@ -154,13 +153,14 @@ MUTANTS = (
     ),
     Mutant(
         "a replay takes dead letters along",
-        "deliveries",
         (
-            (
+            Edit(
+                "replay",
                 '" AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE dead_letters.publisher = publisher.number"',
                 '" AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE false AND dead_letters.publisher = publisher.number"',
             ),
-            (
+            Edit(
+                "replay",
                 '" AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"\n        "  AND blocked',
                 '" AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE false AND blocked.publisher = publisher.number"\n        "  AND blocked',
             ),
@@ -169,26 +169,26 @@ MUTANTS = (
     ),
     Mutant(
         "a half written line stays",
-        "publishers/file",
-        (("        os.ftruncate(file, end)\n    return end", "        end = size\n    return end"),),
+        (Edit("_mended", "        os.ftruncate(file, end)\n    return end", "        end = size\n    return end"),),
         FILES,
     ),
     Mutant(
         "a failed write stays",
-        "publishers/file",
-        (("            os.ftruncate(file, size)\n            raise", "            raise"),),
+        (
+            Edit(
+                "FilePublisher._append", "            os.ftruncate(file, size)\n            raise", "            raise"
+            ),
+        ),
         FILES,
     ),
     Mutant(
         "a file is not synced",
-        "publishers/file",
-        (("            if self._fsync:\n                os.fsync(file)\n", ""),),
+        (Edit("FilePublisher._append", "            if self._fsync:\n                os.fsync(file)\n", ""),),
         FILES,
     ),
     Mutant(
         "writers of one file don't look where its name leads",
-        "publishers/file",
-        (("                if self._is_current(file):", "                if file:"),),
+        (Edit("FilePublisher._locked", "                if self._is_current(file):", "                if file:"),),
         FILES,
     ),
 )
