@@ -1,6 +1,6 @@
 # Everything a newcomer types. Each target installs what it needs into .venv.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -21,6 +21,10 @@ demo: setup  ## the main job, end to end: API, backfill, changes, second run, ev
 WORKERS ?= 2
 test: setup  ## every test, in WORKERS processes side by side
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+.PHONY: test-in-process
+test-in-process: setup  ## the tests that start no program and no server but their own: two minutes
+	$(BIN)/python -m pytest -m in_process --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: scoreboard
 scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with odd habits; takes a quarter of an hour
@@ -83,7 +87,7 @@ format: setup
 
 clean:  ## all that the other targets made; an embedded Postgres is stopped first
 	-test -x $(BIN)/target-eventgen && $(BIN)/target-eventgen db remove --yes
-	rm -rf $(VENV) .cache .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) .venv-* .cache .eventgen .meltano .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: bench bench-quick
