@@ -52,7 +52,9 @@ class Things:
         self.rows[9] = row(9, 41)
         del self.rows[4]
         for key, kind in ((3, "written"), (9, "written"), (4, "deleted")):
-            self.events.append({"id": 200 + len(self.events), "type": f"thing.{kind}", "data": self.rows.get(key, {"id": key})})
+            self.events.append(
+                {"id": 200 + len(self.events), "type": f"thing.{kind}", "data": self.rows.get(key, {"id": key})}
+            )
 
     @property
     def clock(self) -> str:

@@ -35,7 +35,11 @@ class Said(NamedTuple):
 
     def __str__(self) -> str:
         """Return it as a golden file has it."""
-        parts = [self.out, f"stderr:\n{self.err}" if self.err else "", f"exit status {self.code}\n" if self.code else ""]
+        parts = [
+            self.out,
+            f"stderr:\n{self.err}" if self.err else "",
+            f"exit status {self.code}\n" if self.code else "",
+        ]
         return "".join(parts)
 
 

@@ -1,11 +1,11 @@
 """What differs from run to run is replaced by a marker; all else must stay as it is.
 
-    <now>       an instant from 2025 on: of the run itself. All test data is of 2021
-    <id>        32 or more hexadecimal digits that are drawn at random: what names a hash cache, a queue
-    <folder>    the test's own folder
-    <database>  the URL of the test's own database; <name> is the database's name alone
-    <port>      a port on 127.0.0.1
-    <version>   of this distribution, and of singer-sdk
+<now>       an instant from 2025 on: of the run itself. All test data is of 2021
+<id>        32 or more hexadecimal digits that are drawn at random: what names a hash cache, a queue
+<folder>    the test's own folder
+<database>  the URL of the test's own database; <name> is the database's name alone
+<port>      a port on 127.0.0.1
+<version>   of this distribution, and of singer-sdk
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-_NOW = re.compile(r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
+_NOW = re.compile(r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
 _ID = re.compile(r"\b[0-9a-f]{32}\b")
 _PORT = re.compile(r"127\.0\.0\.1(:|%3A| port |, port )\d+")
 _PASSWORD = re.compile(r"(postgresql://[^:@/\s]*):[^@/\s]*@")

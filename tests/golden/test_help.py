@@ -32,7 +32,9 @@ def commands(programs: Programs, folder: Path, program: str, *path: str) -> Iter
 
 
 @pytest.mark.parametrize("program", ROOTS)
-def test_the_help_of_every_command_is_as_it_was(program: str, programs: Programs, golden: Golden, tmp_path: Path) -> None:
+def test_the_help_of_every_command_is_as_it_was(
+    program: str, programs: Programs, golden: Golden, tmp_path: Path
+) -> None:
     found = [(program, programs.run(program, "--help", folder=tmp_path).out)]
     for root in ROOTS[program]:
         found += commands(programs, tmp_path, program, root)
@@ -56,4 +58,6 @@ def test_what_about_says_of_the_settings_is_as_it_was(
 
 @pytest.mark.parametrize("program", ROOTS)
 def test_the_version_is_said_as_it_was(program: str, programs: Programs, golden: Golden, tmp_path: Path) -> None:
-    golden.check(f"help/{program}.version.txt", without_versions(str(programs.run(program, "--version", folder=tmp_path))))
+    golden.check(
+        f"help/{program}.version.txt", without_versions(str(programs.run(program, "--version", folder=tmp_path)))
+    )

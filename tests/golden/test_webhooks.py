@@ -1,0 +1,58 @@
+"""A stream of webhooks: what it writes, and the tables of its queue."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from tap_restextract.webhooks.notifications import Notification
+from tap_restextract.webhooks.queues.locations import opened
+from tests.golden.conftest import Golden
+from tests.golden.forking import Programs, Said
+from tests.golden.normal import normal
+from tests.golden.walks import found, last_state, run
+from tests.tap_restextract.processes import written
+from tests.tap_restextract.webhooks.receiving import configuration
+
+STREAM = "things"
+
+
+def stored(database: str, *bodies: str) -> None:
+    """Notifications, as a receiver stores them."""
+    with closing(opened(database)) as queue:
+        queue.store([Notification(STREAM, "billing", "thing.updated", body, None) for body in bodies])
+
+
+def body(key: int, second: int) -> str:
+    """A notification of a thing."""
+    at = f"2021-03-01T00:00:{second:02}Z"
+    return f'{{"type": "thing.updated", "timestamp": "{at}", "data": {{"id": {key}, "updated_at": "{at}"}}}}'
+
+
+def test_what_a_stream_of_webhooks_writes_is_as_it_was(
+    programs: Programs, golden: Golden, database: str, tmp_path: Path
+) -> None:
+    config = configuration(database)
+    stored(database, body(1, 1), body(2, 2), body(1, 3))
+    first = run(programs, tmp_path, config)
+    stored(database, body(3, 4))
+    second = run(programs, tmp_path, config, last_state(first))
+    third = run(programs, tmp_path, config, last_state(second))
+    assert [found(each, STREAM)[0] for each in (second, third)] == [[3], []]
+    runs = {"the first run": first, "the second run, after one more": second, "the third run, after none": third}
+    text = "".join(f"# {title}\n{said.out}" for title, said in runs.items())
+    golden.check("walks/webhooks.jsonl", normal(text, folder=tmp_path, database=database))
+
+
+def test_what_the_commands_of_webhooks_answer_is_as_it_was(
+    programs: Programs, golden: Golden, database: str, tmp_path: Path
+) -> None:
+    config = written(tmp_path, "config.json", configuration(database))
+    stored(database, body(1, 1), body(2, 2))
+
+    def said(*arguments: str) -> Said:
+        return programs.run("tap-restextract", *arguments, "--config", config, folder=tmp_path)
+
+    answers = {each: said(*each.split()) for each in ("webhooks waiting", "webhooks drain", "plan")}
+    text = "\n".join(f"$ tap-restextract {command}\n{each}" for command, each in answers.items())
+    golden.check("webhooks.txt", normal(text, folder=tmp_path, database=database))
