@@ -43,7 +43,9 @@ class Things:
         seconds = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 5, 7: 5, 8: None}
         self.rows = {key: row(key, second) for key, second in seconds.items()}
         self.parents = [{"id": 1, "name": "one"}, {"id": 2, "name": "two"}]
-        self.events = [{"id": 100 + key, "type": "thing.written", "data": self.rows[key]} for key in (1, 2, 3)]
+        self.events: list[dict[str, Any]] = [
+            {"id": 100 + key, "type": "thing.written", "data": self.rows[key]} for key in (1, 2, 3)
+        ]
 
     def happen(self) -> None:
         """Thing 3 is changed, 9 is new, and 4 is gone without a trace in the list."""

@@ -9,7 +9,7 @@ writes the files instead; what it changed is then read as any other change is, i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,16 +32,24 @@ class Golden:
 
     def check(self, name: str, now: str) -> None:
         """Fail with a diff where the text is not what the file says."""
+        self.check_all({name: now})
+
+    def check_all(self, texts: Mapping[str, str]) -> None:
+        """Likewise, for several files at once."""
+        faults = [line for name, now in texts.items() for line in self._faults(name, now.rstrip("\n") + "\n")]
+        if faults:
+            pytest.fail("\n".join([*faults, "", REMEDY]), pytrace=False)
+
+    def _faults(self, name: str, now: str) -> Iterator[str]:
         path = FILES / name
-        now = now.rstrip("\n") + "\n"
         if self._writes:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(now, encoding="utf-8")
             return
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        if now != before:
-            shown = difflib.unified_diff(before.splitlines(), now.splitlines(), f"{name} as it was", "now", lineterm="")
-            pytest.fail("\n".join([*shown, "", REMEDY]), pytrace=False)
+        yield from difflib.unified_diff(
+            before.splitlines(), now.splitlines(), f"{name} as it was", f"{name} now", lineterm=""
+        )
 
 
 @pytest.fixture

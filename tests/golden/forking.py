@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tests.tap_restextract.processes import environment
 
@@ -107,17 +107,14 @@ def _become(command: Mapping[str, Any]) -> None:
         opened = os.open(command["files"][name], flag, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    sys.stdin = sys.__stdin__ = _standard(0, "r")  # type: ignore[misc]  # as it is at the start of a process
-    sys.stdout = sys.__stdout__ = _standard(1, "w")  # type: ignore[misc]  # likewise
-    sys.stderr = sys.__stderr__ = _standard(2, "w")  # type: ignore[misc]  # likewise
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):  # as a process begins
+        stream = open(number, mode, encoding="utf-8", closefd=False, buffering=1 if name == "stderr" else -1)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     os.environ.update(command["environment"])
     os.chdir(command["folder"])
     sys.argv = command["arguments"]
     runpy.run_module(command["module"], run_name="__main__")
-
-
-def _standard(number: int, mode: str) -> IO[str]:
-    return open(number, mode, encoding="utf-8", closefd=False, buffering=1 if number == 2 else -1)  # noqa: PTH123, SIM115  a descriptor, open as long as the process
 
 
 def _main() -> None:

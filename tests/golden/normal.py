@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 _NOW = re.compile(r"20(?:2[5-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?")
 _ID = re.compile(r"\b[0-9a-f]{32}\b")
+_EVENT = re.compile(r"\b[0-9a-f]{64}\b")
 _PORT = re.compile(r"127\.0\.0\.1(:|%3A| port |, port )\d+")
 _PASSWORD = re.compile(r"(postgresql://[^:@/\s]*):[^@/\s]*@")
 
@@ -28,7 +29,7 @@ def normal(text: str, *, folder: Path | None = None, database: str | None = None
     if folder is not None:
         text = text.replace(str(folder), "<folder>")
     text = _NOW.sub("<now>", text)
-    text = _ID.sub("<id>", text)
+    text = _EVENT.sub("<event>", _ID.sub("<id>", text))
     text = _PASSWORD.sub(r"\1@", text)
     return _PORT.sub(r"127.0.0.1\1<port>", text)
 
