@@ -107,10 +107,11 @@ def _become(command: Mapping[str, Any]) -> None:
         opened = os.open(command["files"][name], flag, 0o600)
         os.dup2(opened, number)
         os.close(opened)
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):  # as a process begins
-        stream = open(number, mode, encoding="utf-8", closefd=False, buffering=1 if name == "stderr" else -1)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False, buffering=1)
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, f"__{name}__", getattr(sys, name))
     os.environ.update(command["environment"])
     os.chdir(command["folder"])
     sys.argv = command["arguments"]

@@ -1,0 +1,15 @@
+BEGIN TRANSACTION;
+CREATE TABLE begun (stream text primary key, number integer not null) without rowid;
+INSERT INTO "begun" VALUES('records_without_a_time/nulls',1);
+CREATE TABLE cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
+INSERT INTO "cache" VALUES(1,'01f0c3039aa942569166519b28d7e06b',1);
+CREATE TABLE finished (stream text primary key, number integer not null) without rowid;
+INSERT INTO "finished" VALUES('records_without_a_time/nulls',1);
+CREATE TABLE hashes (
+    stream text not null, key text not null, hash text not null, emitted integer not null, seen integer not null,
+    deleted integer not null default 0, primary key (stream, key)
+) without rowid;
+INSERT INTO "hashes" VALUES('records_without_a_time/nulls','[8]','AxDtmg1-o1gh',1,1,0);
+CREATE TABLE validators (stream text primary key, number integer not null, held text not null) without rowid;
+CREATE INDEX hashes_seen on hashes (stream, seen);
+COMMIT;
