@@ -6,7 +6,9 @@ started by its module's name, as `python -m tap_restextract` is, so nothing in h
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -15,6 +17,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,17 +118,31 @@ def _become(command: Mapping[str, Any]) -> None:
     os.environ.update(command["environment"])
     os.chdir(command["folder"])
     sys.argv = command["arguments"]
-    runpy.run_module(command["module"], run_name="__main__")
+    code: object = 0
+    try:
+        runpy.run_module(command["module"], run_name="__main__")
+    except SystemExit as error:
+        code = error.code or 0
+    except BaseException:  # noqa: BLE001  as the interpreter tells it
+        traceback.print_exc()
+        code = 1
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    atexit._run_exitfuncs()
+    os._exit(
+        code if isinstance(code, int) else 1
+    )  # taking apart all that was imported would cost more than most commands
 
 
 def _main() -> None:
     _imported()
+    gc.freeze()  # so that a child's collector copies none of it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         child = os.fork()
         if not child:
             _become(json.loads(line))
-            return
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  the answer
 
