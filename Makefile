@@ -28,31 +28,31 @@ test-in-process: setup  ## the tests that start no program and no server but the
 
 .PHONY: scoreboard
 scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with odd habits; takes a quarter of an hour
-	nice -n 10 $(BIN)/python -m tests.scoreboard --write docs/scoreboard.md
+	nice -n 10 $(BIN)/python -m proofs.scoreboard --write docs/scoreboard.md
 
 .PHONY: simulate mutants
 
 simulate: N ?= 10000
 simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases
-	$(BIN)/python -m tests.simulator $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+	$(BIN)/python -m proofs.simulate $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
 
 mutants: setup  ## deliberate faults in the walks, each of which the simulator must find
-	$(BIN)/python -m tests.simulator.mutants
+	$(BIN)/python -m proofs.mutants.walks
 
 .PHONY: real-apis backfill
 
 SEEDS ?= 10
 real-apis: setup  ## Kinto and Datasette while they change, the tap killed and resumed, SEEDS times each; half a minute a seed
-	$(BIN)/python -m tests.pipeline.real_apis $(SEEDS)
+	$(BIN)/python -m proofs.real_apis $(SEEDS)
 
 backfill: setup  ## a million records of which fifty thousand share each timestamp: memory, STATE, requests
-	$(BIN)/python -m tests.backfill
+	$(BIN)/python -m proofs.backfill
 
 .PHONY: crash histories
 crash histories: N ?= 500
 crash: setup  ## faults at every failpoint of the target, N cases: what was lost, told twice, wrong; then faults put into its code
-	$(BIN)/python -m tests.target_eventgen.crash $(N)
-	$(BIN)/python -m tests.target_eventgen.mutants
+	$(BIN)/python -m proofs.crash $(N)
+	$(BIN)/python -m proofs.mutants.target
 
 .PHONY: relay-benchmark relay-mutants
 relay-benchmark: N ?= 1000000
@@ -60,20 +60,20 @@ relay-benchmark: setup  ## N events in backlog, drained into a file by one relay
 	$(BIN)/python benchmarks/relay.py $(N)
 
 relay-mutants: setup  ## deliberate faults in the relay, each of which its tests must find
-	$(BIN)/python -m tests.target_eventgen.relay_mutants
+	$(BIN)/python -m proofs.mutants.relay
 
 histories: setup  ## N generated histories against the target's reference model, such as N=20000
-	$(BIN)/python -m tests.target_eventgen.histories $(N)
+	$(BIN)/python -m proofs.histories $(N)
 
 .PHONY: deliver
 deliver: N ?= 5000
 deliver: setup  ## N events to every receiver while relays, brokers and connections are killed, held and slow; ONLY= some receivers
-	$(BIN)/python -m tests.publishers $(N) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
+	$(BIN)/python -m proofs.deliver $(N) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: webhooks
 webhooks: N ?= 2000
 webhooks: setup  ## N notifications out of order, doubled, some never sent, while receivers and queue are killed; QUEUE=redis|nats|kafka, SEED=
-	$(BIN)/python -m tests.tap_restextract.webhooks.chaos $(N) $(if $(QUEUE),--queue $(QUEUE)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m proofs.webhooks $(N) $(if $(QUEUE),--queue $(QUEUE)) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	$(BIN)/ruff check .

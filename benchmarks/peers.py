@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from benchmarks import inputs
-from tests.pipeline.environments import environment
+from tests.support.environments import environment
 
 HERE: Final = Path(__file__).parent
 OURS: Final = Path(sys.executable).parent

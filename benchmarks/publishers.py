@@ -27,11 +27,12 @@ import pika
 import psycopg2
 import redis
 
-from target_eventgen import embedded, registration
-from target_eventgen.cloudevent import CloudEvent, structured
-from target_eventgen.publisher import Delivered, Publisher
-from target_eventgen.routes import Route
-from tests.publishers.rigs import KafkaClusterRig, KafkaRig, NatsRig, RabbitRig, RedisRig, Rig, event
+from target_eventgen import embedded
+from target_eventgen.delivery import registration
+from target_eventgen.model.routes import Route
+from target_eventgen.publishers.cloudevent import CloudEvent, structured
+from target_eventgen.publishers.protocol import Delivered, Publisher
+from tests.support.rigs import KafkaClusterRig, KafkaRig, NatsRig, RabbitRig, RedisRig, Rig, event
 
 RUNS = 3
 

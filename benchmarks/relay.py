@@ -22,11 +22,12 @@ from pathlib import Path
 
 import psycopg2
 
-from target_eventgen import embedded, registration
-from target_eventgen.cloudevent import cloud_event, json_line
-from target_eventgen.outbox import Outbox, Selection
+from target_eventgen import embedded
+from target_eventgen.delivery import registration
+from target_eventgen.delivery.outbox import Outbox, Selection
+from target_eventgen.model.routes import Route
+from target_eventgen.publishers.cloudevent import cloud_event, json_line
 from target_eventgen.publishers.file import MOST
-from target_eventgen.routes import Route
 
 RECORD = """
 insert into eventgen.events (id, source, type, subject, time, partitionkey, stream, key, data)

@@ -23,9 +23,10 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import requests
 
-from target_eventgen import cloudevent, publishers
-from target_eventgen.cloudevent import CloudEvent
-from target_eventgen.publisher import Delivered
+from target_eventgen import publishers
+from target_eventgen.publishers import cloudevent
+from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.protocol import Delivered
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()

@@ -1,5 +1,5 @@
 """`python -m tap_restextract` is the console script."""
 
-from tap_restextract.cli import main
+from tap_restextract.cli.main import main
 
 main()

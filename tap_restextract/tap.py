@@ -22,25 +22,25 @@ from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 from singer_sdk.schema.source import OpenAPISchema
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_restextract import settings
-from tap_restextract.children import scope_of
-from tap_restextract.client import Client
+from tap_restextract.config import settings
 from tap_restextract.errors import ConfigurationError, StateError
-from tap_restextract.output import WholeLines, unbroken
-from tap_restextract.pacing import Pacers
-from tap_restextract.paths import Missing, find
-from tap_restextract.plan import Plan, Walk, plans_for
-from tap_restextract.records import Reader
-from tap_restextract.schema import completed, inferred
-from tap_restextract.steps import Ask, Record
-from tap_restextract.stream import RestStream
-from tap_restextract.tokens import TokenKeeper
-from tap_restextract.walk import walk
+from tap_restextract.http.client import Client
+from tap_restextract.http.pacing import Pacers
+from tap_restextract.http.tokens import TokenKeeper
+from tap_restextract.plan.plan import Plan, Walk, plans_for
+from tap_restextract.singer.schema import completed, inferred
+from tap_restextract.singer.stdout import WholeLines, unbroken
+from tap_restextract.singer.stream import RestStream
+from tap_restextract.values.paths import Missing, find
+from tap_restextract.values.rows import Reader
+from tap_restextract.walks.children import scope_of
+from tap_restextract.walks.steps import Ask, Record
+from tap_restextract.walks.table import walk
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from tap_restextract.settings import StreamSettings
+    from tap_restextract.config.settings import StreamSettings
 
 SAMPLED_PARENTS: Final = 5
 SCHEMA: Final = settings.json_schema()

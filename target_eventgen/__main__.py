@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from target_eventgen.cli import main
+from target_eventgen.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -37,22 +37,9 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabiliti
 from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecordTransform
 from singer_sdk.plugin_base import JSONSchemaValidator
 
-from target_eventgen import (
-    batches,
-    columns,
-    embedded,
-    failpoints,
-    metrics,
-    plan,
-    records,
-    registration,
-    relay,
-    sdk_errors,
-    settings,
-    trace,
-    validation,
-)
-from target_eventgen.checkpoint import Checkpoint, Outcome
+from target_eventgen import embedded, failpoints
+from target_eventgen.delivery import registration, relay
+from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.errors import (
     DeliveryError,
     EventgenError,
@@ -62,12 +49,15 @@ from target_eventgen.errors import (
     OutputError,
     SettingsError,
 )
-from target_eventgen.messages import LineReader
-from target_eventgen.postgres import Postgres
-from target_eventgen.publication import Publication
-from target_eventgen.rules import nearest
-from target_eventgen.sink import EventgenSink
-from target_eventgen.tallies import Tallies
+from target_eventgen.intake import batch_files, compiled, sdk_errors, validation
+from target_eventgen.intake.reader import LineReader
+from target_eventgen.intake.sink import EventgenSink
+from target_eventgen.model import plan, settings, tables, trace
+from target_eventgen.model.checkpoint import Checkpoint, Outcome
+from target_eventgen.model.rules import nearest
+from target_eventgen.observe import metrics
+from target_eventgen.observe.tallies import Tallies
+from target_eventgen.store.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,9 +67,9 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
     from singer_sdk.plugin_base import _ConfigInput
 
-    from target_eventgen.columns import Table
-    from target_eventgen.plan import Plan
-    from target_eventgen.rules import Rule
+    from target_eventgen.model.plan import Plan
+    from target_eventgen.model.rules import Rule
+    from target_eventgen.model.tables import Table
 
 T = TypeVar("T")
 
@@ -92,7 +82,7 @@ PROGRESS_SECONDS = 30.0
 SAME_SIGNAL_SECONDS = 1.0
 """A signal that follows another within so many seconds is the same wish to end, sent by somebody else."""
 
-METADATA_OF_DELETIONS = (columns.DELETED_AT, columns.TABLE_VERSION)
+METADATA_OF_DELETIONS = (tables.DELETED_AT, tables.TABLE_VERSION)
 """The metadata columns without which a table version can't be activated."""
 
 SWITCH_SECONDS = 0.0005
@@ -228,7 +218,7 @@ class TargetEventgen(Target):
     def _open(self, stream_map: StreamMap, replication_key: str | None) -> EventgenSink:
         """Make the sink of a stream, and its table."""
         name = stream_map.stream_alias
-        table = columns.table(
+        table = tables.table(
             name,
             stream_map.transformed_schema,
             key=[] if self._appends else stream_map.transformed_key_properties or [],
@@ -307,7 +297,7 @@ class TargetEventgen(Target):
 
         Of each stream all of them are taken or none. Records of different streams are in no order before their checkpoint.
         """
-        run = records.Run(text)
+        run = compiled.Run(text)
         if 1 < run.count > self._most_rows - self._rows:
             return run.count, range(run.count)
         if self._accepts(run, run.stream):
@@ -319,7 +309,7 @@ class TargetEventgen(Target):
                 left += places
         return run.count, sorted(left) if streams else range(run.count)
 
-    def _accepts(self, run: records.Run, stream: str | None) -> bool:
+    def _accepts(self, run: compiled.Run, stream: str | None) -> bool:
         """Return whether a stream takes all lines of a run; else nothing has happened."""
         sink = self._unmapped.get(stream or "")
         size = None if sink is None else sink.accept(run)
@@ -372,7 +362,7 @@ class TargetEventgen(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Load the records of a BATCH's files, one by one, as if each had come in a RECORD."""
         stream = message_dict["stream"]
-        for record in batches.records(message_dict, self.config.get("batch_config")):
+        for record in batch_files.records(message_dict, self.config.get("batch_config")):
             if self._reader.interrupted:
                 # What came of the batch is committed; the STATE behind it never arrives, so it comes again.
                 return

@@ -18,7 +18,7 @@ from typing import Final
 
 from tap_restextract.errors import TapError
 from tap_restextract.webhooks.notifications import Notification
-from tap_restextract.webhooks.queues import Queue
+from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.signatures import Refusal
 
 BATCH: Final = 500

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tap_restextract.errors import QueueError, StateError
-from tap_restextract.webhooks.queues import Queue
+from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.stream import Drain, WebhookStream
 
 WAIT_SECONDS: Final = 0.5

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import msgspec
 
-from tap_restextract.cursor import NoRankError, rank
+from tap_restextract.config.settings import Json
+from tap_restextract.config.webhooks import GitHub, Route, Shopify, Signature, Slack, Source, StandardWebhooks
 from tap_restextract.errors import AnswerError
-from tap_restextract.paths import MISSING, Missing, find, find_list
-from tap_restextract.placeholders import names
-from tap_restextract.plan import Plan
-from tap_restextract.settings import Json
-from tap_restextract.sources import GitHub, Route, Shopify, Signature, Slack, Source, StandardWebhooks
-from tap_restextract.tombstones import DELETED_AT
+from tap_restextract.exchange.placeholders import names
+from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.tombstones import DELETED_AT
+from tap_restextract.values.cursor import NoRankError, rank
+from tap_restextract.values.paths import MISSING, Missing, find, find_list
 from tap_restextract.webhooks.signatures import Headers, Refusal
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")

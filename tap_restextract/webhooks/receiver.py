@@ -23,12 +23,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as Address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tap_restextract import rates
-from tap_restextract.plan import Plan
-from tap_restextract.sources import Source, Webhooks
+from tap_restextract.config.webhooks import Source, Webhooks
+from tap_restextract.exchange import rates
+from tap_restextract.plan.plan import Plan
 from tap_restextract.webhooks.committer import Committer
 from tap_restextract.webhooks.notifications import challenge, channels_of, notifications
-from tap_restextract.webhooks.queues import Queue
+from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.signatures import Refusal, keys_of, verify
 
 MOST_ADDRESSES: Final = 10_000

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from typing_extensions import assert_never
 
-from tap_restextract.sources import GitHub, Hmac, Shopify, Signature, Slack, StandardWebhooks, Stripe
+from tap_restextract.config.webhooks import GitHub, Hmac, Shopify, Signature, Slack, StandardWebhooks, Stripe
 
 MOST_SIGNATURES = 32  # in one header: each costs a comparison
 LONGEST_TIME = 20

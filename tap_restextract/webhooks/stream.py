@@ -26,27 +26,27 @@ from msgspec import structs
 from singer_sdk import metrics
 from singer_sdk.singerlib import StateMessage
 
-from tap_restextract.bookmarks import Bookmark, Sweep, content_hash
-from tap_restextract.cursor import NoRankError, rank
+from tap_restextract.config.settings import Received, SinglePage
+from tap_restextract.config.webhooks import Route
 from tap_restextract.errors import AnswerError, StateError
-from tap_restextract.feed import GONE
-from tap_restextract.hashes.locations import opened as opened_cache
-from tap_restextract.paths import MISSING, find
-from tap_restextract.plan import Plan, Walk
-from tap_restextract.settings import Received, SinglePage
-from tap_restextract.sources import Route
-from tap_restextract.steps import Ask, Page, Record, Step
-from tap_restextract.stream import Open, RestStream
-from tap_restextract.tombstones import DELETED_AT
+from tap_restextract.hash_cache.locations import opened as opened_cache
+from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.tombstones import DELETED_AT
+from tap_restextract.singer.stream import Open, RestStream
+from tap_restextract.values.cursor import NoRankError, rank
+from tap_restextract.values.paths import MISSING, find
+from tap_restextract.walks.event_feed import GONE
+from tap_restextract.walks.steps import Ask, Page, Record, Step
 from tap_restextract.webhooks.notifications import Channel, Told, channels_of, concerns, told
-from tap_restextract.webhooks.queues import BATCH, Queue
 from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.queues.protocol import BATCH, Queue
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
 
-    from tap_restextract.client import Client
-    from tap_restextract.hashes import HashCache
+    from tap_restextract.hash_cache.protocol import HashCache
+    from tap_restextract.http.client import Client
     from tap_restextract.webhooks.notifications import Entry
 
 MOST_FINDS: Final = 100_000  # records that wait for the second drain; what is beyond is counted at once

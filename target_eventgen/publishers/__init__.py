@@ -1,7 +1,7 @@
 """The kinds of publishers, by type, and how one is made of the settings that it has in the configuration.
 
 A kind from elsewhere is an entry point of the group `target_eventgen.publishers`: its name is the type, its value a
-module as `target_eventgen.publisher` describes it.
+module as `target_eventgen.publishers.protocol` describes it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, cast, get_type_hints
 import msgspec
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.publisher import Publisher, PublisherModule, Secret
-from target_eventgen.rules import nearest
+from target_eventgen.model.rules import nearest
+from target_eventgen.publishers.protocol import Publisher, PublisherModule, Secret
 
 GROUP = "target_eventgen.publishers"
 

@@ -20,7 +20,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from target_eventgen import webhooks
+from target_eventgen.publishers import webhook_decisions
 
 MOST_BODY = 65_536
 """Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
@@ -138,7 +138,7 @@ class Connection(HTTPConnection):
 
     def _reached(self) -> socket.socket:
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        allowed = [entry for entry in found if self._private or webhooks.is_public(str(entry[4][0]))]
+        allowed = [entry for entry in found if self._private or webhook_decisions.is_public(str(entry[4][0]))]
         if not allowed:
             raise ConnectError(
                 f"{self.origin} leads to an address that is not one of the internet; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from target_eventgen.cloudevent import CloudEvent
+from target_eventgen.publishers.cloudevent import CloudEvent
 
 
 def check(setting: str, template: str) -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from target_eventgen.cloudevent import CloudEvent, json_line
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publisher import Delivered, Outcome
+from target_eventgen.publishers.cloudevent import CloudEvent, json_line
+from target_eventgen.publishers.protocol import Delivered, Outcome
 
 try:
     import fcntl

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from target_eventgen.cloudevent import STRUCTURED, CloudEvent, attributes, structured
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers import tls
+from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
 from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from target_eventgen.cloudevent import CloudEvent, json_line
 from target_eventgen.errors import OutputError
-from target_eventgen.publisher import Delivered, Outcome
+from target_eventgen.publishers.cloudevent import CloudEvent, json_line
+from target_eventgen.publishers.protocol import Delivered, Outcome
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

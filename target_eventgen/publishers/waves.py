@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publisher import Delivered, Failed, Outcome
+from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
 NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
 

@@ -28,10 +28,9 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from target_eventgen import cloudevent, webhooks
-from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Failed, Outcome, Secret
+from target_eventgen.publishers import cloudevent, webhook_decisions
+from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.connection import (
     ConnectError,
     Connection,
@@ -42,6 +41,7 @@ from target_eventgen.publishers.connection import (
     said,
     url_fault,
 )
+from target_eventgen.publishers.protocol import Failed, Outcome, Secret
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -123,8 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             yield f"url {fault}"
         elif self.url.value.lower().startswith("http:") and not self.allow_private_addresses:
             yield "url begins with http, so that everybody on the way could read the events; use https, or, within a private network, set allow_private_addresses"
-        if any(webhooks.secret_bytes(secret.value) is None for secret in self.secrets):
-            yield f"secrets must be {webhooks.PREFIX} and at least {webhooks.SHORTEST_SECRET} bytes in base64"
+        if any(webhook_decisions.secret_bytes(secret.value) is None for secret in self.secrets):
+            yield f"secrets must be {webhook_decisions.PREFIX} and at least {webhook_decisions.SHORTEST_SECRET} bytes in base64"
         for name, value in self.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[^\t -~]", value.value):
                 yield f'headers: "{name[:40]}" is no header, or its value has characters that headers can not have'
@@ -265,7 +265,9 @@ class WebhookPublisher:
         self._settings = settings
         self._origin, self._target = place(urlsplit(settings.url.value))
         self._context = tls(name, settings)
-        self._secrets = [found for text in settings.secrets if (found := webhooks.secret_bytes(text.value)) is not None]
+        self._secrets = [
+            found for text in settings.secrets if (found := webhook_decisions.secret_bytes(text.value)) is not None
+        ]
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
         self._rounds = ROUNDS
@@ -388,7 +390,7 @@ class WebhookPublisher:
         except (OSError, HTTPException) as error:
             outcome = Failed(f"no answer: {said(error)}")
         else:
-            return webhooks.verdict(status, headers, time.time())
+            return webhook_decisions.verdict(status, headers, time.time())
         lane.reached = True  # perhaps it was
         return outcome
 
@@ -429,7 +431,7 @@ class WebhookPublisher:
         timestamp = int(time.time())
         signed = {"webhook-id": sent.id, "webhook-timestamp": str(timestamp)}
         if self._secrets:
-            signed["webhook-signature"] = webhooks.signatures(self._secrets, sent.id, timestamp, sent.body)
+            signed["webhook-signature"] = webhook_decisions.signatures(self._secrets, sent.id, timestamp, sent.body)
         answer = lane.connection.post(target, {"user-agent": AGENT, **headers, **signed}, sent.body)
         lane.reached = True
         return answer

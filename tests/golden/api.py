@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.tap_restextract.server import Api, Asked, Handler, Reply, serving
+from tests.support.api import Api, Asked, Handler, Reply, serving
 
 PAGE = 2
 Row = dict[str, Any]

@@ -34,7 +34,7 @@ from tests.golden.api import served
 from tests.golden.forking import Programs, forking
 from tests.golden.test_webhooks import body, stored
 from tests.golden.walks import CASES, configuration, last_state, run
-from tests.tap_restextract.webhooks import receiving
+from tests.support import receiving
 
 FILES = Path(__file__).parent / "files"
 OF_THE_DUMP = re.compile(

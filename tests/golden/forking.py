@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.tap_restextract.processes import environment
+from tests.support.tap_process import environment
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"tap-restextract": "tap_restextract", "target-eventgen": "target_eventgen"}

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden.forking import Programs, Said
-from tests.publishers.receiver import Answer, Receiver, Request
-from tests.target_eventgen.loading import lines, state
+from tests.support.loading import lines, state
+from tests.support.receiver import Answer, Receiver, Request
 
 Message = dict[str, Any]
 

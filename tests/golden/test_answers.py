@@ -13,7 +13,7 @@ from tests.golden import shop
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
 from tests.golden.normal import normal
-from tests.target_eventgen.loading import lines
+from tests.support.loading import lines
 
 AGES = """
 update eventgen.events set recorded_at = now() - interval '3 days';

@@ -17,8 +17,8 @@ from tests.golden.api import served
 from tests.golden.earlier import CACHED, FILES, in_postgres, restored
 from tests.golden.forking import Programs
 from tests.golden.walks import CASES, configuration, found, last_state, messages, run
-from tests.publishers.receiver import Answer
-from tests.target_eventgen.loading import state
+from tests.support.loading import state
+from tests.support.receiver import Answer
 
 VERSIONS = sorted(path.name for path in FILES.glob("state_*"))
 WALKS = [

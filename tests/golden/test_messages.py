@@ -15,9 +15,9 @@ from tests.golden.forking import Programs, Said
 from tests.golden.normal import normal
 from tests.golden.test_webhooks import STREAM as HOOKED
 from tests.golden.walks import COMPOUND, FEED, OFFSET, PAGES, SINCE, configuration
-from tests.tap_restextract.processes import written
-from tests.tap_restextract.webhooks import receiving
-from tests.target_eventgen.loading import lines, state
+from tests.support import receiving
+from tests.support.loading import lines, state
+from tests.support.tap_process import written
 
 URL = "https://api.example.com/v1"
 RANGE = {**SINCE, "until": "{until.updated_at}"}

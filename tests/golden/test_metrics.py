@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.golden import shop
 from tests.golden.conftest import Golden
 from tests.golden.forking import ROOT, Programs
-from tests.target_eventgen.loading import Loader
+from tests.support.loading import Loader
 
 TIMED = re.compile(
     r"^(\S*_(?:seconds_bucket|seconds_sum|timestamp_seconds|undelivered_seconds)(?:\{.*\})?) \S+$", re.MULTILINE

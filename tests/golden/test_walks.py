@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tap_restextract.plan import Walk
+from tap_restextract.plan.plan import Walk
 from tests.golden.api import served
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
 from tests.golden.normal import normal
 from tests.golden.walks import CASES, configuration, found, last_state, run
-from tests.tap_restextract.processes import written
+from tests.support.tap_process import written
 
 
 def test_every_walk_has_a_case() -> None:

@@ -11,8 +11,8 @@ from tests.golden.conftest import Golden
 from tests.golden.forking import Programs, Said
 from tests.golden.normal import normal
 from tests.golden.walks import found, last_state, run
-from tests.tap_restextract.processes import written
-from tests.tap_restextract.webhooks.receiving import configuration
+from tests.support.receiving import configuration
+from tests.support.tap_process import written
 
 STREAM = "things"
 

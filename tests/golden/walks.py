@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden.forking import Programs, Said
-from tests.tap_restextract.processes import written
+from tests.support.tap_process import written
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pipeline.example import Example, serving
+from tests.support.example import Example, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.pipeline.example import EXAMPLE
-from tests.pipeline.processes import TAP, TARGET, ended, wait_until
+from tests.support.example import EXAMPLE
+from tests.support.processes import TAP, TARGET, ended, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,14 +10,14 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.pipeline.example import due_at_first, due_events, serving, told
-from tests.pipeline.loaded import execute, subscriptions, told_events
-from tests.pipeline.processes import TAP, TARGET, Pipe, wait_until
+from tests.support.example import due_at_first, due_events, serving, told
+from tests.support.loaded import execute, subscriptions, told_events
+from tests.support.processes import TAP, TARGET, Pipe, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.pipeline.processes import Run
+    from tests.support.processes import Run
 
 KILLS = 30
 SEED = 20_240_301

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.pipeline.environments import PROJECT, environment, made
-from tests.pipeline.example import TOKEN, Example, due_at_first, due_events, serving
-from tests.pipeline.loaded import query, subscriptions, told_events
-from tests.pipeline.processes import kill_group, wait_until
+from tests.support.environments import PROJECT, environment, made
+from tests.support.example import TOKEN, Example, due_at_first, due_events, serving
+from tests.support.loaded import query, subscriptions, told_events
+from tests.support.processes import kill_group, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

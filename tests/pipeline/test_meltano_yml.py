@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.pipeline.environments import PROJECT
-from tests.pipeline.example import EXAMPLE
-from tests.pipeline.processes import TAP, TARGET
+from tests.support.environments import PROJECT
+from tests.support.example import EXAMPLE
+from tests.support.processes import TAP, TARGET
 
 PLUGINS = {
     "tap-restextract": ("extractors", TAP),

@@ -7,14 +7,14 @@ import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from tests.pipeline.environments import environment
-from tests.pipeline.loaded import query, told_events
-from tests.pipeline.processes import TAP, TARGET, ran
+from tests.support.environments import environment
+from tests.support.loaded import query, told_events
+from tests.support.processes import TAP, TARGET, ran
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.pipeline.example import Example
+    from tests.support.example import Example
 
 
 def test_target_jsonl_takes_all_records_and_the_state_of_our_tap(example: Example, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from target_eventgen import relay
-from target_eventgen.settings import parse
-from tests.pipeline.environments import PROJECT
-from tests.pipeline.processes import TAP, TARGET
+from target_eventgen.delivery import relay
+from target_eventgen.model.settings import parse
+from tests.support.environments import PROJECT
+from tests.support.processes import TAP, TARGET
 
 if TYPE_CHECKING:
     from pathlib import Path

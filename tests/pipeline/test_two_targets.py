@@ -8,8 +8,8 @@ import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.pipeline.loaded import events, query, told_events
-from tests.pipeline.processes import TARGET
+from tests.support.loaded import events, query, told_events
+from tests.support.processes import TARGET
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.publishers.rigs import RIGS
+from tests.support.rigs import RIGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.publishers.rigs import Rig
+    from tests.support.rigs import Rig
 
 
 @pytest.fixture(scope="module", params=RIGS, ids=lambda kind: kind.kind)

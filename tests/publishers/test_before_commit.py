@@ -14,9 +14,9 @@ import psycopg2
 import pytest
 
 from target_eventgen import failpoints
-from tests.ports import free_port
-from tests.publishers.receiver import Answer, Receiver, Request
-from tests.target_eventgen.loading import Loader, lines, record, schema, state
+from tests.support.loading import Loader, lines, record, schema, state
+from tests.support.ports import free_port
+from tests.support.receiver import Answer, Receiver, Request
 
 if TYPE_CHECKING:
     import subprocess

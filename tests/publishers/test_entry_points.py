@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.publisher import Delivered
 from target_eventgen.publishers import faults, kinds, open_publisher
-from tests.publishers.rigs import event
+from target_eventgen.publishers.protocol import Delivered
+from tests.support.rigs import event
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publisher import Delivered
-from tests.publishers.delivering import deliver, expected, firsts, fresh, of
+from target_eventgen.publishers.protocol import Delivered
+from tests.support.delivering import deliver, expected, firsts, fresh, of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_eventgen.publisher import Publisher
-    from tests.publishers.rigs import Rig
+    from target_eventgen.publishers.protocol import Publisher
+    from tests.support.rigs import Rig
 
 LONG = 30.0
 """Seconds within which a call ends whose publisher waits a second or two for an answer."""

@@ -12,15 +12,15 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed
 from target_eventgen.publishers import open_publisher
+from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
-from tests.ports import free_port
-from tests.publishers.delivering import deliver, expected, firsts, fresh
-from tests.publishers.kafka import PRODUCE, KafkaCluster
-from tests.publishers.rigs import event, read_kafka
-from tests.publishers.servers import Kafka
-from tests.publishers.tls import Authority, TlsProxy
+from tests.support.delivering import deliver, expected, firsts, fresh
+from tests.support.kafka import PRODUCE, KafkaCluster
+from tests.support.ports import free_port
+from tests.support.rigs import event, read_kafka
+from tests.support.servers import Kafka
+from tests.support.tls import Authority, TlsProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from target_eventgen.publisher import Publisher
+    from target_eventgen.publishers.protocol import Publisher
 
 REQUEST_TIMED_OUT, MSG_SIZE_TOO_LARGE, NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED = 7, 10, 19, 29
 UNKNOWN_TOPIC = 3

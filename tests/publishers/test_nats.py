@@ -15,14 +15,14 @@ import pytest
 from nats.js.api import StreamConfig
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed
 from target_eventgen.publishers import open_publisher
 from target_eventgen.publishers.nats import Refusal, verdict
+from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
-from tests.publishers.delivering import deliver, expected, firsts, fresh
-from tests.publishers.rigs import arrived, event, messages
-from tests.publishers.servers import Nats, NatsCluster
-from tests.publishers.tls import Authority
+from tests.support.delivering import deliver, expected, firsts, fresh
+from tests.support.rigs import arrived, event, messages
+from tests.support.servers import Nats, NatsCluster
+from tests.support.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
-    from target_eventgen.publisher import Publisher
+    from target_eventgen.publishers.protocol import Publisher
 
 
 @pytest.fixture(scope="module")

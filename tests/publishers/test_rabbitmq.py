@@ -14,20 +14,20 @@ import pika
 import pytest
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed
 from target_eventgen.publishers import open_publisher
+from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
-from tests.pipeline.processes import wait_until
-from tests.ports import free_port
-from tests.publishers.delivering import fresh
-from tests.publishers.rigs import event
-from tests.publishers.servers import RabbitMQ
-from tests.publishers.tls import Authority
+from tests.support.delivering import fresh
+from tests.support.ports import free_port
+from tests.support.processes import wait_until
+from tests.support.rigs import event
+from tests.support.servers import RabbitMQ
+from tests.support.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from target_eventgen.publisher import Publisher
+    from target_eventgen.publishers.protocol import Publisher
 
 
 @pytest.fixture(scope="module")

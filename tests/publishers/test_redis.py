@@ -11,19 +11,19 @@ import pytest
 import redis
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed
 from target_eventgen.publishers import open_publisher
+from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
-from tests.publishers.delivering import fresh
-from tests.publishers.rigs import event
-from tests.publishers.servers import Redis
-from tests.publishers.tls import Authority, TlsProxy
+from tests.support.delivering import fresh
+from tests.support.rigs import event
+from tests.support.servers import Redis
+from tests.support.tls import Authority, TlsProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from target_eventgen.publisher import Publisher
+    from target_eventgen.publishers.protocol import Publisher
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from target_eventgen.cloudevent import CloudEvent
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publisher import Delivered, Failed, Outcome
+from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, waves
-from tests.publishers.rigs import event
+from tests.support.rigs import event
 
 REFUSED = Failed("it is too large", permanent=True)
 

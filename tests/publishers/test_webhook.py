@@ -18,18 +18,18 @@ from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks import Webhook
 
-from target_eventgen import publishers, webhooks
-from target_eventgen.cloudevent import CloudEvent
+from target_eventgen import publishers
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publisher import Delivered, Failed, Outcome
-from target_eventgen.publishers import webhook
+from target_eventgen.publishers import webhook, webhook_decisions
+from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.webhook import NOT_SENT
-from tests.ports import free_port
-from tests.publishers.proxy import Proxy
-from tests.publishers.receiver import Answer, Receiver, Request
+from tests.support.http_proxy import Proxy
+from tests.support.ports import free_port
+from tests.support.receiver import Answer, Receiver, Request
 
 if TYPE_CHECKING:
-    from target_eventgen.publisher import Publisher
+    from target_eventgen.publishers.protocol import Publisher
 
 SECRETS = ["whsec_" + base64.b64encode(bytes(range(start, start + 24))).decode() for start in (0, 100)]
 
@@ -595,7 +595,7 @@ def test_what_a_name_leads_to_is_judged_at_each_connection(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that leads to the internet while it is looked at, and into the private network from then on."""
-    monkeypatch.setattr(webhooks, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(webhook_decisions, "is_public", lambda address: address == "127.0.0.1")
     answers = iter(["127.0.0.1", "127.0.0.2"])
 
     def resolve(_: str, port: int, **__: Any) -> list[Any]:
@@ -614,7 +614,7 @@ def test_what_a_name_leads_to_is_judged_at_each_connection(
 def test_a_redirect_to_a_private_address_is_not_followed(
     authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(webhook_decisions, "is_public", lambda address: address == "127.0.0.1")
     resolve = socket.getaddrinfo
 
     def two_networks(host: str, port: int, **options: Any) -> list[Any]:

@@ -20,7 +20,7 @@ import msgspec
 
 from tap_restextract.errors import ConfigurationError, QueueError
 from tap_restextract.webhooks.notifications import Entry, Notification
-from tap_restextract.webhooks.queues import BATCH
+from tap_restextract.webhooks.queues.protocol import BATCH
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Message, Producer

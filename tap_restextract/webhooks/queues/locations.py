@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.hashes.locations import shown
-from tap_restextract.webhooks.queues import Queue
+from tap_restextract.hash_cache.locations import shown
+from tap_restextract.webhooks.queues.protocol import Queue
 
 COMMAND: Final = "target-eventgen"
 REMEDY: Final = "set webhook_queue, such as postgresql://user:password@host/database"

@@ -19,7 +19,7 @@ import msgspec
 
 from tap_restextract.errors import ConfigurationError, QueueError
 from tap_restextract.webhooks.notifications import Entry, Notification
-from tap_restextract.webhooks.queues import BATCH
+from tap_restextract.webhooks.queues.protocol import BATCH
 
 if TYPE_CHECKING:
     from nats.aio.client import Client

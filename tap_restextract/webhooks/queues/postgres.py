@@ -20,7 +20,7 @@ import psycopg2.extensions
 
 from tap_restextract.errors import QueueError
 from tap_restextract.webhooks.notifications import Entry, Notification
-from tap_restextract.webhooks.queues import BATCH
+from tap_restextract.webhooks.queues.protocol import BATCH
 
 EXISTS: Final = "select to_regclass('tap_restextract.webhooks') is not null and to_regclass('tap_restextract.webhook_queue') is not null"
 TABLES: Final = """

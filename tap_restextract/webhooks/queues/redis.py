@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_restextract.errors import ConfigurationError, QueueError
 from tap_restextract.webhooks.notifications import Entry, Notification
-from tap_restextract.webhooks.queues import BATCH
+from tap_restextract.webhooks.queues.protocol import BATCH
 
 if TYPE_CHECKING:
     import redis

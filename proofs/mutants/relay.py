@@ -1,0 +1,198 @@
+"""Faults put into the relay's code on purpose, one at a time, each of which its tests must find.
+
+`python -m proofs.mutants.relay [WORD…]` prints which were found, as `mutants` does.
+"""
+
+from __future__ import annotations
+
+from proofs.mutants.harness import Edit
+from proofs.mutants.target import Mutant, main
+
+
+def checked_by(*words: str, file: str = "test_relay") -> list[str]:
+    return ["-m", "pytest", "-q", "-x", "--timeout=60", f"tests/target/{file}.py", "-k", " or ".join(words)]
+
+
+PURE = ["-m", "pytest", "-q", "-x", "tests/target/test_delivery.py"]
+FILES = ["-m", "pytest", "-q", "-x", "tests/target/test_file_publisher.py"]
+
+MUTANTS = (
+    Mutant(
+        "what is pending is read behind the last sequence that was delivered",
+        (
+            Edit(
+                "due",
+                'AND slot = wanted.slot"\n        "   ORDER BY',
+                'AND slot = wanted.slot AND sequence > (SELECT count(*) + sum(delivered) FROM eventgen.slots)"\n        "   ORDER BY',
+            ),
+        ),
+        checked_by("commits_late", "each_event_is_delivered_once"),
+    ),
+    Mutant(
+        "slots are not locked",
+        (Edit("lock_slots", " FOR UPDATE SKIP LOCKED) AS locked", ") AS locked"),),
+        checked_by("share_the_work"),
+    ),
+    Mutant(
+        "what is marked in a turn is not removed",
+        (Edit("_Carrier._mark", "*([deliveries.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
+        checked_by("each_event_is_delivered_once"),
+    ),
+    Mutant(
+        "marks are removed before the events are published",
+        (
+            Edit(
+                "_Carrier._turn",
+                "            verdicts, lost = self._publish(publisher, items)\n",
+                "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, lost = self._publish(publisher, items)\n",
+            ),
+        ),
+        checked_by("killed_between", file="test_relay_processes"),
+    ),
+    Mutant(
+        "a failed event's key is not held within the turn",
+        (
+            Edit(
+                "judge",
+                "            stopped.add(item.key)\n    return",
+                "            stopped.discard(item.key)\n    return",
+            ),
+        ),
+        PURE,
+    ),
+    Mutant(
+        "a later call passes events behind a dead one",
+        (Edit("judge", "            stopped.add(item.key)  # else a later call would pass it\n", ""),),
+        checked_by("pass_a_dead_letter"),
+    ),
+    Mutant(
+        "a held key's later events are read as if nothing held it",
+        (Edit("recorded", "any_held AND coalesce", "false AND coalesce"),),
+        checked_by("holds_its_key", "while_their_key_is_held"),
+    ),
+    Mutant(
+        "what waits behind a key is forgotten when it is let go",
+        (
+            Edit(
+                "release",
+                'SELECT {publisher}, slot, sequence FROM moved"\n    ).format(publisher=sql.Literal(publisher), subjects',
+                'SELECT {publisher}, slot, sequence FROM moved WHERE false"\n    ).format(publisher=sql.Literal(publisher), subjects',
+            ),
+        ),
+        checked_by("holds_its_key", "while_their_key_is_held"),
+    ),
+    Mutant(
+        "an unreachable receiver counts against the event",
+        (
+            Edit(
+                "_Carrier._publish",
+                "                return verdicts, error\n",
+                "                error.reason, error.permanent, error.retry_after = str(error), False, None\n"
+                "                outcomes = [error] * len(given)\n",
+            ),
+        ),
+        checked_by("no_event_was_blamed"),
+    ),
+    Mutant(
+        "a publisher is registered without keeping recorders out",
+        (Edit("register", "        cursor.execute(deliveries.LOCK_EVENTS)\n        known", "        known"),),
+        checked_by("comes_during_a_load"),
+    ),
+    Mutant(
+        "nobody is notified",
+        (Edit("CREATE", "    perform pg_notify({channel}, '');\n", "    perform {channel}, '';\n"),),
+        checked_by("wakes_a_relay"),
+    ),
+    Mutant(
+        "a relay that hears nothing never looks",
+        (
+            Edit(
+                "_Carrier._carry",
+                "self.wake.wait(min(pause, POLL_SECONDS))",
+                "self.wake.wait(60 if self._follow else pause)",
+            ),
+        ),
+        checked_by("looks_by_itself"),
+    ),
+    Mutant(
+        "patterns of types are not followed",
+        (Edit("_FITS", "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))", "true"),),
+        checked_by("type_and_stream_lead"),
+    ),
+    Mutant(
+        "patterns of streams are not followed",
+        (Edit("_FITS", "(publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))", "true"),),
+        checked_by("type_and_stream_lead"),
+    ),
+    Mutant(
+        "old events go though somebody has not had them",
+        (
+            Edit(
+                "tidy",
+                '"   OR EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"',
+                '"   OR EXISTS (SELECT FROM eventgen.waiting WHERE false AND waiting.publisher = publisher.number"',
+            ),
+        ),
+        checked_by("go_by_age"),
+    ),
+    Mutant(
+        "young events go too",
+        (Edit("tidy", 'AND event.old"', 'AND event.old IS NOT NULL"'),),
+        checked_by("go_by_age"),
+    ),
+    Mutant(
+        "a retried dead letter's key stays held",
+        (
+            Edit(
+                "_settle",
+                "            cursor.execute(deliveries.release(number, [subject for (subject,) in cursor.fetchall()]))\n",
+                "",
+            ),
+        ),
+        checked_by("listed", "dropped", file="test_relay_processes"),
+    ),
+    Mutant(
+        "a replay takes dead letters along",
+        (
+            Edit(
+                "replay",
+                '" AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE dead_letters.publisher = publisher.number"',
+                '" AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE false AND dead_letters.publisher = publisher.number"',
+            ),
+            Edit(
+                "replay",
+                '" AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"\n        "  AND blocked',
+                '" AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE false AND blocked.publisher = publisher.number"\n        "  AND blocked',
+            ),
+        ),
+        checked_by("undelivered_or_dead", file="test_relay_processes"),
+    ),
+    Mutant(
+        "a half written line stays",
+        (Edit("_mended", "        os.ftruncate(file, end)\n    return end", "        end = size\n    return end"),),
+        FILES,
+    ),
+    Mutant(
+        "a failed write stays",
+        (
+            Edit(
+                "FilePublisher._append", "            os.ftruncate(file, size)\n            raise", "            raise"
+            ),
+        ),
+        FILES,
+    ),
+    Mutant(
+        "a file is not synced",
+        (Edit("FilePublisher._append", "            if self._fsync:\n                os.fsync(file)\n", ""),),
+        FILES,
+    ),
+    Mutant(
+        "writers of one file don't look where its name leads",
+        (Edit("FilePublisher._locked", "                if self._is_current(file):", "                if file:"),),
+        FILES,
+    ),
+)
+
+
+if __name__ == "__main__":
+    main(MUTANTS)

@@ -1,0 +1,387 @@
+"""Faults put into the target's code on purpose, one at a time, each of which the tests must find.
+
+`python -m proofs.mutants.target` copies the package and its tests, changes a text in the copy, and runs the
+checks that should notice there (see `harness`). It prints which did, and ends with status 1 where one fault went
+by. A text that is no longer in the code is a fault of this list.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proofs.mutants import harness
+from proofs.mutants.harness import BROKEN, CAUGHT, SURVIVED, Copy, Edit, Trial
+
+PACKAGE = "target_eventgen"
+BESIDE = ("tests", "proofs")
+"""What is copied with the package: the tests that are named by their files."""
+
+SECONDS = 900
+
+HISTORIES = ["-m", "proofs.histories", "300", "--as-found"]
+CRASH = ["-m", "proofs.crash", "24"]
+CONTENTION = ["-m", "pytest", "-q", "-x", "tests/target/test_contention.py", "-k", "waits or order"]
+CONNECTIONS = ["-m", "pytest", "-q", "-x", "tests/target/test_lost_connections.py"]
+PROMISES = ["-m", "pytest", "-q", "-x", "tests/target/test_promises.py", "-k", "e4"]
+INSTANTS = ["-m", "pytest", "-q", "-x", "tests/target/test_promises.py", "-k", "e1"]
+DELETIONS = ["-m", "pytest", "-q", "-x", "tests/target/test_inputs.py", "-k", "delete"]
+EMPTY = ["-m", "pytest", "-q", "-x", "tests/proofs/test_histories.py", "-k", "empty"]
+REPEATS = ["-m", "pytest", "-q", "-x", "tests/target/test_inputs.py", "-k", "repeated or version"]
+PLAIN = ["-m", "pytest", "-q", "-x", "tests/target/test_records.py"]
+INPUTS = [
+    "-m",
+    "pytest",
+    "-q",
+    "-x",
+    "tests/target/test_inputs.py",
+    "-k",
+    "text or nul or escape or name or unicode",
+]
+READER = ["-m", "pytest", "-q", "-x", "tests/target/test_signals.py", "-k", "loop"]
+
+
+LONG_WAY = Edit(
+    "upsertable", "    return plan.version is not None and", "    return plan.version is None and plan.hard and"
+)
+"""Nothing is written in one pass, so that what is done otherwise is looked at."""
+
+
+@dataclass(frozen=True)
+class Mutant(harness.Mutant):
+    """A fault in the target, and the command that must notice it."""
+
+    check: list[str]
+
+
+MUTANTS = (
+    Mutant(
+        "rows that exist are not locked",
+        (
+            Edit(
+                "claim",
+                " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE",
+                " ON CONFLICT DO NOTHING /*",
+            ),
+            Edit(
+                "claim",
+                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL\"",
+                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL */\"",
+            ),
+            LONG_WAY,
+        ),
+        CONTENTION,
+    ),
+    Mutant(
+        "keys are locked in order of arrival",
+        (
+            Edit(
+                "claim",
+                "FROM transitions WHERE _eventgen_last ORDER BY {key}",
+                "FROM transitions WHERE _eventgen_last ORDER BY {n}",
+            ),
+            Edit(
+                "upsert",
+                'FROM {stage} AS s{changed} ORDER BY {key}"',
+                'FROM {stage} AS s{changed} ORDER BY _eventgen_n"',
+            ),
+            Edit(
+                "claim",
+                "        count=_COUNT,\n        key=_names(plan.table.key),\n",
+                "        count=_COUNT,\n        n=_N,\n        key=_names(plan.table.key),\n",
+            ),
+        ),
+        CONTENTION,
+    ),
+    Mutant(
+        "only the last version of a key is judged",
+        (
+            Edit(
+                "_events",
+                "WHERE edge.fires)",
+                "WHERE edge.fires AND to_jsonb(judged)->>'_eventgen_last' IS DISTINCT FROM 'false')",
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted",
+        (Edit("_not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND (({} < {}) IS NOT NULL OR true)"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted of a key that comes once",
+        (
+            Edit("_replaced", "FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"),
+            LONG_WAY,
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "older versions are accepted in one pass",
+        (
+            Edit(
+                "upsert",
+                "'yes', true) IS NULL\"\n        \" WHEN stored",
+                "'yes', true) IS NOT NULL\"\n        \" WHEN stored",
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "rows of which something else was told are left out as unchanged",
+        (Edit("_unlike_rows", " AND ROW({old}) IS NOT DISTINCT FROM ROW({new}) OFFSET 0", " OFFSET 0"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "what another run told is written in one pass",
+        (
+            Edit(
+                "Postgres._upsert", "        if told or held:\n            raise", "        if held:\n            raise"
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "unchanged rows are written in one pass",
+        (Edit("upsert", " ELSE {gone} OR ROW({values})", " ELSE true OR ROW({values})"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a plain record that doesn't mention a property has a word for it",
+        (Edit("Run.unfinished", "enumerate(lines) if UNSET in line]", "enumerate(lines) if not line]"),),
+        PLAIN,
+    ),
+    Mutant(
+        "a plain record's strings are copied as they are",
+        (Edit("Run.special", "if SPECIAL.search(line) is not None)", "if not line)"),),
+        INPUTS,
+    ),
+    Mutant(
+        "a key that comes twice in a run is thought to come once",
+        (Edit("EventgenSink._are_new", "if len(places) < len(keys) or None in places", "if None in places"),),
+        REPEATS,
+    ),
+    Mutant(
+        "a key of an earlier run is thought to be new",
+        (Edit("EventgenSink._are_new", " or not self._keys.keys().isdisjoint(places):", ":"),),
+        REPEATS,
+    ),
+    Mutant(
+        "a plain record may come without its key",
+        (Edit("plain", "said = name in required or name in plan.table.key", "said = name in required"),),
+        PLAIN,
+    ),
+    Mutant(
+        "whatever a key says in a checkpoint after its first record is taken for a repetition",
+        (Edit("EventgenSink._is_repeat", "self._content(self._lines[place]) == self._content(line)", "line"),),
+        [*INPUTS[:-1], "repeated"],
+    ),
+    Mutant(
+        "versions are taken in order of arrival",
+        (Edit("_ORDER", '"({n} > 0), {at} NULLS FIRST, {n}"', '"({n} > 0), {n}"'),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a record without version is dropped",
+        (Edit("_not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND ({} < {}) IS FALSE"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a row that was just created counts as the one before",
+        (Edit("_others", "(t.xmin <> pg_current_xact_id()::xid OR t.", "(t.xmin IS NOT NULL OR t."),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a property that is not mentioned becomes null",
+        (Edit("fill", "= 1 AND NOT f._eventgen_gone THEN", "= 1 AND f._eventgen_gone THEN"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a condition that held before fires again",
+        (Edit("_judgements", "NOT (_eventgen_existed AND {was}))", "({was} OR NOT {was}))"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a property that is not mentioned is not the row's",
+        (Edit("_history", "THEN CASE WHEN NOT b._eventgen_gone THEN", "THEN CASE WHEN b._eventgen_gone THEN"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "what another run told of an instant is told again",
+        (Edit("judge", "            told = step\n", "            told = 0\n"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a piece of a story is news at once",
+        (Edit("judge", "    if not ended and _is_underway", "    if not story and _is_underway"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "a piece of a story is never news",
+        (
+            Edit(
+                "TargetEventgen._checkpoint",
+                "sink.settlement() for sink in sinks if sink.plan.table.key",
+                "sink.settlement() for sink in sinks[:0]",
+            ),
+        ),
+        INSTANTS,
+    ),
+    Mutant(
+        "a run that went through a story doesn't say so",
+        (Edit("Postgres._write_keyed", "        if decided:\n", "        if decided and not plan:\n"),),
+        INSTANTS,
+    ),
+    Mutant(
+        "a row without version is of no instant",
+        (
+            Edit(
+                "_instant_of", "(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)", "({version})"
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "a run that ended well leaves its stories",
+        (
+            Edit(
+                "TargetEventgen._comes_again",
+                "        return self._state is None or self._after_state\n",
+                "        return True\n",
+            ),
+        ),
+        INSTANTS,
+    ),
+    Mutant(
+        "nothing remembers a row that was taken out",
+        (Edit("Postgres._write_keyed", "buries=plan.hard and batch.activated is None", "buries=False"),),
+        DELETIONS,
+    ),
+    Mutant(
+        "empty JSON is taken for null",
+        (Edit("_hash", "'0123456789.eE+-', ''), 0))", "'0123456789.eE+-[]{{}}', ''), 0))"),),
+        EMPTY,
+    ),
+    Mutant(
+        "an event's id knows no version",
+        (Edit("_events", " _eventgen_key, _eventgen_count, ", " _eventgen_key, "),),
+        HISTORIES,
+    ),
+    Mutant(
+        "the first version of a key is stored",
+        (Edit("_chain", "lead({n}) OVER w IS NULL AS _eventgen_last", "lag({n}) OVER w IS NULL AS _eventgen_last"),),
+        HISTORIES,
+    ),
+    Mutant(
+        "rows are committed before their events",
+        (
+            Edit(
+                "Postgres._stage",
+                "        cursor.execute(statements.create_stage(plan))\n",
+                "        cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n        cursor.execute(statements.create_stage(plan).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
+            ),
+            Edit(
+                "Postgres._upsert",
+                "        failpoints.reach(failpoints.AFTER_LOCK)",
+                "        self._connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
+            ),
+            Edit(
+                "Postgres._write_keyed",
+                "        failpoints.reach(failpoints.AFTER_LOCK)",
+                "        self._connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
+            ),
+        ),
+        HISTORIES,
+    ),
+    Mutant(
+        "STATE leaves before the commit",
+        (
+            Edit(
+                "TargetEventgen._commit",
+                "            outcomes = database.commit(checkpoint)\n",
+                "            sys.stdout.write((checkpoint.state or '') + '\\n')\n            sys.stdout.flush()\n            outcomes = database.commit(checkpoint)\n",
+            ),
+        ),
+        CRASH,
+    ),
+    Mutant(
+        "a commit that failed is passed over",
+        (Edit("TargetEventgen._join", "            committing.result()\n", "            committing.exception()\n"),),
+        PROMISES,
+    ),
+    Mutant(
+        "a COMMIT whose answer was lost is done again",
+        (Edit("Postgres._commit", "            if self._is_done(cursor):\n", "            if not self:\n"),),
+        CONNECTIONS,
+    ),
+    Mutant(
+        "a lost connection ends the run",
+        (
+            Edit("Postgres._is_loss", "        return self._confirmed > 0 and isinstance", "        return isinstance"),
+            Edit(
+                "Postgres._is_loss",
+                "if self._connection.closed or isinstance(error, _LOST)",
+                "if isinstance(error, ZeroDivisionError)",
+            ),
+        ),
+        CONNECTIONS,
+    ),
+    Mutant(
+        "a signal between two lines of the reader goes unheard",
+        (
+            Edit(
+                "LineReader._process_lines",
+                "                self._waiting = True\n                if self.interrupted:\n                    break\n",
+                "                self._waiting = True\n",
+            ),
+            Edit(
+                "LineReader._process_lines",
+                "            for place in left:\n                if self.interrupted:\n                    break\n",
+                "            for place in left:\n",
+            ),
+            Edit("LineReader._process_lines", "        while True:\n", "        while not self.interrupted:\n"),
+        ),
+        READER,
+    ),
+)
+
+
+_UNABLE = ("SyntaxError", "No module named tests", "during collection")
+"""What is said by a check that could not run."""
+
+
+def tried(mutant: Mutant) -> Trial:
+    """Whether the check fails on a copy with the fault, and is not merely unable to run."""
+
+    def attempt(copy: Copy) -> Trial:
+        done = copy.run(*mutant.check, seconds=SECONDS)
+        said = done.stdout + done.stderr
+        if done.returncode == 0:
+            return Trial(mutant, SURVIVED)
+        # 4 and 5 are pytest's: such a file isn't there, or no test has such a name.
+        if done.returncode in {4, 5} or any(words in said for words in _UNABLE):
+            return Trial(mutant, BROKEN, findings=said[-300:])
+        return Trial(mutant, CAUGHT)
+
+    return harness.tried(mutant, PACKAGE, attempt, beside=BESIDE)
+
+
+def main(mutants: Sequence[Mutant] = MUTANTS) -> None:
+    """Print each fault and whether it was noticed."""
+    wanted = sys.argv[1:]
+    missed = 0
+    for mutant in mutants:
+        if wanted and not any(word in mutant.name for word in wanted):
+            continue
+        trial = tried(mutant)
+        missed += not trial.is_good
+        verdict = {SURVIVED: "MISSED"}.get(trial.verdict, trial.verdict)
+        sys.stdout.write(f"{verdict:<7} {mutant.name}{trial.findings and f': {trial.findings}'}\n")
+        sys.stdout.flush()
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()

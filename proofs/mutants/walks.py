@@ -1,0 +1,788 @@
+"""Mutants: deliberate faults in the walks, each of which the simulator must find.
+
+    python -m proofs.mutants.walks            all of them
+    python -m proofs.mutants.walks --only seam
+
+A mutant is a small edit of one definition's text, made in a copy of the package that stands first on the path of a
+process which plays the cases that could show it (see `harness`). It is caught once that process has findings;
+one that survives says where the simulator is blind. An edit whose text isn't there exactly once no longer applies, which
+is a failure too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from proofs.mutants import harness
+from proofs.mutants.harness import BROKEN, CAUGHT, SURVIVED, Copy, Edit, Trial
+
+PACKAGE: Final = "tap_restextract"
+SCHEDULES: Final = 6000
+SECONDS: Final = 300
+STEPS: Final = (200, 1000, SCHEDULES)
+"""Few schedules first: most mutants show at once."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """A schedule that shows a fault so rarely met that thousands of others don't."""
+
+    quirks: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Mutant(harness.Mutant):
+    """A fault in the walks, and a part of the names of the cases that could show it.
+
+    One that few schedules show has a story of its own, which is tried first.
+    """
+
+    cases: str
+    story: Story | None = None
+
+
+MUTANTS: Final = (
+    Mutant(
+        "`>` for `>=`: an exclusive filter isn't stepped back",
+        (Edit("asked", 'if incremental.filter != "exclusive":', "if incremental.filter:"),),
+        "exclusive",
+    ),
+    Mutant(
+        "`<` for `<=`: descending ends at the first record of the floor's tie",
+        (Edit("Descent.fresh", "if floor is not None and place < floor:", "if floor is not None and place <= floor:"),),
+        "descending",
+    ),
+    Mutant(
+        "repeats are known by key alone",
+        (
+            Edit(
+                "content_hash",
+                "_encoder.encode(record), digest_size=DIGEST_BYTES",
+                '_encoder.encode(record.get("id")), digest_size=DIGEST_BYTES',
+            ),
+        ),
+        "tokens",
+    ),
+    Mutant(
+        "STATE before its records, in the keyset",
+        (
+            Edit(
+                "keyset",
+                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
+                "        page = yield Step((), sieve.bookmark, Ask(sieve.asked))\n        last = records\n        records = []\n"
+                "        if last:\n            yield Step(last, None, Ask(sieve.asked))\n    sieve",
+            ),
+        ),
+        "keyset",
+    ),
+    Mutant(
+        "STATE before its records, along tokens",
+        (
+            Edit(
+                "tokens",
+                "        page = yield Step(records, sieve.bookmark, Ask(start, seen.new(page.following)))\n"
+                "        records = sieve.fresh(page)\n    sieve.finish()",
+                "        at, last = seen.new(page.following), records\n"
+                "        page = yield Step((), sieve.bookmark, Ask(start, at))\n"
+                "        records = [*last, *sieve.fresh(page)]\n    sieve.finish()",
+            ),
+        ),
+        "tokens",
+    ),
+    Mutant(
+        "a short page ends counted pages",
+        (
+            Edit(
+                "following",
+                "ended = page - paginator.base_page + 1 >= total if total is not None else count == 0",
+                "ended = page - paginator.base_page + 1 >= total if total is not None else count < 3",
+            ),
+        ),
+        "pages",
+    ),
+    Mutant(
+        "a short page ends offsets",
+        (Edit("following", "if more is False or count == 0 or", "if more is False or count < paginator.limit - 1 or"),),
+        "offsets",
+        Story("filter=inclusive paginator=offset short_pages=1", 0),
+    ),
+    Mutant(
+        "an empty page with a token ends the list",
+        (
+            Edit(
+                "page_of",
+                "    behind = following(stream.paginator, answer, ask.at, len(records))\n",
+                "    behind = following(stream.paginator, answer, ask.at, len(records)) if records else None\n",
+            ),
+        ),
+        "empty pages",
+    ),
+    Mutant(
+        "an empty page with a token ends the keyset",
+        (Edit("keyset", "while page.records or page.following is not None:", "while page.records:"),),
+        "short",
+    ),
+    Mutant(
+        "instants are compared without their zone",
+        (Edit("_rank_of_text", '_of_day(time or "00:00") - _offset(offset)', '_of_day(time or "00:00")'),),
+        "days",
+    ),
+    Mutant(
+        "fractions of a second are compared as text",
+        (
+            Edit(
+                "_rank_of_text",
+                'return "instant", seconds + Decimal(f"0.{fraction}") if fraction and int(fraction) else seconds',
+                'return "instant", seconds + Decimal(int(fraction)) / 1000 if fraction and int(fraction) else seconds',
+            ),
+        ),
+        "trimmed",
+    ),
+    Mutant(
+        "this machine's clock instead of the Date header",
+        (Edit("horizon_at", "seconds = Decimal(int(server_time)) - ", "seconds = Decimal(4_000_000_000) - "),),
+        "keyset",
+    ),
+    Mutant(
+        "the clock is a second ahead",
+        (Edit("horizon_at", "seconds = Decimal(int(server_time)) - ", "seconds = Decimal(int(server_time) + 1) - "),),
+        "keyset",
+    ),
+    Mutant(
+        "the lag is ignored",
+        (Edit("horizon_at", "(precision_of(incremental.lag) if incremental.lag else 0)", "0"),),
+        "late",
+    ),
+    Mutant(
+        "the horizon is ignored: the mark moves to the last record",
+        (Edit("Sieve._settled", "return bisect_left(places, bound)", "return len(places)"),),
+        "future",
+    ),
+    Mutant(
+        "the mark isn't halted: rows that join the tick behind the position",
+        (
+            Edit(
+                "Sieve.fresh",
+                "settled = 0 if self.halted else self._settled(page, ranks)",
+                "settled = self._settled(page, ranks)",
+            ),
+        ),
+        "keyset",
+    ),
+    Mutant(
+        "without a clock the newest value is settled",
+        (
+            Edit(
+                "Sieve._settled",
+                "return bisect_left(places, places[-1]) if clockless else len(places)",
+                "return len(places)",
+            ),
+        ),
+        "no clock",
+    ),
+    Mutant(
+        "seams are never checked",
+        (
+            Edit(
+                "Listing._asked_again",
+                "        moved = moved_over(identities, None if behind is None else self._identities(behind), again)\n        if moved is None or ",
+                "        moved = moved_over(identities, None if behind is None else self._identities(behind), again) or 0\n        if False and ",
+            ),
+        ),
+        "pages",
+    ),
+    Mutant(
+        "what left a page may have been drawn over the seam",
+        (
+            Edit(
+                "moved_over",
+                "return moved if joined and (behind is None or behind[:moved] == before[len(left) :]) else None",
+                "return moved",
+            ),
+        ),
+        "descending, pages",
+    ),
+    Mutant(
+        "what joined the end of a page is thought to be new",
+        (
+            Edit(
+                "moved_over",
+                "joined = left == before[: len(left)] and again[-1:] == left[-1:]",
+                "joined = left == before[: len(left)]",
+            ),
+        ),
+        "unordered, pages",
+        Story("order=none filter=inclusive paginator=page_number unstable_ties=1 page=3", 125),
+    ),
+    Mutant(
+        "a seam is checked by the records that it has, not by their order",
+        (Edit("moved_over", "return 0 if again == before else None", "return 0"),),
+        "unstable",
+    ),
+    Mutant(
+        "a tied value is followed by pages without seams",
+        (Edit("Listing.behind", "if paginators.is_stable(paginator):", "if True:"),),
+        "restart",
+    ),
+    Mutant(
+        "a tie without a tie-breaker may lie over the seam of a list that falls",
+        (
+            Edit(
+                "Descent._check_the_seam",
+                "if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):",
+                "if True:",
+            ),
+        ),
+        "descending, unstable",
+    ),
+    Mutant(
+        "a deletion is told of what a sweep lacks, without a look",
+        (
+            Edit(
+                "Comparison._looked_up",
+                "if page.records and not is_tombstone(self.plan.stream, page.records[0]):",
+                "if False:",
+            ),
+        ),
+        "sweep, newest first",
+    ),
+    Mutant(
+        "a deletion is told of what shifting pages lack",
+        (Edit("proof_of", "return Proof.LOOKUP if stream.lookup is not None else Proof.NONE", "return Proof.ANSWER"),),
+        "sweep, pages",
+    ),
+    Mutant(
+        "a list in an order that changes is thought to keep its records in their places",
+        (
+            Edit(
+                "proof_of",
+                "if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):",
+                "if alone and holds and not led:",
+            ),
+        ),
+        "sweep, newest first",
+    ),
+    Mutant(
+        "an overlap is believed whatever is in it",
+        (
+            Edit(
+                "Listing._overlapping",
+                "        if place is None:\n            raise MovedSeamError\n",
+                "        place = 1 if place is None else place\n",
+            ),
+        ),
+        "descending, offsets",
+    ),
+    Mutant(
+        "offsets overlap within ties that nothing orders",
+        (
+            Edit(
+                "Listing.behind",
+                "if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):",
+                "if isinstance(following, Start) and (overlap := self._overlap):",
+            ),
+        ),
+        "unstable",
+        Story("filter=inclusive paginator=offset page=3 unstable_ties=1", 11),
+    ),
+    Mutant(
+        "a list in no order is believed for its overlap alone",
+        (
+            Edit(
+                "Listing._overlapping",
+                "        if not is_ordered(self.plan):\n            self._check",
+                "        if False:\n            self._check",
+            ),
+        ),
+        "unordered, offsets",
+        Story("order=none filter=inclusive paginator=offset unstable_ties=1", 0),
+    ),
+    Mutant(
+        "a tie that nothing orders is followed over its seams",
+        (Edit("_through_tie", "believed = ordered or not several or stands", "believed = True"),),
+        "restart, wide unstable",
+    ),
+    Mutant(
+        "a lookback reaches behind the initial value",
+        (
+            Edit(
+                "earliest",
+                "return window(incremental, max(first, least, key=rank))",
+                "return window(incremental, first)",
+            ),
+        ),
+        "lookback",
+    ),
+    Mutant(
+        "a lookback does without a clock",
+        (
+            Edit(
+                "Sieve._settled",
+                "            if incremental_of(self.plan).lookback:\n                raise WalkError(",
+                "            if False:\n                raise WalkError(",
+            ),
+        ),
+        "lookback, offsets",
+    ),
+    Mutant(
+        "what came late into an interrupted pass is thought to be emitted",
+        (
+            Edit(
+                "Descent._inside",
+                "return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)",
+                "return self.done is not None and rank(self.done.low) < place < self._window(self.done.high)",
+            ),
+        ),
+        "lookback, descending",
+    ),
+    Mutant(
+        "children are bookmarked by the floor's own value, whatever their filter's precision",
+        (
+            Edit(
+                "Children._finished",
+                "first = rank(earliest(self.plan.stream.incremental, floor))",
+                "first = rank(floor)",
+            ),
+        ),
+        "children, tokens",
+    ),
+    Mutant(
+        "a sweep ends with its first page",
+        (
+            Edit(
+                "Comparison._listed",
+                "        while page.following is not None:\n",
+                "        if page.following is not None:\n",
+            ),
+        ),
+        "sweep",
+    ),
+    Mutant(
+        "the hash cache is confirmed too early",
+        (Edit("SqliteHashes.begin", "            if last != kept:\n", "            if False:\n"),),
+        "sweep",
+    ),
+    Mutant(
+        "a validator is believed though STATE does not confirm its pass",
+        (Edit("believed", "return held if number == kept else None", "return held"),),
+        "ETag",
+    ),
+    Mutant(
+        "what an answer didn't repeat is told as gone",
+        (Edit("Comparison.complete", "        if self.unchanged:\n            return records\n", ""),),
+        "ETag",
+    ),
+    Mutant(
+        "deletions are forgotten by the cache",
+        (Edit("Comparison.complete", "        self.cache.buried(gone, self.number)\n", ""),),
+        "sweep",
+    ),
+    Mutant(
+        "the boundary is dropped from STATE",
+        (Edit("to_state", "    if bookmark.boundary:\n", "    if False:\n"),),
+        "tokens",
+    ),
+    Mutant(
+        "the boundary holds what was only asked for",
+        (
+            Edit(
+                "Sieve.fresh",
+                "            if place is not None and self.least is not None and place < self.least:\n                left_out.add(index)\n                continue\n",
+                "",
+            ),
+        ),
+        "zone",
+    ),
+    Mutant(
+        "a keyset that begins without a tie-breaker isn't stepped back",
+        (
+            Edit(
+                "_keyset_start",
+                "return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)",
+                "return Cursor(value, plan.tie_floor or 10**6), rank(value)",
+            ),
+        ),
+        "keyset",
+    ),
+    Mutant(
+        "tokens are not remembered",
+        (Edit("Seen.new", "        self.continuations.add(continuation)\n", ""),),
+        "circle",
+    ),
+    Mutant(
+        "tokens are remembered by their last one alone",
+        (
+            Edit(
+                "Seen.new",
+                "        self.continuations.add(continuation)\n",
+                "        self.continuations = {continuation}\n",
+            ),
+        ),
+        "wide circle",
+    ),
+    Mutant(
+        "STATE moves in the middle of a pass down the list",
+        (
+            Edit(
+                "Descent.bookmark",
+                "return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)",
+                "return Bookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), stretch)",
+            ),
+        ),
+        "descending",
+    ),
+    Mutant(
+        "an interrupted pass's stretch is thought to reach the top",
+        (
+            Edit(
+                "Descent._stretch",
+                "            return None  # the stretch of before isn't met yet, and it is worth more\n",
+                "            pass\n",
+            ),
+        ),
+        "descending",
+    ),
+    Mutant(
+        "the edges of a stretch are thought to be read whole",
+        (
+            Edit(
+                "Descent._inside",
+                "rank(self.done.low) < place < self._settled_below(self.done.high)",
+                "rank(self.done.low) <= place <= rank(self.done.high)",
+            ),
+        ),
+        "descending",
+    ),
+    Mutant(
+        "a coarse exclusive filter is stepped back by what its values show",
+        (
+            Edit(
+                "asked",
+                "return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))",
+                "return Cursor(back(first, finest(first)))",
+            ),
+        ),
+        "precision",
+    ),
+    Mutant(
+        "an unordered pass is bookmarked by the newest record that it saw",
+        (
+            Edit(
+                "Whole._look_at_the_clock",
+                "value = written(like, window_rank(self.plan, written(like, steps * step)))",
+                "value = max((find(incremental_of(self.plan).cursor_path, record) for record in page.records), key=rank)",
+            ),
+        ),
+        "unordered",
+    ),
+    Mutant(
+        "an unordered pass is bookmarked by the clock at its end",
+        (
+            Edit(
+                "Whole.fresh",
+                "        if self.high is None:\n            self._look_at_the_clock(page)\n",
+                "        self.begun_at = page.server_time\n        self._look_at_the_clock(page)\n",
+            ),
+        ),
+        "unordered",
+    ),
+    Mutant(
+        "what is remembered is forgotten when the first page has come",
+        (
+            Edit(
+                "Sieve.fresh",
+                "        self._move(page.records, ranks, settled)\n",
+                "        self._move(page.records, ranks, settled)\n        self.finish()\n",
+            ),
+        ),
+        "tokens",
+    ),
+    Mutant(
+        "a walk that ends keeps no STATE of its last page",
+        (
+            Edit(
+                "restart",
+                "    sieve.finish()\n    yield Step(step.records, sieve.bookmark)",
+                "    sieve.finish()\n    yield Step(step.records)",
+            ),
+        ),
+        "restart",
+    ),
+    Mutant(
+        "a tie that fills an answer is passed over",
+        (
+            Edit(
+                "single",
+                "        if len(page.records) >= limit:\n            raise WalkError(",
+                "        if len(page.records) >= limit + 10**6:\n            raise WalkError(",
+            ),
+        ),
+        "single",
+    ),
+    Mutant(
+        "a cut answer is read as the end",
+        (
+            Edit(
+                "Client._judged",
+                '            raise TransientError(f"answered {answer.fault}")\n',
+                "            return Judged(Answer(answer.url, 204, answer.headers, None), verdict, rule)\n",
+            ),
+        ),
+        "faults",
+    ),
+    Mutant(
+        "an answer that says 500 is read as the end",
+        (
+            Edit(
+                "Client._judged",
+                '            raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)\n',
+                "            return Judged(Answer(answer.url, 204, answer.headers, None), Verdict.ACCEPT, rule)\n",
+            ),
+        ),
+        "faults",
+    ),
+    Mutant(
+        "a STATE of another walk is believed exactly",
+        (
+            Edit(
+                "from_state",
+                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n    return Bookmark(Cursor(value), known, stretch)\n",
+                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n"
+                "    return Bookmark(Cursor(value, 5000), known, stretch)\n",
+            ),
+        ),
+        "keyset",
+    ),
+    Mutant(
+        "a record without a replication key is passed over",
+        (
+            Edit(
+                "cursor_of",
+                "    if value is MISSING or value is None:\n        raise AnswerError(",
+                "    if value is None:\n        value = 0\n    if value is MISSING:\n        raise AnswerError(",
+            ),
+        ),
+        "nulls",
+    ),
+    Mutant(
+        "a range ends before its upper edge is asked for",
+        (
+            Edit(
+                "Part._fresh",
+                "if place < lower or (upper is not None and place >= upper):",
+                "if place <= lower or (upper is not None and place > upper):",
+            ),
+        ),
+        "windows",
+    ),
+    Mutant(
+        "STATE moves to the end of any range that is done",
+        (Edit("Slices.taken", "            if each not in self.done:\n                break\n", ""),),
+        "windows, several",
+    ),
+    Mutant(
+        "a new parent's children are read from the floor of all",
+        (
+            Edit(
+                "Children._bookmark",
+                "return Bookmark(Cursor(self.family.floor)) if self.cache.known([key]) else None",
+                "return Bookmark(Cursor(self.family.floor))",
+            ),
+        ),
+        "children",
+    ),
+    Mutant(
+        "the children's floor is the clock, whatever the lag",
+        (
+            Edit(
+                "Children._found",
+                "bound = horizon_at(incremental, server_time)",
+                "bound = horizon_at(type(incremental)(cursor_path=incremental.cursor_path, epoch=incremental.epoch), server_time)",
+            ),
+        ),
+        "children, late",
+    ),
+    Mutant(
+        "an interrupted pass over the parents is thought to be whole",
+        (
+            Edit(
+                "Children._is_done",
+                "return self.listed and not self.waiting and self.at_work == 0",
+                "return self.listed",
+            ),
+        ),
+        "children",
+    ),
+    Mutant(
+        "a sweep at an interval isn't told what the walk emitted",
+        (
+            Edit(
+                "Turns._remember",
+                "{key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number",
+                "{}, self.number",
+            ),
+        ),
+        "audit",
+    ),
+    Mutant(
+        "a sweep at an interval is never due",
+        (
+            Edit(
+                "Turns._turns",
+                'return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]',
+                'return ["walk", *(["nulls"] if self.nulls is not None else [])]',
+            ),
+        ),
+        "audit",
+    ),
+    Mutant(
+        "records without a time are not asked for",
+        (
+            Edit(
+                "Turns._turns",
+                'return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]',
+                'return ["walk", *(["audit"] if self.due else [])]',
+            ),
+        ),
+        "nulls by",
+    ),
+    Mutant(
+        "a list that shifted each time that it was read is believed",
+        (Edit("unordered", "    raise always_moves(plan)\n", "    yield Step((), whole.finished)\n"),),
+        "unordered, pages",
+    ),
+    Mutant(
+        "a tie is cut into two ranges",
+        (
+            Edit(
+                "Part._tie_over",
+                "        if not self._must_not_split_ties:\n            return None\n",
+                "        if True:\n            return None\n",
+            ),
+        ),
+        "windows, newest first",
+    ),
+    Mutant(
+        "a range that is cut before a tie leaves the tie out",
+        (
+            Edit(
+                "Part._cut_before",
+                "return [(middle, self.upper), (self.lower, middle)]",
+                "return [(self.lower, middle)]",
+            ),
+        ),
+        "windows",
+    ),
+    Mutant(
+        "the children's floor is before the initial value",
+        (Edit("Children._found", "if least is None or rank(least) < bound else least", "if True else least"),),
+        "children",
+        Story(
+            "filter=inclusive precision=1000 late=4000 future=3000 skew=-4000 short_pages=1 empty_pages=1 has_more=1 overlap=1 initial=1 "
+            "faults=1 parents=6 concurrency=3",
+            2014485,
+        ),
+    ),
+    Mutant(
+        "a page behind short ones is thought to be short",
+        (
+            Edit(
+                "Part._is_full",
+                "reached, length = self.count, listing.longest",
+                "reached, length = self.count, len(listing.page.records)",
+            ),
+        ),
+        "windows, result window",
+        Story("filter=inclusive page=4 future=3000 short_pages=1 total=1 window=15 faults=1 declared=1", 2048645),
+    ),
+    Mutant(
+        "what a falling list repeats over a seam is new",
+        (Edit("Descent.fresh", "or (above is not None and place == rank(above))", ""),),
+        "descending",
+        Story(
+            "order=desc filter=none tick=1 late=1500 future=3000 skew=-4000 writing=text_ms overlap=1 initial=1",
+            2046505,
+        ),
+    ),
+    Mutant(
+        "the lookback is forgotten",
+        (
+            Edit(
+                "earliest", "    first = back(mark, measure(incremental, incremental.lookback))\n", "    first = mark\n"
+            ),
+        ),
+        "lookback, unordered",
+    ),
+    Mutant(
+        "a keyset asks again for what it has",
+        (
+            Edit(
+                "keyset",
+                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
+                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n"
+                "        page = yield Step(ask=Ask(sieve.asked))\n        records = []\n    sieve",
+            ),
+        ),
+        "keyset",
+    ),
+)
+
+
+def tried(mutant: Mutant, *, most: int = SCHEDULES) -> Trial:
+    """The mutant against the cases that could show it."""
+
+    def attempt(copy: Copy) -> Trial:
+        if mutant.story is not None:
+            told = _simulated(copy, "--replay", mutant.story.quirks, "--seed", str(mutant.story.seed))
+            if told.returncode == 1 and told.stdout:
+                return Trial(mutant, CAUGHT, 1, told.stdout.splitlines()[-1])
+        for count in [step for step in STEPS if step < most] + [most]:
+            done = _simulated(copy, str(count), "--only", mutant.cases, "--processes", "1", "--stop", "--terse")
+            if done.returncode == 1 and (found := re.findall(r"^first finding: (.*)$", done.stdout, re.MULTILINE)):
+                return Trial(mutant, CAUGHT, count, found[0])
+            if done.returncode != 0:
+                return Trial(mutant, BROKEN, count, (done.stderr or done.stdout)[-300:])
+        return Trial(mutant, SURVIVED, most)
+
+    return harness.tried(mutant, PACKAGE, attempt)
+
+
+def _simulated(copy: Copy, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return copy.run("-m", "proofs.simulate", *arguments, seconds=SECONDS)
+
+
+def trials(mutants: Iterable[Mutant], *, at_once: int = 0) -> Iterator[Trial]:
+    """Every mutant's trial, in their order."""
+    with ThreadPoolExecutor(at_once or os.cpu_count() or 1) as pool:
+        yield from pool.map(tried, mutants)
+
+
+def main() -> int:
+    """The exit code is 1 where a mutant survived or an edit no longer applies."""
+    parser = argparse.ArgumentParser(prog="python -m proofs.mutants.walks")
+    parser.add_argument("--only", default="", help="a part of the mutants' names")
+    parser.add_argument("--at-once", type=int, default=0, help="0: one a core")
+    arguments = parser.parse_args()
+    begun = time.monotonic()
+    bad = 0
+    chosen = [mutant for mutant in MUTANTS if arguments.only in mutant.name]
+    for trial in trials(chosen, at_once=arguments.at_once):
+        sys.stdout.write(f"{trial}\n")
+        sys.stdout.flush()
+        bad += not trial.is_good
+    sys.stdout.write(f"{len(chosen) - bad} of {len(chosen)} caught in {time.monotonic() - begun:.0f} s\n")
+    return int(bool(bad) or not chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

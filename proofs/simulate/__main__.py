@@ -1,0 +1,104 @@
+"""Plays schedules over every case and says what broke.
+
+python -m proofs.simulate 100000                         all cases, so many schedules in all
+python -m proofs.simulate 5000 --only "restart"          the cases whose name or walk has this in it
+python -m proofs.simulate --replay "filter=inclusive late=2000" --seed 7 --size rows=5,runs=1
+                                                         one schedule, told line by line
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import fields
+
+from proofs.simulate.campaign import Campaign, Job, played
+from proofs.simulate.cases import CASES
+from proofs.simulate.quirks import parsed
+from proofs.simulate.schedule import KINDS, Schedule, Size
+from proofs.simulate.shrinking import command, shrunk
+from proofs.simulate.table import table
+
+SHOWN = 5
+MOST_LINES = 80
+
+
+def main() -> int:
+    """The exit code is 1 where a promise broke, 2 where there is no such case."""
+    arguments = _parser().parse_args()
+    if arguments.replay is not None:
+        return replay(arguments.replay, arguments.seed, _size(arguments.size))
+    names = [name for name in CASES if arguments.only in name]
+    if not names:
+        sys.stderr.write(f"no case has {arguments.only!r} in its name; there are:\n  " + "\n  ".join(CASES) + "\n")
+        return 2
+    begun = time.monotonic()
+    campaign = Campaign(by_case=arguments.by_case)
+    job = Job(
+        tuple(names), arguments.seed, arguments.schedules, combined=not arguments.plain, open_too=arguments.count_open
+    )
+    for summary in played(job, arguments.processes, stop=arguments.stop):
+        campaign.add(summary)
+    if arguments.terse:
+        for kind, quirks, seed, size in campaign.failures[:1]:
+            sys.stdout.write(
+                f"first finding: {kind}, seed {seed}, {quirks}\n  {command(Schedule(quirks, seed, size))}\n"
+            )
+        return int(bool(campaign.failures))
+    sys.stdout.write(table(campaign))
+    sys.stdout.write(f"\n{campaign.schedules} schedules in {time.monotonic() - begun:.0f} s\n")
+    for failure in campaign.smallest(0 if arguments.brief else SHOWN):
+        _show(*shrunk(*failure))
+    if arguments.brief:
+        for kind, quirks, seed, size in campaign.smallest(12):
+            sys.stdout.write(f"{kind}: {command(Schedule(quirks, seed, size))}\n")
+    if campaign.failures:
+        sys.stdout.write(f"\n{len(campaign.failures)} schedules broke a promise\n")
+    return int(bool(campaign.failures))
+
+
+def replay(text: str, seed: int, size: Size) -> int:
+    """One schedule, line by line."""
+    outcome = Schedule(parsed(text), seed, size, _say).play()
+    sys.stdout.write(f"{outcome.walk}: {', '.join(outcome.kinds) or 'nothing broke'}\n")
+    return int(bool(outcome.findings))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _show(schedule: Schedule, kind: str) -> None:
+    sys.stdout.write(f"\n{kind}, made as small as it gets; replayed by\n  {command(schedule)}\n")
+    story: list[str] = []
+    Schedule(schedule.quirks, schedule.seed, schedule.size, story.append).play()
+    left_out = [] if len(story) <= MOST_LINES else [f"… {len(story) - MOST_LINES} lines, which the command above tells"]
+    sys.stdout.write("\n".join([*left_out, *story[-MOST_LINES:]]) + "\n")
+
+
+def _size(text: str) -> Size:
+    kinds = {held.name: type(getattr(Size(), held.name)) for held in fields(Size)}
+    pairs = [part.split("=") for part in text.split(",") if part]
+    return Size(**{name: kinds[name](int(value)) for name, value in pairs})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m proofs.simulate", description=f"Findings are: {', '.join(KINDS)}.")
+    parser.add_argument("schedules", nargs="?", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first schedule, or of the one that is replayed")
+    parser.add_argument("--only", default="", help="a part of the cases' names")
+    parser.add_argument("--plain", action="store_true", help="the cases alone, without more quirks drawn to them")
+    parser.add_argument("--processes", type=int, default=0, help="0: one a core")
+    parser.add_argument("--by-case", action="store_true", help="a line a case instead of a line a walk")
+    parser.add_argument("--stop", action="store_true", help="at the first finding")
+    parser.add_argument("--terse", action="store_true", help="the first finding, and no more")
+    parser.add_argument("--count-open", action="store_true", help="findings of open faults count too")
+    parser.add_argument("--brief", action="store_true", help="no stories of what broke")
+    parser.add_argument("--replay", metavar="QUIRKS")
+    parser.add_argument("--size", default="", help="of the replayed schedule, such as rows=5,runs=1,writes=1,deaths=0")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands: singer-sdk's own, `plan`, `webhooks`."""

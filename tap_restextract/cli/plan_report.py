@@ -1,0 +1,168 @@
+"""What `tap-restextract plan` prints: each stream's walk, why it is safe, when STATE moves, and its first two requests."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+from typing import Any
+
+from typing_extensions import assert_never
+
+from tap_restextract.config.settings import (
+    CursorToken,
+    HeaderCursor,
+    HeaderLink,
+    JsonLink,
+    Offset,
+    PageNumber,
+    SinglePage,
+)
+from tap_restextract.exchange import paginators
+from tap_restextract.exchange.auth import authenticated, secrets_of
+from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token
+from tap_restextract.exchange.request import HIDDEN, Request, redacted, request_for, shown, shown_body
+from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.plan import NIL_UUID, Plan, Walk, asked
+from tap_restextract.values.cursor import Cursor
+from tap_restextract.walks.event_feed import events_of
+from tap_restextract.walks.pages import what_can_hide
+from tap_restextract.walks.steps import Ask
+from tap_restextract.walks.sweep import is_validated, proof_of
+from tap_restextract.walks.table import walk
+from tap_restextract.walks.time_slices import Slices
+
+EXAMPLE_INSTANT = "2026-01-01T00:00:00Z"
+EXAMPLE_NUMBER = 1767225600
+
+
+def preview(plan: Plan, bookmark: Bookmark | None) -> str:
+    """The plan of one stream as text."""
+    if plan.walk is Walk.WEBHOOKS:
+        head = [plan.stream.name, *_row("walk", plan.walk.value), *_row("safe", plan.safe_because)]
+        return "\n".join(
+            [*head, *_row("STATE", f"moves {plan.state_moves}"), *_row("first", "nothing: no list is asked for")]
+        )
+    parent = tuple((name, f"({name})") for name in plan.parent_names)
+    first = replace(_first(plan, None if parent else bookmark), scope=parent)
+    second, said = _second(plan, first)
+    lines = [
+        plan.stream.name,
+        *_row("walk", plan.walk.value),
+        *_row("safe", plan.safe_because),
+        *_row("STATE", f"moves {plan.state_moves}"),
+        *_row("first", _line(plan, first)),
+        *_row("then", f"{_line(plan, replace(second, scope=parent))}   ({said})" if second else said),
+    ]
+    if plan.stream.source == "webhooks":
+        lines += _row("before", "what waits in the queue of webhooks comes out first")
+    if plan.parent:
+        lines += _row(
+            "parent",
+            f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
+        )
+    if hidden := what_can_hide(plan):
+        lines += _row("unless", hidden)
+    if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
+        lines += _row("gone", proof_of(plan).value)
+    if is_validated(plan):
+        told = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
+        lines += _row(
+            "304",
+            f'where the API tells {told} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
+        )
+    if plan.walk is Walk.FEED:
+        events = events_of(plan)
+        behind = Ask(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
+        lines += _row("events", f"{_line(events, behind)}   (behind an event)")
+    return "\n".join(lines)
+
+
+def _first(plan: Plan, bookmark: Bookmark | None) -> Ask:
+    if plan.walk in {Walk.SWEEP, Walk.FEED}:
+        return Ask()
+    if plan.walk is Walk.WINDOWS:
+        unit = Slices.begun(plan, bookmark).next()
+        return next(unit.steps).ask or Ask() if unit else Ask()
+    return next(walk(plan, bookmark)).ask or Ask()
+
+
+def _row(name: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        116,
+        initial_indent=f"  {name:<7}",
+        subsequent_indent=" " * 9,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _line(plan: Plan, ask: Ask) -> str:
+    stream = plan.stream
+    request = paginators.paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
+    secrets = secrets_of(stream)
+    signed = authenticated(request, stream, HIDDEN)
+    text = shown(signed, secrets)
+    added = [f"{name}: {_shown_header(name, value, request, secrets)}" for name, value in signed.headers.items()]
+    if request.json is not None:
+        added.append(f"body {shown_body(request.json, secrets)}")
+    return text + (f"  [{'; '.join(added)}]" if added else "")
+
+
+def _shown_header(name: str, value: str, plain: Request, secrets: frozenset[str]) -> str:
+    """A header as a person may see it: one that holds credentials, or may, hides its value."""
+    harmless = {"accept", "content-type", "prefer"}
+    return redacted(str(value), secrets) if name.lower() in harmless and name in plain.headers else HIDDEN
+
+
+def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
+    match plan.walk:
+        case Walk.KEYSET:
+            return Ask(Cursor(_example(plan), _example_tie(plan))), "behind a page that ends there"
+        case Walk.UNIQUE_KEYSET:
+            return Ask(Cursor(EXAMPLE_NUMBER)), "behind a page that ends there"
+        case Walk.RESTART:
+            assert plan.stream.incremental is not None
+            return Ask(asked(plan.stream.incremental, _example(plan))), "again from a page's last key"
+        case Walk.SINGLE:
+            paginator = plan.stream.paginator
+            assert plan.stream.incremental is not None
+            if isinstance(paginator, SinglePage) and paginator.limit:
+                return Ask(asked(plan.stream.incremental, _example(plan))), "again from an answer's last key"
+            return None, "nothing: one answer holds all"
+        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
+            at = _example_continuation(plan, first)
+            return (replace(first, at=at), "the next page") if at else (None, "nothing: one answer holds all")
+        case Walk.WEBHOOKS:
+            return None, ""
+    assert_never(plan.walk)
+
+
+def _example_continuation(plan: Plan, first: Ask) -> Continuation | None:
+    paginator = plan.stream.paginator
+    match paginator:
+        case SinglePage():
+            return None
+        case CursorToken() | HeaderCursor():
+            return Token("TOKEN")
+        case JsonLink() | HeaderLink():
+            return Link(request_for(plan.stream, first.cursor, first.until, first.scope).url + "?NEXT-LINK")
+        case PageNumber(base_page=base):
+            return Number(base + 1)
+        case Offset(offset=offset, limit=limit):
+            return Start(offset + limit)
+    assert_never(paginator)
+
+
+def _example(plan: Plan) -> Any:
+    incremental = plan.stream.incremental
+    assert incremental is not None
+    if isinstance(incremental.initial_value, int):
+        return EXAMPLE_NUMBER
+    described = plan.stream.schema if isinstance(plan.stream.schema, dict) else {}
+    kinds = described.get("properties", {}).get(incremental.cursor_path, {}).get("type", [])
+    return EXAMPLE_NUMBER if "integer" in kinds or "number" in kinds else EXAMPLE_INSTANT
+
+
+def _example_tie(plan: Plan) -> Any:
+    return {0: 42, NIL_UUID: NIL_UUID}.get(plan.tie_floor, "ID")

@@ -1,0 +1,1 @@
+"""One request and one answer, as values: what is sent, and what an answer says."""

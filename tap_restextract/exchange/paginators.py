@@ -1,0 +1,269 @@
+"""Paginators answer two questions: what asks for the next page, and how that is written into a request.
+
+An end is stated, never guessed: no token or link, `has_more` false, the total reached, or, where pages or records are
+counted, an empty page. A short page is no end, and an empty page with a token is none either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from typing_extensions import assert_never
+
+from tap_restextract.config.settings import (
+    CursorToken,
+    HeaderCursor,
+    HeaderLink,
+    JsonLink,
+    Offset,
+    PageNumber,
+    Paginator,
+    SinglePage,
+)
+from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.request import Answer, Request
+from tap_restextract.values.paths import MISSING, find, steps
+
+LINK: Final = re.compile(r"<(?P<target>[^>]*)>(?P<parameters>(?:\s*;\s*[^\s=;,]+(?:=(?:\"[^\"]*\"|[^\s;,]*))?)*)")
+DIGITS: Final = re.compile(r"^[0-9]{1,18}$")
+RELATION: Final = re.compile(r";\s*rel=(?:\"(?P<quoted>[^\"]*)\"|(?P<bare>[^\s;,]*))", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What the API gave to ask for the next page."""
+
+    value: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The next page's whole address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A page's number."""
+
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The number of records before a page."""
+
+    offset: int
+
+
+Continuation = Token | Link | Number | Start
+
+
+def following(paginator: Paginator, answer: Answer, at: Continuation | None, count: int) -> Continuation | None:
+    """What asks for the page behind this answer; None where the API states the end.
+
+    Args:
+        paginator: the stream's.
+        answer: the page as it came.
+        at: what asked for it; None for the first page.
+        count: records in it, before any was filtered out.
+
+    Raises:
+        AnswerError: where the answer lacks what the paginator needs to tell.
+    """
+    body = answer.body
+    match paginator:
+        case SinglePage():
+            return None
+        case CursorToken():
+            more = _more(paginator.has_more_path, body)
+            token = find(paginator.cursor_path, body)
+            if more is False:
+                return None
+            if more and (token is MISSING or token is None or token == ""):
+                raise AnswerError(
+                    f"{paginator.has_more_path} is true, but there is no token at {paginator.cursor_path}; set cursor_path to where it lies"
+                )
+            return _token(token, paginator.cursor_path)
+        case HeaderCursor():
+            return _token(answer.headers.get(paginator.cursor_key.lower()), f"the header {paginator.cursor_key}")
+        case JsonLink():
+            return _link(find(paginator.next_url_path, body), answer.url, paginator.next_url_path)
+        case HeaderLink():
+            value = answer.headers.get(paginator.header.lower())
+            if paginator.header.lower() == "link":
+                value = _target(value, paginator.links_next_key)
+            return _link(value, answer.url, f"the header {paginator.header}")
+        case PageNumber():
+            page = at.page if isinstance(at, Number) else paginator.base_page
+            total = None if answer.status == 204 else _total(paginator.total_path, body)
+            # Where a total is stated it decides, even about an empty page: its records may be hidden from this reader.
+            ended = page - paginator.base_page + 1 >= total if total is not None else count == 0
+            more = _more_behind(paginator.has_more_path, answer, count)
+            return None if ended or more is False else Number(page + 1)
+        case Offset():
+            behind = (at.offset if isinstance(at, Start) else paginator.offset) + count
+            total = None if answer.status == 204 else _total(paginator.total_path, body)
+            more = _more_behind(paginator.has_more_path, answer, count)
+            return (
+                None
+                if more is False or count == 0 or (total is not None and behind - paginator.offset >= total)
+                else Start(behind)
+            )
+    assert_never(paginator)
+
+
+def paged(paginator: Paginator, request: Request, at: Continuation | None) -> Request:
+    """The request for a page: the first one where `at` is None."""
+    match paginator:
+        case SinglePage():
+            return request
+        case CursorToken():
+            if not isinstance(at, Token):
+                return request
+            if paginator.cursor_body_path:
+                return _with_json(request, paginator.cursor_body_path, at.value)
+            return _with_param(request, paginator.cursor_param or "cursor", at.value)
+        case HeaderCursor():
+            return _with_param(request, paginator.cursor_param, at.value) if isinstance(at, Token) else request
+        case JsonLink() | HeaderLink():
+            return _linked(request, at.url) if isinstance(at, Link) else request
+        case PageNumber():
+            page = at.page if isinstance(at, Number) else paginator.base_page
+            if paginator.page_body_path:
+                return _with_json(request, paginator.page_body_path, page)
+            return _with_param(request, paginator.page_param or "page", page)
+        case Offset():
+            offset = at.offset if isinstance(at, Start) else paginator.offset
+            if paginator.offset_body_path:
+                request = _with_json(request, paginator.offset_body_path, offset)
+            else:
+                request = _with_param(request, paginator.offset_param or "offset", offset)
+            if paginator.limit_body_path:
+                return _with_json(request, paginator.limit_body_path, paginator.limit)
+            return _with_param(request, paginator.limit_param or "limit", paginator.limit)
+    assert_never(paginator)
+
+
+def total_of(paginator: Paginator, answer: Answer) -> int | None:
+    """How many records the whole list has, where the answer says so."""
+    return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
+
+
+def foreseen(paginator: Paginator, at: Continuation | None) -> Continuation | None:
+    """What will ask for the page behind this one, should that one be full; None where only its answer tells."""
+    match paginator:
+        case PageNumber():
+            return Number((at.page if isinstance(at, Number) else paginator.base_page) + 1)
+        case Offset():
+            return Start((at.offset if isinstance(at, Start) else paginator.offset) + paginator.limit)
+        case _:
+            return None
+
+
+def paths_of(paginator: Paginator) -> list[str]:
+    """The paths that the paginator looks at in an answer."""
+    names = ("cursor_path", "has_more_path", "total_path", "next_url_path")
+    return [path for name in names if (path := getattr(paginator, name, None)) is not None]
+
+
+def is_stable(paginator: Paginator) -> bool:
+    """Whether the paginator's tokens name a position or a snapshot, as the configuration states."""
+    return isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)) and paginator.stable
+
+
+def _token(value: Any, place: str) -> Token | None:
+    if value is MISSING or value is None or value == "" or value is False:
+        return None
+    if isinstance(value, (str, int)) and value is not True:
+        return Token(value)
+    raise AnswerError(f"the token at {place} is neither a string nor a number; set the path of the token itself")
+
+
+def _link(value: Any, base: str, place: str) -> Link | None:
+    if value is MISSING or value is None or value == "" or value is False:
+        return None
+    if not isinstance(value, str):
+        raise AnswerError(f"the next page's address at {place} is no string; set the path of the address itself")
+    try:
+        return Link(_on_the_same_origin(urljoin(base, value), base, place))
+    except ValueError as error:  # a port or an IPv6 address that is none
+        raise AnswerError(f"the next page's address at {place} is no web address") from error
+
+
+def _on_the_same_origin(url: str, base: str, place: str) -> str:
+    """The link, unless it would carry credentials elsewhere; a proxied http link is followed as https."""
+    link, origin = urlsplit(url), urlsplit(base)
+    if link.hostname == origin.hostname and link.scheme in {"http", "https"}:
+        ports = {80, 443, None}
+        if link.port == origin.port or (link.port in ports and origin.port in ports):
+            return urlunsplit((origin.scheme, origin.netloc, link.path, link.query, ""))
+    raise AnswerError(
+        f"the next page's address at {place} leads to another host, {link.hostname}; credentials aren't sent there. "
+        "Set base_url to the host that the links name"
+    )
+
+
+def _target(header: str | None, relation: str) -> str | None:
+    """The target of a Link header's relation (RFC 8288)."""
+    for link in LINK.finditer(header or ""):
+        rel = RELATION.search(link["parameters"])
+        if rel and relation.lower() in (rel["quoted"] or rel["bare"] or "").lower().split():
+            return link["target"]
+    return None
+
+
+def _more(path: str | None, body: Any) -> bool | None:
+    if path is None:
+        return None
+    value = find(path, body)
+    if isinstance(value, bool):
+        return value
+    raise AnswerError(f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows")
+
+
+def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:
+    """Whether more follows a page that is counted; an empty one that says so can't be gone on from."""
+    if answer.status == 204:
+        return False
+    more = _more(path, answer.body)
+    if more and not count:
+        raise AnswerError(f"{path} is true, but the page is empty; leave has_more_path out if an empty page is the end")
+    return more
+
+
+def _total(path: str | None, body: Any) -> int | None:
+    if path is None:
+        return None
+    value = find(path, body)
+    if isinstance(value, str) and DIGITS.match(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise AnswerError(f"there is no number at {path}; set total_path to where the answer gives the total")
+
+
+def _with_param(request: Request, name: str, value: object) -> Request:
+    kept = tuple(pair for pair in request.params if pair[0] != name)
+    return replace(request, params=(*kept, (name, str(value))))
+
+
+def _linked(request: Request, url: str) -> Request:
+    """The link as the API wrote it: it is an address that is whole, so nothing is added to it."""
+    return replace(request, url=url, params=())
+
+
+def _with_json(request: Request, path: str, value: object) -> Request:
+    keys = steps(path) or (path,)
+    return replace(request, json=_set(request.json if isinstance(request.json, Mapping) else {}, keys, value))
+
+
+def _set(body: Mapping[str, Any], keys: tuple[str, ...], value: object) -> dict[str, Any]:
+    first, *rest = keys
+    below = body.get(first)
+    return {**body, first: _set(below if isinstance(below, Mapping) else {}, tuple(rest), value) if rest else value}

@@ -1,0 +1,115 @@
+"""Placeholders in requests: values put in place, not a template language.
+
+`{cursor.updated_at}` alone in a string keeps the value's type; inside a longer string it becomes text, optionally in a
+form of its own: `{cursor.updated_at:unix}`, `:unix_ms`, `:iso`, or a strftime form such as `:%Y-%m-%d` (UTC). A mapping
+with the single key `json` becomes JSON text of what it holds. `{{` and `}}` are braces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.values.cursor import EPOCH, NoRankError, rank
+
+PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.\-]*)(?::(?P<form>[^{}]*))?\}")
+FORMS: Final = ("unix", "unix_ms", "iso")
+Scope = Mapping[str, Any]
+
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def names(template: Any) -> Iterator[str]:
+    """Every name that the template mentions, such as `cursor.updated_at`."""
+    return (match["name"] for match in _mentioned(template) if match["name"])
+
+
+def forms(template: Any) -> Iterator[str]:
+    """Every form that the template asks for, to be checked before the first request."""
+    return (match["form"] for match in _mentioned(template) if match["form"] is not None)
+
+
+def _mentioned(template: Any) -> Iterator[re.Match[str]]:
+    if isinstance(template, str):
+        yield from PLACEHOLDER.finditer(template)
+    elif isinstance(template, (Mapping, list)):
+        for value in template.values() if isinstance(template, Mapping) else template:
+            yield from _mentioned(value)
+
+
+def fill(template: Any, scope: Scope) -> Any:
+    """The template with each placeholder's value in its place.
+
+    Raises:
+        ConfigurationError: for a name that the scope hasn't, or a form that the value hasn't.
+    """
+    if isinstance(template, Mapping):
+        if set(template) == {"json"}:
+            return _encoder.encode(fill(template["json"], scope)).decode()
+        return {key: fill(value, scope) for key, value in template.items()}
+    if isinstance(template, list):
+        return [fill(value, scope) for value in template]
+    if not isinstance(template, str):
+        return template
+    whole = PLACEHOLDER.fullmatch(template)
+    if whole and whole["name"]:
+        value = _value(whole["name"], scope)
+        return value if whole["form"] is None else _formed(value, whole["form"], whole["name"])
+    return PLACEHOLDER.sub(lambda match: _text(match, scope), template)
+
+
+def fill_path(template: str, scope: Scope) -> str:
+    """The path with each placeholder's value percent-encoded in its place."""
+    return PLACEHOLDER.sub(
+        lambda match: _text(match, scope) if match["name"] is None else quote(_text(match, scope), safe=""), template
+    )
+
+
+def _text(match: re.Match[str], scope: Scope) -> str:
+    if match["name"] is None:
+        return match[0][0]
+    value = _value(match["name"], scope)
+    return text(value if match["form"] is None else _formed(value, match["form"], match["name"]))
+
+
+def text(value: Any) -> str:
+    """A value as it stands in a query, a header or a longer string: as JSON would write it, but without quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _value(name: str, scope: Scope) -> Any:
+    if name not in scope:
+        known = ", ".join(f"{{{known}}}" for known in sorted(scope)) or "none here"
+        raise ConfigurationError([f"the placeholder {{{name}}} has no value; known are {known}"])
+    return scope[name]
+
+
+def _formed(value: Any, form: str, name: str) -> Any:
+    try:
+        seconds = Decimal(rank(value))
+    except NoRankError as error:
+        raise ConfigurationError(
+            [f"the placeholder {{{name}:{form}}} needs an instant or a number of seconds"]
+        ) from error
+    if form == "unix":
+        return int(seconds.to_integral_value(rounding=ROUND_FLOOR))
+    if form == "unix_ms":
+        return int((seconds * 1000).to_integral_value(rounding=ROUND_FLOOR))
+    try:
+        moment = EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
+    except OverflowError as error:
+        raise ConfigurationError(
+            [f"the placeholder {{{name}:{form}}} is beyond the year 9999; a number is taken as seconds since 1970"]
+        ) from error
+    if form == "iso":
+        return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+    return moment.strftime(form)

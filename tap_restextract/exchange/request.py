@@ -1,0 +1,143 @@
+"""Requests and answers as values, and how a stream's settings become its next request.
+
+A part (parameter, header, top key of the JSON body) that mentions `{cursor.…}` is sent only once there is a cursor; the
+path has no such choice, so a path that mentions one needs `initial_value`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from tap_restextract.config.settings import StreamSettings
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.exchange.placeholders import fill, fill_path, names, text
+from tap_restextract.values.cursor import Cursor
+
+SECRET_NAME: Final = re.compile(r"token|key|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
+OPTIONAL: Final = frozenset({"cursor", "until"})
+HIDDEN: Final = "•••"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request: params as pairs, so that a name may occur twice."""
+
+    method: str
+    url: str
+    params: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the decoded body, and headers under lower-case names.
+
+    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    fault: str = ""
+
+
+def request_for(
+    stream: StreamSettings, cursor: Cursor | None, until: Any = None, more: Iterable[tuple[str, Any]] = ()
+) -> Request:
+    """The first request of a list behind, or at, the cursor; paginators go on from it.
+
+    Args:
+        stream: whose list.
+        cursor: from where on; None for the whole list.
+        until: the last value of the replication key that is wanted; None without end.
+        more: values of other placeholders, such as a parent's.
+
+    Raises:
+        ConfigurationError: for a placeholder without a value, or a parameter that is a mapping.
+    """
+    scope = _scope(stream, cursor) | dict(more)
+    if until is not None and stream.incremental is not None:
+        scope[f"until.{stream.incremental.cursor_path}"] = until
+    try:
+        path = fill_path(stream.path, scope)
+        params = tuple(pair for name, value in _sent(stream.params, scope).items() for pair in _pairs(name, value))
+        headers = {name: text(value) for name, value in _sent(stream.headers, scope).items()}
+        body = None if stream.json is None else _sent(stream.json, scope)
+    except ConfigurationError as error:
+        raise ConfigurationError([f"stream {stream.name}: {fault}" for fault in error.faults]) from error
+    below = path.lstrip("/")
+    base = stream.base_url.rstrip("/")
+    url = path if "://" in path else f"{base}/{below}" if below else base
+    return Request(stream.method, url, params, headers, body)
+
+
+def shown(request: Request, secrets: Collection[str] = ()) -> str:
+    """The request as a person may see it: secrets, and values of names that sound like secrets, hidden."""
+    split = urlsplit(request.url)
+    host = split.netloc.rpartition("@")[2]
+    query = split.query + ("&" if split.query and request.params else "") + urlencode(request.params)
+    return redacted(f"{request.method} {split.scheme}://{host}{split.path}{'?' + query if query else ''}", secrets)
+
+
+def shown_body(body: Any, secrets: Collection[str] = ()) -> str:
+    """A JSON body as a person may see it, likewise."""
+    return redacted(str(_without_secrets(body)), secrets)
+
+
+def _without_secrets(body: Any) -> Any:
+    if isinstance(body, Mapping):
+        return {
+            name: HIDDEN if isinstance(value, str) and SECRET_NAME.search(name) else _without_secrets(value)
+            for name, value in body.items()
+        }
+    return [_without_secrets(member) for member in body] if isinstance(body, list) else body
+
+
+def redacted(line: str, secrets: Collection[str] = ()) -> str:
+    """The text without secrets: the given ones, in any of a query's writings, and values of names that sound like one."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        for form in {secret, quote(secret, safe=""), quote(secret), urlencode({"": secret})[1:]}:
+            line = line.replace(form, HIDDEN)
+    return re.sub(
+        r"(?P<name>[?&;][^=&#\s]*)=(?P<value>[^&#\s]*)",
+        lambda pair: f"{pair['name']}={HIDDEN}" if SECRET_NAME.search(pair["name"]) else pair[0],
+        line,
+    )
+
+
+def cursor_names(stream: StreamSettings) -> set[str]:
+    """Every placeholder name in the parts of the stream's request."""
+    return {name for part in (stream.path, stream.params, stream.headers, stream.json) for name in names(part)}
+
+
+def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
+    if cursor is None or stream.incremental is None:
+        return {}
+    scope = {f"cursor.{stream.incremental.cursor_path}": cursor.value}
+    if stream.incremental.tie_breaker and cursor.tie is not None:
+        scope[f"cursor.{stream.incremental.tie_breaker}"] = cursor.tie
+    return scope
+
+
+def _sent(part: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts whose cursor or end there is; a compound cursor's parts come together."""
+    families = {name.partition(".")[0] for name in scope}
+    return {
+        name: fill(template, scope)
+        for name, template in part.items()
+        if not {mentioned.partition(".")[0] for mentioned in names(template)} & (OPTIONAL - families)
+    }
+
+
+def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        raise ConfigurationError([f"params.{name}: a mapping can't be sent as it is; write {name}: {{json: …}}"])
+    if isinstance(value, list):
+        return [(name, text(member)) for member in value]
+    return [] if value is None else [(name, text(value))]

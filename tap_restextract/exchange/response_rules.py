@@ -1,0 +1,68 @@
+"""Response rules: what the configuration says of answers that mean something else than their status does.
+
+The first rule whose conditions all hold decides. Conditions of one rule are all needed, since a rule that matches too
+much hides records; what should match either way is written as two rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from tap_restextract.config.settings import ResponseRule
+from tap_restextract.exchange.request import Answer
+from tap_restextract.exchange.retry import Verdict
+from tap_restextract.values.paths import MISSING, find
+
+PLACES: Final = ("message", "detail", "error_description", "error", "title")
+VERDICTS: Final = {
+    "RETRY": Verdict.RETRY,
+    "IGNORE": Verdict.IGNORE,
+    "FAIL": Verdict.REFUSE,
+    "RATE_LIMITED": Verdict.RATE_LIMITED,
+    "REFRESH_TOKEN": Verdict.UNAUTHORIZED,
+}
+
+
+def ruling(rules: Sequence[ResponseRule], answer: Answer) -> int | None:
+    """The index of the first rule that fits the answer."""
+    return next((index for index, rule in enumerate(rules) if _fits(rule, answer)), None)
+
+
+def named(rules: Sequence[ResponseRule], index: int) -> str:
+    """A rule as messages name it, by its place in the list."""
+    return f"response_rules[{index}] ({rules[index].action})"
+
+
+def words(body: Any) -> Iterator[str]:
+    """An API's own words for an error, from the places where they usually stand; a text is all words."""
+    if isinstance(body, str):
+        yield body
+    if not isinstance(body, dict):
+        return
+    for name in PLACES:
+        value = body.get(name)
+        if isinstance(value, dict):
+            value = value.get("message")
+        if isinstance(value, str) and value:
+            yield value
+    errors = body.get("errors")
+    for error in errors if isinstance(errors, list) else ():
+        yield from words(error)
+
+
+def _fits(rule: ResponseRule, answer: Answer) -> bool:
+    if rule.http_codes and answer.status not in rule.http_codes:
+        return False
+    if rule.predicate is not None and not _holds(rule, answer.body):
+        return False
+    part = rule.error_message_contains
+    return part is None or any(part.lower() in said.lower() for said in words(answer.body))
+
+
+def _holds(rule: ResponseRule, body: Any) -> bool:
+    """Whether the predicate finds what it should: the value of `equals`, or anything but null, false and emptiness."""
+    found = find(rule.predicate or "", body)
+    if isinstance(rule.equals, (str, bool, int, float)):
+        return bool(found == rule.equals) and isinstance(found, bool) == isinstance(rule.equals, bool)
+    return found is not MISSING and found not in (None, False, "", [], {})

@@ -1,0 +1,1 @@
+"""Hash caches: what sweeps remember of every record."""

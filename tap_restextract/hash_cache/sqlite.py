@@ -1,0 +1,166 @@
+"""A hash cache in a SQLite file: the default, beside the project."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from tap_restextract.errors import CacheError, ConfigurationError
+from tap_restextract.exchange.validators import Validator, read, written
+from tap_restextract.hash_cache.protocol import BATCH, Key, believed
+
+TABLES = """
+create table if not exists cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
+create table if not exists hashes (
+    stream text not null, key text not null, hash text not null, emitted integer not null, seen integer not null,
+    deleted integer not null default 0, primary key (stream, key)
+) without rowid;
+create table if not exists begun (stream text primary key, number integer not null) without rowid;
+create table if not exists finished (stream text primary key, number integer not null) without rowid;
+create table if not exists validators (stream text primary key, number integer not null, held text not null) without rowid;
+create index if not exists hashes_seen on hashes (stream, seen);
+"""
+CHUNK = 500
+
+
+class SqliteHashes:
+    """One stream's hashes in a SQLite file; each page is one transaction."""
+
+    def __init__(self, path: str, stream: str) -> None:
+        try:
+            if path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as opened:  # closed again where a statement fails
+                self._database = opened.enter_context(
+                    closing(sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False))
+                )
+                self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + TABLES)
+                self._database.execute("insert or ignore into cache values (1, ?, 0)", (uuid.uuid4().hex,))
+                opened.pop_all()
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigurationError(
+                [
+                    f"stream {stream}: the hash cache {path} can't be opened ({error}); set hash_cache to a file that can be written"
+                ]
+            ) from error
+        self._stream, self._path = stream, path
+        self.validator: Validator | None = None
+
+    @property
+    def identity(self) -> str:
+        """What STATE names the cache by."""
+        with self._told():
+            return str(self._database.execute("select identity from cache").fetchone()[0])
+
+    def begin(self, confirmed: int | None) -> int:
+        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        with self._transaction():
+            begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
+            last, kept = begun[0] if begun else 0, confirmed or 0
+            done = self._database.execute("select number from finished where stream = ?", (self._stream,)).fetchone()
+            if (done[0] if done else 0) < kept:
+                kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
+            if last != kept:
+                self._database.execute(
+                    "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, kept)
+                )
+            query = "select held, number from validators where stream = ?"
+            held = self._database.execute(query, (self._stream,)).fetchone()
+            self.validator = believed(read(held[0]), held[1], kept=kept) if held else None
+            self._database.execute("update cache set passes = max(passes, ?) + 1", (max(confirmed or 0, last),))
+            number = int(self._database.execute("select passes from cache").fetchone()[0])
+            self._database.execute("insert or replace into begun values (?, ?)", (self._stream, number))
+            return number
+
+    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+        """The hashes of those keys whose content is known."""
+        found: dict[Key, str] = {}
+        for chunk in _chunks(list(keys)):
+            marks = ",".join("?" * len(chunk))
+            query = f"select key, hash from hashes where stream = ? and deleted = 0 and hash <> '' and key in ({marks})"  # noqa: S608  marks are question marks
+            with self._told():
+                found.update(self._database.execute(query, (self._stream, *chunk)))
+        return found
+
+    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+        """Remember what a pass emitted."""
+        with self._transaction():
+            self._database.executemany(
+                "insert or replace into hashes values (?, ?, ?, ?, ?, 0)",
+                [(self._stream, key, digest, number, number) for key, digest in hashes.items()],
+            )
+
+    def seen(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass saw these keys, unchanged."""
+        with self._transaction():
+            self._database.executemany(
+                "update hashes set seen = ? where stream = ? and key = ?", [(number, self._stream, key) for key in keys]
+            )
+
+    def missing(self, since: int) -> Iterator[Key]:
+        """The keys that were live and that no pass from this one on saw."""
+        query = "select key from hashes where stream = ? and key > ? and deleted = 0 and seen < ? order by key limit ?"
+        last = ""
+        while True:
+            with self._told():
+                rows = self._database.execute(query, (self._stream, last, since, BATCH)).fetchall()
+            if not rows:
+                return
+            yield from (key for (key,) in rows)
+            last = rows[-1][0]
+
+    def buried(self, keys: Collection[Key], number: int) -> None:
+        """Remember that a pass emitted these keys' deletion."""
+        with self._transaction():
+            self._database.executemany(
+                "update hashes set deleted = 1, hash = '', emitted = ? where stream = ? and key = ?",
+                [(number, self._stream, key) for key in keys],
+            )
+
+    def finish(self, number: int, validator: Validator | None = None) -> None:
+        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        with self._transaction():
+            self._database.execute("delete from validators where stream = ?", (self._stream,))
+            if validator is not None:
+                row = self._stream, number, written(validator)
+                self._database.execute("insert into validators values (?, ?, ?)", row)
+            self._database.execute("insert or replace into finished values (?, ?)", (self._stream, number))
+
+    def is_empty(self) -> bool:
+        """Whether nothing is known of the stream."""
+        with self._told():
+            found = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
+            return found.fetchone() is None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._told(), self._database:
+            self._database.execute("begin immediate")
+            yield
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite says of the file, in words.
+
+        Raises:
+            CacheError: where it can't be read or written.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CacheError(
+                f"stream {self._stream}: the hash cache {self._path} failed ({error}); see that its disk has room, that the file is whole and "
+                "may be written, and that nothing else holds it, then run again: STATE is where the last page was written"
+            ) from error
+
+
+def _chunks(keys: list[Key]) -> Iterator[list[Key]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]

@@ -1,0 +1,1 @@
+"""Requests over the wire: the only sockets, threads and clocks of the tap."""

@@ -1,0 +1,46 @@
+"""Tombstones: records by which an API lists what was deleted, told as deletions.
+
+A record whose mark (`deleted_path`) is true comes out as its primary key, its replication key and `_sdc_deleted_at`:
+the mark itself where it is a time, else the replication key where that is one, else the moment of the extraction.
+Walks see the tombstone as the API sent it, so that order, repeats and STATE are what they are for any record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from tap_restextract.config.settings import StreamSettings
+from tap_restextract.plan.plan import EPOCHS, Plan
+from tap_restextract.values.cursor import INSTANT, NoRankError, kind_and_rank, written
+from tap_restextract.values.paths import find
+
+DELETED_AT: Final = "_sdc_deleted_at"
+
+
+def is_tombstone(stream: StreamSettings, record: Mapping[str, Any]) -> bool:
+    """Whether the record says that it is deleted: its mark is there, and neither null, false, zero nor empty."""
+    return stream.deleted_path is not None and bool(find(stream.deleted_path, record))
+
+
+def told(plan: Plan, record: Mapping[str, Any], now: str) -> dict[str, Any]:
+    """The record as the deletion that it stands for; `now` is ISO 8601."""
+    kept = (*plan.stream.primary_key, *filter(None, [plan.replication_key]))
+    return {name: record[name] for name in kept if name in record} | {DELETED_AT: _moment(plan, record, now)}
+
+
+def _moment(plan: Plan, record: Mapping[str, Any], now: str) -> str:
+    incremental = plan.stream.incremental
+    mark = find(plan.stream.deleted_path or "", record)
+    value = find(incremental.cursor_path, record) if incremental else None
+    for instant in (mark, value):
+        if isinstance(instant, str) and (match := INSTANT.match(instant)) and match["time"]:
+            return instant
+    if incremental is None or incremental.epoch is None:
+        return now
+    try:
+        counted = Decimal(kind_and_rank(value)[1]) / EPOCHS[incremental.epoch]
+    except NoRankError:
+        return now
+    return str(written("1970-01-01T00:00:00Z", counted))

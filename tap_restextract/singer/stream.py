@@ -1,0 +1,343 @@
+"""The stream: singer-sdk's settings, catalog and maps on one side, the walk and the client on the other.
+
+Theory of operation. A walk's step says what to write, which bookmark is then true, and what to ask next. The next page
+is asked for at once, in a thread of its own, while this one is written: records first, flushed, and only then the STATE
+that covers them. Whatever moment the process dies at, the last STATE on stdout has everything before it on stdout.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from singer_sdk import Stream
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+
+from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.paginators import foreseen, paths_of
+from tap_restextract.hash_cache.locations import opened, shown
+from tap_restextract.http.fetching import Ahead, Fetch, driven
+from tap_restextract.plan.bookmarks import Bookmark, checkpointed, feed_state, from_state, in_feed, in_turns
+from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.tombstones import is_tombstone, told
+from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
+from tap_restextract.singer.stdout import write
+from tap_restextract.values.paths import find
+from tap_restextract.values.paths import steps as keys_of
+from tap_restextract.values.rows import Reader, column
+from tap_restextract.walks.children import Children
+from tap_restextract.walks.combined import NULLS, Sweeping, Turns, of_nulls
+from tap_restextract.walks.event_feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
+from tap_restextract.walks.protocol import Fleet
+from tap_restextract.walks.steps import Ask, Record, Step
+from tap_restextract.walks.sweep import LOOKUP, lookup_of, proof_of
+from tap_restextract.walks.table import fleet_for
+
+if TYPE_CHECKING:
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context
+
+    from tap_restextract.http.client import Client
+
+# The others look at every value of a record.
+WALKS_OVER_ROWS: Final = frozenset(
+    {
+        Walk.KEYSET,
+        Walk.UNIQUE_KEYSET,
+        Walk.TOKENS,
+        Walk.RESTART,
+        Walk.SINGLE,
+        Walk.DESCENDING,
+        Walk.UNORDERED,
+        Walk.WINDOWS,
+        Walk.TRAVERSAL,
+    }
+)
+
+
+class Open(Protocol):
+    """Makes the client of a plan's list."""
+
+    def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
+        """The client, which decodes pages with the reader."""
+        ...
+
+
+class RestStream(Stream):
+    """One configured stream; its walk is the plan's."""
+
+    # What an API's JSON says is what is emitted: there is nothing to conform.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
+    def __init__(
+        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: Open, parents: Plan | None = None
+    ) -> None:
+        self._plan = plan
+        self._parents = parents
+        self._open_client = open_client
+        self._told: set[str] = set()
+        self._wants_rows = False
+        super().__init__(tap, schema=schema, name=plan.stream.name)
+        self.primary_keys = plan.stream.primary_key
+        self.replication_key = plan.replication_key
+
+    @property
+    def is_sorted(self) -> bool:
+        """Every walk that moves STATE before its end reads in order."""
+        return self._plan.replication_key is not None
+
+    @property
+    def partitions(self) -> None:
+        """There are none: the walk's bookmark is the whole stream's."""
+        return
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
+        """Log for the stream; not that an error is "unhandled", since the command line tells it in words."""
+        if level != logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
+
+    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
+        """The stream's records without their messages, as BATCH files and other callers of singer-sdk take them."""
+        del context
+        for step in self._steps():
+            yield from self._complete(step.records)
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: the walk bounds its own bookmark."""
+        del context
+
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write each step's records, then the STATE that covers them."""
+        del context
+        self._wants_rows = write_messages and self.selected and self._is_plain
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            written = 0
+            for step in self._steps():
+                records = self._complete(step.records)
+                limit = self.ABORT_AT_RECORD_COUNT
+                if limit is not None and written + len(records) > limit:
+                    self._write(records[: limit - written])
+                    self._check_max_record_limit(current_record_index=limit)
+                if write_messages and self.selected:
+                    self._write(records)
+                    self._checkpoint(step.bookmark)
+                else:
+                    yield from records
+                written += len(records)
+                counter.increment(len(records))
+        if write_messages and self._whole_state.pop("currently_syncing", None) is not None:
+            self._tap.state_writer.write_state(self.tap_state)
+
+    def _steps(self) -> Iterator[Step]:
+        plan = self._plan
+        reader = reader_of(plan, self._parents) if self._wants_rows else None
+        bookmark = from_state(plan, self.stream_state)
+        if plan.goes_in_turns:
+            bookmark = in_turns(plan, self.stream_state, bookmark)
+        if plan.walk is Walk.FEED:
+            bookmark = in_feed(events_of(plan), self.stream_state)
+        with ExitStack() as stack:
+            asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
+            cache = nulls = None
+            if plan.walk is Walk.SWEEP or plan.stream.sweep_every or (self._parents and plan.stream.incremental):
+                cache = stack.enter_context(closing(opened(plan.stream.hash_cache, self.name)))
+                self._compare(cache.identity, bookmark)
+            if plan.stream.incremental and plan.stream.incremental.null_params is not None:
+                nulls = stack.enter_context(closing(opened(plan.stream.hash_cache, f"{self.name}/nulls")))
+                asked[NULLS] = of_nulls(plan)
+            if plan.walk is Walk.FEED:
+                asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
+            if cache is not None and plan.stream.lookup is not None:
+                asked[LOOKUP] = lookup_of(plan)
+            clients = {
+                name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in asked.items()
+            }
+            fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
+            if isinstance(fleet, Following) and fleet.late:
+                self.logger.warning(
+                    "stream %s: the last run is longer ago than the feed's retention (%s), so events were lost; the whole list is read again",
+                    self.name,
+                    feed_of(plan).retention,
+                )
+            fetch: Fetch = lambda ask: clients[ask.of].page(ask)  # noqa: E731  one expression, as the driver takes it
+            if plan.walk is Walk.TRAVERSAL and plan.stream.concurrency > 1 and self._parents is None:
+                fetch = stack.enter_context(closing(Ahead(fetch, partial(_foreseen, plan), plan.stream.concurrency)))
+            yield from driven(fleet, fetch, plan.stream.concurrency)
+            self._tell(fleet)
+
+    def _tell(self, fleet: Fleet) -> None:
+        """Say what a person should learn of the API from this run."""
+        if isinstance(fleet, Children) and fleet.gone:
+            self.logger.info(
+                "stream %s: %d parents vanished between their listing and their children", self.name, fleet.gone
+            )
+        if isinstance(fleet, Turns) and fleet.audit:
+            self.logger.info(
+                "stream %s: a sweep found what its replication key didn't tell: %d records changed, %d new, %d deleted",
+                self.name,
+                fleet.audit.changed,
+                fleet.audit.new,
+                fleet.audit.gone,
+            )
+        comparison = (
+            fleet.audit if isinstance(fleet, Turns) else fleet.comparison if isinstance(fleet, Sweeping) else None
+        )
+        if comparison is not None and comparison.unchanged:
+            self.logger.info("stream %s: the API says that nothing has changed since the last sweep (304)", self.name)
+        if comparison is not None and comparison.unproven:
+            self.logger.warning(
+                "stream %s: %d records were in no page of this sweep; their deletion is %s",
+                self.name,
+                comparison.unproven,
+                proof_of(self._plan).value,
+            )
+
+    def _compare(self, identity: str, bookmark: Bookmark | None) -> None:
+        """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
+        if bookmark is None:
+            return
+        named = bookmark.family.pass_ if bookmark.family else bookmark.audit or bookmark.sweep
+        if named is not None and named.cache != identity:
+            self.logger.warning(
+                "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
+                self.name,
+                shown(self._plan.stream.hash_cache),
+            )
+
+    def _checkpoint(self, bookmark: Bookmark | None) -> None:
+        if bookmark is None:
+            return
+        state = self.stream_state
+        after = (
+            checkpointed(self._plan, state, bookmark)
+            if self._plan.walk is not Walk.FEED
+            else feed_state(events_of(self._plan), bookmark)
+        )
+        state.clear()
+        state.update(after)
+        # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).
+        self._whole_state["currently_syncing"] = self.name
+        self._tap.state_writer.write_state(self.tap_state)
+
+    @property
+    def _whole_state(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self.tap_state)
+
+    def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The records with a nested replication key copied to the top, tombstones told, each checked for its primary key."""
+        incremental, key = self._plan.stream.incremental, self._plan.replication_key
+        if incremental and key and key != incremental.cursor_path:
+            records = [{**record, key: find(incremental.cursor_path, record)} for record in records]
+        if self._plan.stream.deleted_path is not None:
+            now = _now()
+            records = [
+                told(self._plan, record, now) if is_tombstone(self._plan.stream, record) else record
+                for record in records
+            ]
+        for name in self._plan.stream.primary_key:
+            if None in column(records, name):
+                raise AnswerError(
+                    f"stream {self.name}: a record has no {name}, which is in its primary_key; "
+                    "mend primary_key, or let the request leave such records out"
+                )
+        return records
+
+    def _write(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        known = projected(records, self._selected_properties)
+        self._tell_what_the_sample_lacked(records)
+        if known is not records:
+            self._tell_what_the_schema_lacks(records)
+        if self._is_plain:
+            write(record_lines(self.name, known, _now(), self._stream_version))
+            return
+        for record in known:
+            copied = deepcopy(record)
+            pop_deselected_record_properties(copied, self.schema, self.mask)
+            self._write_record_message(copied)
+
+    def _tell_what_the_schema_lacks(self, records: Sequence[Record]) -> None:
+        """Say once of each property that it is left out: a sample, or a declaration, may be older than the API."""
+        new = lacking(records, self.schema["properties"].keys() | self._told)
+        if new:
+            self._told |= new
+            self.logger.warning(
+                "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it anew",
+                self.name,
+                ", ".join(sorted(new)),
+            )
+
+    def _tell_what_the_sample_lacked(self, records: Sequence[Record]) -> None:
+        """Say once of each number that it is no whole one, where a sample of whole ones made the schema: targets refuse it."""
+        new = not_whole(records, self._sampled_integers - self._told)
+        if new:
+            self._told |= new
+            self.logger.warning(
+                "stream %s: %s held whole numbers alone when the schema was inferred from a sample, and now other values, which a target "
+                'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog anew',
+                self.name,
+                ", ".join(sorted(new)),
+            )
+
+    @cached_property
+    def _sampled_integers(self) -> frozenset[str]:
+        """The selected properties that no configuration says to be whole numbers, but a sample."""
+        if self._plan.stream.schema is not None:
+            return frozenset()
+        kinds = {name: self.schema["properties"][name].get("type", ()) for name in self._selected_properties}
+        return frozenset(name for name, kind in kinds.items() if "integer" in kind and "number" not in kind)
+
+    @cached_property
+    def _selected_properties(self) -> frozenset[str]:
+        return frozenset(name for name in self.schema["properties"] if self.mask["properties", name])
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        """Whether messages are the records as they are: no map, no flattening, no selection below the top."""
+        maps = self.stream_maps
+        nested = any(not selected and len(crumb) > len(("properties", "name")) for crumb, selected in self.mask.items())
+        return len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled and not nested
+
+
+def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
+    """What decodes the stream's pages into rows; None where its walk, or its configuration, takes records apart."""
+    stream, incremental = plan.stream, plan.stream.incremental
+    around = keys_of(stream.records)
+    simple = (
+        around is not None
+        and parents is None
+        and plan.walk in WALKS_OVER_ROWS
+        and not plan.goes_in_turns
+        and stream.deleted_path is None
+        and not any(rule.predicate for rule in stream.response_rules)
+        and all(keys_of(path) is not None for path in paths_of(stream.paginator))
+        and (incremental is None or plan.replication_key == incremental.cursor_path)
+    )
+    if not simple or around is None:
+        return None
+    looked_at = {*stream.primary_key}
+    if incremental is not None:
+        looked_at |= {path for path in (incremental.cursor_path, incremental.tie_breaker) if path}
+    firsts = [keys_of(path) for path in looked_at]
+    return None if None in firsts else Reader(around, looked_at | {keys[0] for keys in firsts if keys})
+
+
+def _foreseen(plan: Plan, ask: Ask) -> Ask | None:
+    """The question behind this one, where pages or records are counted."""
+    behind = foreseen(plan.stream.paginator, ask.at)
+    return None if behind is None else replace(ask, at=behind)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()

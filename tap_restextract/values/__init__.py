@@ -1,0 +1,1 @@
+"""JSON values: rows, paths into them, cursors and their ranks."""

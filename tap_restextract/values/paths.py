@@ -1,0 +1,120 @@
+"""JSONPath, as far as answers need it: where the records lie, where a token lies, where a record's value lies.
+
+A dotted path (`data.items`, `$.paging.next`) is followed key by key; anything richer goes to jsonpath-ng, whose
+compiled form is kept. A trailing `[*]` names the list itself, so that an empty list and a missing one stay different.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.values.rows import Row, column
+
+DOTTED: Final = re.compile(r"^(?:\$\.?)?((?:[^.\[\]*$'\"]+(?:\.[^.\[\]*$'\"]+)*)?)$")
+
+
+class Missing:
+    """What a path finds where nothing lies; null is found as None."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = Missing()
+
+
+def find(path: str, value: Any) -> Any:
+    """The first value at the path, or MISSING. A key that holds dots itself, such as @odata.nextLink, is found too.
+
+    Raises:
+        ConfigurationError: where the path is no JSONPath.
+    """
+    keys = steps(path)
+    if keys is None:
+        matches = _compiled(path).find(value)
+        return matches[0].value if matches else MISSING
+    if isinstance(value, (dict, Row)) and path in value:
+        return value[path]
+    for key in keys:
+        if not isinstance(value, (dict, Row)) or key not in value:
+            return MISSING
+        value = value[key]
+    return value
+
+
+def find_each(path: str, records: Sequence[Any]) -> list[Any]:
+    """What `find` finds in each of the records."""
+    if steps(path) == (path,) and all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
+        return column(records, path, MISSING)
+    return [find(path, record) for record in records]
+
+
+def find_list(path: str, value: Any) -> list[Any] | Missing:
+    """The records at the path: a list as it is, null as none, an object as one record; MISSING where nothing lies."""
+    trimmed = path.removesuffix("[*]")
+    if steps(trimmed) is None:
+        matches = _compiled(path).find(value)
+        found: Any = [match.value for match in matches] if matches else _none_of_them(_compiled(path), value)
+        if len(matches) == 1 and isinstance(matches[0].value, list):
+            found = matches[0].value
+    else:
+        found = find(trimmed, value)
+    if found is None:
+        return []
+    if isinstance(found, dict):
+        return [found]
+    return found if isinstance(found, list) else MISSING
+
+
+def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
+    """What a path means that matches nothing: no records where a list on its way is empty, else MISSING.
+
+    `edges[*].node` of {"edges": []} is an empty page; of {"edges": [{"nod": …}]} it is a path that is wrong.
+    """
+    from jsonpath_ng import Fields  # noqa: PLC0415  a slow import, needed by few configurations
+    from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415
+
+    here = [value]
+    for part in _parts(path):
+        there = [match.value for each in here for match in part.find(each)]
+        if not there:
+            lists = all(isinstance(each, list) for each in here)
+            empty = not isinstance(part, Fields) and not any(here)
+            return [] if lists and (empty or isinstance(part, Filter)) else MISSING
+        here = there
+    return MISSING
+
+
+def _parts(path: Any) -> list[Any]:
+    from jsonpath_ng import Child  # noqa: PLC0415
+
+    return [*_parts(path.left), *_parts(path.right)] if isinstance(path, Child) else [path]
+
+
+@functools.lru_cache(maxsize=256)
+def steps(path: str) -> tuple[str, ...] | None:
+    """A dotted path's keys; None for a path that needs a JSONPath engine."""
+    match = DOTTED.match(path)
+    if match is None:
+        return None
+    return tuple(match[1].split(".")) if match[1] else ()
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(path: str) -> Any:
+    from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415  a slow import, needed by few configurations
+    from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
+
+    try:
+        return parse(path)
+    except JSONPathError as error:
+        raise ConfigurationError(
+            [f"{path!r} is no JSONPath: {error}; write it like data.items or $.data[*]"]
+        ) from error

@@ -1,0 +1,224 @@
+"""The walk of a list that falls: newest first, down to the old high-water mark.
+
+Theory of operation. The mark of the run before is the floor. A pass reads from the newest record down until a whole page
+is done and its last record lies before the floor's window: past the end of the tie, so that a changed record of the
+floor's own instant isn't missed. Only then does STATE move, to the newest record that was settled when the pass began. A
+pass that is interrupted leaves what it has: everything between `high` and `low` was emitted, and the next pass, which
+must begin at the top again, doesn't emit that twice; it moves STATE from the moment that it has met the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tap_restextract.errors import WalkError
+from tap_restextract.exchange.paginators import is_stable
+from tap_restextract.plan.bookmarks import Bookmark, Stretch, content_hash
+from tap_restextract.plan.plan import Plan, asked, earliest, window
+from tap_restextract.values.cursor import Cursor, Rank, rank
+from tap_restextract.values.paths import find
+from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves, proves_its_seams, splits_a_tie
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon, incremental_of, place_of, rank_of
+from tap_restextract.walks.steps import Page, Record, Step, Steps
+
+
+def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """Newest first, down to the old high-water mark and past the end of its tie and page."""
+    descent = Descent.begun(plan, bookmark)
+    for _ in range(SEAM_ATTEMPTS):
+        listing = Listing(plan, descent.asked)
+        descent.from_the_top()
+        try:
+            page = yield from listing.first()
+            records = descent.fresh(page)
+            while not (descent.reached or listing.ended):
+                page = yield from listing.behind(records, descent.bookmark)
+                records = descent.fresh(page)
+        except MovedSeamError:
+            continue
+        yield Step(records, descent.finished)
+        return
+    raise always_moves(plan)
+
+
+@dataclass(slots=True)
+class Descent:
+    """One pass down the list, begun anew where the list shifts.
+
+    Attributes:
+        mark: the old high-water mark, the floor; None on a first run.
+        done: the stretch that was emitted below the top, by an interrupted pass or by this one before a shift.
+        high: the new high-water mark: the newest record that was settled when the pass began.
+        low: the last record read.
+        proven: the last one above which nothing can have slipped through; a seam that was asked about is, once the next one was, too.
+        hashes: what was emitted where a rank alone doesn't tell, by content. The rank is None until it is seen again.
+        reached: a record before the floor was seen.
+    """
+
+    plan: Plan
+    mark: Cursor | None
+    done: Stretch | None
+    hashes: dict[str, Rank | None] = field(default_factory=dict)
+    high: Any = None
+    low: Any = None
+    proven: Any = None
+    reached: bool = False
+
+    @classmethod
+    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Descent:
+        """The pass that goes on from a bookmark."""
+        if bookmark is None:
+            return cls(plan, None, None)
+        return cls(plan, bookmark.cursor, bookmark.stretch, dict.fromkeys(bookmark.boundary))
+
+    @property
+    def asked(self) -> Cursor | None:
+        """Where the API filters, the floor bounds the list; without a filter it is read down to it."""
+        value = self._floor_value
+        return (
+            None
+            if value is None or incremental_of(self.plan).filter == "none"
+            else asked(incremental_of(self.plan), value)
+        )
+
+    def from_the_top(self) -> None:
+        """Begin at the newest record (again); what was emitted below stays done."""
+        self.done = self._stretch or self.done
+        self.low, self.proven, self.reached = None, None, False
+
+    def fresh(self, page: Page) -> list[Record]:
+        """The page's records that were not emitted before.
+
+        Raises:
+            WalkError: where a record comes behind a lesser one.
+        """
+        if not page.records:
+            return []
+        check_kind(self.plan, self._floor_value, page.records[0])
+        ranks = self._falling(page.records)
+        self._check_the_seam(page.records[0], ranks[0])
+        floor = self._floor
+        if self.high is None:
+            bound = horizon(self.plan, page)
+            settled = (
+                record
+                for record, place in zip(page.records, ranks, strict=True)
+                if (bound is None or place < bound) and (floor is None or place >= floor)
+            )
+            newest = next(settled, None)
+            self.high = None if newest is None else self._value(newest)
+        above, self.low = self.low, self._value(page.records[-1])
+        self.proven = self.low if proves_its_seams(self.plan) else above
+        unseen = None in self.hashes.values()
+        records = []
+        for record, place in zip(page.records, ranks, strict=True):
+            if floor is not None and place < floor:
+                self.reached = True
+                continue
+            if self._inside(place):
+                continue
+            if unseen or self._told_by_content(place) or (above is not None and place == rank(above)):
+                digest = content_hash(record)
+                known = digest in self.hashes
+                self.hashes[digest] = place
+                if known:
+                    continue
+            records.append(record)
+        self.hashes = {
+            digest: place for digest, place in self.hashes.items() if place is None or self._told_by_content(place)
+        }
+        return records
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
+
+        A page whose seam isn't proven is no part of the stretch, but its records are known by their content.
+        """
+        stretch = self._stretch
+        if not proves_its_seams(self.plan):
+            return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)
+        return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)
+
+    @property
+    def finished(self) -> Bookmark | None:
+        """What STATE may say once the floor was reached."""
+        mark = self.mark
+        if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
+            mark = Cursor(self.high)
+        least = None if mark is None else rank(earliest(incremental_of(self.plan), mark.value))
+        kept = frozenset(
+            digest for digest, place in self.hashes.items() if place is not None and (least is None or place >= least)
+        )
+        return Bookmark(mark, kept) if mark is not None or kept else None
+
+    @property
+    def _stretch(self) -> Stretch | None:
+        """What is emitted without a gap, from the high mark down."""
+        if self.high is None or self.proven is None or rank(self.proven) >= self._window(self.high):
+            return None
+        if self.done is None:
+            return Stretch(self.high, self.proven)
+        if rank(self.proven) >= self._window(self.done.high):
+            return None  # the stretch of before isn't met yet, and it is worth more
+        return Stretch(self.high, min(self.proven, self.done.low, key=rank))
+
+    def _inside(self, place: Rank) -> bool:
+        """Whether everything of this rank was emitted; a stretch's two edges, and what may have come late, are told by content."""
+        return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)
+
+    def _unproven(self, place: Rank) -> bool:
+        """Whether this pass may come here once more, as the list may have shifted: then content tells what was emitted."""
+        return not proves_its_seams(self.plan) and (self.proven is None or place <= rank(self.proven))
+
+    def _told_by_content(self, place: Rank) -> bool:
+        floor = self._floor
+        edges = [self.low, self.proven, None if self.done is None else self.done.low]
+        return (
+            self.high is None
+            or self._unproven(place)
+            or place >= rank(earliest(incremental_of(self.plan), self.high))
+            or any(edge is not None and place == rank(edge) for edge in edges)
+            or (self.done is not None and self._settled_below(self.done.high) <= place <= rank(self.done.high))
+            or (floor is not None and self.mark is not None and floor <= place <= rank(self.mark.value))
+        )
+
+    @property
+    def _floor_value(self) -> Any:
+        incremental = incremental_of(self.plan)
+        return earliest(incremental, self.mark.value) if self.mark else incremental.initial_value
+
+    @property
+    def _floor(self) -> Rank | None:
+        value = self._floor_value
+        return None if value is None else self._window(value)
+
+    def _settled_below(self, high: Any) -> Rank:
+        """Nothing came late before this rank, once a pass had begun at `high`."""
+        return rank(earliest(incremental_of(self.plan), high))
+
+    def _window(self, value: Any) -> Rank:
+        return rank(window(incremental_of(self.plan), value))
+
+    def _value(self, record: Record) -> Any:
+        return find(incremental_of(self.plan).cursor_path, record)
+
+    def _check_the_seam(self, record: Record, place: Rank) -> None:
+        """Over a seam within a tie, only a tie-breaker that the API sorts by keeps the order still."""
+        stream, incremental = self.plan.stream, incremental_of(self.plan)
+        if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
+            return
+        raise splits_a_tie(self.plan, self._value(record))
+
+    def _falling(self, records: Sequence[Record]) -> list[Rank]:
+        ranks = [rank_of(self.plan, record) for record in records]
+        for above, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
+            if here > above:
+                key = incremental_of(self.plan).cursor_path
+                raise WalkError(
+                    f"{place_of(self.plan)}: a record at {key} {self._value(record)!r} follows an earlier one, so the list isn't in descending "
+                    f"order; make the request sort by {key} descending, or declare order: none"
+                )
+        return ranks

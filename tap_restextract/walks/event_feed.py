@@ -1,0 +1,223 @@
+"""A stream that follows an events feed: its list once, then what the API says has changed.
+
+Theory of operation. Before the list is read whole (its seams checked), the feed is read to its end without emitting, so
+that it is known from which event on nothing can be missing; behind the list come the events from there on. So the first
+run may tell an object twice, and never misses one; a run that dies in the list reads it again, from the same event on. An event carries the object, or only names it, and then the current
+object is fetched; an object that is gone by then comes out as a deletion. STATE moves after each page of events. A gap
+since the last run that is longer than the feed's retention means that events are lost: the list is read again, and a
+warning says so.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from msgspec import structs
+
+from tap_restextract.config.settings import Feed, SinglePage
+from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.placeholders import names
+from tap_restextract.plan.bookmarks import Bookmark, Sweep
+from tap_restextract.plan.plan import Plan, Walk, plan_for
+from tap_restextract.values.cursor import precision_of, rank
+from tap_restextract.values.paths import MISSING, find
+from tap_restextract.walks import ascending
+from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, place_of
+from tap_restextract.walks.protocol import Unit
+from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps, asking
+
+EVENTS: Final = "events of the feed"
+OBJECT: Final = "object of an event"
+GONE: Final = frozenset({404, 410})
+
+
+@dataclass(slots=True)
+class Following:
+    """The list, where it must be read, then the feed.
+
+    Attributes:
+        events: the plan of the feed itself.
+        held: the feed's bookmark, and when it was read.
+        now: this moment, ISO 8601.
+        late: the feed's retention is shorter than the time since the last run.
+    """
+
+    plan: Plan
+    events: Plan
+    held: Bookmark | None
+    now: str
+    turn: int = 0
+    busy: bool = False
+    listing: bool = False
+
+    @property
+    def late(self) -> bool:
+        """Whether events may have left the feed unread."""
+        feed = feed_of(self.plan)
+        read_at = self.held.audit.at if self.held is not None and self.held.audit else None
+        return (
+            feed.retention is not None
+            and read_at is not None
+            and rank(self.now) - rank(read_at) > precision_of(feed.retention)
+        )
+
+    def next(self) -> Unit | None:
+        """The whole stream is one walk after another."""
+        if self.turn:
+            return None
+        self.turn = 1
+        return Unit(self._steps(), "feed")
+
+    def taken(self, unit: Unit, step: Step) -> Step:
+        """The step, stamped with the moment of reading."""
+        del unit
+        if step.bookmark is None:
+            return step
+        return replace(step, bookmark=replace(step.bookmark, audit=Sweep(int(self.listing), "", self.now)))
+
+    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+        """An object that is gone when its event is read is a deletion; its walk goes on."""
+        if not self.busy or error.status not in GONE:
+            return None
+        return self.taken(unit, unit.steps.send(Page(())))
+
+    def _steps(self) -> Steps:
+        start = None if self.late else self.held
+        self.listing = start is None or (start.audit is not None and start.audit.number > 0)
+        step = Step()
+        if start is None:
+            start = (yield from self._end_of_the_feed()) or Bookmark(None)
+        if self.listing:
+            step = yield from self._list(start)
+            self.listing = False
+        yield from self._events(start, step)
+
+    def _end_of_the_feed(self) -> Generator[Step, Page, Bookmark | None]:
+        """Read the feed without emitting; returns the bookmark behind its last event."""
+        steps = asking(ascending.keyset(self.events, None), (), of=EVENTS)
+        step = next(steps)
+        bookmark = None
+        while step.ask is not None:
+            step = steps.send((yield Step(ask=step.ask)))
+            bookmark = step.bookmark or bookmark
+        return bookmark
+
+    def _list(self, start: Bookmark) -> Generator[Step, Page, Step]:
+        """Read the list whole, STATE saying that it isn't yet; returns its last step, still to be written."""
+        for _ in range(SEAM_ATTEMPTS):
+            listing = Listing(self.plan, None)
+            try:
+                page = yield from listing.first((), start)
+                while not listing.ended:
+                    page = yield from listing.behind(page.records)
+            except MovedSeamError:
+                continue
+            return Step(page.records)
+        raise always_moves(self.plan)
+
+    def _events(self, start: Bookmark, before: Step) -> Steps:
+        steps = asking(ascending.keyset(self.events, start if start.cursor else None), (), of=EVENTS)
+        step = next(steps)
+        records, bookmark = before.records, start
+        while step.ask is not None:
+            page = yield Step(records, bookmark, step.ask)
+            step = steps.send(page)
+            records = yield from self._objects(step.records)
+            bookmark = step.bookmark or bookmark
+        yield Step(records, bookmark)
+
+    def _objects(self, events: Sequence[Record]) -> Generator[Step, Page, list[Record]]:
+        """What the events tell of this stream's objects, the latest of each."""
+        feed = feed_of(self.plan)
+        told: dict[str, Record] = {}
+        for event in events:
+            kind = str(find(feed.type_path, event))
+            if not any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.types):
+                continue
+            deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.deleted_types)
+            record = self._carried(event)
+            if feed.fetch_path is not None and not deleted:
+                self.busy = True
+                page = yield Step(ask=Ask(scope=_scope(self.plan, event), of=OBJECT))
+                self.busy = False
+                deleted = not page.records
+                record = page.records[0] if page.records else record
+            key = str([record.get(name) for name in self.plan.stream.primary_key])
+            told.pop(key, None)
+            told[key] = self._deletion(record) if deleted else record
+        return list(told.values())
+
+    def _carried(self, event: Record) -> Record:
+        feed = feed_of(self.plan)
+        record = find(feed.object_path, event)
+        if not isinstance(record, dict):
+            raise AnswerError(
+                f"{place_of(self.plan)}: an event has no object at {feed.object_path}; set feed.object_path to where it lies"
+            )
+        return record
+
+    def _deletion(self, record: Record) -> Record:
+        return {name: record.get(name) for name in self.plan.stream.primary_key} | {"_sdc_deleted_at": self.now}
+
+
+def feed_of(plan: Plan) -> Feed:
+    """The facts about the feed, which the plan of a feed's stream has."""
+    assert plan.stream.feed is not None
+    return plan.stream.feed
+
+
+def events_of(plan: Plan) -> Plan:
+    """The plan of the feed itself: a list of events, read behind the last one."""
+    feed, stream = feed_of(plan), plan.stream
+    events = structs.replace(
+        stream,
+        path=feed.path,
+        params=feed.params,
+        records=feed.records,
+        paginator=feed.paginator,
+        primary_key=[feed.incremental.cursor_path] if feed.incremental.filter == "exclusive" else [],
+        incremental=feed.incremental,
+        feed=None,
+        json=None,
+        method="GET",
+    )
+    made = plan_for(events)
+    assert made.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
+    return made
+
+
+def object_of(plan: Plan) -> Plan:
+    """The plan of one object's request."""
+    feed = feed_of(plan)
+    stream = structs.replace(
+        plan.stream,
+        path=feed.fetch_path or "",
+        params={},
+        records=feed.fetch_records,
+        paginator=SinglePage(),
+        feed=None,
+        json=None,
+        method="GET",
+    )
+    return Plan(stream, Walk.TRAVERSAL)
+
+
+def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
+    scope = []
+    for name in feed_names(plan):
+        value = find(name.removeprefix("event."), event)
+        if value is MISSING or value is None:
+            raise AnswerError(
+                f"{place_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+            )
+        scope.append((name, value))
+    return tuple(scope)
+
+
+def feed_names(plan: Plan) -> list[str]:
+    """The placeholders of `fetch_path` that an event fills."""
+    return sorted(set(names(feed_of(plan).fetch_path or "")))

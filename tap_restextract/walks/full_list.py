@@ -1,0 +1,170 @@
+"""Walks of whole lists, whatever their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, Final
+
+from tap_restextract.errors import WalkError
+from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.plan import Plan, asked, earliest, window
+from tap_restextract.values.cursor import Cursor, Rank, finest, rank, written
+from tap_restextract.values.paths import find
+from tap_restextract.walks.pages import (
+    Listing,
+    MovedSeamError,
+    always_moves,
+    distinct,
+    ended,
+    is_counted,
+    repeats_a_page,
+)
+from tap_restextract.walks.progress import (
+    SEAM_ATTEMPTS,
+    Seen,
+    check_kind,
+    cursor_of,
+    horizon,
+    incremental_of,
+    place_of,
+    rank_of,
+)
+from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps
+
+MOST_ALIKE: Final = 100
+"""Pages in a row."""
+
+
+def traversal(plan: Plan) -> Steps:
+    """The whole list, page by page; there is no bookmark."""
+    seen, alike = Seen(plan), 0
+    ask = Ask()
+    page = yield Step(ask=ask)
+    while page.following is not None:
+        ahead = Ask(None, seen.new(page.following))
+        behind = yield Step(page.records, None, ahead)
+        yield from distinct(plan, page, behind, ask)
+        # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.
+        alike = alike + 1 if page.records and page.records == behind.records else 0
+        if alike == MOST_ALIKE and is_counted(plan):
+            raise repeats_a_page(plan, ask.at)
+        page, ask = behind, ahead
+    ended(plan, page)
+    yield Step(page.records)
+
+
+def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """All from the bookmark on, in any order; then the bookmark is the server's time at the start, less the lag."""
+    whole = Whole.begun(plan, bookmark)
+    for _ in range(SEAM_ATTEMPTS):
+        listing = Listing(plan, whole.asked)
+        try:
+            page = yield from listing.first()
+            records = whole.fresh(page)
+            while not listing.ended:
+                page = yield from listing.behind(records)
+                records = whole.fresh(page)
+        except MovedSeamError:
+            continue
+        yield Step(records, whole.finished)
+        return
+    raise always_moves(plan)
+
+
+@dataclass(slots=True)
+class Whole:
+    """One pass over an unordered list, begun anew where the list shifts.
+
+    Attributes:
+        mark: the bookmark of the run before.
+        high: the new one: as far as the server's clock had come, less the lag, when the pass began.
+        hashes: what was emitted from the bookmark's window on, by content.
+        newest: the greatest value that came.
+    """
+
+    plan: Plan
+    mark: Cursor | None
+    known: frozenset[str]
+    high: Any = None
+    begun_at: float | None = None
+    hashes: dict[str, Rank] = field(default_factory=dict)
+    newest: Any = None
+
+    @classmethod
+    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Whole:
+        """The pass that goes on from a bookmark."""
+        return cls(plan, bookmark.cursor if bookmark else None, bookmark.boundary if bookmark else frozenset())
+
+    @property
+    def asked(self) -> Cursor | None:
+        """The cursor that makes the API answer all from the bookmark on."""
+        value = self._first
+        return None if value is None else asked(incremental_of(self.plan), value)
+
+    def fresh(self, page: Page) -> list[Record]:
+        """The page's records that were not emitted before.
+
+        Raises:
+            WalkError: where the server shows no clock.
+        """
+        if self.begun_at is None:
+            self.begun_at = page.server_time
+        if not page.records:
+            return []
+        check_kind(self.plan, self._first, page.records[0])
+        if self.high is None:
+            self._look_at_the_clock(page)
+        first = None if self._first is None else rank(window(incremental_of(self.plan), self._first))
+        high = rank(earliest(incremental_of(self.plan), self.high))
+        records = []
+        for record in page.records:
+            place = rank_of(self.plan, record)
+            if first is not None and place < first:
+                continue
+            if self.newest is None or place > rank(self.newest):
+                self.newest = cursor_of(self.plan, record).value
+            kept = place >= high
+            if kept or self.known:
+                digest = content_hash(record)
+                seen = digest in self.known or digest in self.hashes
+                if kept:
+                    self.hashes[digest] = place
+                if seen:
+                    continue
+            records.append(record)
+        return records
+
+    @property
+    def finished(self) -> Bookmark | None:
+        """What STATE may say once the whole list was read."""
+        if self.high is None:
+            return None
+        stays = self.mark is not None and rank(self.mark.value) >= rank(self.high)
+        return Bookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
+
+    @property
+    def _first(self) -> Any:
+        incremental = incremental_of(self.plan)
+        return earliest(incremental, self.mark.value) if self.mark else incremental.initial_value
+
+    def _look_at_the_clock(self, page: Page) -> None:
+        bound = horizon(self.plan, Page(page.records, server_time=self.begun_at))
+        if bound is None:
+            raise WalkError(
+                f"{place_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
+                "the replication key is no time; declare `epoch` where it counts time, or sort the list (order: asc)"
+            )
+        like = find(incremental_of(self.plan).cursor_path, page.records[0])
+        value = written(like, bound)
+        step = finest(like)
+        steps = (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR)
+        value = written(like, window_rank(self.plan, written(like, steps * step)))
+        # What lies before the initial value was never wanted, and the clock may not have come as far.
+        least = self.mark.value if self.mark else incremental_of(self.plan).initial_value
+        self.high = value if least is None or rank(value) > rank(least) else least
+
+
+def window_rank(plan: Plan, value: Any) -> Rank:
+    """The rank of the first value that the API's filter can't tell from this one."""
+    return rank(window(incremental_of(plan), value))

@@ -1,0 +1,332 @@
+"""A list that is followed page by page, each seam between two pages being checked.
+
+A record that stands still may be missed only where others move it over the seam between two requests. What proves that
+none was, for each way of asking:
+
+- Tokens that are declared stable name a position; they need no check.
+- Offsets overlap: a page is asked for from a few records before the end of the page before it. One of these, unchanged,
+  must come again; what stood behind it and didn't change stands behind it still, and so is in that answer or behind it.
+  This holds whatever joined or left the list, since one answer shows both sides of the seam, where the order is declared
+  to be one of unique values (`tie_breaker`, `fixed_order`). Where no order is declared, seams are checked as those of page
+  numbers, too; where ties are without order, they are checked so alone, and must not lie within a tie.
+- Page numbers, and tokens that are an offset in disguise, can't overlap. There each page is asked for again once the one
+  behind it has come: it must hold the same records still, or some must have moved over to the page behind, pushed by
+  others that were on the page before. A list that records only join, or only leave, can't hide a shift from this. One that
+  does both may, if it shifts up, down and up again, by as much, in step with these requests: no question that can be put by
+  page numbers tells of that. Where records are deleted while others join, offsets or stable tokens are the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tap_restextract.config.settings import Offset, PageNumber, SinglePage
+from tap_restextract.errors import WalkError
+from tap_restextract.exchange import paginators
+from tap_restextract.exchange.paginators import Continuation, Number, Start
+from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.values.cursor import Cursor
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, Seen, identity, place_of, rank_of
+from tap_restextract.walks.steps import Ask, Page, Record, Step
+
+Pages = Generator[Step, Page, Page]
+OVERLAPS: Final = 20
+MOST_OVERLAP: Final = 10
+
+
+class MovedSeamError(Exception):
+    """The list shifted between two pages, so that a record may have slipped through: read it again from its start."""
+
+
+def always_moves(plan: Plan) -> WalkError:
+    """What stops a walk whose list shifted each time that it was read."""
+    return WalkError(
+        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+        "pages, or declare a paginator whose tokens are stable, where the API has one"
+    )
+
+
+def repeats_a_page(plan: Plan, at: Continuation | None) -> WalkError:
+    """What stops a walk where two page numbers, or two offsets, have the same page."""
+    paginator = plan.stream.paginator
+    if isinstance(paginator, Offset):
+        here, sent = (
+            f"pages at offset {at.offset if isinstance(at, Start) else paginator.offset} and behind it",
+            "offset",
+        )
+        named = paginator.offset_body_path or paginator.offset_param or sent
+    else:
+        assert isinstance(paginator, PageNumber)
+        number = at.page if isinstance(at, Number) else paginator.base_page
+        here, sent = f"pages {number} and {number + 1}", "page"
+        named = paginator.page_body_path or paginator.page_param or sent
+    if at is not None:
+        cause = "the API seems to answer its last page for all behind it: set total_path or has_more_path, which state the end"
+    else:
+        cause = (
+            f"the API doesn't look at {named!r}: set {sent}_param, or {sent}_body_path, to where it expects the number"
+        )
+        if isinstance(paginator, PageNumber) and paginator.base_page == 0:
+            cause = f"the API seems to count its pages from 1: set base_page: 1; or {cause}"
+    return WalkError(f"{place_of(plan)}: {here} hold the same records, and did again; {cause}")
+
+
+def distinct(plan: Plan, page: Page, behind: Page, ask: Ask) -> Generator[Step, Page, None]:
+    """Nothing, where a counted page holds other records than the one before it; else that one is asked for again.
+
+    A whole page of records that joins the list pushes a page to the next number, but then it isn't where it was.
+
+    Args:
+        plan: the stream's.
+        page: the one before.
+        behind: the one that is behind it.
+        ask: what asked for the one before.
+
+    Raises:
+        WalkError: where it is: then both have one page, and all would be endless, or come twice.
+    """
+    if not (is_counted(plan) and plan.stream.primary_key and behind.records) or len(page.records) != len(
+        behind.records
+    ):
+        return
+    if identity(plan, page.records[0]) != identity(plan, behind.records[0]) or not _are_the_same(plan, page, behind):
+        return
+    if _are_the_same(plan, (yield Step(ask=ask)), behind):
+        raise repeats_a_page(plan, ask.at)
+
+
+def is_counted(plan: Plan) -> bool:
+    """Whether pages are asked for by their number, or by how many records lie before them."""
+    return isinstance(plan.stream.paginator, (PageNumber, Offset))
+
+
+def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:
+    return [identity(plan, record) for record in one.records] == [identity(plan, record) for record in other.records]
+
+
+def splits_a_tie(plan: Plan, value: object) -> WalkError:
+    """What stops a walk where a seam lies within a tie that nothing orders."""
+    return WalkError(
+        f"{place_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
+        "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
+        "paginator is stable, where it is"
+    )
+
+
+@dataclass(slots=True)
+class Listing:
+    """One list, from its first page to its stated end; `ended` is true once there is nothing behind the last page.
+
+    Attributes:
+        page: the last one, as it came.
+        at: what asked for it.
+        brought: it held records that the one before didn't.
+        longest: how many records the longest page held; an API may give fewer than it is asked for.
+        before: who was on the page before it, each time that that was read.
+        moved: how many records were found on the page behind their own, pushed over the seam by others.
+    """
+
+    plan: Plan
+    start: Cursor | None
+    until: Any = None
+    page: Page = field(default_factory=lambda: Page(()))
+    at: Continuation | None = None
+    seen: Seen = field(init=False)
+    brought: bool = field(default=True, init=False)
+    longest: int = field(default=0, init=False)
+    before: list[object] = field(default_factory=list, init=False)
+    moved: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = Seen(self.plan)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the API stated the end.
+
+        Raises:
+            WalkError: where the only page is as full as it can be, so that more may lie behind it.
+        """
+        return ended(self.plan, self.page)
+
+    def first(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
+        """The list's first page; `records` and `bookmark` are written meanwhile."""
+        self._follow((yield Step(records, bookmark, Ask(self.start, until=self.until))), None)
+        return self.page
+
+    def behind(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
+        """The page behind the last one; what is given is written meanwhile.
+
+        Raises:
+            MovedSeamError: where the seam has moved; what was given to be written has been written.
+            WalkError: where the pages go in a circle.
+        """
+        paginator, following = self.plan.stream.paginator, self.page.following
+        assert following is not None
+        if paginators.is_stable(paginator):
+            page = yield Step(records, bookmark, Ask(self.start, self.seen.new(following), self.until))
+            self._follow(page, following)
+            return page
+        if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):
+            return (yield from self._overlapping(Start(following.offset - overlap), records, bookmark))
+        return (yield from self._checked(following, records, bookmark))
+
+    def _follow(self, page: Page, at: Continuation | None, *, brought: bool = True) -> None:
+        self.page, self.at, self.brought = page, at, brought
+        self.longest = max(self.longest, len(page.records))
+
+    @property
+    def _overlap(self) -> int:
+        """How many records of this page are asked for again; none behind one that had room for more, as the end was in it."""
+        count = len(self.page.records)
+        return 0 if self._is_short else min(max(1, count // OVERLAPS), MOST_OVERLAP, count - 1)
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether the page had room: it is shorter than another, or than was asked for and brought nothing besides."""
+        paginator, count = self.plan.stream.paginator, len(self.page.records)
+        return isinstance(paginator, Offset) and count < (self.longest if self.brought else paginator.limit)
+
+    def _overlapping(self, ahead: Start, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        before, at = self.page, self.at
+        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
+        place = anchored(self._anchors(before), [*self._anchors(page)])
+        if place is None:
+            raise MovedSeamError
+        self._follow(page, ahead, brought=place < len(page.records))
+        if not is_ordered(self.plan):
+            self._check_that_none_is_new(before, page.records[:place])
+            yield from self._asked_again(before, at, None)
+            if page.following is None:
+                yield from self._asked_again(page, ahead, None)
+        return replace(page, records=page.records[place:])
+
+    def _checked(self, following: Continuation, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        ahead = self.seen.new(following)
+        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
+        before, at, short = self.page, self.at, self._is_short
+        self._follow(page, ahead)
+        if short and not page.records:
+            return page  # an answer with room for more had the end in it
+        moved = yield from self._asked_again(before, at, page)
+        self.moved += moved
+        if page.records and self._identities(page) == self._identities(before):
+            if moved == 0:  # ties without order may look so once
+                again = yield Step(ask=Ask(self.start, ahead, self.until))
+                yield from distinct(self.plan, before, again, Ask(self.start, at, self.until))
+            raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
+        if page.records and page.following is None:
+            yield from self._asked_again(page, ahead, None)
+        return replace(page, records=page.records[moved:])
+
+    def _anchors(self, page: Page) -> Iterator[object]:
+        """What must come again as it is, the last record first: who it is where places are fixed, else its whole content."""
+        fixed = self.plan.stream.fixed_order
+        return (identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records))
+
+    def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
+        """Before the anchor stands what was on the page before, or an order that changes may have put it there."""
+        known = self._identities(before)
+        if not all(identity(self.plan, record) in known for record in records):
+            raise MovedSeamError
+
+    def _asked_again(self, page: Page, at: Continuation | None, behind: Page | None) -> Generator[Step, Page, int]:
+        """Ask for a page once more; returns how many of its records moved over to the one behind it."""
+        now = yield Step(ask=Ask(self.start, at, self.until))
+        again, identities = self._identities(now), self._identities(page)
+        moved = moved_over(identities, None if behind is None else self._identities(behind), again)
+        if moved is None or (at and not all(record in identities or record in self.before for record in again)):
+            raise MovedSeamError
+        if moved and behind is not None and self._share_a_tie(now.records[-1:], behind.records[:1]):
+            raise MovedSeamError  # any of the tie may have taken the place of another
+        self.before = [*identities, *again]
+        return moved
+
+    def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
+        """Whether the last record above a seam and the first below share a value, and nothing says which comes first."""
+        ranks = {rank_of(self.plan, record) for record in (*above, *below)}
+        return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
+
+    def _identities(self, page: Page) -> list[object]:
+        return [identity(self.plan, record) for record in page.records]
+
+
+def ended(plan: Plan, page: Page) -> bool:
+    """Whether a page is the last one.
+
+    Raises:
+        WalkError: where it is the only one, and as full as it can be: more may lie behind it.
+    """
+    paginator = plan.stream.paginator
+    if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
+        raise WalkError(
+            f"{place_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
+            "for what lies behind it; declare a paginator, or a larger limit that the API grants"
+        )
+    return page.following is None
+
+
+def anchored(before: Iterable[object], page: Sequence[object]) -> int | None:
+    """Where a page that overlaps the one before it goes on behind it; None where nothing of that one is in it.
+
+    Args:
+        before: a page's records, the last one first.
+        page: those of the page that overlaps it, likewise.
+    """
+    places = (len(page) - page.index(anchor) for anchor in before if anchor in page)
+    return next(places, None)
+
+
+def what_can_hide(plan: Plan) -> str | None:
+    """What can still hide a record from a list that is read whole, page by page; None where nothing can."""
+    paginator = plan.stream.paginator
+    whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
+    if not whole or isinstance(paginator, SinglePage) or proves_its_seams(plan):
+        return None
+    shifts = (
+        "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
+        "stable tokens exclude it, and offsets with a declared tie_breaker"
+    )
+    moves = "an order that changes from one request to the next; declare `fixed_order` where the list is sorted by id or by creation"
+    if has_open_ties(plan) or (plan.stream.fixed_order and not isinstance(paginator, Offset)):
+        return shifts
+    return moves if isinstance(paginator, Offset) else f"{shifts}; and {moves}"
+
+
+def proves_its_seams(plan: Plan) -> bool:
+    """Whether a seam is proven as soon as the page behind it has come; else what comes behind that may still belie it."""
+    paginator = plan.stream.paginator
+    return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
+
+
+def has_open_ties(plan: Plan) -> bool:
+    """Whether the list is sorted by a value that records share, and by nothing else that is declared: a tie has no order."""
+    incremental = plan.stream.incremental
+    return incremental is not None and incremental.order != "none" and not is_ordered(plan)
+
+
+def is_ordered(plan: Plan) -> bool:
+    """Whether the list is declared to be in an order of unique values, which no two records share."""
+    incremental = plan.stream.incremental
+    sorted_by_both = incremental is not None and incremental.order != "none" and incremental.tie_breaker is not None
+    return sorted_by_both or plan.stream.fixed_order
+
+
+def moved_over(before: Sequence[object], behind: Sequence[object] | None, again: Sequence[object]) -> int | None:
+    """How many records of a page moved over to the one behind it; None where others may have slipped through.
+
+    Args:
+        before: a page's records.
+        behind: those of the page behind it, read next; None for what is behind the last one.
+        again: the first page's, read once more.
+    """
+    left = [record for record in again if record in before]
+    moved = len(before) - len(left)
+    if moved == 0:
+        return 0 if again == before else None
+    # What joined stands before what was there; a new record at the page's end may have been drawn from the page behind.
+    joined = left == before[: len(left)] and again[-1:] == left[-1:]
+    return moved if joined and (behind is None or behind[:moved] == before[len(left) :]) else None

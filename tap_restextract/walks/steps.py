@@ -1,0 +1,87 @@
+"""The values that walks and the shell exchange: what to ask, what came, what to write.
+
+A walk is a generator that yields Steps and is sent Pages; it never sees a socket. Each Step carries the records of the
+page before, the bookmark that is true once they are written, and what to ask next. A Step that asks nothing is the end:
+
+    step = next(walk)
+    while step.ask: step = walk.send(page_of(step.ask))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tap_restextract.exchange.paginators import Continuation
+from tap_restextract.exchange.validators import Validator
+from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.values.cursor import Cursor
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask.
+
+    Attributes:
+        cursor: from where on; None for the whole list.
+        at: which page of that list; None for its first.
+        until: the last value of the replication key that is wanted; None without end.
+        scope: values of more placeholders, such as a parent's.
+        of: the stream whose list it is, where it isn't the walk's own.
+        unless: what the answer of before was known by, where it needn't come again if it is the same still.
+    """
+
+    cursor: Cursor | None = None
+    at: Continuation | None = None
+    until: Any = None
+    scope: tuple[tuple[str, Any], ...] = ()
+    of: str = ""
+    unless: Validator | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer.
+
+    Attributes:
+        records: as they came.
+        following: what asks for the page behind it; None where the API states the end.
+        server_time: the server's clock (its Date header) in seconds since the epoch; None where it shows none.
+        total: how many records the list has, where the API says so.
+        validator: what the answer is known by, where it tells.
+        unchanged: the API says that it is the answer of before, and leaves it out (304).
+    """
+
+    records: Sequence[Record]
+    following: Continuation | None = None
+    server_time: float | None = None
+    total: int | None = None
+    validator: Validator | None = None
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Records to write, the bookmark that is true once they are written, and what to ask next (None: the end)."""
+
+    records: Sequence[Record] = ()
+    bookmark: Bookmark | None = None
+    ask: Ask | None = None
+
+
+Steps = Generator[Step, Page, None]
+
+
+def asking(steps: Steps, scope: tuple[tuple[str, Any], ...], of: str = "") -> Steps:
+    """The same walk, its questions with more placeholders' values, or of another stream's list."""
+    step = next(steps)
+    while True:
+        page = (
+            yield step
+            if step.ask is None
+            else replace(step, ask=replace(step.ask, scope=step.ask.scope + scope, of=of))
+        )
+        step = steps.send(page)

@@ -1,0 +1,246 @@
+"""The walk of a list without order or filter: every record, compared with what the hash cache remembers.
+
+New and changed records come out, and the keys that are gone come out as deletions: a record of its primary key and
+`_sdc_deleted_at`. A deletion is told only where it is proven. That a key didn't come proves nothing by itself: a record that
+changes while the list is read may move from pages that are still to come to those that were read, and be in none. So the
+whole list must have come in one answer; or records keep their places when they change (`fixed_order`) and the pages can't
+hide a shift (stable tokens, overlapping offsets); or else each key that didn't come is looked up by a request of its own
+(`lookup`). Where none of this is declared, what didn't come is counted in the log, and stays known.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+from msgspec import structs
+
+from tap_restextract.config.settings import Offset, SinglePage
+from tap_restextract.exchange.paginators import is_stable
+from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
+from tap_restextract.hash_cache.protocol import HashCache, Key
+from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.tombstones import is_tombstone
+from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves, distinct, ended
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, Seen
+from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps
+
+LOOKUP: Final = "a record by its key"
+GONE: Final = frozenset({404, 410})
+
+
+class Proof(enum.Enum):
+    """Why a key that a sweep lacks is gone; its value says it to people."""
+
+    ANSWER = "told of what the list lacks, which one answer holds whole"
+    ORDER = "told of what a whole reading lacks: records keep their places, and no seam can hide one"
+    LOOKUP = "told of what a sweep lacks, once the request for that one record says that it is gone"
+    NONE = (
+        "not told: a record that moves while the list is read may be in none of its pages. Declare `lookup`, how one record is asked for; "
+        "or `fixed_order: true`, where changes don't move records and offsets or stable tokens lead through the list"
+    )
+
+
+def proof_of(plan: Plan) -> Proof:
+    """What makes a deletion certain that a sweep of this list tells."""
+    stream = plan.stream
+    paginator = stream.paginator
+    led = plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
+    alone = stream.incremental is None or stream.incremental.null_params is None
+    if alone and isinstance(paginator, SinglePage) and paginator.limit is None and not led:
+        return Proof.ANSWER
+    holds = is_stable(paginator) or isinstance(paginator, Offset)
+    if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):
+        return Proof.ORDER
+    return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
+
+
+def lookup_of(plan: Plan) -> Plan:
+    """The plan of the request for one record."""
+    lookup = plan.stream.lookup
+    assert lookup is not None
+    stream = structs.replace(
+        plan.stream,
+        path=lookup.path,
+        params=lookup.params,
+        records=lookup.records,
+        paginator=SinglePage(),
+        incremental=None,
+        json=None,
+        method="GET",
+    )
+    return Plan(stream, Walk.TRAVERSAL)
+
+
+def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
+    """The comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
+    number = cache.begin(confirmed(bookmark.sweep if bookmark else None, cache))
+    request = fingerprint(plan.stream) if is_validated(plan) else ""
+    known = cache.validator if request and cache.validator and cache.validator.request == request else None
+    return Comparison(plan, cache, number, now, request=request, validator=known)
+
+
+def is_validated(plan: Plan) -> bool:
+    """Whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
+    stream = plan.stream
+    whole = plan.walk is Walk.SWEEP and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
+    return whole and stream.method == "GET" and stream.validator != "none" and not is_conditional(stream.headers)
+
+
+def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
+    """The pass that STATE confirms; None where it names another cache, or none."""
+    return named.number if named is not None and named.cache == cache.identity else None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One pass of the list against the cache.
+
+    Attributes:
+        beside: a second list that belongs to the stream, and by what name it is asked for.
+        unproven: keys that didn't come and may not be gone.
+        looking: a record is being looked up, so that an answer of 404 says that it is gone.
+        reading: the walk whose questions lead through the whole list, where pages don't lead on by themselves.
+        request: the fingerprint of the one request that is the whole list; empty where there is no such one.
+        validator: what its answer was known by when the confirmed pass read it; then, what this pass's is known by.
+        unchanged: the API said that nothing has changed since the confirmed pass.
+    """
+
+    plan: Plan
+    cache: HashCache
+    number: int
+    now: str
+    reading: Callable[[Plan, Bookmark | None], Steps] | None = None
+    changed: int = 0
+    new: int = 0
+    gone: int = 0
+    whole: bool = False
+    beside: tuple[Plan, str] | None = None
+    unproven: int = 0
+    looking: bool = False
+    request: str = ""
+    validator: Validator | None = None
+    unchanged: bool = False
+
+    @property
+    def named(self) -> Sweep:
+        """What STATE says once the pass is complete."""
+        return Sweep(self.number, self.cache.identity, self.now)
+
+    def complete(self) -> Generator[Step, Page, Sequence[Record]]:
+        """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
+        self.whole = True
+        records = yield from self.passed()
+        if self.beside is not None:
+            records = yield from self._listed(*self.beside, records)
+        if self.unchanged:
+            return records
+        gone = list(self.cache.missing(self.number))
+        match proof_of(self.plan):
+            case Proof.LOOKUP:
+                gone, records = yield from self._looked_up(gone, records)
+            case Proof.NONE:
+                self.unproven, gone = len(gone), []
+        self.cache.buried(gone, self.number)
+        self.gone = len(gone)
+        return [*records, *(self.deletion(key) for key in gone)]
+
+    def forget_the_missing(self) -> None:
+        """Take what didn't come for unknown, so that it comes out again if it comes back as it was."""
+        self.cache.buried(list(self.cache.missing(self.number)), self.number)
+
+    def passed(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
+        """Read the whole list; returns the last page's records, which are still to be written."""
+        if self.reading is not None:
+            return (yield from self._led(self.reading(self.plan, None), records))
+        if self.whole and proof_of(self.plan) is Proof.ORDER and not is_stable(self.plan.stream.paginator):
+            return (yield from self._checked(records))
+        if self.request:
+            return (yield from self._asked_once(records))
+        return (yield from self._listed(self.plan, "", records))
+
+    def _listed(self, plan: Plan, of: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        seen = Seen(plan)
+        ask = Ask(of=of)
+        page = yield Step(records, None, ask)
+        while page.following is not None:
+            ahead = Ask(at=seen.new(page.following), of=of)
+            behind = yield Step(self._fresh(page), None, ahead)
+            yield from distinct(plan, page, behind, ask)
+            page, ask = behind, ahead
+        ended(plan, page)
+        return self._fresh(page)
+
+    def _asked_once(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        page = yield Step(records, None, Ask(unless=self.validator))
+        self.unchanged = page.unchanged
+        if page.unchanged:
+            return ()
+        self.validator = None if page.validator is None else replace(page.validator, request=self.request)
+        return self._fresh(page)
+
+    def _checked(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        for _ in range(SEAM_ATTEMPTS):
+            listing = Listing(self.plan, None)
+            try:
+                records = self._fresh((yield from listing.first(records)))
+                while not listing.ended:
+                    records = self._fresh((yield from listing.behind(records)))
+            except MovedSeamError:
+                records = ()
+                continue
+            return records
+        raise always_moves(self.plan)
+
+    def _looked_up(
+        self, keys: Sequence[Key], records: Sequence[Record]
+    ) -> Generator[Step, Page, tuple[list[Key], Sequence[Record]]]:
+        """Ask for each record by itself; returns the keys of those that are gone."""
+        gone = []
+        for key in keys:
+            values = zip(self.plan.stream.primary_key, msgspec.json.decode(key), strict=True)
+            self.looking = True
+            page = yield Step(
+                records, None, Ask(scope=tuple((f"key.{name}", value) for name, value in values), of=LOOKUP)
+            )
+            self.looking, records = False, ()
+            if page.records and not is_tombstone(self.plan.stream, page.records[0]):
+                self.cache.seen([key], self.number)
+            else:
+                gone.append(key)
+        return gone, records
+
+    def _led(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        step = next(steps)
+        while step.ask is not None:
+            page = yield Step(records, None, step.ask)
+            records = self._fresh(page)
+            step = steps.send(page)
+        return records
+
+    def deletion(self, key: Key) -> Record:
+        """What tells a target that a record is gone."""
+        values = msgspec.json.decode(key)
+        return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
+
+    def _fresh(self, page: Page) -> list[Record]:
+        # A tombstone says what a key's absence says: where the whole list is compared, it is told among the missing.
+        listed = [record for record in page.records if not (self.whole and is_tombstone(self.plan.stream, record))]
+        keyed = {key_of(self.plan, record): record for record in listed}
+        hashes = {key: content_hash(record) for key, record in keyed.items()}
+        known = self.cache.known(hashes.keys())
+        changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}
+        self.changed += len(changed.keys() & known.keys())
+        self.new += len(changed.keys() - known.keys())
+        self.cache.emitted(changed, self.number)
+        self.cache.seen(hashes.keys() - changed.keys(), self.number)
+        return [keyed[key] for key in changed]
+
+
+def key_of(plan: Plan, record: Record) -> Key:
+    """A record's primary key, as caches and STATE name it."""
+    return msgspec.json.encode([record.get(name) for name in plan.stream.primary_key]).decode()

@@ -1,0 +1,74 @@
+"""The plan's walk, as a generator of steps; the walks themselves stand in modules of their own."""
+
+from __future__ import annotations
+
+from typing_extensions import assert_never
+
+from tap_restextract.hash_cache.protocol import HashCache
+from tap_restextract.plan.bookmarks import Bookmark, Family
+from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.walks import ascending, full_list
+from tap_restextract.walks.children import Children
+from tap_restextract.walks.combined import Sweeping, Turns
+from tap_restextract.walks.descending import descending
+from tap_restextract.walks.event_feed import Following, events_of
+from tap_restextract.walks.protocol import Alone, Fleet
+from tap_restextract.walks.steps import Steps
+from tap_restextract.walks.sweep import sweep
+from tap_restextract.walks.time_slices import Slices
+
+
+def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
+    """The plan's walk, from the bookmark on."""
+    match plan.walk:
+        case Walk.KEYSET | Walk.UNIQUE_KEYSET:
+            return ascending.keyset(plan, bookmark)
+        case Walk.TOKENS:
+            return ascending.tokens(plan, bookmark)
+        case Walk.RESTART:
+            return ascending.restart(plan, bookmark)
+        case Walk.SINGLE:
+            return ascending.single(plan, bookmark)
+        case Walk.DESCENDING:
+            return descending(plan, bookmark)
+        case Walk.UNORDERED:
+            return full_list.unordered(plan, bookmark)
+        case Walk.TRAVERSAL:
+            return full_list.traversal(plan)
+        case Walk.WINDOWS | Walk.FEED | Walk.SWEEP | Walk.WEBHOOKS:
+            raise AssertionError  # they are fleets, or no walk of a list
+    assert_never(plan.walk)
+
+
+def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, and none can find by itself
+    plan: Plan,
+    bookmark: Bookmark | None,
+    *,
+    parents: Plan | None = None,
+    cache: HashCache | None = None,
+    nulls: HashCache | None = None,
+    now: str = "",
+) -> Fleet:
+    """The walks of a stream: one, a slice of time each, or one a parent.
+
+    Args:
+        plan: the stream's.
+        bookmark: where the run before came to.
+        parents: the parents' plan, for a stream of children.
+        cache: for sweeps, and for children with a bookmark.
+        nulls: the part of the cache for records without replication key.
+        now: the time that deletions are told with, ISO 8601.
+    """
+    if parents is not None:
+        family = bookmark.family if bookmark and bookmark.family else Family()
+        return Children(plan, parents, family, cache, walk)
+    if plan.goes_in_turns:
+        return Turns(plan, walk(plan, bookmark), bookmark or Bookmark(None), cache, nulls, now)
+    if plan.walk is Walk.FEED:
+        return Following(plan, events_of(plan), bookmark, now)
+    if plan.walk is Walk.WINDOWS:
+        return Slices.begun(plan, bookmark)
+    if plan.walk is Walk.SWEEP:
+        assert cache is not None
+        return Sweeping(sweep(plan, bookmark, cache, now))
+    return Alone(walk(plan, bookmark))

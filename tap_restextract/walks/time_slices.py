@@ -1,0 +1,256 @@
+"""The walk in time ranges: a backfill cut into slices, and slices halved where the API's result window would cut them.
+
+A slice is half-open in the client and inclusive in the request, so that no value lies between two of them and what comes
+twice is dropped. Within a slice the order doesn't matter: it is read as a whole, its seams checked. Only where the list is sorted by
+time alone, and its pages are counted, must no seam lie within a tie: the slice is cut before the tie then. Slices may be
+read at once; STATE moves over those that are done without a gap. The last slice has no end, so that future-dated records come
+out; the bookmark behind it is the server's clock at its start, less the lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+from tap_restextract.config.settings import Offset
+from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.exchange.paginators import Start, is_stable
+from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.plan import Plan, asked, earliest, measure, window
+from tap_restextract.values.cursor import Cursor, finest, rank, written
+from tap_restextract.values.paths import find
+from tap_restextract.walks.pages import Listing, MovedSeamError, has_open_ties, splits_a_tie
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, place_of, rank_of
+from tap_restextract.walks.protocol import Unit
+from tap_restextract.walks.steps import Page, Record, Step, Steps
+
+
+@dataclass(slots=True)
+class Slices:
+    """The slices from the bookmark to now, as a fleet.
+
+    Attributes:
+        known: hashes of what was emitted from the bookmark on, by runs before.
+        now: the horizon as a value of the replication key, known once the first page has come.
+        bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
+    """
+
+    plan: Plan
+    mark: Cursor | None
+    known: frozenset[str]
+    like: Any
+    lower: Any
+    now: Any = None
+    given_out: bool = False
+    ended: bool = False
+    units: list[Unit] = field(default_factory=list)
+    reached: dict[Unit, Bookmark] = field(default_factory=dict)
+    done: set[Unit] = field(default_factory=set)
+
+    @classmethod
+    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Slices:
+        """The slices that go on from a bookmark."""
+        incremental = incremental_of(plan)
+        mark = bookmark.cursor if bookmark else None
+        first = window(incremental, earliest(incremental, mark.value) if mark else incremental.initial_value)
+        return cls(plan, mark, bookmark.boundary if bookmark else frozenset(), first, first)
+
+    def next(self) -> Unit | None:
+        """The next slice; the first one alone, since its answer tells how late it is."""
+        if self.ended or (self.given_out and self.now is None):
+            return None
+        incremental = incremental_of(self.plan)
+        upper = None
+        if incremental.step:
+            upper = written(self.like, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+        if self.now is not None and rank(self.lower) < rank(self.now):
+            upper = self.now if upper is None else min(upper, self.now, key=rank)
+        elif self.now is not None:
+            upper = None
+        unit = Unit(self._slice(self.lower, upper), f"from {self.lower}")
+        self.given_out, self.ended = True, upper is None and self.now is not None
+        self.units.append(unit)
+        self.lower = upper
+        return unit
+
+    def taken(self, unit: Unit, step: Step) -> Step:
+        """The step, with the bookmark of all that is done without a gap."""
+        if step.bookmark is not None:
+            self.reached[unit] = step.bookmark
+        if step.ask is None:
+            self.done.add(unit)
+        bookmark = None
+        for each in self.units:
+            bookmark = self.reached.get(each, bookmark)
+            if each not in self.done:
+                break
+        return Step(step.records, bookmark, step.ask)
+
+    def absorbs(self, unit: Unit, error: AnswerError) -> None:
+        """Nothing: a slice that can't be read is an error."""
+        del unit, error
+
+    def cut(self, lower: Any, upper: Any) -> Any:
+        """A range's end, once the clock is known: the last ranges are up to it, and from it on without end."""
+        if rank(lower) >= rank(self.now):
+            self.ended = True
+            return None
+        if upper is None or rank(upper) > rank(self.now):
+            self.lower = self.now
+            return self.now
+        return upper
+
+    def _slice(self, lower: Any, upper: Any) -> Steps:
+        """One slice, halved as often as its results don't fit the API's window."""
+        emitted: set[str] = set()
+        parts = [(lower, upper)]
+        step = Step()
+        while parts:
+            part = Part(self, *parts.pop(), emitted)
+            step, halves = yield from part.read(step)
+            parts += halves
+        yield step
+
+
+@dataclass(slots=True)
+class Part:
+    """A slice, or a half of one, that is read as a whole."""
+
+    slices: Slices
+    lower: Any
+    upper: Any
+    emitted: set[str]
+    count: int = 0
+    hashes: set[str] = field(default_factory=set)
+
+    def read(self, before: Step) -> Generator[Step, Page, tuple[Step, list[tuple[Any, Any]]]]:
+        """Read it; returns its last step, still to be written, and the halves to read instead where it is too full."""
+        slices, plan = self.slices, self.slices.plan
+        for _ in range(SEAM_ATTEMPTS):
+            listing, self.count = Listing(plan, asked(incremental_of(plan), self.lower), until=self.upper), 0
+            try:
+                page = yield from listing.first(before.records, before.bookmark)
+                self._look_at_the_clock(page)
+                upper = slices.cut(self.lower, self.upper)
+                if upper != self.upper:
+                    return Step(), [(self.lower, upper)]
+                records = self._fresh(page)
+                while not listing.ended:
+                    if self._is_full(listing):
+                        return (
+                            (Step(records), self._halves())
+                            if self.upper is not None
+                            else (Step(records, self._bookmark()), [])
+                        )
+                    above = listing.page
+                    page = yield from listing.behind(records)
+                    if (tied := self._tie_over(above, listing.page)) is not None:
+                        return Step(), self._cut_before(tied)
+                    records = self._fresh(page)
+            except MovedSeamError:
+                before = Step()
+                continue
+            return Step(records, self._bookmark()), []
+        raise WalkError(
+            f"{place_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
+            "read; ask for larger pages, or declare a paginator whose tokens are stable, where the API has one"
+        )
+
+    def _fresh(self, page: Page) -> list[Record]:
+        plan, slices = self.slices.plan, self.slices
+        self.count += len(page.records)
+        if page.records:
+            check_kind(plan, self.lower, page.records[0])
+        lower, upper = rank(self.lower), None if self.upper is None else rank(self.upper)
+        least = None if upper is not None else rank(earliest(incremental_of(plan), self.lower))
+        dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
+        records = []
+        for record in page.records:
+            place = rank_of(plan, record)
+            if place < lower or (upper is not None and place >= upper):
+                continue
+            if dedupes or least is not None:
+                digest = content_hash(record)
+                if least is not None:
+                    self.hashes.add(digest)
+                if digest in slices.known or digest in self.emitted:
+                    continue
+                self.emitted.add(digest)
+            records.append(record)
+        return records
+
+    def _look_at_the_clock(self, page: Page) -> None:
+        """Fix the horizon, when the first page of all has come: the bookmark behind the last range."""
+        slices, incremental = self.slices, incremental_of(self.slices.plan)
+        if slices.now is not None:
+            return
+        bound = horizon_at(incremental, page.server_time)
+        if bound is None:
+            raise WalkError(
+                f"{place_of(slices.plan)}: reading in time ranges needs the server's clock, and its answers have no Date header; "
+                "leave `step` and `max_window_results` out, or sort the list (order: asc)"
+            )
+        like = find(incremental.cursor_path, page.records[0]) if page.records else slices.like
+        steps = (Decimal(bound) / finest(like)).to_integral_value(rounding=ROUND_FLOOR)
+        now = window(incremental, written(slices.like, steps * finest(like)))
+        slices.now = max(now, slices.like, key=rank)
+
+    def _bookmark(self) -> Bookmark:
+        if self.upper is not None:
+            return Bookmark(Cursor(self.upper), self.slices.known)
+        return Bookmark(Cursor(self.lower), frozenset(self.hashes))
+
+    def _is_full(self, listing: Listing) -> bool:
+        """Whether the next page would lie beyond the API's result window, or the list says that it will be."""
+        most = incremental_of(self.slices.plan).max_window_results
+        if most is None:
+            return False
+        page, paginator = listing.page, self.slices.plan.stream.paginator
+        reached, length = self.count, listing.longest  # a page may be shorter than the API may make the next one
+        if isinstance(page.following, Start):
+            reached = page.following.offset
+        if isinstance(paginator, Offset):
+            length = paginator.limit
+        return reached + length > most or (page.total is not None and page.total > most)
+
+    @property
+    def _must_not_split_ties(self) -> bool:
+        plan = self.slices.plan
+        return has_open_ties(plan) and not is_stable(plan.stream.paginator)
+
+    def _tie_over(self, above: Page, below: Page) -> Record | None:
+        """A record that shares its value with one on the page above, where the order of ties is anything."""
+        if not self._must_not_split_ties:
+            return None
+        plan, upper = self.slices.plan, None if self.upper is None else rank(self.upper)
+        ranks = {
+            place for place in (rank_of(plan, record) for record in above.records) if upper is None or place < upper
+        }
+        return next((record for record in below.records if rank_of(plan, record) in ranks), None)
+
+    def _cut_before(self, tied: Record) -> list[tuple[Any, Any]]:
+        """The part's two pieces, before a tie and from it on, the later one first."""
+        incremental = incremental_of(self.slices.plan)
+        value = find(incremental.cursor_path, tied)
+        middle = window(incremental, value)
+        if rank(middle) <= rank(self.lower):
+            raise splits_a_tie(self.slices.plan, value)
+        return [(middle, self.upper), (self.lower, middle)]
+
+    def _halves(self) -> list[tuple[Any, Any]]:
+        """The part's two halves, the later one first."""
+        incremental = incremental_of(self.slices.plan)
+        lower = Decimal(rank(self.lower))
+        upper = Decimal(rank(self.upper))
+        least = measure(incremental, incremental.precision) if incremental.precision else finest(self.slices.like)
+        steps = ((lower + upper) / 2 / least).to_integral_value(rounding=ROUND_FLOOR)
+        middle = steps * least
+        if not lower < middle < upper:
+            raise WalkError(
+                f"{place_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
+                "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
+            )
+        value = written(self.slices.like, middle)
+        return [(value, self.upper), (self.lower, value)]

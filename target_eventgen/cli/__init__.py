@@ -1,0 +1,1 @@
+"""The commands: the Singer target and its companions."""

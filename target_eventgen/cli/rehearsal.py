@@ -1,0 +1,179 @@
+"""Rules before they are relied on: held against a catalog or the live tables, or tried on an input, changing nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import secrets
+from contextlib import closing
+from typing import IO, TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import make_dsn
+
+from target_eventgen.errors import (
+    ConnectionLostError,
+    DatabaseError,
+    InvalidSchemaError,
+    MessageError,
+    RuleError,
+    SettingsError,
+)
+from target_eventgen.model import plan, rules, settings
+from target_eventgen.model.tables import table
+from target_eventgen.store.postgres import Postgres, place_of
+from target_eventgen.target import TargetEventgen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from target_eventgen.model.rules import Rule
+    from target_eventgen.model.tables import Table
+
+_OUTWARD = ("publishers", "delivery", "metrics_textfile")
+"""Settings by which a load has an effect outside of its database."""
+
+
+def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[tuple[Rule, str | None]]:
+    """Yield each rule with what is wrong with it, None where nothing is.
+
+    Args:
+        config: the target's.
+        dsn: a Postgres that judges the conditions; nothing in it changes.
+        catalog: what a tap discovers; None: the tables in the database are what the rules are held against.
+
+    Raises:
+        SettingsError: the rules are none.
+        MessageError: the catalog is none.
+    """
+    parsed, faults = rules.parse(config.get("events") or [])
+    if faults:
+        raise SettingsError(faults)
+    appends = config.get("load_method") == "append-only"
+    described = None if catalog is None else dict(_tables(catalog, settings.parse({**config, "database_url": dsn})))
+    with closing(Postgres(dsn, 0, creates=False)) as database:
+        for rule in parsed:
+            table = database.table_of(rule.stream) if described is None else described.get(rule.stream)
+            if isinstance(table, str):
+                yield rule, table
+            elif table is None:
+                where = (
+                    "no table of it is known here yet: give a catalog" if described is None else "the catalog has none"
+                )
+                known = "" if described is None else rules.nearest(rule.stream, described)
+                yield rule, f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {where}{known}'
+            else:
+                yield rule, _fault(database, table, rule, appends=appends)
+
+
+def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any] | None) -> dict[str, Table]:
+    """Return the table of each stream that a rule watches.
+
+    Args:
+        config: the target's.
+        dsn: the database whose tables are looked at where there is no catalog.
+        catalog: what a tap discovers.
+
+    Raises:
+        SettingsError: the rules are none.
+        RuleError: a stream has no table that its rules could watch.
+        MessageError: the catalog is none.
+    """
+    parsed = settings.parse(config)
+    if catalog is None:
+        assert dsn is not None
+        with closing(Postgres(dsn, 0, creates=False)) as database:
+            streams = {rule.stream for rule in parsed.rules}
+            found: dict[str, Table | str | None] = {stream: database.table_of(stream) for stream in streams}
+    else:
+        found = dict(_tables(catalog, parsed))
+    watched: dict[str, Table] = {}
+    for rule in parsed.rules:
+        table = found.get(rule.stream)
+        if isinstance(table, str):
+            raise RuleError(table)
+        if table is None:
+            missing = (
+                "no table of it is known here yet; load it first, or give a catalog"
+                if catalog is None
+                else f"the catalog has none{rules.nearest(rule.stream, found)}"
+            )
+            raise RuleError(f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {missing}')
+        plan.check(table, [rule], appends=parsed.load_method == "append-only")
+        watched[rule.stream] = table
+    return watched
+
+
+def _fault(database: Postgres, table: Table, rule: Rule, *, appends: bool) -> str | None:
+    try:
+        plan.check(table, [rule], appends=appends)
+        database.check(table, [rule])
+    except RuleError as error:
+        return str(error)
+    return None
+
+
+def _tables(catalog: Mapping[str, Any], parsed: settings.Settings) -> Iterator[tuple[str, Table | str]]:
+    """Yield each stream of a catalog with its table, or why it can have none."""
+    entries = catalog.get("streams")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise MessageError('the catalog has no list "streams"; make it with the tap\'s --discover')
+    for entry in entries:
+        name = entry.get("stream") or entry.get("tap_stream_id")
+        metadata = entry.get("metadata") if isinstance(entry.get("metadata"), list) else []
+        top: Mapping[str, Any] = next((m.get("metadata", {}) for m in metadata if not m.get("breadcrumb")), {})
+        try:
+            yield (
+                name,
+                table(
+                    name,
+                    entry.get("schema") or {},
+                    key=entry.get("key_properties") or top.get("table-key-properties") or [],
+                    replication_key=entry.get("replication_key"),
+                    default_schema=parsed.default_schema,
+                    mapping=parsed.schema_mapping,
+                    with_metadata=parsed.with_metadata,
+                ),
+            )
+        except InvalidSchemaError as error:
+            yield name, str(error)
+
+
+@contextlib.contextmanager
+def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[str]:
+    """Load an input into a throw-away database on a server; its dsn, from which the events can be read meanwhile.
+
+    All is as in a first load, but that its events are recorded.
+
+    Raises:
+        DatabaseError: the user may not make a database there.
+        EventgenError: whatever the load meets.
+    """
+    name = f"eventgen_try_{secrets.token_hex(6)}"
+    try:
+        connection = psycopg2.connect(dsn, application_name="target-eventgen rules try")
+    except psycopg2.OperationalError as error:
+        raise ConnectionLostError(f"can't connect to Postgres at {place_of(dsn)}; check that it runs") from error
+    with closing(connection):
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            try:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            except errors.InsufficientPrivilege as error:
+                raise DatabaseError(
+                    f"at {place_of(dsn)} this user may not make a database to try rules in; name one where it may with "
+                    "--database-url, or try them in another folder without a database's name, in an embedded Postgres"
+                ) from error
+            try:
+                throw_away = str(make_dsn(dsn, dbname=name))
+                given = {key: value for key, value in config.items() if key not in {*settings.PARTS, *_OUTWARD}}
+                target = TargetEventgen(
+                    config={**given, "database_url": throw_away, "initial_load": "emit"}, parse_env_config=False
+                )
+                with contextlib.redirect_stdout(io.StringIO()):
+                    target.listen(source)
+                yield throw_away
+            finally:
+                with contextlib.suppress(psycopg2.Error):
+                    cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,171 @@
+"""What the relay decides: which events one call may have, what becomes of each, and how long to wait.
+
+The order of a key. An event is given to a publisher only where all earlier ones of its key have been delivered, or
+are given before it in the same call to a publisher that stops at a failure (`ordered`). Of an event that failed, the
+key's later ones are left where they are: they are not tried, and that counts as nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import TypeAlias
+
+import msgspec
+
+from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.protocol import Delivered, Outcome
+
+SLOTS = 64
+"""In how many parts keys are shared out among relays."""
+
+FEWEST_QUICK = 8
+"""Slots that a turn locks, at least, where turns are quick."""
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 300.0
+"""Seconds between attempts, at first and at most."""
+
+LONGEST_WISH = 30 * 86400.0
+"""Seconds for which a receiver may put an event off, at most."""
+
+LONGEST_REASON = 500
+"""Characters of a reason that are kept."""
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """An event that is due for one publisher.
+
+    Attributes:
+        event: as its receivers get it.
+        sequence: its number.
+        slot: that of its key.
+        attempts: how many have failed.
+    """
+
+    event: CloudEvent
+    sequence: int
+    slot: int
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        """What its order is kept by: stream and key."""
+        return self.event.subject
+
+
+class Again(msgspec.Struct, frozen=True, gc=False):
+    """An event that is to be tried once more, `delay` seconds from now."""
+
+    item: Item
+    attempts: int
+    delay: float
+    reason: str
+
+
+class Dead(msgspec.Struct, frozen=True, gc=False):
+    """An event that is not tried any more."""
+
+    item: Item
+    attempts: int
+    reason: str
+
+
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """An event that was delivered."""
+
+    item: Item
+
+
+Verdict: TypeAlias = Done | Again | Dead
+
+
+def next_call(
+    items: Sequence[Item], stopped: AbstractSet[str], *, ordered: bool, most: int
+) -> tuple[list[Item], list[Item]]:
+    """Return the events of the next call, and those that are left for later ones.
+
+    Args:
+        items: in the order of their sequence.
+        stopped: keys whose events are not to be given any more; they are in neither result.
+        ordered: whether several events of one key may be in one call.
+        most: events in one call.
+    """
+    if ordered and not stopped:
+        return list(items[:most]), list(items[most:])
+    call: list[Item] = []
+    rest: list[Item] = []
+    given: set[str] = set()
+    for item in items:
+        if item.key in stopped:
+            continue
+        if len(call) < most and (ordered or item.key not in given):
+            call.append(item)
+            given.add(item.key)
+        else:
+            rest.append(item)
+    return call, rest
+
+
+def judge(
+    call: Sequence[Item], outcomes: Sequence[Outcome], *, max_attempts: int, waits: bool, chance: float
+) -> tuple[list[Verdict], set[str]]:
+    """Return what becomes of the events of a call, and the keys of which nothing more may be given in this turn.
+
+    Events behind a failed one of their key have no verdict: they were not tried.
+
+    Args:
+        call: the events that were given.
+        outcomes: one for each.
+        max_attempts: after how many failures an event is dead.
+        waits: whether a dead event's key waits for a person.
+        chance: from 0 to 1, by which pauses are spread.
+    """
+    verdicts: list[Verdict] = []
+    failed: set[str] = set()
+    stopped: set[str] = set()
+    for item, outcome in zip(call, outcomes, strict=True):
+        if isinstance(outcome, Delivered):
+            verdicts.append(Done(item))
+            continue
+        if item.key in failed:
+            stopped.add(item.key)  # else a later call would pass it
+            continue
+        failed.add(item.key)
+        attempts, reason = item.attempts + 1, _storable(outcome.reason)
+        if outcome.permanent or attempts >= max_attempts:
+            verdicts.append(Dead(item, attempts, reason))
+            stopped |= {item.key} if waits else set()
+        else:
+            delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, LONGEST_WISH))
+            verdicts.append(Again(item, attempts, delay, reason))
+            stopped.add(item.key)
+    return verdicts, stopped
+
+
+def _storable(reason: str) -> str:
+    """Return a reason as Postgres can store it, and as a person can read it."""
+    return " ".join(reason.replace("\0", " ").encode(errors="replace").decode().split())[:LONGEST_REASON]
+
+
+def pause(failures: int, chance: float) -> float:
+    """Return the seconds to wait after so many failures in a row: doubling, up to a limit, spread by half of it."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
+    return longest * (0.5 + 0.5 * chance)
+
+
+def share(slots: int, *, full: bool, slow: bool) -> int:
+    """Return how many slots the next turn is to lock, by how the last one went with so many.
+
+    A turn that left events in its slots leaves some slots to other relays; one that didn't takes more, so that few events
+    don't make for many turns. Where turns are quick, it is Postgres that is at work rather than the receiver: then no
+    slot is locked for long, and some of them at once are better, since the oldest events of many slots lie side by side.
+
+    Args:
+        slots: how many the last turn was to lock.
+        full: whether it left something.
+        slow: whether it took long.
+    """
+    if not full:
+        return min(SLOTS, slots * 2)
+    return max(1, slots // 2) if slow else max(slots // 2, min(slots * 2, FEWEST_QUICK))

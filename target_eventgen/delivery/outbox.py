@@ -1,0 +1,146 @@
+"""The outbox `eventgen.events` as its readers see it.
+
+Theory of operation. Sequence numbers are given when an event is written, not when it is committed: a transaction that
+commits late adds numbers below ones that were read before. So a reader who follows the outbox never asks for "greater
+than the last that I saw". It reads by transaction: each look takes the events of all transactions from where the last
+look ended up to the oldest one that still runs (`pg_snapshot_xmin`), for what is below that is final. The events of
+one look come in sequence order, which is the order of each key: who writes a key's events holds its row's lock, so two
+transactions of one key are never split so that the later one is looked at first.
+
+Its price: an old transaction that still writes, anywhere on the server, holds the newer events back until it ends.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from target_eventgen.errors import ConnectionLostError, SettingsError
+from target_eventgen.model.recorded import Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_SELECT = """
+  select sequence, id, source, type, subject, partitionkey, data::text,
+    to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent, tracestate
+  from eventgen.events
+  where (%(types)s::text[] is null or type = any(%(types)s))
+    and (%(streams)s::text[] is null or stream = any(%(streams)s))
+    and (%(start)s::xid8 is null or transaction_id >= %(start)s::xid8)
+    and (%(below)s::xid8 is null or transaction_id < %(below)s::xid8)
+"""
+_ALL = f"{_SELECT} order by sequence"
+_NEWEST = _SELECT.join(("select * from (", " order by sequence desc limit %(limit)s) newest order by sequence"))
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which events are wanted: None is all. `limit` counts back from the newest of the first look."""
+
+    types: Sequence[str] | None = None
+    streams: Sequence[str] | None = None
+    limit: int | None = None
+
+
+class Outbox:
+    """A reader of the outbox of one database.
+
+    Raises:
+        ConnectionLostError: the database can't be reached, or refuses to be read.
+        SettingsError: the URL is none.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        _check(database_url)
+        with _explained():
+            self._connection = psycopg2.connect(database_url, application_name="target-eventgen events")
+        self._connection.set_session(readonly=True)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def newest(self, selection: Selection) -> Iterator[Recorded]:
+        """All committed events, oldest first; the last `selection.limit` of them where that is given."""
+        with self._look():
+            yield from self._read(selection, start=None, below=None)
+
+    def follow(self, selection: Selection) -> Iterator[Recorded | None]:
+        """The events in the order in which they become final, and None at the end of each look.
+
+        It never ends by itself: after a None its reader waits as long as it likes, then asks for the next.
+        """
+        start: str | None = None
+        while True:
+            with self._look():
+                below = self._horizon()
+                yield from self._read(selection, start=start, below=below)
+            start = below
+            yield None
+
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        """One transaction, ended with the look: a reader that waits must not hold back the server's vacuum."""
+        try:
+            with _explained():
+                yield
+        finally:
+            if not self._connection.closed:
+                self._connection.rollback()
+
+    def _horizon(self) -> str:
+        """The oldest transaction that still runs; all below it are final."""
+        with self._connection.cursor() as cursor:
+            cursor.execute("select pg_snapshot_xmin(pg_current_snapshot())::text")
+            ((horizon,),) = cursor.fetchall()
+            return str(horizon)
+
+    def _read(self, selection: Selection, *, start: str | None, below: str | None) -> Iterator[Recorded]:
+        """The wanted events of the transactions from `start` to before `below`, a page at a time."""
+        with self._connection.cursor() as cursor:
+            cursor.execute("select to_regclass('eventgen.events') is not null")
+            if cursor.fetchall() == [(False,)]:  # nothing has been loaded yet
+                return
+        bounds: dict[str, Any] = {"start": start, "below": below, "limit": selection.limit}
+        wanted = {"types": _array(selection.types), "streams": _array(selection.streams)}
+        with self._connection.cursor("eventgen_events") as cursor:
+            cursor.itersize = _PAGE
+            cursor.execute(_NEWEST if start is None and selection.limit is not None else _ALL, bounds | wanted)
+            for row in cursor:
+                yield Recorded(*row)
+
+
+def _array(names: Sequence[str] | None) -> list[str] | None:
+    return list(names) if names else None
+
+
+def _check(database_url: str) -> None:
+    """Refuses what libpq would misread, since its message would show a piece of the password."""
+    try:
+        port = parse_dsn(database_url).get("port", "")
+        readable = all(part.isdigit() or not part for part in port.split(","))
+    except psycopg2.ProgrammingError:
+        readable = False
+    if not readable:
+        fault = (
+            "database_url is not a Postgres URL (postgresql://user:password@host:port/database, where characters like "
+            "@ : / ? # % in the user or password are written as %40 %3A %2F %3F %23 %25)"
+        )
+        raise SettingsError([fault])
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise ConnectionLostError(
+            f"The events can't be read from the database: {' '.join(str(error).split()).rstrip('.?')}. "
+            "Check the database_url, that the server runs, and that its user may read eventgen.events."
+        ) from error

@@ -1,0 +1,126 @@
+"""What a person sends again, or gives up: dead letters, and events of the past.
+
+All of it waits until no relay is at work for the publisher, and takes effect at once: a relay sees what is due before it or
+after it, and so keeps the order of each key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2 import extensions
+
+from target_eventgen.delivery import deliveries, registration
+from target_eventgen.delivery.deliveries import Chosen
+from target_eventgen.delivery.session import Session
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter; `died_at` is RFC 3339 in UTC."""
+
+    letter: int
+    publisher: str
+    id: str
+    type: str
+    subject: str
+    attempts: int
+    reason: str
+    died_at: str
+
+
+@dataclass(frozen=True)
+class LettersChosen:
+    """Which dead letters are meant; None is any. Types are LIKE patterns."""
+
+    letters: Sequence[int] | None = None
+    publisher: str | None = None
+    types: Sequence[str] | None = None
+
+
+def letters(dsn: str, chosen: LettersChosen) -> list[Letter]:
+    """Return dead letters, oldest first.
+
+    Raises:
+        SettingsError: the publisher is not known.
+    """
+    with _transaction(dsn) as cursor:
+        return [Letter(*row[:8]) for row in _chosen(cursor, chosen)]
+
+
+def retry(dsn: str, chosen: LettersChosen) -> int:
+    """Make dead letters due again, with their attempts forgotten, and let their keys go; return how many.
+
+    Raises:
+        SettingsError: the publisher is not known.
+    """
+    return _settle(dsn, chosen, again=True)
+
+
+def drop(dsn: str, chosen: LettersChosen) -> int:
+    """Give dead letters up, and let their keys go; return how many. The events stay in the outbox.
+
+    Raises:
+        SettingsError: the publisher is not known.
+    """
+    return _settle(dsn, chosen, again=False)
+
+
+def replay(dsn: str, chosen: Chosen, publishers: Sequence[str] = ()) -> dict[str, int]:
+    """Make recorded events due again, with the ids that they have; return how many for each publisher.
+
+    Args:
+        dsn: where the outbox is.
+        chosen: which events.
+        publishers: to these; none: to all that are known.
+
+    Raises:
+        SettingsError: a publisher is not known.
+        DatabaseError: an instant is none.
+    """
+    counts: dict[str, int] = {}
+    with _transaction(dsn) as cursor:
+        names = list(publishers) or (sorted(registration.registered(cursor)) if registration.exist(cursor) else [])
+        cursor.execute(deliveries.LOCK_TIDYING)
+        for name in names:
+            number = registration.number_of(cursor, name)
+            cursor.execute(deliveries.lock_all_slots(number))
+            cursor.execute(deliveries.replay(number, chosen))
+            counts[name] = cursor.rowcount
+        cursor.execute(deliveries.NOTIFY)
+    return counts
+
+
+@contextlib.contextmanager
+def _transaction(dsn: str) -> Iterator[extensions.cursor]:
+    with contextlib.closing(Session(dsn, "redelivery")) as session, session.transaction() as cursor:
+        yield cursor
+
+
+def _chosen(cursor: extensions.cursor, chosen: LettersChosen) -> list[tuple[Any, ...]]:
+    if not registration.exist(cursor):
+        return []
+    number = None if chosen.publisher is None else registration.number_of(cursor, chosen.publisher)
+    cursor.execute(deliveries.letters(number, chosen.letters, chosen.types))
+    return cursor.fetchall()
+
+
+def _settle(dsn: str, chosen: LettersChosen, *, again: bool) -> int:
+    with _transaction(dsn) as cursor:
+        found = _chosen(cursor, chosen)
+        for number in sorted({row[8] for row in found}):
+            cursor.execute(deliveries.lock_all_slots(number))
+        # Another person may have been faster: what counts is what is taken now.
+        cursor.execute(deliveries.take_letters([row[0] for row in found]))
+        taken = cursor.fetchall()
+        for number in sorted({number for number, *_ in taken}):
+            own = [row[1:] for row in taken if row[0] == number]
+            if again:
+                cursor.execute(deliveries.mark(number, [(slot, sequence) for sequence, slot, _ in own]))
+            cursor.execute(deliveries.held_by(number, [(subject, sequence) for sequence, _, subject in own]))
+            cursor.execute(deliveries.release(number, [subject for (subject,) in cursor.fetchall()]))
+        cursor.execute(deliveries.NOTIFY)
+        return len(taken)

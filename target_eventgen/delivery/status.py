@@ -1,0 +1,148 @@
+"""How far delivery has come, for a person or for a program."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from target_eventgen.delivery import deliveries, registration
+from target_eventgen.delivery.session import Session
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One publisher's.
+
+    Attributes:
+        publisher: its name.
+        due: events that are to be delivered now.
+        waiting: events behind one of their key that failed.
+        retrying: events that failed and are to be tried again.
+        dead_letters: events that are not tried any more.
+        delivered: events since it was first seen.
+        per_second: events, over about the last minute.
+        idle_seconds: since it last delivered something; None: never.
+        oldest_seconds: since its oldest undelivered event was recorded; None: there is none.
+        last_failure: the reason of the last failure that still holds a key.
+    """
+
+    publisher: str
+    due: int
+    waiting: int
+    retrying: int
+    dead_letters: int
+    delivered: int
+    per_second: float
+    idle_seconds: float | None
+    oldest_seconds: float | None
+    last_failure: str | None
+
+    @property
+    def backlog(self) -> int:
+        """Events that are still to be delivered."""
+        return self.due + self.waiting + self.retrying
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The events of one type: how many there are, seconds since the last, how many are undelivered by publisher."""
+
+    type: str
+    recorded: int
+    last_seconds: float | None
+    undelivered: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Status:
+    """All of it."""
+
+    publishers: Sequence[Progress]
+    events: Sequence[Recorded]
+
+
+def read(dsn: str) -> Status:
+    """Return where delivery stands.
+
+    Raises:
+        ConnectionLostError: the database can't be reached.
+        DatabaseError: it can't be read.
+    """
+    with contextlib.closing(Session(dsn, "status")) as session, session.transaction() as cursor:
+        cursor.execute("SELECT to_regclass('eventgen.events') IS NOT NULL")
+        if cursor.fetchall() != [(True,)]:
+            return Status((), ())
+        progress: list[Progress] = []
+        undelivered: dict[str, dict[str, int]] = {}
+        if registration.exist(cursor):
+            cursor.execute(deliveries.PROGRESS)
+            progress = [Progress(*row) for row in cursor.fetchall()]
+            cursor.execute(deliveries.UNDELIVERED)
+            for type_, name, number in cursor.fetchall():
+                undelivered.setdefault(type_, {})[name] = number
+        cursor.execute(deliveries.RECORDED)
+        recorded = [
+            Recorded(type_, number, seconds, undelivered.get(type_, {})) for type_, number, seconds in cursor.fetchall()
+        ]
+    return Status(progress, recorded)
+
+
+def document(status: Status) -> dict[str, Any]:
+    """Return it as plain values, for JSON."""
+    publishers = [{**asdict(each), "backlog": each.backlog} for each in status.publishers]
+    return {"publishers": publishers, "events": [asdict(each) for each in status.events]}
+
+
+def text(status: Status) -> str:
+    """Return it as two tables."""
+    publishers = [
+        ("PUBLISHER", "BACKLOG", "OLDEST", "RETRYING", "WAITING", "DEAD", "DELIVERED", "PER SECOND", "LAST", "FAILURE"),
+        *(
+            (
+                each.publisher,
+                str(each.backlog),
+                _ago(each.oldest_seconds),
+                str(each.retrying),
+                str(each.waiting),
+                str(each.dead_letters),
+                str(each.delivered),
+                f"{each.per_second:.1f}",
+                _ago(each.idle_seconds),
+                each.last_failure or "",
+            )
+            for each in status.publishers
+        ),
+    ]
+    recorded = [
+        ("EVENT TYPE", "RECORDED", "LAST", "UNDELIVERED"),
+        *(
+            (
+                each.type,
+                str(each.recorded),
+                _ago(each.last_seconds),
+                ", ".join(f"{name} {number}" for name, number in each.undelivered.items()) or "0",
+            )
+            for each in status.events
+        ),
+    ]
+    parts = ["\n".join(columns(publishers)) if status.publishers else "No publishers are known."]
+    parts.append("\n".join(columns(recorded)) if status.events else "No events are recorded.")
+    return "\n\n".join(parts)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _ago(seconds: float | None) -> str:
+    """Return a duration in its largest unit."""
+    if seconds is None:
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

@@ -1,0 +1,1 @@
+"""Singer lines in: read, validated, written as lines of COPY."""

@@ -1,0 +1,267 @@
+"""Records as lines of Postgres's COPY text format, ready for a staging table.
+
+One encoder a column, chosen once by the column's type. Values are written as the tap sent them: Postgres parses
+timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
+named in the line's list of absent columns, which is how "not said" stays apart from null and from an empty string.
+
+Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be kept: the
+rest of the record is worth more than an end of the run, and a text of another length would hide it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_eventgen.errors import MissingKeyError
+from target_eventgen.model.tables import PER_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_eventgen.model.tables import Column, Table
+
+NULL = "\\N"
+"""What COPY reads as NULL."""
+
+MOST_DIGITS = 100
+"""Digits of an integer that are written out where it is spelt with an exponent; no integer column holds as many."""
+
+_FIELD = "\t"
+_SPECIAL = re.compile(r"[\\\n\r\t\0]")
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+class _NulError(ValueError):
+    """A text holds NUL."""
+
+
+def _escaped(text: str) -> str:
+    if _SPECIAL.search(text) is None:
+        return text
+    if "\0" in text:
+        raise _NulError
+    return text.translate(_ESCAPES)
+
+
+def as_text(value: Any) -> str:
+    """Return a value for a text column: strings as they are, the rest as JSON writes it."""
+    if type(value) is str:
+        return _escaped(value)
+    return as_json(value)
+
+
+def as_moment(value: Any) -> str:
+    """Return a metadata column's instant; what is none, Postgres refuses in its own words, and so a NUL in it."""
+    return NULL if value is None else as_text(_without_nul(value))
+
+
+def as_json(value: Any) -> str:
+    """Return a value for a jsonb column."""
+    text = _JSON.encode(value).decode()
+    if "\\" not in text:
+        return text
+    if "\\u0000" in text and _without_nul(value) != value:
+        raise _NulError
+    return text.translate(_ESCAPES)
+
+
+def as_line(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON, on one line."""
+    return _JSON.encode(record).decode()
+
+
+def without_line(lines: str, number: int) -> str:
+    """Return COPY lines without the one of a number, counted from 1; a line break within a value is never a bare one."""
+    kept = lines.split("\n")
+    del kept[number - 1]
+    return "\n".join(kept)
+
+
+def _without_nul(value: Any) -> Any:
+    """Return JSON with each NUL replaced."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    return value
+
+
+def as_number(value: Any) -> str:
+    """Return a value for a number column, all of its digits."""
+    if type(value) is int or type(value) is Decimal:
+        return str(value)
+    return as_text(value)
+
+
+def as_integer(value: Any) -> str:
+    """Return a value for an integer column; 1.0 and 1e3 are integers in JSON Schema."""
+    if type(value) is int:
+        return str(value)
+    # To write out a number with a huge exponent takes hours; Postgres refuses it as it is spelt.
+    if type(value) is Decimal and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
+        return str(int(value))
+    return as_number(value)
+
+
+def as_boolean(value: Any) -> str:
+    """Return a value for a boolean column."""
+    if value is True:
+        return "t"
+    if value is False:
+        return "f"
+    return as_text(value)
+
+
+def encoder(type_: str) -> Callable[[Any], str]:
+    """Return the encoder for a column type, as Postgres spells it."""
+    if type_ in {"jsonb", "json"}:
+        return as_json
+    if type_ in {"bigint", "integer", "smallint"}:
+        return as_integer
+    if type_.startswith("numeric") or type_ in {"real", "double precision"}:
+        return as_number
+    if type_ == "boolean":
+        return as_boolean
+    return as_text
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def identity(type_: str) -> Callable[[Any], Any]:
+    """Return what tells the values of a key column apart: equal exactly where they are stored as equal, else None.
+
+    None is for values that may be spelt in more ways than one; only Postgres knows then.
+    """
+
+    def of_integer(value: Any) -> int | None:
+        return value if type(value) is int else None
+
+    def of_text(value: Any) -> str | None:
+        return str(value).replace("\0", "\ufffd") if type(value) in {int, str} else None
+
+    def of_uuid(value: Any) -> str | None:
+        return value.lower() if type(value) is str and _UUID.fullmatch(value) else None
+
+    def unknown(_: Any) -> None:
+        return None
+
+    return {"bigint": of_integer, "text": of_text, "uuid": of_uuid}.get(type_, unknown)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What those of the SDK's metadata columns say of one record that may say another thing of the next.
+
+    Times as ISO 8601, the rest as Singer has it.
+    """
+
+    extracted_at: str | None
+    received_at: str
+    deleted_at: str | None
+    sequence: int
+    table_version: int | None
+
+
+class Encoding:
+    """Turns records of one table into COPY lines.
+
+    Attributes:
+        mended: columns in which a NUL character was replaced.
+    """
+
+    def __init__(self, table: Table, types: Sequence[Column]) -> None:
+        """Take the types from the table as it is in the database: an older table may have others than the SCHEMA."""
+        by_name = {column.name: column.type for column in types}
+        self._stream = table.stream
+        self._key = table.key
+        self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
+        self._names = frozenset(column.name for column in table.content)
+        self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
+        kept = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
+        self._unsaid = frozenset(self._names - kept)
+        self.mended: set[str] = set()
+
+    def surplus(self, record: Mapping[str, Any]) -> set[str]:
+        """Return the properties of a record that have no column."""
+        return set() if self._names.issuperset(record) else set(record) - self._names
+
+    def line(self, number: int, record: Mapping[str, Any], metadata: Metadata | None) -> tuple[str, list[int]]:
+        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+
+        Args:
+            number: the record's place in its checkpoint, in order of arrival.
+            record: property names to decoded JSON.
+            metadata: None where the table has no metadata columns.
+
+        Raises:
+            MissingKeyError: a key property is absent or null.
+        """
+        for name in self._key:
+            if record.get(name) is None:
+                said = "is null" if name in record else "is missing"
+                raise MissingKeyError(
+                    f'stream "{self._stream}": the key property "{name}" {said} in a record; '
+                    "the tap must send it in every record, or declare other key properties"
+                )
+        if metadata is not None and metadata.deleted_at is not None and self._key:
+            # A deletion says which row is gone, and when; not what the row was.
+            record = {name: value for name, value in record.items() if name not in self._unsaid and value is not None}
+        values = [record.get(name, msgspec.UNSET) for name, _ in self._content]
+        return self.written(number, values, "" if metadata is None else self.tail(metadata))
+
+    def written(self, number: int, values: Sequence[Any], tail: str) -> tuple[str, list[int]]:
+        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+
+        Args:
+            number: the record's place in its checkpoint, in order of arrival.
+            values: of the content columns, decoded; UNSET where the record doesn't mention one.
+            tail: what follows them; see `tail`.
+        """
+        fields: list[str] = []
+        absent: list[int] = []
+        for (name, encode), value in zip(self._content, values, strict=True):
+            if value is None:
+                fields.append(NULL)
+            elif value is msgspec.UNSET:
+                absent.append(len(fields))
+                fields.append(NULL)
+            else:
+                try:
+                    fields.append(encode(value))
+                except _NulError:
+                    self.mended.add(name)
+                    fields.append(encode(_without_nul(value)))
+        said = _bits(absent, len(self._content)) if absent else NULL
+        return f"{number}\t{said}\t{_FIELD.join(fields)}{tail}\n", absent
+
+    def tail(self, metadata: Metadata) -> str:
+        """Return what the metadata columns add to a line, with the tab before it; nothing where there are none."""
+        return "".join(f"\t{field}" for field in _metadata_fields(metadata, self._metadata))
+
+
+def _bits(places: Sequence[int], count: int) -> str:
+    """Return so many bits, of which those at these places are set."""
+    bits = bytearray(b"0" * count)
+    for place in places:
+        bits[place] = 49
+    return bits.decode()
+
+
+def _metadata_fields(metadata: Metadata, names: Sequence[str]) -> list[str]:
+    fields = {
+        "_sdc_extracted_at": as_moment(metadata.extracted_at),
+        "_sdc_received_at": metadata.received_at,
+        "_sdc_deleted_at": as_moment(metadata.deleted_at),
+        "_sdc_sequence": str(metadata.sequence),
+        "_sdc_table_version": NULL if metadata.table_version is None else as_integer(metadata.table_version),
+    }
+    return [fields[name] for name in names]

@@ -1,0 +1,316 @@
+"""The Singer lines of the input, decoded once, and stopped at a safe point.
+
+Theory of operation. A signal to end may come at any moment. While the reader waits for a line nothing is half done, so
+the signal's handler may raise there (see `interrupt`); at any other moment it only leaves a note, and the reader stops
+before the next line. Either way the caller sees a plain end of input, and `interrupted` says why.
+
+A pipe may be silent for as long as it likes. It is read by the operating system's own calls, so that a wait for more can
+end: then `idle` is done, between two lines, and the wait goes on. Files, and every input where the system can't wait for a
+pipe with a limit (Windows), are read as they are: what they hold is there at once, or nobody knows.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import select
+import stat
+import sys
+from collections import Counter
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_eventgen.errors import MessageError
+from target_eventgen.intake.sdk_errors import of_the_sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "RECORD": ("stream", "record"),
+    "SCHEMA": ("stream", "schema"),
+    "STATE": ("value",),
+    "ACTIVATE_VERSION": ("stream", "version"),
+    "BATCH": ("stream", "encoding", "manifest"),
+}
+
+
+# An escaped backslash, a surrogate pair, or half of one, which is no character though many programs write it: a text that
+# was cut in an emoji.
+_ESCAPES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+# Neither stands in JSON, and Python's own encoder writes both.
+_NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
+
+_BLOCK = 1 << 17
+"""Bytes that are read at once, at most; a pipe has fewer."""
+
+_LONGEST_WAIT = (1 << 31) - 1
+"""Milliseconds that the system can wait at once, 24 days."""
+
+_log = logging.getLogger("target-eventgen")
+
+
+class _InterruptedError(BaseException):
+    """Raised by a signal's handler into a waiting read."""
+
+
+def _not_taken(run: bytes) -> tuple[int, Sequence[int]]:
+    """Leave lines to be decoded."""
+    count = run.count(b"\n") + (not run.endswith(b"\n"))
+    return count, range(count)
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class LineReader(GenericSingerReader[str]):
+    """Reads Singer messages; numbers keep all of their digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
+        self._waiting = False
+        self._mended_warned = False
+        self.interrupted = False
+        self.take: Callable[[bytes], tuple[int, Sequence[int]]] = _not_taken
+        """What may take lines in one step; it returns their number, and the places of those that it has left as they are."""
+        self.idle: Callable[[], None] = _nothing
+        """What is done each time that so many seconds have passed without input."""
+        self.idle_seconds = 60.0
+        self.failed: Callable[[], None] = _nothing
+        """What is done where the input can't be processed to its end."""
+
+    @property
+    def default_input(self) -> IO[str]:
+        """Standard input, as bytes: what decodes JSON decodes UTF-8."""
+        if sys.stdin is None:
+            raise MessageError(
+                "standard input is closed; pipe a tap's output into the target, or name a file with --input"
+            )
+        return sys.stdin.buffer  # type: ignore[return-value]  # the decoder takes both
+
+    def interrupt(self) -> None:
+        """End the input here; called by the handler of a signal, in the thread that reads."""
+        first, self.interrupted = not self.interrupted, True
+        if first and self._waiting:
+            raise _InterruptedError
+
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        """Return the message of a line."""
+        return dict(self._decode(line))
+
+    @of_the_sdk()
+    def process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        """Hand each message to the callback of its type, until the input ends.
+
+        Raises:
+            MessageError: a line is not a Singer message; the text names its number.
+        """
+        try:
+            return self._process_lines(file_input, callbacks)
+        except Exception:
+            self.failed()
+            raise
+
+    def _process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        source: Any = file_input or self.default_input
+        runs = _runs(getattr(source, "buffer", source), self.idle_seconds)
+        counts: Counter[str] = Counter()
+        number = taken = 0
+        while True:
+            try:
+                # Said first, looked second: a signal between the two raises, so none goes by unheard.
+                self._waiting = True
+                if self.interrupted:
+                    break
+                run = next(runs, None)
+                self._waiting = False
+            except _InterruptedError:
+                break
+            except UnicodeDecodeError as error:
+                raise MessageError(f"line {number + 1} of the input is not UTF-8; the tap must write UTF-8") from error
+            if run is None:
+                break
+            if run is _SILENCE:
+                self.idle()
+                continue
+            count, left = self.take(run) if type(run) is bytes else (1, (0,))
+            taken += count - len(left)
+            lines = _lines(run) if left else []
+            for place in left:
+                if self.interrupted:
+                    break
+                line = lines[place]
+                if count > 1 and not self.take(line)[1]:
+                    taken += 1
+                    continue
+                if not line.strip():
+                    continue
+                message = self._message(line, number + place + 1)
+                kind = message["type"]
+                callbacks[kind](message)
+                counts[kind] += 1
+            number += count
+        self._waiting = False
+        if taken:
+            counts["RECORD"] += taken
+        return counts
+
+    def _message(self, line: str | bytes, number: int) -> dict[str, Any]:
+        try:
+            message = self._decode(line)
+        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as error:
+            message = self._mended(line, number, error)
+        if not isinstance(message, dict) or message.get("type") not in REQUIRED:
+            kinds = ", ".join(REQUIRED)
+            raise MessageError(
+                f"line {number} of the input is no Singer message: its type must be one of {kinds}; "
+                "check that its writer is a Singer tap"
+            )
+        kind = message["type"]
+        for name in REQUIRED[kind]:
+            if name not in message:
+                raise MessageError(f'line {number} of the input: a {kind} message without "{name}"; correct the tap')
+        for name in ("record", "schema"):
+            if name in message and not isinstance(message[name], dict):
+                raise MessageError(
+                    f'line {number} of the input: "{name}" of a {kind} must be an object; correct the tap'
+                )
+        if kind == "SCHEMA":
+            key = message.get("key_properties") or []
+            if not isinstance(key, list) or not all(isinstance(name, str) for name in key) or len(set(key)) < len(key):
+                raise MessageError(
+                    f'line {number} of the input: "key_properties" of a SCHEMA must be a list of names, each once; '
+                    "correct the tap"
+                )
+        if "stream" in message and not isinstance(message["stream"], str):
+            raise MessageError(f'line {number} of the input: "stream" of a {kind} must be a text; correct the tap')
+        return message
+
+    def _mended(self, given: str | bytes, number: int, error: Exception) -> Any:
+        """Return what a line says in which U+FFFD stands for each half of a surrogate pair.
+
+        Raises:
+            MessageError: it isn't JSON then either.
+        """
+        line = given.encode(errors="replace") if isinstance(given, str) else given
+        whole, found = _ESCAPES.subn(lambda escape: escape[1] or rb"\ufffd", line)
+        if found and whole != line:
+            try:
+                message = self._decode(whole)
+            except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as other:
+                error = other
+            else:
+                if not self._mended_warned:
+                    _log.warning(
+                        "line %d of the input: halves of surrogate pairs, which are no characters, are replaced by U+FFFD",
+                        number,
+                    )
+                self._mended_warned = True
+                return message
+        if isinstance(error, ArithmeticError):
+            raise MessageError(
+                f"line {number} of the input holds a number whose exponent has more than 18 digits, which nothing here can "
+                "hold; have the tap write null, or a text"
+            ) from error
+        if not line.endswith(b"\n"):
+            remedy = "it has no line end, so the tap may have died while it wrote: run again"
+        elif isinstance(error, RecursionError):
+            remedy = "its values are nested too deeply; leave them out, or make them texts, in the tap"
+        elif line.lstrip().startswith(b"{") and (match := _NO_NUMBER.search(line)):
+            remedy = f"it holds {match[1].decode()}, which JSON doesn't know: have the tap write null"
+        else:
+            remedy = "nothing but Singer messages may be written to standard output: have the tap log to standard error"
+        raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error
+
+
+_SILENCE = object()
+"""Stands among the runs of an input where nothing came for a while."""
+
+_SIGNS = (b'"STATE"', b'"SCHEMA"')
+"""What a STATE and a SCHEMA hold, and a record hardly ever."""
+
+
+def _lines(run: str | bytes) -> list[Any]:
+    """Return the lines of a run with their ends."""
+    if type(run) is bytes and run.find(b"\n") not in (-1, len(run) - 1):
+        return io.BytesIO(run).readlines()
+    return [run]
+
+
+def _runs(source: Any, seconds: float) -> Iterator[Any]:
+    """Return an input in runs of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
+
+    A line that may be a STATE or a SCHEMA is a run of its own.
+    """
+    try:
+        descriptor = source.fileno()
+        kind = os.fstat(descriptor).st_mode
+    except (AttributeError, OSError):
+        return iter(source)
+    if stat.S_ISREG(kind) and hasattr(source, "readinto"):
+        return _cut(_blocks_of_file(source))
+    if not hasattr(select, "poll") or not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+        return iter(source)
+    return _cut(_blocks_of_pipe(descriptor, seconds))
+
+
+def _cut(blocks: Iterator[Any]) -> Iterator[Any]:
+    """Cut blocks of lines around what may be no record."""
+    for block in blocks:
+        if block is _SILENCE:
+            yield block
+            continue
+        start = 0
+        signs = [block.find(sign) for sign in _SIGNS]
+        while (found := min((place for place in signs if place >= 0), default=-1)) >= 0:
+            line = block.rfind(b"\n", start, found) + 1 or start
+            if line > start:
+                yield block[start:line]
+            start = block.find(b"\n", found) + 1 or len(block)
+            yield block[line:start]
+            signs = [
+                block.find(sign, start) if 0 <= place < start else place
+                for sign, place in zip(_SIGNS, signs, strict=True)
+            ]
+        if start < len(block):
+            yield block[start:]
+
+
+def _blocks_of_file(source: Any) -> Iterator[Any]:
+    while block := source.read(_BLOCK):
+        yield block + source.readline()
+
+
+def _blocks_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
+    """Read a pipe that nobody has read from."""
+    wait = select.poll()
+    wait.register(descriptor, select.POLLIN)
+    started: list[bytes] = []  # the blocks of a line whose end has not come
+    while True:
+        if not wait.poll(min(seconds * 1000, _LONGEST_WAIT)):
+            yield _SILENCE
+            continue
+        block = os.read(descriptor, _BLOCK)
+        if not block:
+            break
+        end = block.rfind(b"\n") + 1
+        if not end:
+            started.append(block)
+            continue
+        yield b"".join((*started, block[:end]))
+        started = [block[end:]] if end < len(block) else []
+    if started:
+        yield b"".join(started)

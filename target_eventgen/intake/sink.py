@@ -1,0 +1,347 @@
+"""A stream's records between its SCHEMA and the next checkpoint."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.sinks import Sink
+
+from target_eventgen.intake import compiled, validation
+from target_eventgen.intake.general import Encoding, Metadata, as_line, as_moment, identity
+from target_eventgen.model.checkpoint import Batch
+from target_eventgen.model.tables import EXTRACTED_AT, PER_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from singer_sdk import Target
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+    from target_eventgen.model.plan import Plan
+
+
+class EventgenSink(Sink):
+    """Gathers one stream's records as COPY lines. It writes nothing itself: the target commits all streams together."""
+
+    plan: Plan
+    _identities: Sequence[Callable[[Any], Any]] = ()
+
+    def __init__(
+        self, target: Target, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        self._record_schema = dict(schema)
+        super().__init__(target, stream_name, dict(schema, properties=dict(schema["properties"])), key_properties)
+        self._validate = (
+            validation.compiled(stream_name, self._record_schema) if self.config.get("validate_records", True) else None
+        )
+        self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
+        self._surplus_warned: set[str] = set()
+        self._mended_warned: set[str] = set()
+        self._clear()
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """Return none of the SDK's: records are validated by compiled code."""
+        return None
+
+    def follow(self, plan: Plan, table_version: int | None = None) -> None:
+        """Take the stream's plan, as soon as its table is made.
+
+        Args:
+            plan: of the stream.
+            table_version: that of records which come with none.
+        """
+        self.plan = plan
+        self._table_version = table_version
+        self._marks_deletions = plan.deletable
+        self._encoding = Encoding(plan.table, plan.types)
+        version = plan.version
+        self._version_name = None if version is None else version.name
+        if version is not None and version.type in {"text", "character varying", "jsonb"}:
+            self.logger.warning(
+                'stream "%s": its replication key "%s" is a text to its SCHEMA: instants are compared as such, other texts by '
+                "their letters (10 is older than 9), and what is older is dropped; have the tap declare what it is",
+                self.stream_name,
+                version.name,
+            )
+        stored = [plan.type_of(name) for name in plan.table.key]
+        self._identities = [identity("" if column is None else column.type) for column in stored]
+        self._single = bool(stored)
+        first = next(iter(plan.table.metadata), None)
+        self._tells_extraction = first is not None and first.name == EXTRACTED_AT
+        self._plain = compiled.plain(plan, self._record_schema, validates=self._validate is not None)
+
+    def _clear(self) -> None:
+        self._lines: list[str] = []
+        self._sparse: set[int] = set()
+        self._originals: list[str] = []
+        self._rejected: list[tuple[str, str]] = []
+        self._deletes = False
+        self._marks = False
+        self._unversioned = False
+        self._keys: dict[Any, int] = {}
+        self._repeated = 0
+        self._single = bool(self._identities)
+        self._batched_at = datetime.now(tz=timezone.utc).isoformat()
+        self._stamp = ""
+        self._stamped_from = self._stamped_to = 0.0
+        self._stamped_version: int | None = None
+
+    def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
+        """Return whether a record can't be stored for want of the columns that tell of deletions."""
+        if len(self.plan.table.metadata) > 1:
+            return False
+        return message.get("version") is not None or (
+            record.get("_sdc_deleted_at") is not None and not self.plan.deletable
+        )
+
+    @property
+    def rows(self) -> int:
+        """Records gathered since the last checkpoint."""
+        return len(self._lines)
+
+    def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> int:
+        """Take one record; return how many characters it takes until the next checkpoint.
+
+        Args:
+            record: as it is to be stored.
+            message: the RECORD that it came in.
+
+        Raises:
+            InvalidRecordError: the SCHEMA doesn't allow it.
+            MissingKeyError: a key property is absent or null.
+        """
+        deleted = record.get("_sdc_deleted_at") is not None
+        if self._validate is not None and not deleted:
+            self._validate(record)
+        if surplus := self._encoding.surplus(record):
+            self._warn_of(surplus)
+        metadata = self._metadata(record, message) if self.plan.table.metadata else None
+        line, absent = self._encoding.line(len(self._lines) + 1, record, metadata)
+        self._warn_of_mended()
+        if absent:
+            self._sparse.update(absent)
+        if self._version_name is not None and record.get(self._version_name) is None:
+            self._unversioned = True
+        if deleted and self._marks_deletions:
+            self._deletes, self._single = True, False
+        if metadata is not None and metadata.table_version is not None:
+            self._marks = True
+        if self._single and self._is_repeat(self._key_of(_values(record, self.plan.table.key)), line):
+            return 0
+        self._lines.append(line)
+        if self._keeps_originals:
+            original = as_line(record)
+            self._originals.append(original)
+            return len(line) + len(original)
+        return len(line)
+
+    def accept(self, run: compiled.Run) -> int | None:
+        """Take a run of plain records in one step; return how many characters they take until the next checkpoint.
+
+        None where they are not all plain and valid, or a key comes again in more than one line: nothing has happened
+        then, and each line is to be tried alone; of one alone, `add` has a say.
+
+        Args:
+            run: of lines, the first of which is a RECORD of this stream.
+        """
+        plain = self._plain
+        messages = None if plain is None else plain.messages(run)
+        if plain is None or messages is None:
+            return None
+        versions = {message.version for message in messages}
+        version = versions.pop()
+        if versions or (version is not None and len(self.plan.table.metadata) <= 1):
+            return None
+        found = self._written(plain, run, messages, version or self._table_version)
+        if found is None:
+            return None
+        lines, absent = found
+        # All of these are valid, so they are taken, if not together: and a repeat that came with a version is none.
+        self._marks |= (version or self._table_version) is not None
+        if self._single and not self._are_new(plain, run, messages):
+            if run.count > 1:
+                return None
+            if self._is_repeat(self._key_of(plain.key(messages[0])), lines[0]):
+                return 0
+        self._warn_of_mended()
+        self._sparse |= absent
+        self._unversioned |= plain.may_lack_version and any(map(plain.is_unversioned, messages))
+        self._lines += lines
+        if not self._keeps_originals:
+            return sum(map(len, lines))
+        originals = [bytes(compiled.head(line).record).decode() for line in run.lines]
+        self._originals += originals
+        return sum(map(len, lines)) + sum(map(len, originals))
+
+    def _written(
+        self, plain: compiled.Plain, run: compiled.Run, messages: Sequence[Any], version: int | None
+    ) -> tuple[list[str], set[int]] | None:
+        """Return the COPY lines of decoded messages, and the places of the columns that some don't mention; None where one is not plain."""
+        now, first = time.time(), len(self._lines) + 1
+        if not self._stamped_from <= now < self._stamped_to or version != self._stamped_version:
+            self._renew_stamp(now, version)
+        # The work of one call for all of them, since there is little else to a record.
+        lines = plain.lines(first, messages, self._stamp)
+        if lines is None:
+            return None
+        absent: set[int] = set()
+        for place in run.unfinished(lines):
+            values = plain.values(messages[place])
+            if values is None:
+                return None
+            tail = f"{self._extraction(messages[place].time_extracted)}{self._stamp}"
+            lines[place], unsaid = self._encoding.written(first + place, values, tail)
+            absent.update(unsaid)
+        return lines, absent
+
+    def _are_new(self, plain: compiled.Plain, run: compiled.Run, messages: Sequence[Any]) -> bool:
+        """Return whether each key is known to come for the first time; they are noted then."""
+        keys = [*map(plain.key, messages)]
+        if run.special or not plain.is_distinct:
+            keys = [*map(self._key_of, keys)]
+        places = dict(zip(keys, range(len(self._lines), len(self._lines) + len(keys)), strict=True))
+        if len(places) < len(keys) or None in places or not self._keys.keys().isdisjoint(places):
+            return False
+        self._keys.update(places)
+        return True
+
+    def reject(self, record: Mapping[str, Any], reason: str) -> int:
+        """Keep a record aside that can't be loaded; return how many characters it takes."""
+        self._rejected.append((reason, as_line(record)))
+        return len(self._rejected[-1][1])
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything for the next checkpoint."""
+        return bool(self._lines or self._rejected)
+
+    def activation(self, version: int) -> Batch:
+        """Return what deletes the rows of older versions of the table."""
+        places = (
+            place for place, column in enumerate(self.plan.table.content) if column.name not in self.plan.table.key
+        )
+        return Batch(self.plan, "", 0, tuple(places), unversioned=True, deletes=True, activated=version)
+
+    def settlement(self) -> Batch:
+        """Return what has records judged that are held back until the end of the input."""
+        return Batch(self.plan, "", 0, unversioned=True, settles=True)
+
+    def take(self) -> Batch:
+        """Return what has gathered, and begin anew."""
+        batch = Batch(
+            self.plan,
+            "".join(self._lines),
+            len(self._lines),
+            tuple(sorted(self._sparse)),
+            self._unversioned,
+            self._single,
+            self._deletes,
+            self._marks,
+            repeated=self._repeated,
+            originals=tuple(self._originals),
+            rejected=tuple(self._rejected),
+            constants=self._constants(),
+        )
+        self.record_counter_metric.increment(len(self._lines) + self._repeated)
+        self._clear()
+        return batch
+
+    def _key_of(self, values: Any) -> Any:
+        """Return what tells a key apart, equal exactly where it is stored as equal; None where only Postgres knows.
+
+        Args:
+            values: its value, or a tuple of them.
+        """
+        if type(values) is not tuple:
+            return self._identities[0](values)
+        key = tuple(identify(value) for identify, value in zip(self._identities, values, strict=True))
+        return None if None in key else key
+
+    def _is_repeat(self, key: Any, line: str) -> bool:
+        """Notice where a key comes a second time, or might; return whether it says what it said the first time.
+
+        Such a record changes nothing, and is only counted. Sources often send the last records once more.
+
+        Args:
+            key: see `_key_of`.
+            line: the record's.
+        """
+        if key is not None:
+            place = self._keys.setdefault(key, len(self._lines))
+            if place == len(self._lines):
+                return False
+            if not self._marks and self._content(self._lines[place]) == self._content(line):
+                self._repeated += 1
+                return True
+        self._single = False
+        self._keys.clear()
+        return False
+
+    def _content(self, line: str) -> list[str]:
+        """Return what a line says of the content, and of what it doesn't mention."""
+        return line.split("\t")[1 : 2 + len(self.plan.table.content)]
+
+    def _renew_stamp(self, now: float, version: int | None) -> None:
+        """Write what the metadata columns say of records of this millisecond; records come faster."""
+        milliseconds = int(now * 1000)
+        self._stamped_from, self._stamped_to = milliseconds / 1000, (milliseconds + 1) / 1000
+        self._stamped_version = version
+        told = self._told(milliseconds / 1000, version)
+        self._stamp = self._encoding.tail(told).removeprefix(self._extraction(None))
+
+    def _extraction(self, extracted: str | None) -> str:
+        """Return what a line says of the time at which its record was extracted; nothing where the table has no such column."""
+        if not self._tells_extraction:
+            return ""
+        return f"\t{as_moment(extracted)}"
+
+    def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
+        return Metadata(
+            extracted_at=extracted,
+            received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
+            deleted_at=deleted,
+            sequence=round(now * 1000),
+            table_version=version,
+        )
+
+    def _constants(self) -> tuple[tuple[str, str], ...]:
+        """Return what the metadata columns say of the whole batch."""
+        told = dict(zip(PER_BATCH, (self._batched_at, str(self.sync_started_at)), strict=True))
+        return tuple((column.name, told[column.name]) for column in self.plan.table.metadata if column.name in told)
+
+    def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
+        version = message.get("version") or self._table_version
+        return self._told(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
+
+    def _warn_of_mended(self) -> None:
+        if mended := self._encoding.mended - self._mended_warned:
+            self._mended_warned |= mended
+            self.logger.warning(
+                'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
+                self.stream_name,
+                ", ".join(f'"{name}"' for name in sorted(mended)),
+            )
+
+    def _warn_of(self, surplus: set[str]) -> None:
+        unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned
+        for name in sorted(unknown):
+            self.logger.warning(
+                'stream "%s": records have a property "%s" that its SCHEMA lacks', self.stream_name, name
+            )
+        self._surplus_warned |= unknown
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Take one record; the SDK's name for `add`."""
+        self.add(record, context)
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Take the records of a BATCH file; the SDK's name for many `add`."""
+        for record in context.get("records", ()):
+            self.add(record, {})
+
+
+def _values(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the value of one property, or a tuple of those of several."""
+    return record[names[0]] if len(names) == 1 else tuple(record[name] for name in names)

@@ -1,0 +1,123 @@
+"""Records against their SCHEMA, by compiled code.
+
+Formats are not checked here: Postgres parses dates and times when it stores them. But it knows words for some, of which
+"now" and "today" would be another instant at each load, and "infinity" is none: these are refused. Numbers come as Decimal so that no
+digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
+these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such from the start: with a
+float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import fastjsonschema
+
+from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
+from target_eventgen.model.tables import MOMENTS, WORDS, postgres_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+MOST_DIGITS = 400
+"""More digits than any float has before its point."""
+
+
+def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that raises InvalidRecordError for a record which the schema doesn't allow.
+
+    Raises:
+        InvalidSchemaError: it is no JSON Schema, or refers to another document.
+    """
+
+    def refuse(uri: str) -> Any:
+        raise InvalidSchemaError(
+            f'stream "{stream}": its SCHEMA refers to another document, {uri}; the tap must send it in one piece'
+        )
+
+    try:
+        check = fastjsonschema.compile(
+            _of_today(plain(dict(schema))),
+            handlers={"http": refuse, "https": refuse},
+            use_default=False,
+            use_formats=False,
+        )
+    except InvalidSchemaError:
+        raise
+    except Exception as error:  # whatever the compiler stumbles on, the schema is the cause
+        raise InvalidSchemaError(
+            f'stream "{stream}": its SCHEMA is not a valid JSON Schema ({_first_line(error)}); correct it in the tap, '
+            "or set validate_records to false"
+        ) from error
+
+    properties = schema.get("properties")
+    moments = [name for name in properties or () if postgres_type(properties[name]) in MOMENTS] if properties else []
+
+    def validate(record: Mapping[str, Any]) -> None:
+        for name in moments:
+            if isinstance(text := record.get(name), str) and WORDS.search(text):
+                raise InvalidRecordError(
+                    f'stream "{stream}", property "{name}": a record has a word there that Postgres would take for a date '
+                    'or time ("now", "today", "infinity" and the like); send an instant, or null, in the tap or a stream '
+                    "map, or declare the property a string without that format"
+                )
+        try:
+            check(record)
+        except (fastjsonschema.JsonSchemaValueException, ArithmeticError, TypeError):
+            try:
+                check(plain(record))
+            except fastjsonschema.JsonSchemaValueException as error:
+                raise InvalidRecordError(
+                    f'stream "{stream}", {_path(error.name)}: a record is not what its SCHEMA allows, '
+                    f"which is {_expectation(error)}; correct the SCHEMA or the record in the tap, "
+                    "or set validate_records to false"
+                ) from error
+
+    return validate
+
+
+def _of_today(schema: Any) -> Any:
+    """Return a schema in which draft 4's `{"maximum": 9, "exclusiveMaximum": true}` is `{"exclusiveMaximum": 9}`.
+
+    Many taps over databases write so, without a `$schema` that would say it.
+    """
+    if isinstance(schema, list):
+        return [_of_today(item) for item in schema]
+    if not isinstance(schema, dict) or "draft-04" in str(schema.get("$schema")):
+        return schema
+    today = {name: _of_today(item) for name, item in schema.items()}
+    for bound, exclusive in (("maximum", "exclusiveMaximum"), ("minimum", "exclusiveMinimum")):
+        strict = today.get(exclusive)
+        if isinstance(strict, bool) and isinstance(today.get(bound, 0), (int, float)):
+            del today[exclusive]
+            if strict and bound in today:
+                today[exclusive] = today.pop(bound)
+    return today
+
+
+def plain(value: Any) -> Any:
+    """Return a copy of JSON with each Decimal as an int or float; one beyond any float is infinite."""
+    if isinstance(value, Decimal):
+        # To write out a number with a huge exponent takes hours.
+        return int(value) if value.adjusted() < MOST_DIGITS and value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def _path(name: str | None) -> str:
+    path = (name or "data").removeprefix("data").removeprefix(".")
+    return f'property "{path}"' if path else "the record itself"
+
+
+def _expectation(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Return the rule that was broken; it comes from the SCHEMA, never from the record."""
+    return f"{error.rule} {error.rule_definition!r}"[:200]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

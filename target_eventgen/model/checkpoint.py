@@ -1,0 +1,95 @@
+"""What is committed together: every record of every stream since the checkpoint before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from target_eventgen.model.plan import Plan
+    from target_eventgen.model.tables import Table
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records of one stream, as COPY lines.
+
+    Attributes:
+        plan: of the stream.
+        lines: COPY text, one line a record, in order of arrival.
+        rows: how many.
+        sparse: places of the content columns that some record doesn't mention, ascending.
+        unversioned: whether some record has no version, though its stream has a replication key.
+        single: whether each record is known to have a key of its own, which makes for a far simpler statement.
+        deletes: whether some record is a deletion.
+        marks: whether some record came with a version of its whole table.
+        activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
+            has no records.
+        settles: whether nothing more is to come of the stream, so that what was held back is judged; such a batch has no
+            records either.
+        repeated: how many records more were left out, each saying what another of the same key in this batch says.
+        originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
+        rejected: (reason, record as JSON) of those that are to be kept aside.
+        constants: (column, text) of what the lines leave out, since it is the same for all of them.
+    """
+
+    plan: Plan
+    lines: str
+    rows: int
+    sparse: tuple[int, ...] = ()
+    unversioned: bool = False
+    single: bool = False
+    deletes: bool = False
+    marks: bool = False
+    activated: int | None = None
+    settles: bool = False
+    repeated: int = 0
+    originals: tuple[str, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One transaction, and the STATE that may leave once it is committed.
+
+    Attributes:
+        batches: at most one a stream.
+        state: a STATE line's value as JSON, None where nothing is to be said.
+        loaded: tables whose first load ends with this checkpoint.
+    """
+
+    batches: tuple[Batch, ...]
+    state: str | None = None
+    loaded: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one batch: numbers of rows and events.
+
+    Attributes:
+        created: rows that were not there before.
+        updated: rows that got other content.
+        stale: records that were older than their rows.
+        fired: events of all rules.
+        recorded: those of them that the outbox didn't know.
+        rejected: records that were kept aside.
+        stream: whose batch it was.
+        records: how many it held.
+        types: recorded events by type.
+        lock_seconds: how long it took until all its rows were locked; None where none needed to be.
+    """
+
+    created: int
+    updated: int
+    stale: int
+    fired: int
+    recorded: int
+    rejected: int = 0
+    stream: str = ""
+    records: int = 0
+    types: Mapping[str, int] = field(default_factory=dict)
+    lock_seconds: float | None = None

@@ -1,0 +1,106 @@
+"""What is decided about a stream once its SCHEMA has come: its table, its rules, how its versions are ordered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from target_eventgen.errors import RuleError
+from target_eventgen.model.rules import Changes, Rule, nearest
+from target_eventgen.model.tables import DELETED_AT, ORDERED_TYPES, Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from target_eventgen.model.trace import Trace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stream's part in every checkpoint.
+
+    Attributes:
+        table: where it is stored.
+        types: its columns as they are in the database, in the table's order; an older table may differ from the SCHEMA.
+        rules: those that watch it, in the order of the configuration; none while its events are suppressed.
+        stage: the name of its temporary staging table.
+        source: the CloudEvents source.
+        run: a number that tells this run of the target from others.
+        hard: whether a deletion takes the row out of the table; else it is only marked.
+        generations: columns that were added to a table that had rows, with the number of the widening that added each.
+        renewable: whether a key may come again of which the table remembers nothing.
+        trace: where the trace of its events comes from; None: they have none.
+    """
+
+    table: Table
+    types: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    stage: str
+    source: str
+    run: int = 0
+    hard: bool = False
+    renewable: bool = False
+    generations: Mapping[str, int] = field(default_factory=dict)
+    trace: Trace | None = None
+
+    @property
+    def generation(self) -> int:
+        """The number of the last widening; 0 where the table is as it was made."""
+        return max(self.generations.values(), default=0)
+
+    @property
+    def deletable(self) -> bool:
+        """Whether the table has the column that marks a row as deleted."""
+        return any(column.name == DELETED_AT for column in self.table.metadata)
+
+    @property
+    def version(self) -> Column | None:
+        """The column that says which of two versions is older, with its type in the database; None: arrival does."""
+        key = self.table.replication_key
+        stored = None if key is None else self.type_of(key.name)
+        return stored if stored is not None and stored.type in ORDERED_TYPES else None
+
+    def type_of(self, name: str) -> Column | None:
+        """Return a column as it is in the database."""
+        return next((column for column in self.types if column.name == name), None)
+
+
+def rules_for(stream: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """Return the rules that watch a stream."""
+    return tuple(rule for rule in rules if rule.stream == stream)
+
+
+def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None:
+    """Refuse rules that the stream's SCHEMA alone shows to be impossible.
+
+    Args:
+        table: of the stream.
+        rules: those that watch it.
+        appends: whether it has no key because each record is to be a row of its own.
+
+    Raises:
+        RuleError: a stream without key, or a column that it doesn't have.
+    """
+    names = [column.name for column in table.content]
+    for rule in rules:
+        if appends:
+            raise RuleError(
+                f'stream "{table.stream}": with load_method append-only each record is a row of its own, so no row ever '
+                f'changes: the rule {rule.place} ("{rule.type}") has nothing to compare; use load_method upsert, or '
+                "take the rule out"
+            )
+        if not table.key:
+            raise RuleError(
+                f'stream "{table.stream}" has no key properties, so no row of it can change: '
+                f'the rule {rule.place} ("{rule.type}") has nothing to compare; '
+                "declare key properties in the tap, or with __key_properties__ in a stream map"
+            )
+        watched = rule.trigger.columns if isinstance(rule.trigger, Changes) else ()
+        head = rule.place.rpartition(".")[0]
+        for place, wanted in ((rule.place, watched), (f"{head}.include", rule.include or ())):
+            for name in wanted:
+                if name not in names:
+                    raise RuleError(
+                        f'stream "{table.stream}", {place} of the rule "{rule.type}": there is no column "{name}"'
+                        f"{nearest(name, names)}; its columns are {', '.join(names)}"
+                    )

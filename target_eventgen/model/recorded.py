@@ -1,0 +1,20 @@
+"""An event as the outbox holds it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event as it stands in the outbox. `data` is JSON text; `time` is RFC 3339 in UTC, or None."""
+
+    sequence: int
+    id: str
+    source: str
+    type: str
+    subject: str
+    partitionkey: str
+    data: str
+    time: str | None
+    traceparent: str | None = None
+    tracestate: str | None = None

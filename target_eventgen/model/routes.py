@@ -1,0 +1,151 @@
+"""Which events go to which publisher, and how long each is tried: the setting `publishers`, read.
+
+A pattern of types or streams is a text in which `*` stands for any characters. Postgres applies it, as a LIKE pattern,
+where an event is recorded.
+
+A secret is not written into the list: in its place stands `{env: NAME}`, a variable of the environment, or
+`{secret: NAME}`, an entry of the setting `publisher_secrets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from target_eventgen.model.rules import nearest
+
+MAX_ATTEMPTS = 10
+WORKERS = 2
+"""Of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
+
+MOST_WORKERS = 32
+
+_COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
+"""The keys of every publisher; all others are its type's own."""
+
+_CHOICES = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
+_PLACES = ("env", "secret")
+"""The keys of an object that stands where a secret is to be put."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A publisher, what goes to it, and how.
+
+    Attributes:
+        name: by which it is known in the database; another name is another publisher, with a progress of its own.
+        kind: its type.
+        types: LIKE patterns of event types; None: all.
+        streams: LIKE patterns of streams; None: all.
+        given: its own settings, with the places of secrets still in them.
+        from_beginning: whether events that were recorded before it was first seen go to it.
+        max_attempts: after how many failures an event becomes a dead letter.
+        waits: whether a dead letter's key waits until it is retried or dropped; else its later events pass it.
+        workers: how many threads of one relay deliver to it.
+    """
+
+    name: str
+    kind: str
+    types: tuple[str, ...] | None
+    streams: tuple[str, ...] | None
+    given: Mapping[str, Any]
+    from_beginning: bool = True
+    max_attempts: int = MAX_ATTEMPTS
+    waits: bool = True
+    workers: int = WORKERS
+
+
+def parse(entries: list[Any]) -> tuple[tuple[Route, ...], list[str]]:
+    """Return the routes of the setting `publishers`, and every fault found in it."""
+    routes: list[Route] = []
+    found: list[str] = []
+    for index, entry in enumerate(entries):
+        place = f"publishers[{index}]"
+        if not isinstance(entry, Mapping):
+            found.append(f"{place} must be an object like {{type: file, path: events.jsonl}}")
+        elif faults := _faults(entry, place):
+            found.extend(faults)
+        else:
+            routes.append(_route(entry))
+    names = [route.name for route in routes]
+    found.extend(
+        f'two publishers have the name "{name}": give each a name of its own'
+        for name in sorted({name for name in names if names.count(name) > 1})
+    )
+    return tuple(routes), found
+
+
+def _route(entry: Mapping[str, Any]) -> Route:
+    return Route(
+        name=entry.get("name") or entry["type"],
+        kind=entry["type"],
+        types=patterns(entry.get("events")),
+        streams=patterns(entry.get("streams")),
+        given={key: value for key, value in entry.items() if key not in _COMMON},
+        from_beginning=entry.get("start", "beginning") == "beginning",
+        max_attempts=entry.get("max_attempts", MAX_ATTEMPTS),
+        waits=entry.get("after_dead_letter", "wait") == "wait",
+        workers=entry.get("workers", WORKERS),
+    )
+
+
+def _faults(entry: Mapping[str, Any], place: str) -> list[str]:
+    found = []
+    if not isinstance(entry.get("type"), str) or not entry["type"]:
+        found.append(f"{place}.type must be the type of a publisher, such as file or webhook")
+    if not isinstance(entry.get("name", "a"), str) or not entry.get("name", "a").strip():
+        found.append(f"{place}.name must be a text that is not empty")
+    for key in ("events", "streams"):
+        value = entry.get(key)
+        if value is not None and not (
+            isinstance(value, list) and value and all(isinstance(each, str) and each for each in value)
+        ):
+            found.append(f"{place}.{key} must be a list of names, in which * stands for any characters")
+    for key, choices in _CHOICES.items():
+        if entry.get(key, choices[0]) not in choices:
+            found.append(f"{place}.{key} must be {' or '.join(choices)}")
+    for key, most in (("max_attempts", None), ("workers", MOST_WORKERS)):
+        value = entry.get(key, 1)
+        if type(value) is not int or value < 1 or (most is not None and value > most):
+            found.append(f"{place}.{key} must be a number from 1{'' if most is None else f' to {most}'}")
+    return found
+
+
+def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return LIKE patterns, None where every name fits."""
+    if names is None or "*" in names:
+        return None
+    escaped = (name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for name in names)
+    return tuple(name.replace("*", "%") for name in escaped)
+
+
+def with_secrets(
+    route: Route, environment: Mapping[str, str], secrets: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a publisher's own settings with its secrets in their places, and every fault found.
+
+    Args:
+        route: whose settings they are.
+        environment: variables of the environment.
+        secrets: the setting `publisher_secrets`.
+    """
+    found: list[str] = []
+    sources: dict[str, Mapping[str, Any]] = {"env": environment, "secret": secrets}
+
+    def put(value: Any) -> Any:
+        if isinstance(value, list):
+            return [put(each) for each in value]
+        if not isinstance(value, Mapping):
+            return value
+        if len(value) != 1 or (place := next(iter(value))) not in _PLACES:
+            return {key: put(each) for key, each in value.items()}
+        name = value[place]
+        if isinstance(name, str) and isinstance(sources[place].get(name), str):
+            return sources[place][name]
+        where = "the environment has no variable" if place == "env" else "publisher_secrets has no entry"
+        known = () if place == "env" else secrets
+        found.append(f'the publisher "{route.name}": {where} "{name}"{nearest(str(name), known)}')
+        return ""
+
+    return {key: put(value) for key, value in route.given.items()}, found

@@ -1,0 +1,83 @@
+"""All that tells a person or a program what a relay does: its log, its progress, its metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from target_eventgen.delivery import status
+from target_eventgen.delivery.decisions import Verdict
+from target_eventgen.delivery.relay import Observer
+from target_eventgen.observe import logs, metrics, progress
+from target_eventgen.observe.tallies import Tallies
+from target_eventgen.publishers.cloudevent import CloudEvent
+
+logger = logging.getLogger("target-eventgen")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is to be told.
+
+    Attributes:
+        log: text or json.
+        verbose: whether all is told.
+        follows: whether the relay goes on, so that there is no progress to show.
+        port: where metrics are served; None: nowhere.
+        host: likewise.
+    """
+
+    log: str = "text"
+    verbose: bool = False
+    follows: bool = False
+    port: int | None = None
+    host: str = "127.0.0.1"
+
+
+class Together(Observer):
+    """Tells several observers."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def called(self, publisher: str, seconds: float, events: Sequence[CloudEvent]) -> None:
+        """A call of a publisher has ended."""
+        for each in self._observers:
+            each.called(publisher, seconds, events)
+
+    def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
+        """What became of events is marked."""
+        for each in self._observers:
+            each.settled(publisher, verdicts)
+
+    def unreachable(self, publisher: str) -> None:
+        """A receiver was not reached."""
+        for each in self._observers:
+            each.unreachable(publisher)
+
+
+@contextlib.contextmanager
+def watched(dsn: str, publishers: Sequence[str], wishes: Wishes) -> Iterator[Observer]:
+    """Give what a relay is to tell what it does.
+
+    Raises:
+        SettingsError: metrics can't be served.
+        ConnectionLostError: the database can't be reached.
+    """
+    with contextlib.ExitStack() as stack:
+        observers: list[Observer] = [logs.Chronicle()]
+        if not wishes.follows:
+            standing = {each.publisher: each.backlog for each in status.read(dsn).publishers}
+            backlog = {name: standing[name] for name in publishers if name in standing}
+            observers.append(stack.enter_context(progress.shown({} if wishes.log == "json" else backlog)))
+        logs.configure(wishes.log, verbose=wishes.verbose)  # behind a bar, which takes care of what else is written
+        if wishes.port is not None:
+            tallies = Tallies()
+            observers.append(metrics.Meter(tallies))
+            look = functools.partial(status.read, dsn)
+            port = stack.enter_context(metrics.served(tallies, wishes.host, wishes.port, look))
+            logger.info("Metrics are served at http://%s:%d/metrics", wishes.host, port)
+        yield Together(observers)

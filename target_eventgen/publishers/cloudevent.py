@@ -1,0 +1,69 @@
+"""The CloudEvents 1.0 form of a recorded event, in its JSON format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from target_eventgen.model.recorded import Recorded
+
+
+STRUCTURED = "application/cloudevents+json"
+"""The content type of structured mode."""
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The context attributes under their names in the specification, and the data as JSON.
+
+    `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text, hence its leading zeros.
+    """
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str | msgspec.UnsetType = msgspec.UNSET
+    datacontenttype: str = "application/json"
+    partitionkey: str
+    sequence: str
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    tracestate: str | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw
+
+
+def cloud_event(recorded: Recorded) -> CloudEvent:
+    """The event as its receivers get it. An absent time is left out, since null is no timestamp."""
+    return CloudEvent(
+        id=recorded.id,
+        source=recorded.source,
+        type=recorded.type,
+        subject=recorded.subject,
+        time=recorded.time or msgspec.UNSET,
+        partitionkey=recorded.partitionkey,
+        traceparent=recorded.traceparent or msgspec.UNSET,
+        tracestate=recorded.tracestate or msgspec.UNSET,
+        sequence=f"{recorded.sequence:019d}",  # as many digits as the greatest bigint has
+        data=msgspec.Raw(recorded.data.encode()),
+    )
+
+
+def json_line(event: CloudEvent) -> bytes:
+    """One line of JSON, its line break included. JSON escapes every line break inside of it."""
+    return msgspec.json.encode(event) + b"\n"
+
+
+def structured(event: CloudEvent) -> bytes:
+    """Return the event in structured mode, a message of the content type `STRUCTURED`."""
+    return msgspec.json.encode(event)
+
+
+def attributes(event: CloudEvent) -> dict[str, str]:
+    """Return the context attributes of binary mode, without any protocol's prefix.
+
+    The message is then `bytes(event.data)`, of the content type `event.datacontenttype`, which is not among them.
+    """
+    named = {name: getattr(event, name) for name in event.__struct_fields__ if name not in {"data", "datacontenttype"}}
+    return {name: value for name, value in named.items() if value is not msgspec.UNSET}

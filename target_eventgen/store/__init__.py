@@ -1,0 +1,1 @@
+"""Postgres: the statements of a checkpoint, and the connection that runs them."""

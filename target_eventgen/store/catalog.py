@@ -1,0 +1,179 @@
+"""The tables that target-eventgen keeps beside the streams': the outbox of events, and what it knows of each stream.
+
+The outbox holds CloudEvents, in columns. `sequence` is the order of recording: the events of one row have it in the
+order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows.
+
+`streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so
+a first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
+made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they came.
+
+`invalid_records` holds what could not be loaded, and why (setting `on_invalid_record`); a record that is sent again is
+there once.
+
+`runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
+transaction: how a run that lost its connection finds out whether its COMMIT was done. A run that was killed stays there
+for 30 days: what it told may come again (see `retelling`). `held` are the records with which another run may be telling it
+again, `tombstones` the rows that such a run took out of their tables.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from psycopg2 import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from target_eventgen.model.tables import Table
+
+LOCK = 0x6576656E74  # the bytes of "event"
+"""The advisory lock under which any target of ours makes or alters tables, so that two of them don't collide."""
+
+CREATE = sql.SQL("""
+create schema if not exists eventgen;
+create table if not exists eventgen.events (
+  sequence bigint generated always as identity primary key,
+  id text not null unique,
+  source text not null, type text not null, subject text not null, time timestamptz, partitionkey text not null,
+  stream text not null, key jsonb not null, data jsonb not null,
+  recorded_at timestamptz not null default clock_timestamp(),
+  transaction_id xid8 not null default pg_current_xact_id()
+);
+alter table eventgen.events add column if not exists traceparent text, add column if not exists tracestate text;
+create table if not exists eventgen.streams (
+  table_schema text not null, table_name text not null, stream text not null,
+  first_seen_at timestamptz not null default clock_timestamp(),
+  loaded_at timestamptz,
+  primary key (table_schema, table_name)
+);
+alter table eventgen.streams
+  add column if not exists remade boolean not null default false,
+  add column if not exists generations jsonb not null default '{}';
+create table if not exists eventgen.invalid_records (
+  sequence bigint generated always as identity primary key,
+  id text not null unique,
+  stream text not null, reason text not null, record json not null,
+  recorded_at timestamptz not null default clock_timestamp()
+);
+create table if not exists eventgen.runs (
+  run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
+) with (fillfactor = 50);
+alter table eventgen.runs add column if not exists began_at timestamptz not null default clock_timestamp();
+create table if not exists eventgen.held (
+  sequence bigint generated always as identity primary key,
+  table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null
+);
+create index if not exists held_key on eventgen.held (table_schema, table_name, key);
+create table if not exists eventgen.tombstones (
+  table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null,
+  primary key (table_schema, table_name, key)
+);
+""")
+
+EXIST = sql.SQL(
+    "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
+    " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
+    " AND to_regclass('eventgen.tombstones') IS NOT NULL"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
+)
+
+LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
+
+
+def first_load(table: Table) -> sql.Composable:
+    """Return one row (stream, first load ended, made again, generations); nothing where the table is not known."""
+    return sql.SQL(
+        "SELECT stream, loaded_at IS NOT NULL, remade, generations FROM eventgen.streams"
+        " WHERE table_schema = {} AND table_name = {}"
+    ).format(sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def place_of_stream(stream: str) -> sql.Composable:
+    """Return (schema, table) of a stream, that which came last."""
+    return sql.SQL(
+        "SELECT table_schema, table_name FROM eventgen.streams WHERE stream = {} ORDER BY first_seen_at DESC LIMIT 1"
+    ).format(sql.Literal(stream))
+
+
+def begin_anew(table: Table) -> sql.Composable:
+    """Note that a table which was dropped is made again: its next load is its first."""
+    return sql.SQL(
+        "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}'"
+        " WHERE table_schema = {} AND table_name = {}"
+    ).format(sql.Literal(table.stream), sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def note_generations(table: Table, generations: Mapping[str, int]) -> sql.Composable:
+    """Note which columns came after the table, and with which of its widenings."""
+    return sql.SQL(
+        "UPDATE eventgen.streams SET generations = {}::jsonb WHERE table_schema = {} AND table_name = {}"
+    ).format(sql.Literal(json.dumps(generations)), sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def reject(stream: str, reason: str, record: str) -> sql.Composable:
+    """Keep a record that could not be loaded.
+
+    Args:
+        stream: the stream's name.
+        reason: what is wrong, without any value of the record.
+        record: as JSON.
+    """
+    return sql.SQL(
+        "INSERT INTO eventgen.invalid_records (id, stream, reason, record)"
+        " VALUES (encode(sha256(convert_to({stream} || {reason} || {record}, 'UTF8')), 'hex'), {stream}, {reason}, {record})"
+        " ON CONFLICT (id) DO NOTHING"
+    ).format(stream=sql.Literal(stream), reason=sql.Literal(reason), record=sql.Literal(record))
+
+
+def remember(table: Table, *, loaded: bool) -> sql.Composable:
+    """Note a table: one that holds rows of another origin has had its first load already."""
+    return sql.SQL(
+        "INSERT INTO eventgen.streams (table_schema, table_name, stream, loaded_at) VALUES ({}, {}, {}, {})"
+        " ON CONFLICT DO NOTHING"
+    ).format(
+        sql.Literal(table.schema),
+        sql.Literal(table.name),
+        sql.Literal(table.stream),
+        sql.SQL("clock_timestamp()" if loaded else "NULL"),
+    )
+
+
+def end_first_load(tables: Iterable[Table]) -> sql.Composable:
+    """Note that the first load of these tables has ended; those where it had are left as they are."""
+    pairs = sql.SQL(", ").join(
+        sql.SQL("({}, {})").format(sql.Literal(table.schema), sql.Literal(table.name)) for table in tables
+    )
+    return sql.SQL(
+        "UPDATE eventgen.streams SET loaded_at = clock_timestamp()"
+        " WHERE loaded_at IS NULL AND (table_schema, table_name) IN ({})"
+    ).format(pairs)
+
+
+def count_checkpoint(run: int, number: int) -> sql.Composable:
+    """Move a run's number on to a checkpoint's; no row is touched where it isn't the one before.
+
+    It waits for another transaction that moves it at the same time, which is this run's own, on a connection that broke.
+    """
+    if number == 1:
+        return sql.SQL("INSERT INTO eventgen.runs (run, checkpoint) VALUES ({}, 1) ON CONFLICT DO NOTHING").format(
+            sql.Literal(run)
+        )
+    return sql.SQL(
+        "UPDATE eventgen.runs SET checkpoint = {}, committed_at = clock_timestamp() WHERE run = {} AND checkpoint = {}"
+    ).format(sql.Literal(number), sql.Literal(run), sql.Literal(number - 1))
+
+
+def last_checkpoint(run: int) -> sql.Composable:
+    """Return the number of a run's last committed checkpoint."""
+    return sql.SQL("SELECT checkpoint FROM eventgen.runs WHERE run = {}").format(sql.Literal(run))
+
+
+def forget_run(run: int) -> sql.Composable:
+    """Remove a run's number, and those that killed runs left behind long ago, with what they took out of tables."""
+    return sql.SQL(
+        "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days';"
+        " DELETE FROM eventgen.tombstones WHERE run NOT IN (SELECT run FROM eventgen.runs)"
+    ).format(sql.Literal(run))

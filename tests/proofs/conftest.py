@@ -1,0 +1,8 @@
+"""What the slices of the campaigns share."""
+
+from __future__ import annotations
+
+from tests.tap.conftest import _no_proxies
+from tests.target.conftest import loader
+
+__all__ = ["_no_proxies", "loader"]

@@ -1,0 +1,37 @@
+"""Postgres and the reference model agree on generated histories of several writers, with kills between statements."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from proofs.histories.campaign import History, Stage, Step, tell
+
+
+def test_five_hundred_histories_agree_with_the_reference_model(database: str) -> None:
+    tell(database, 500)
+
+
+@pytest.mark.parametrize("empty", [[], {}])
+def test_null_and_empty_json_are_two_contents_of_one_instant(database: str, empty: Any) -> None:
+    told: list[list[dict[str, Any]]] = [
+        [{"id": 1}],
+        [{"id": 1}, {"id": 1, "detail": None}, {"id": 1, "detail": empty}],
+        [{"id": 1}],
+    ]
+    with closing(Stage(database)) as stage:
+        # The run that begins again tells empty → null → empty; the killed one told null → empty.
+        stage.follow(History("none", [told], [Step(0), Step(0, "before_state"), Step(0)]))
+        stage.follow(
+            History(
+                "none",
+                [[[{"id": 1}], [{"id": 1, "detail": empty}]], [[{"id": 1, "detail": None}]]],
+                [Step(0), Step(0), Step(1)],
+            )
+        )
+
+
+def test_a_feed_is_told_once_whoever_is_killed_and_wherever_its_checkpoints_are_cut(database: str) -> None:
+    tell(database, 200, feed=True)

@@ -1,0 +1,101 @@
+"""Pages asked for before their turn: the same records in the same order, and few requests too many."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.paginators import Number
+from tap_restextract.http.fetching import Ahead
+from tap_restextract.walks.steps import Ask, Page
+from tests.support.api import Asked, Reply, serving
+from tests.support.streams import config
+from tests.support.tap_process import tap
+
+SIZE = 10
+PAGES: dict[str, Any] = {"paginator": {"type": "page_number", "base_page": 0, "page_param": "page"}}
+OFFSETS: dict[str, Any] = {"paginator": {"type": "offset", "limit": SIZE}}
+
+
+def listed(count: int, *, most: int = SIZE, beyond: int = 200) -> Any:
+    """An API of so many records that gives `most` of them a page, and answers what is beyond its end with this status."""
+
+    def answers(asked: Asked) -> Reply:
+        first = int(asked.params.get("page", 0)) * SIZE if "page" in asked.params else int(asked.params["offset"])
+        if first >= count + SIZE and beyond != 200:
+            return Reply({"error": "beyond the end"}, beyond)
+        return Reply([{"id": number} for number in range(first, min(first + most, count))], delay=0.01)
+
+    return answers
+
+
+def extracted(folder: Path, api: Any, *, concurrency: int, **keys: Any) -> list[int]:
+    """The ids in their order."""
+    run = tap(folder, config(api.url, **keys) | {"concurrency": concurrency})
+    assert run.code == 0, run.err
+    messages = [json.loads(line) for line in run.out.splitlines()]
+    return [message["record"]["id"] for message in messages if message["type"] == "RECORD"]
+
+
+@pytest.mark.parametrize("paginator", [PAGES, OFFSETS], ids=["pages", "offsets"])
+@pytest.mark.parametrize("beyond", [200, 404])
+def test_a_counted_list_read_ahead_is_the_list(tmp_path: Path, paginator: dict[str, Any], beyond: int) -> None:
+    total = SIZE * 12 if beyond == 200 else SIZE * 12 - 3
+    with serving(listed(total, beyond=beyond)) as api:
+        assert extracted(tmp_path, api, concurrency=4, **paginator) == [*range(total)]
+        assert len(api.asked) <= 13 + 1 + 3
+
+
+def test_an_api_that_gives_less_than_asked_for_is_followed(tmp_path: Path) -> None:
+    with serving(listed(95, most=7)) as api:
+        assert extracted(tmp_path, api, concurrency=4, **OFFSETS) == [*range(95)]
+
+
+def test_a_list_of_one_page_costs_no_request_too_many(tmp_path: Path) -> None:
+    with serving(listed(0)) as api:
+        assert extracted(tmp_path, api, concurrency=8, **PAGES) == []
+        assert len(api.asked) == 1
+
+
+def test_several_pages_are_under_way_at_once_and_come_in_their_order() -> None:
+    flying, most, lock, all_ = 0, 0, threading.Lock(), threading.Event()
+
+    def fetch(ask: Ask) -> Page:
+        nonlocal flying, most
+        with lock:
+            flying += 1
+            most = max(most, flying)
+            if most == 4:
+                all_.set()
+        if isinstance(ask.at, Number) and ask.at.page >= 10:  # by then it looks as far ahead as it may
+            all_.wait(30)
+        time.sleep(0.02)
+        with lock:
+            flying -= 1
+        return Page([{"id": ask.at.page if isinstance(ask.at, Number) else 0}])
+
+    ahead = Ahead(fetch, lambda ask: Ask(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4)
+    found = [ahead(Ask(at=Number(number) if number else None)).records[0]["id"] for number in range(30)]
+    ahead.close()
+    assert found == [*range(30)]
+    assert most == 4
+
+
+def test_a_fault_comes_out_at_the_page_that_has_it_and_none_of_a_page_that_nobody_wants() -> None:
+    def fetch(ask: Ask) -> Page:
+        if isinstance(ask.at, Number) and ask.at.page >= 5:
+            raise AnswerError("beyond the end")
+        return Page([{}])
+
+    ahead = Ahead(fetch, lambda ask: Ask(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4)
+    for number in range(5):
+        assert ahead(Ask(at=Number(number))).records == [{}]
+    with pytest.raises(AnswerError):
+        ahead(Ask(at=Number(5)))
+    ahead.close()

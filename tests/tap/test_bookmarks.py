@@ -1,0 +1,110 @@
+"""Bookmarks: what STATE keeps, and that a STATE of another walk or another tap loses nothing."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_restextract.errors import StateError
+from tap_restextract.plan.bookmarks import MOST_HASHES, Bookmark, checkpointed, content_hash, from_state, to_state
+from tap_restextract.values.cursor import Cursor
+from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
+
+NOON = "2026-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("keys", "bookmark"),
+    [
+        (COMPOUND, Bookmark(Cursor(NOON, 42))),
+        (COMPOUND, Bookmark(Cursor(NOON, "a"), frozenset({"x"}))),
+        (UNIQUE, Bookmark(Cursor(7))),
+        (INCLUSIVE, Bookmark(Cursor(NOON), frozenset({"a", "b"}))),
+        (INCLUSIVE, Bookmark(Cursor(1767225600))),
+    ],
+)
+def test_a_bookmark_survives_state_as_json(keys: dict[str, Any], bookmark: Bookmark) -> None:
+    made = plan(**keys)
+    assert from_state(made, json.loads(json.dumps(to_state(made, bookmark)))) == bookmark
+
+
+def test_state_has_the_standard_singer_keys_that_people_and_meltano_read() -> None:
+    state = to_state(plan(**COMPOUND), Bookmark(Cursor(NOON, 42)))
+    assert state["replication_key"] == "updated_at"
+    assert state["replication_key_value"] == NOON
+    assert state["cursor"] == {"updated_at": NOON, "id": 42}
+
+
+@pytest.mark.parametrize("keys", [COMPOUND, INCLUSIVE, {**INCLUSIVE, "paginator": {"type": "page_number"}}])
+def test_a_state_of_another_tap_degrades_to_its_value(keys: dict[str, Any]) -> None:
+    state = {"replication_key": "updated_at", "replication_key_value": NOON, "starting_replication_value": "x"}
+    assert from_state(plan(**keys), state) == Bookmark(Cursor(NOON))
+
+
+def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
+    wide = frozenset(content_hash({"id": number}) for number in range(50_000))
+    state = to_state(plan(**INCLUSIVE), Bookmark(Cursor(NOON), wide))
+    assert len(json.dumps(state)) < 64 * 1024
+    assert len(state["boundary"]) == MOST_HASHES
+    assert set(state["boundary"]) <= wide
+
+
+def test_a_cursor_that_belongs_to_another_value_is_not_believed() -> None:
+    state = {"replication_key_value": NOON, "cursor": {"updated_at": "2030-01-01T00:00:00Z", "id": 9}}
+    assert from_state(plan(**COMPOUND), state) == Bookmark(Cursor(NOON))
+
+
+@pytest.mark.parametrize("cursor", [None, 5, [], {}, {"updated_at": NOON}, {"updated_at": NOON, "id": None}])
+def test_a_cursor_without_both_parts_degrades_too(cursor: Any) -> None:
+    state = {"replication_key_value": NOON, "cursor": cursor}
+    assert from_state(plan(**COMPOUND), state) == Bookmark(Cursor(NOON))
+
+
+def test_no_state_is_a_first_run() -> None:
+    for keys in (COMPOUND, INCLUSIVE, UNIQUE, {}):
+        assert from_state(plan(**keys), {}) is None
+
+
+def test_a_state_of_another_replication_key_is_refused() -> None:
+    with pytest.raises(
+        StateError, match=r"stream things: STATE was written for the replication key 'created_at'.*reset"
+    ):
+        from_state(plan(**INCLUSIVE), {"replication_key": "created_at", "replication_key_value": NOON})
+
+
+@pytest.mark.parametrize("value", ["soon", True, [], {}])
+def test_a_value_that_has_no_place_in_an_order_is_refused(value: Any) -> None:
+    with pytest.raises(StateError, match="neither an instant nor a number; reset this stream's STATE"):
+        from_state(plan(**INCLUSIVE), {"replication_key_value": value})
+
+
+@pytest.mark.parametrize("boundary", ["abc", {"a": 1}, [1], [None]])
+def test_a_boundary_that_is_no_list_of_hashes_is_refused(boundary: Any) -> None:
+    with pytest.raises(StateError, match="boundary that is no list of hashes"):
+        from_state(plan(**INCLUSIVE), {"replication_key_value": NOON, "boundary": boundary})
+
+
+def test_a_checkpoint_keeps_what_is_not_its_own_and_drops_what_is_no_longer_true() -> None:
+    before = {"theirs": 1, "boundary": ["old"], "cursor": {"updated_at": "old"}, "replication_key_value": "old"}
+    after = checkpointed(plan(**INCLUSIVE), before, Bookmark(Cursor(NOON)))
+    assert after == {"theirs": 1, "replication_key": "updated_at", "replication_key_value": NOON}
+
+
+def test_a_hash_stands_for_content_and_not_for_the_order_of_keys() -> None:
+    assert content_hash({"a": 1, "b": {"c": 2, "d": 3}}) == content_hash({"b": {"d": 3, "c": 2}, "a": 1})
+    assert content_hash({"a": [1, 2]}) != content_hash({"a": [2, 1]})
+
+
+@given(st.integers() | st.text() | st.none() | st.booleans(), st.integers() | st.text() | st.none() | st.booleans())
+def test_other_content_has_another_hash(one: Any, two: Any) -> None:
+    same = type(one) is type(two) and one == two
+    assert (content_hash({"a": one}) == content_hash({"a": two})) == same
+
+
+def test_digits_of_a_decimal_are_content() -> None:
+    assert content_hash({"a": Decimal("1.00000000000000000001")}) != content_hash({"a": Decimal(1)})

@@ -1,0 +1,43 @@
+"""The documentation names every key, and nothing else stands where keys are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from tap_restextract.config import settings, webhooks
+from tap_restextract.plan.plan import Walk
+
+TEXT = (Path(__file__).parents[2] / "docs" / "tap.md").read_text(encoding="utf-8")
+STRUCTS = [
+    settings.StreamSettings,
+    settings.Incremental,
+    settings.Feed,
+    settings.Lookup,
+    *settings.Paginator.__args__,
+    *settings.Auth.__args__,
+]
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    keys = {field.encode_name for struct in STRUCTS for field in msgspec.structs.fields(struct)}
+    bodies = {key for key in keys if key.endswith("_body_path")}
+    assert {key for key in keys - bodies if f"`{key}`" not in TEXT and f"`{key}:" not in TEXT} == set()
+
+
+def test_every_type_of_paginator_and_auth_is_documented() -> None:
+    tags = {struct.__struct_config__.tag for struct in STRUCTS} - {None}
+    assert {tag for tag in tags if f"| `{tag}` |" not in TEXT} == set()
+
+
+def test_every_walk_is_documented() -> None:
+    assert {walk.value for walk in Walk if f"**{walk.value}**" not in TEXT} == set()
+
+
+def test_every_key_of_webhooks_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    structs = [webhooks.Webhooks, webhooks.Source, webhooks.Route, *webhooks.Signature.__args__]
+    keys = {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
+    tags = {struct.__struct_config__.tag for struct in structs} - {None}
+    assert {key for key in keys | tags if f"`{key}`" not in text} == set()

@@ -1,0 +1,260 @@
+"""TLS with a CA of one's own, client certificates, and proxies that a request really goes through."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from tap_restextract.errors import ConfigurationError, NoAnswerError
+from tap_restextract.http.client import Client
+from tap_restextract.http.tokens import TokenKeeper
+from tap_restextract.walks.steps import Ask, Page
+from tests.support.api import Api, Reply, scripted, serving
+from tests.support.streams import config, stream
+from tests.support.tap_process import tap
+
+LOG = logging.getLogger("test")
+GOOD = Reply([{"id": 1}])
+
+
+def fetched(url: str, **keys: Any) -> Page:
+    with closing(Client(stream(base_url=url, **keys), TokenKeeper(), LOG, "0")) as client:
+        return client.page(Ask())
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    """The CA's certificate in a file."""
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    return str(file)
+
+
+@contextmanager
+def encrypted(authority: trustme.CA, *, mutual: bool = False) -> Iterator[tuple[Api, str]]:
+    """A server with the CA's certificate for localhost; a mutual one wants one of the client, too."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    if mutual:
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+    with serving(scripted(GOOD)) as api:
+        api.socket = context.wrap_socket(api.socket, server_side=True)
+        yield api, f"https://localhost:{api.server_address[1]}"
+
+
+def test_the_setting_names_the_certificates_to_trust(authority: trustme.CA, bundle: str) -> None:
+    with encrypted(authority) as (_, url):
+        assert len(fetched(url, ca_bundle=bundle).records) == 1
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_so_does_the_environment(
+    authority: trustme.CA, bundle: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, bundle)
+    with encrypted(authority) as (_, url):
+        assert len(fetched(url).records) == 1
+
+
+def test_the_setting_comes_before_the_environment(
+    authority: trustme.CA, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    with encrypted(authority) as (_, url):
+        assert len(fetched(url, ca_bundle=bundle).records) == 1
+
+
+def test_an_unknown_ca_is_refused_at_once_with_the_remedy(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    with encrypted(authority) as (api, url), pytest.raises(NoAnswerError, match=r"can't be verified; set ca_bundle"):
+        fetched(url)
+    assert api.asked == []
+
+
+def test_a_certificate_for_another_host_is_refused(authority: trustme.CA, bundle: str) -> None:
+    with encrypted(authority) as (_, url), pytest.raises(NoAnswerError, match="can't be verified"):
+        fetched(url.replace("localhost", "127.0.0.1"), ca_bundle=bundle)
+
+
+@pytest.mark.parametrize("own", ["one file", "two files"])
+def test_a_client_certificate_is_shown_to_the_server(
+    authority: trustme.CA, bundle: str, tmp_path: Path, own: str
+) -> None:
+    issued = authority.issue_cert("client@example.com")
+    both, certificate, key = (tmp_path / name for name in ("both.pem", "certificate.pem", "key.pem"))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(both))
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    issued.private_key_pem.write_to_path(str(key))
+    keys = {
+        "one file": {"client_certificate": str(both)},
+        "two files": {"client_certificate": str(certificate), "client_key": str(key)},
+    }[own]
+    with encrypted(authority, mutual=True) as (api, url):
+        assert len(fetched(url, ca_bundle=bundle, **keys).records) == 1
+        asked = len(api.asked)
+        with pytest.raises(NoAnswerError):
+            fetched(url, ca_bundle=bundle, max_attempts=1)
+        assert len(api.asked) == asked
+
+
+@pytest.mark.parametrize("setting", ["ca_bundle", "client_certificate"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_without_certificates_is_told_before_anything_is_asked(
+    tmp_path: Path, setting: str, content: str | None
+) -> None:
+    file = tmp_path / "file.pem"
+    if content is not None:
+        file.write_text(content)
+    with serving(scripted(GOOD)) as api:
+        with pytest.raises(ConfigurationError, match=rf"stream things: {setting}:? .*file\.pem"):
+            fetched(api.url, **{setting: str(file)})
+        assert api.asked == []
+
+
+def test_a_key_without_its_certificate_is_a_fault_of_the_configuration() -> None:
+    with pytest.raises(ConfigurationError, match="client_key is set, but no client_certificate"):
+        stream(client_key="key.pem")
+
+
+class Proxy(ThreadingHTTPServer):
+    """A forward proxy: whole addresses for http, tunnels for https; it remembers both."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Forward)
+        self.asked: list[tuple[str, str, str | None]] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+
+
+class Forward(BaseHTTPRequestHandler):
+    """Asks the real server in the client's stead."""
+
+    server: Proxy
+
+    def _remember(self) -> None:
+        self.server.asked.append((self.command, self.path, self.headers.get("Proxy-Authorization")))
+
+    def do_GET(self) -> None:
+        self._remember()
+        split = urlsplit(self.path)
+        connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=10)
+        connection.request("GET", split.path, headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        connection.close()
+
+    def do_CONNECT(self) -> None:
+        self._remember()
+        host, _, port = self.path.partition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as there:
+            self.send_response(200)
+            self.end_headers()
+            here = self.connection
+            while ready := select.select([here, there], [], [], 10)[0]:
+                for side in ready:
+                    content = side.recv(65536)
+                    if not content:
+                        return
+                    (there if side is here else here).sendall(content)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the parent's name
+        """Quietly."""
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    with Proxy() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def address(proxy: Proxy) -> str:
+    return f"http://me:s3cret@127.0.0.1:{proxy.server_address[1]}"
+
+
+def test_http_goes_through_the_proxy_of_the_environment_with_its_credentials(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", address(proxy))
+    with serving(scripted(GOOD)) as api:
+        assert len(fetched(api.url).records) == 1
+        assert proxy.asked == [("GET", f"{api.url}/things", "Basic bWU6czNjcmV0")]
+
+
+def test_https_goes_through_a_tunnel(
+    authority: trustme.CA, bundle: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address(proxy))
+    with encrypted(authority) as (api, url):
+        assert len(fetched(url, ca_bundle=bundle).records) == 1
+        assert [asked[0] for asked in proxy.asked] == ["CONNECT"]
+        assert len(api.asked) == 1
+
+
+def test_no_proxy_names_the_hosts_that_are_asked_directly_the_token_endpoints_too(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", address(proxy))
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    with serving(scripted(Reply({"access_token": "t"}))) as identity, serving(scripted(GOOD)) as api:
+        token_url = f"http://localhost:{identity.server_address[1]}/token"
+        auth = {"type": "oauth2_client_credentials", "access_token_url": token_url}
+        fetched(api.url, auth=auth, auth_client_id="i", auth_client_secret="s")
+        assert [asked[1] for asked in proxy.asked] == [f"{api.url}/things"]
+        assert len(identity.asked) == 1
+
+
+def test_the_environment_is_read_once(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(scripted(GOOD)) as api, closing(Client(stream(base_url=api.url), TokenKeeper(), LOG, "0")) as client:
+        monkeypatch.setenv("HTTP_PROXY", address(proxy))
+        client.page(Ask())
+        assert proxy.asked == []
+
+
+def test_a_proxy_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+    with serving(scripted(GOOD)) as api:
+        env = {"HTTP_PROXY": "http://me:s3cret@127.0.0.1:9"}
+        run = tap(tmp_path, config(api.url, max_attempts=1), env=env)
+        assert api.asked == []
+    assert run.code == 1
+    assert "s3cret" not in run.err
+    (told,) = run.told
+    assert "/things: " in told

@@ -1,0 +1,69 @@
+"""A user who may use what is there and make nothing; and a table that went."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.support.loading import record, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.loading import Loader
+
+RULES = [{"type": "made", "stream": "subscriptions", "on": "created"}]
+ONE = record(id=1, value=1, status="a", updated_at="2026-01-01T00:00:00Z")
+TWO = record(id=2, value=1, status="a", updated_at="2026-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def restricted(loader: Loader) -> Iterator[str]:
+    """The URL of a user without the right to make anything but temporary tables."""
+    user, password = f"reader_{secrets.token_hex(4)}", secrets.token_hex(8)
+    loader.query(f"create role {user} login password '{password}'; revoke create on schema public from public")
+    parts = urlsplit(loader.database)
+    yield parts._replace(netloc=f"{user}:{quote(password)}@{parts.hostname}:{parts.port}").geturl()
+    loader.query(f"drop owned by {user}; drop role {user}")
+
+
+def user_of(url: str) -> str:
+    return str(urlsplit(url).username)
+
+
+def test_a_user_without_create_loads_into_tables_that_exist(loader: Loader, restricted: str) -> None:
+    loader.load([schema(), ONE], events=RULES)
+    user = user_of(restricted)
+    loader.query(
+        f"grant usage on schema public, eventgen to {user};"
+        f" grant select, insert, update, delete on all tables in schema public, eventgen to {user}"
+    )
+    loader.load([schema(), ONE, TWO], events=RULES, database_url=restricted)
+    assert loader.events() == [("made", "1"), ("made", "2")]
+
+
+def test_a_user_without_create_is_told_what_is_missing(loader: Loader, restricted: str) -> None:
+    message = loader.refused([schema(), ONE], database_url=restricted)
+    assert "permission denied" in message
+    assert "grant" in message
+
+
+def test_a_table_that_was_dropped_has_another_first_load(loader: Loader) -> None:
+    for _ in range(2):
+        loader.load([schema(), ONE], events=RULES, initial_load="suppress")
+        loader.query("drop table subscriptions")
+    assert loader.events() == []
+    loader.load([schema(), ONE], events=RULES, initial_load="suppress")
+    loader.load([schema(), TWO], events=RULES, initial_load="suppress")
+    assert loader.events() == [("made", "2")]
+
+
+def test_a_table_that_was_dropped_tells_its_rows_anew_where_first_loads_are_told(loader: Loader) -> None:
+    for _ in range(3):
+        loader.load([schema(), ONE], events=RULES)
+        loader.query("drop table subscriptions")
+    assert loader.events() == [("made", "1")] * 3
+    assert loader.query("select count(distinct id) from eventgen.events") == [(3,)]
