@@ -34,7 +34,7 @@ from tap_restextract.singer.stream import RestStream
 from tap_restextract.values.paths import Missing, find
 from tap_restextract.values.rows import Reader
 from tap_restextract.walks.children import scope_of
-from tap_restextract.walks.steps import Ask, Record
+from tap_restextract.walks.steps import PageRequest, Record
 from tap_restextract.walks.table import walk
 
 if TYPE_CHECKING:
@@ -199,10 +199,12 @@ class TapRestextract(Tap):
         with closing(self._client(plan)) as client:
             records: list[Record] = []
             for scope in self._sampled_parents(plan, parents):
-                ask = (
-                    Ask() if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.FEED} else next(walk(plan, None)).ask or Ask()
+                request = (
+                    PageRequest()
+                    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.FEED}
+                    else next(walk(plan, None)).request or PageRequest()
                 )
-                records += client.page(replace(ask, scope=scope)).records
+                records += client.page(replace(request, scope=scope)).records
         if not records:
             raise ConfigurationError(
                 [f"stream {plan.stream.name}: the API answered no record to infer a schema from; declare `schema`"]
@@ -221,7 +223,7 @@ class TapRestextract(Tap):
         if parents is None:
             return [()]
         with closing(self._client(parents)) as client:
-            found = client.page(Ask()).records[:SAMPLED_PARENTS]
+            found = client.page(PageRequest()).records[:SAMPLED_PARENTS]
         return [scope_of(plan, parents, record) for record in found]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

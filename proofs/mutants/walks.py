@@ -54,12 +54,18 @@ class Mutant(harness.Mutant):
 MUTANTS: Final = (
     Mutant(
         "`>` for `>=`: an exclusive filter isn't stepped back",
-        (Edit("asked", 'if incremental.filter != "exclusive":', "if incremental.filter:"),),
+        (Edit("cursor_from", 'if incremental.filter != "exclusive":', "if incremental.filter:"),),
         "exclusive",
     ),
     Mutant(
         "`<` for `<=`: descending ends at the first record of the floor's tie",
-        (Edit("Descent.fresh", "if floor is not None and place < floor:", "if floor is not None and place <= floor:"),),
+        (
+            Edit(
+                "DescendingPass.fresh",
+                "if floor is not None and record_rank < floor:",
+                "if floor is not None and record_rank <= floor:",
+            ),
+        ),
         "descending",
     ),
     Mutant(
@@ -78,9 +84,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
-                "        page = yield Step((), sieve.bookmark, Ask(sieve.asked))\n        last = records\n        records = []\n"
-                "        if last:\n            yield Step(last, None, Ask(sieve.asked))\n    sieve",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
+                "        page = yield Step((), deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        last = records\n        records = []\n"
+                "        if last:\n            yield Step(last, None, PageRequest(deduplicator.request_cursor))\n    deduplicator",
             ),
         ),
         "keyset",
@@ -90,11 +96,11 @@ MUTANTS: Final = (
         (
             Edit(
                 "tokens",
-                "        page = yield Step(records, sieve.bookmark, Ask(start, seen.new(page.following)))\n"
-                "        records = sieve.fresh(page)\n    sieve.finish()",
-                "        at, last = seen.new(page.following), records\n"
-                "        page = yield Step((), sieve.bookmark, Ask(start, at))\n"
-                "        records = [*last, *sieve.fresh(page)]\n    sieve.finish()",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page.following)))\n"
+                "        records = deduplicator.fresh(page)\n    deduplicator.finish()",
+                "        at, last = guard.admit(page.following), records\n"
+                "        page = yield Step((), deduplicator.bookmark, PageRequest(start, at))\n"
+                "        records = [*last, *deduplicator.fresh(page)]\n    deduplicator.finish()",
             ),
         ),
         "tokens",
@@ -165,16 +171,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the horizon is ignored: the mark moves to the last record",
-        (Edit("Sieve._settled", "return bisect_left(places, bound)", "return len(places)"),),
+        (Edit("Deduplicator._settled_count", "return bisect_left(places, bound)", "return len(places)"),),
         "future",
     ),
     Mutant(
         "the mark isn't halted: rows that join the tick behind the position",
         (
             Edit(
-                "Sieve.fresh",
-                "settled = 0 if self.halted else self._settled(page, ranks)",
-                "settled = self._settled(page, ranks)",
+                "Deduplicator.fresh",
+                "settled = 0 if self.halted else self._settled_count(page, ranks)",
+                "settled = self._settled_count(page, ranks)",
             ),
         ),
         "keyset",
@@ -183,7 +189,7 @@ MUTANTS: Final = (
         "without a clock the newest value is settled",
         (
             Edit(
-                "Sieve._settled",
+                "Deduplicator._settled_count",
                 "return bisect_left(places, places[-1]) if clockless else len(places)",
                 "return len(places)",
             ),
@@ -194,9 +200,9 @@ MUTANTS: Final = (
         "seams are never checked",
         (
             Edit(
-                "Listing._asked_again",
-                "        moved = moved_over(identities, None if behind is None else self._identities(behind), again)\n        if moved is None or ",
-                "        moved = moved_over(identities, None if behind is None else self._identities(behind), again) or 0\n        if False and ",
+                "Listing._reread",
+                "        moved = moved_over(identities, None if next_page is None else self._identities(next_page), again)\n        if moved is None or ",
+                "        moved = moved_over(identities, None if next_page is None else self._identities(next_page), again) or 0\n        if False and ",
             ),
         ),
         "pages",
@@ -206,7 +212,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "moved_over",
-                "return moved if joined and (behind is None or behind[:moved] == before[len(left) :]) else None",
+                "return moved if joined and (next_page is None or next_page[:moved] == before[len(left) :]) else None",
                 "return moved",
             ),
         ),
@@ -231,15 +237,15 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a tied value is followed by pages without seams",
-        (Edit("Listing.behind", "if paginators.is_stable(paginator):", "if True:"),),
+        (Edit("Listing.next_page", "if paginators.is_stable(paginator):", "if True:"),),
         "restart",
     ),
     Mutant(
         "a tie without a tie-breaker may lie over the seam of a list that falls",
         (
             Edit(
-                "Descent._check_the_seam",
-                "if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):",
+                "DescendingPass._check_the_seam",
+                "if self.low is None or record_rank < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):",
                 "if True:",
             ),
         ),
@@ -276,9 +282,9 @@ MUTANTS: Final = (
         "an overlap is believed whatever is in it",
         (
             Edit(
-                "Listing._overlapping",
-                "        if place is None:\n            raise MovedSeamError\n",
-                "        place = 1 if place is None else place\n",
+                "Listing._next_overlapping",
+                "        if overlap_length is None:\n            raise MovedSeamError\n",
+                "        overlap_length = 1 if overlap_length is None else overlap_length\n",
             ),
         ),
         "descending, offsets",
@@ -287,7 +293,7 @@ MUTANTS: Final = (
         "offsets overlap within ties that nothing orders",
         (
             Edit(
-                "Listing.behind",
+                "Listing.next_page",
                 "if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):",
                 "if isinstance(following, Start) and (overlap := self._overlap):",
             ),
@@ -299,7 +305,7 @@ MUTANTS: Final = (
         "a list in no order is believed for its overlap alone",
         (
             Edit(
-                "Listing._overlapping",
+                "Listing._next_overlapping",
                 "        if not is_ordered(self.plan):\n            self._check",
                 "        if False:\n            self._check",
             ),
@@ -327,7 +333,7 @@ MUTANTS: Final = (
         "a lookback does without a clock",
         (
             Edit(
-                "Sieve._settled",
+                "Deduplicator._settled_count",
                 "            if incremental_of(self.plan).lookback:\n                raise WalkError(",
                 "            if False:\n                raise WalkError(",
             ),
@@ -338,9 +344,9 @@ MUTANTS: Final = (
         "what came late into an interrupted pass is thought to be emitted",
         (
             Edit(
-                "Descent._inside",
-                "return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)",
-                "return self.done is not None and rank(self.done.low) < place < self._window(self.done.high)",
+                "DescendingPass._is_emitted",
+                "return rank(self.emitted_range.low) < record_rank < self._settled_below(self.emitted_range.high)",
+                "return rank(self.emitted_range.low) < record_rank < self._window(self.emitted_range.high)",
             ),
         ),
         "lookback, descending",
@@ -349,7 +355,7 @@ MUTANTS: Final = (
         "children are bookmarked by the floor's own value, whatever their filter's precision",
         (
             Edit(
-                "Children._finished",
+                "ChildrenWalk._final_bookmark",
                 "first = rank(earliest(self.plan.stream.incremental, floor))",
                 "first = rank(floor)",
             ),
@@ -384,7 +390,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "deletions are forgotten by the cache",
-        (Edit("Comparison.complete", "        self.cache.buried(gone, self.number)\n", ""),),
+        (Edit("Comparison.complete", "        self.cache.record_deleted(gone, self.number)\n", ""),),
         "sweep",
     ),
     Mutant(
@@ -396,8 +402,8 @@ MUTANTS: Final = (
         "the boundary holds what was only asked for",
         (
             Edit(
-                "Sieve.fresh",
-                "            if place is not None and self.least is not None and place < self.least:\n                left_out.add(index)\n                continue\n",
+                "Deduplicator.fresh",
+                "            if place is not None and self.min_rank is not None and place < self.min_rank:\n                left_out.add(index)\n                continue\n",
                 "",
             ),
         ),
@@ -416,14 +422,14 @@ MUTANTS: Final = (
     ),
     Mutant(
         "tokens are not remembered",
-        (Edit("Seen.new", "        self.continuations.add(continuation)\n", ""),),
+        (Edit("CycleGuard.admit", "        self.continuations.add(continuation)\n", ""),),
         "circle",
     ),
     Mutant(
         "tokens are remembered by their last one alone",
         (
             Edit(
-                "Seen.new",
+                "CycleGuard.admit",
                 "        self.continuations.add(continuation)\n",
                 "        self.continuations = {continuation}\n",
             ),
@@ -434,9 +440,9 @@ MUTANTS: Final = (
         "STATE moves in the middle of a pass down the list",
         (
             Edit(
-                "Descent.bookmark",
-                "return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)",
-                "return Bookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), stretch)",
+                "DescendingPass.bookmark",
+                "return Bookmark(self.mark, frozenset(self.hashes), emitted_range or self.emitted_range)",
+                "return Bookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), emitted_range)",
             ),
         ),
         "descending",
@@ -445,7 +451,7 @@ MUTANTS: Final = (
         "an interrupted pass's stretch is thought to reach the top",
         (
             Edit(
-                "Descent._stretch",
+                "DescendingPass._emitted_range",
                 "            return None  # the stretch of before isn't met yet, and it is worth more\n",
                 "            pass\n",
             ),
@@ -456,9 +462,9 @@ MUTANTS: Final = (
         "the edges of a stretch are thought to be read whole",
         (
             Edit(
-                "Descent._inside",
-                "rank(self.done.low) < place < self._settled_below(self.done.high)",
-                "rank(self.done.low) <= place <= rank(self.done.high)",
+                "DescendingPass._is_emitted",
+                "rank(self.emitted_range.low) < record_rank < self._settled_below(self.emitted_range.high)",
+                "rank(self.emitted_range.low) <= record_rank <= rank(self.emitted_range.high)",
             ),
         ),
         "descending",
@@ -467,7 +473,7 @@ MUTANTS: Final = (
         "a coarse exclusive filter is stepped back by what its values show",
         (
             Edit(
-                "asked",
+                "cursor_from",
                 "return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))",
                 "return Cursor(back(first, finest(first)))",
             ),
@@ -478,7 +484,7 @@ MUTANTS: Final = (
         "an unordered pass is bookmarked by the newest record that it saw",
         (
             Edit(
-                "Whole._look_at_the_clock",
+                "FullPass._read_clock",
                 "value = written(like, window_rank(self.plan, written(like, steps * step)))",
                 "value = max((find(incremental_of(self.plan).cursor_path, record) for record in page.records), key=rank)",
             ),
@@ -489,9 +495,9 @@ MUTANTS: Final = (
         "an unordered pass is bookmarked by the clock at its end",
         (
             Edit(
-                "Whole.fresh",
-                "        if self.high is None:\n            self._look_at_the_clock(page)\n",
-                "        self.begun_at = page.server_time\n        self._look_at_the_clock(page)\n",
+                "FullPass.fresh",
+                "        if self.high is None:\n            self._read_clock(page)\n",
+                "        self.begun_at = page.server_time\n        self._read_clock(page)\n",
             ),
         ),
         "unordered",
@@ -500,9 +506,9 @@ MUTANTS: Final = (
         "what is remembered is forgotten when the first page has come",
         (
             Edit(
-                "Sieve.fresh",
-                "        self._move(page.records, ranks, settled)\n",
-                "        self._move(page.records, ranks, settled)\n        self.finish()\n",
+                "Deduplicator.fresh",
+                "        self._advance(page.records, ranks, settled)\n",
+                "        self._advance(page.records, ranks, settled)\n        self.finish()\n",
             ),
         ),
         "tokens",
@@ -512,8 +518,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "restart",
-                "    sieve.finish()\n    yield Step(step.records, sieve.bookmark)",
-                "    sieve.finish()\n    yield Step(step.records)",
+                "    deduplicator.finish()\n    yield Step(step.records, deduplicator.bookmark)",
+                "    deduplicator.finish()\n    yield Step(step.records)",
             ),
         ),
         "restart",
@@ -535,7 +541,7 @@ MUTANTS: Final = (
             Edit(
                 "Client._judged",
                 '            raise TransientError(f"answered {answer.fault}")\n',
-                "            return Judged(Answer(answer.url, 204, answer.headers, None), verdict, rule)\n",
+                "            return JudgedAnswer(Answer(answer.url, 204, answer.headers, None), verdict, rule)\n",
             ),
         ),
         "faults",
@@ -546,7 +552,7 @@ MUTANTS: Final = (
             Edit(
                 "Client._judged",
                 '            raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)\n',
-                "            return Judged(Answer(answer.url, 204, answer.headers, None), Verdict.ACCEPT, rule)\n",
+                "            return JudgedAnswer(Answer(answer.url, 204, answer.headers, None), Verdict.ACCEPT, rule)\n",
             ),
         ),
         "faults",
@@ -556,9 +562,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "from_state",
-                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n    return Bookmark(Cursor(value), known, stretch)\n",
+                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n    return Bookmark(Cursor(value), known, emitted_range)\n",
                 "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n"
-                "    return Bookmark(Cursor(value, 5000), known, stretch)\n",
+                "    return Bookmark(Cursor(value, 5000), known, emitted_range)\n",
             ),
         ),
         "keyset",
@@ -578,25 +584,25 @@ MUTANTS: Final = (
         "a range ends before its upper edge is asked for",
         (
             Edit(
-                "Part._fresh",
-                "if place < lower or (upper is not None and place >= upper):",
-                "if place <= lower or (upper is not None and place > upper):",
+                "SliceReader._fresh",
+                "if record_rank < lower or (upper is not None and record_rank >= upper):",
+                "if record_rank <= lower or (upper is not None and record_rank > upper):",
             ),
         ),
         "windows",
     ),
     Mutant(
         "STATE moves to the end of any range that is done",
-        (Edit("Slices.taken", "            if each not in self.done:\n                break\n", ""),),
+        (Edit("TimeSlices.translate", "            if each not in self.done:\n                break\n", ""),),
         "windows, several",
     ),
     Mutant(
         "a new parent's children are read from the floor of all",
         (
             Edit(
-                "Children._bookmark",
-                "return Bookmark(Cursor(self.family.floor)) if self.cache.known([key]) else None",
-                "return Bookmark(Cursor(self.family.floor))",
+                "ChildrenWalk._bookmark",
+                "return Bookmark(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None",
+                "return Bookmark(Cursor(self.bookmark.floor))",
             ),
         ),
         "children",
@@ -605,7 +611,7 @@ MUTANTS: Final = (
         "the children's floor is the clock, whatever the lag",
         (
             Edit(
-                "Children._found",
+                "ChildrenWalk._queue_parents",
                 "bound = horizon_at(incremental, server_time)",
                 "bound = horizon_at(type(incremental)(cursor_path=incremental.cursor_path, epoch=incremental.epoch), server_time)",
             ),
@@ -616,8 +622,8 @@ MUTANTS: Final = (
         "an interrupted pass over the parents is thought to be whole",
         (
             Edit(
-                "Children._is_done",
-                "return self.listed and not self.waiting and self.at_work == 0",
+                "ChildrenWalk._is_done",
+                "return self.listed and not self.waiting and self.active_count == 0",
                 "return self.listed",
             ),
         ),
@@ -627,7 +633,7 @@ MUTANTS: Final = (
         "a sweep at an interval isn't told what the walk emitted",
         (
             Edit(
-                "Turns._remember",
+                "CombinedWalk._remember",
                 "{key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number",
                 "{}, self.number",
             ),
@@ -638,9 +644,9 @@ MUTANTS: Final = (
         "a sweep at an interval is never due",
         (
             Edit(
-                "Turns._turns",
-                'return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]',
-                'return ["walk", *(["nulls"] if self.nulls is not None else [])]',
+                "CombinedWalk._sub_walk_names",
+                '            *(["reconciliation"] if self.is_reconciliation_due else []),\n',
+                "",
             ),
         ),
         "audit",
@@ -649,23 +655,23 @@ MUTANTS: Final = (
         "records without a time are not asked for",
         (
             Edit(
-                "Turns._turns",
-                'return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]',
-                'return ["walk", *(["audit"] if self.due else [])]',
+                "CombinedWalk._sub_walk_names",
+                '            *(["nulls"] if self.nulls is not None else []),\n',
+                "",
             ),
         ),
         "nulls by",
     ),
     Mutant(
         "a list that shifted each time that it was read is believed",
-        (Edit("unordered", "    raise always_moves(plan)\n", "    yield Step((), whole.finished)\n"),),
+        (Edit("unordered", "    raise unstable_list_error(plan)\n", "    yield Step((), full_pass.final_bookmark)\n"),),
         "unordered, pages",
     ),
     Mutant(
         "a tie is cut into two ranges",
         (
             Edit(
-                "Part._tie_over",
+                "SliceReader._tie_over",
                 "        if not self._must_not_split_ties:\n            return None\n",
                 "        if True:\n            return None\n",
             ),
@@ -676,7 +682,7 @@ MUTANTS: Final = (
         "a range that is cut before a tie leaves the tie out",
         (
             Edit(
-                "Part._cut_before",
+                "SliceReader._cut_before",
                 "return [(middle, self.upper), (self.lower, middle)]",
                 "return [(self.lower, middle)]",
             ),
@@ -685,7 +691,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the children's floor is before the initial value",
-        (Edit("Children._found", "if least is None or rank(least) < bound else least", "if True else least"),),
+        (
+            Edit(
+                "ChildrenWalk._queue_parents",
+                "if least is None or rank(least) < bound else least",
+                "if True else least",
+            ),
+        ),
         "children",
         Story(
             "filter=inclusive precision=1000 late=4000 future=3000 skew=-4000 short_pages=1 empty_pages=1 has_more=1 overlap=1 initial=1 "
@@ -697,8 +709,8 @@ MUTANTS: Final = (
         "a page behind short ones is thought to be short",
         (
             Edit(
-                "Part._is_full",
-                "reached, length = self.count, listing.longest",
+                "SliceReader._is_full",
+                "reached, length = self.count, listing.max_page_length",
                 "reached, length = self.count, len(listing.page.records)",
             ),
         ),
@@ -707,7 +719,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "what a falling list repeats over a seam is new",
-        (Edit("Descent.fresh", "or (above is not None and place == rank(above))", ""),),
+        (Edit("DescendingPass.fresh", "or (above is not None and record_rank == rank(above))", ""),),
         "descending",
         Story(
             "order=desc filter=none tick=1 late=1500 future=3000 skew=-4000 writing=text_ms overlap=1 initial=1",
@@ -728,9 +740,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n        records = []\n    sieve",
-                "        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))\n"
-                "        page = yield Step(ask=Ask(sieve.asked))\n        records = []\n    sieve",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n"
+                "        page = yield Step(ask=PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
             ),
         ),
         "keyset",

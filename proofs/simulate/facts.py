@@ -12,11 +12,11 @@ from proofs.simulate.api import Api, written
 from proofs.simulate.quirks import BASE, Quirks
 from proofs.simulate.transport import SimulatedClient
 from tap_restextract.config.settings import StreamSettings, read
-from tap_restextract.plan.bookmarks import Bookmark, from_state, in_turns
+from tap_restextract.plan.bookmarks import Bookmark, combined_bookmark, from_state
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.stream import reader_of
-from tap_restextract.walks.combined import NULLS, of_nulls
-from tap_restextract.walks.sweep import LOOKUP, lookup_of
+from tap_restextract.walks.combined import NULLS, null_key_plan
+from tap_restextract.walks.sweep import LOOKUP, lookup_plan
 
 INITIAL: Final = BASE + 1_500
 KEY_TYPES: Final = {"text": "string"}
@@ -38,7 +38,7 @@ class Source:
     def bookmark(self, state: Mapping[str, Any]) -> Bookmark | None:
         """Where a STATE says that the stream is."""
         bookmark = from_state(self.plan, state)
-        return in_turns(self.plan, state, bookmark) if self.plan.goes_in_turns else bookmark
+        return combined_bookmark(self.plan, state, bookmark) if self.plan.is_combined else bookmark
 
 
 @functools.lru_cache(maxsize=4096)
@@ -54,9 +54,9 @@ def source_of(quirks: Quirks) -> Source:
     if parents is not None:
         asked["parents"] = parents
     if quirks.null_request:
-        asked[NULLS] = of_nulls(plan)
+        asked[NULLS] = null_key_plan(plan)
     if quirks.looked_up:
-        asked[LOOKUP] = lookup_of(plan)
+        asked[LOOKUP] = lookup_plan(plan)
     # One in two streams reads rows, as production does where no stream map wants whole records.
     reader = reader_of(plan, parents) if zlib.crc32(repr(quirks).encode()) % 2 else None
     return Source(plan, parents, {name: SimulatedClient(each.stream, reader) for name, each in asked.items()})

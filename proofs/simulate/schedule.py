@@ -28,9 +28,9 @@ from tap_restextract.errors import AnswerError, ConfigurationError, TapError
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.plan.bookmarks import checkpointed
 from tap_restextract.plan.plan import Plan, Walk
-from tap_restextract.walks.protocol import Fleet, Unit
-from tap_restextract.walks.steps import Ask, Page, Step
-from tap_restextract.walks.table import fleet_for
+from tap_restextract.walks.protocol import StreamWalk, SubWalk
+from tap_restextract.walks.steps import Page, PageRequest, Step
+from tap_restextract.walks.table import stream_walk_for
 
 State = dict[str, Any]
 
@@ -102,15 +102,15 @@ class Output:
 class Flight:
     """A unit whose page is on its way, or has come, or has failed to."""
 
-    unit: Unit
-    ask: Ask = field(default_factory=Ask)
+    sub_walk: SubWalk
+    request: PageRequest = field(default_factory=PageRequest)
     came: Page | None = None
     fault: Exception | None = None
 
     def fetch(self, schedule: Schedule) -> None:
         """Get the page before it is needed."""
         try:
-            self.came = schedule.fetched(self.ask)
+            self.came = schedule.fetched(self.request)
         except (TapError, EndlessError) as error:
             self.fault = error
 
@@ -123,7 +123,7 @@ class Flight:
         came, fault, self.came, self.fault = self.came, self.fault, None, None
         if fault is not None:
             raise fault
-        return schedule.fetched(self.ask) if came is None else came
+        return schedule.fetched(self.request) if came is None else came
 
 
 @dataclass
@@ -327,7 +327,7 @@ class Schedule:
         """What production's driver does, in one thread: a page may come before the step that asked for it is written."""
         for client in self.source.clients.values():
             client.use(self.api, self.rng, self.told)
-        fleet = fleet_for(
+        stream_walk = stream_walk_for(
             self.plan,
             self.source.bookmark(state),
             parents=self.source.parents,
@@ -337,34 +337,36 @@ class Schedule:
         )
         flying: list[Flight] = []
         while True:
-            while len(flying) < self.concurrency and (unit := fleet.next()) is not None:
-                state = self._advance(fleet, Flight(unit), next(unit.steps), flying, state)
+            while len(flying) < self.concurrency and (sub_walk := stream_walk.next()) is not None:
+                state = self._advance(stream_walk, Flight(sub_walk), next(sub_walk.steps), flying, state)
             if not flying:
                 return
             flight = flying.pop(self.rng.randrange(len(flying)))
             try:
                 page = flight.page(self)
             except AnswerError as error:
-                step = fleet.absorbs(flight.unit, error)
+                step = stream_walk.recover(flight.sub_walk, error)
                 if step is None:
                     raise
-                if step.ask is not None:
-                    flight.ask = step.ask
+                if step.request is not None:
+                    flight.request = step.request
                     flying.append(flight)
                 state = self._write(step, state)
             else:
-                state = self._advance(fleet, flight, flight.unit.steps.send(page), flying, state)
+                state = self._advance(stream_walk, flight, flight.sub_walk.steps.send(page), flying, state)
 
-    def _advance(self, fleet: Fleet, flight: Flight, step: Step, flying: list[Flight], state: State) -> State:
-        if step.ask is not None:
-            flight.ask = step.ask
+    def _advance(
+        self, stream_walk: StreamWalk, flight: Flight, step: Step, flying: list[Flight], state: State
+    ) -> State:
+        if step.request is not None:
+            flight.request = step.request
             flying.append(flight)
-        step = fleet.taken(flight.unit, step)
-        if step.ask is not None and self.rng.random() < 0.5:
+        step = stream_walk.translate(flight.sub_walk, step)
+        if step.request is not None and self.rng.random() < 0.5:
             flight.fetch(self)
         return self._write(step, state)
 
-    def fetched(self, ask: Ask) -> Page:
+    def fetched(self, ask: PageRequest) -> Page:
         """The page, others writing meanwhile."""
         if self.api.busy and self.size.writes and self.written_meanwhile < WRITES_A_RUN:
             for _ in range(self.rng.choice([0, 0, 1, self.size.writes])):
@@ -373,7 +375,7 @@ class Schedule:
         self.allowed -= 1
         if self.allowed < 0:
             raise EndlessError(f"{self.api.requests} requests for {len(self.api.rows)} records")
-        page = self.source.clients[ask.of].page(ask)
+        page = self.source.clients[ask.list_name].page(ask)
         self.api.pass_time()
         return page
 

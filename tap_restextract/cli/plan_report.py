@@ -22,14 +22,14 @@ from tap_restextract.exchange.auth import authenticated, secrets_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.exchange.request import HIDDEN, Request, redacted, request_for, shown, shown_body
 from tap_restextract.plan.bookmarks import Bookmark
-from tap_restextract.plan.plan import NIL_UUID, Plan, Walk, asked
+from tap_restextract.plan.plan import NIL_UUID, Plan, Walk, cursor_from
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.event_feed import events_of
-from tap_restextract.walks.pages import what_can_hide
-from tap_restextract.walks.steps import Ask
+from tap_restextract.walks.event_feed import feed_plan
+from tap_restextract.walks.pages import undetected_shifts
+from tap_restextract.walks.steps import PageRequest
 from tap_restextract.walks.sweep import is_validated, proof_of
 from tap_restextract.walks.table import walk
-from tap_restextract.walks.time_slices import Slices
+from tap_restextract.walks.time_slices import TimeSlices
 
 EXAMPLE_INSTANT = "2026-01-01T00:00:00Z"
 EXAMPLE_NUMBER = 1767225600
@@ -60,7 +60,7 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             "parent",
             f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
         )
-    if hidden := what_can_hide(plan):
+    if hidden := undetected_shifts(plan):
         lines += _row("unless", hidden)
     if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
         lines += _row("gone", proof_of(plan).value)
@@ -71,19 +71,19 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             f'where the API tells {told} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
         )
     if plan.walk is Walk.FEED:
-        events = events_of(plan)
-        behind = Ask(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
+        events = feed_plan(plan)
+        behind = PageRequest(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
         lines += _row("events", f"{_line(events, behind)}   (behind an event)")
     return "\n".join(lines)
 
 
-def _first(plan: Plan, bookmark: Bookmark | None) -> Ask:
+def _first(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
     if plan.walk in {Walk.SWEEP, Walk.FEED}:
-        return Ask()
+        return PageRequest()
     if plan.walk is Walk.WINDOWS:
-        unit = Slices.begun(plan, bookmark).next()
-        return next(unit.steps).ask or Ask() if unit else Ask()
-    return next(walk(plan, bookmark)).ask or Ask()
+        sub_walk = TimeSlices.resume(plan, bookmark).next()
+        return next(sub_walk.steps).request or PageRequest() if sub_walk else PageRequest()
+    return next(walk(plan, bookmark)).request or PageRequest()
 
 
 def _row(name: str, text: str) -> list[str]:
@@ -97,9 +97,13 @@ def _row(name: str, text: str) -> list[str]:
     )
 
 
-def _line(plan: Plan, ask: Ask) -> str:
+def _line(plan: Plan, page_request: PageRequest) -> str:
     stream = plan.stream
-    request = paginators.paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
+    request = paginators.paged(
+        stream.paginator,
+        request_for(stream, page_request.cursor, page_request.until, page_request.scope),
+        page_request.at,
+    )
     secrets = secrets_of(stream)
     signed = authenticated(request, stream, HIDDEN)
     text = shown(signed, secrets)
@@ -115,20 +119,22 @@ def _shown_header(name: str, value: str, plain: Request, secrets: frozenset[str]
     return redacted(str(value), secrets) if name.lower() in harmless and name in plain.headers else HIDDEN
 
 
-def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
+def _second(plan: Plan, first: PageRequest) -> tuple[PageRequest | None, str]:
     match plan.walk:
         case Walk.KEYSET:
-            return Ask(Cursor(_example(plan), _example_tie(plan))), "behind a page that ends there"
+            return PageRequest(Cursor(_example(plan), _example_tie(plan))), "behind a page that ends there"
         case Walk.UNIQUE_KEYSET:
-            return Ask(Cursor(EXAMPLE_NUMBER)), "behind a page that ends there"
+            return PageRequest(Cursor(EXAMPLE_NUMBER)), "behind a page that ends there"
         case Walk.RESTART:
             assert plan.stream.incremental is not None
-            return Ask(asked(plan.stream.incremental, _example(plan))), "again from a page's last key"
+            return PageRequest(cursor_from(plan.stream.incremental, _example(plan))), "again from a page's last key"
         case Walk.SINGLE:
             paginator = plan.stream.paginator
             assert plan.stream.incremental is not None
             if isinstance(paginator, SinglePage) and paginator.limit:
-                return Ask(asked(plan.stream.incremental, _example(plan))), "again from an answer's last key"
+                return PageRequest(
+                    cursor_from(plan.stream.incremental, _example(plan))
+                ), "again from an answer's last key"
             return None, "nothing: one answer holds all"
         case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
             at = _example_continuation(plan, first)
@@ -138,7 +144,7 @@ def _second(plan: Plan, first: Ask) -> tuple[Ask | None, str]:
     assert_never(plan.walk)
 
 
-def _example_continuation(plan: Plan, first: Ask) -> Continuation | None:
+def _example_continuation(plan: Plan, first: PageRequest) -> Continuation | None:
     paginator = plan.stream.paginator
     match paginator:
         case SinglePage():

@@ -96,12 +96,12 @@ class PostgresHashes:
         )
         return int(number)
 
-    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+    def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
         query = "select key, hash from tap_restextract.hashes where stream = %s and key = any(%s) and hash <> '' and not deleted"
         return dict(self._rows(query, self._stream, list(keys)) if keys else ())
 
-    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+    def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
         if hashes:
             self._do(
@@ -114,7 +114,7 @@ class PostgresHashes:
                 list(hashes.values()),
             )
 
-    def seen(self, keys: Collection[Key], number: int) -> None:
+    def record_seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
         if keys:
             query = "update tap_restextract.hashes set seen = %s where stream = %s and key = any(%s)"
@@ -131,7 +131,7 @@ class PostgresHashes:
             yield from (key for (key,) in rows)
             last = rows[-1][0]
 
-    def buried(self, keys: Collection[Key], number: int) -> None:
+    def record_deleted(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
         if keys:
             query = "update tap_restextract.hashes set deleted = true, hash = '', emitted = %s where stream = %s and key = any(%s)"

@@ -41,15 +41,15 @@ class HashCache(Protocol):
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
         ...
 
-    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+    def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
         ...
 
-    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+    def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
         ...
 
-    def seen(self, keys: Collection[Key], number: int) -> None:
+    def record_seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
         ...
 
@@ -57,7 +57,7 @@ class HashCache(Protocol):
         """The keys that were live and that no pass from this one on saw."""
         ...
 
-    def buried(self, keys: Collection[Key], number: int) -> None:
+    def record_deleted(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
         ...
 

@@ -80,7 +80,7 @@ class RedisHashes:
         raised = self._told(self._redis.eval, RAISED, 2, f"{PREFIX}:passes", self._begun, max(confirmed or 0, last))
         return int(raised)
 
-    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+    def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
         found: dict[Key, str] = {}
         for chunk in _chunks(keys):
@@ -89,7 +89,7 @@ class RedisHashes:
             found.update((key, digest) for key, digest in digests if digest)
         return found
 
-    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+    def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
         if hashes:
             batch = self._redis.pipeline(transaction=True)
@@ -97,7 +97,7 @@ class RedisHashes:
             batch.zadd(self._live, dict.fromkeys(hashes, number))
             self._told(batch.execute)
 
-    def seen(self, keys: Collection[Key], number: int) -> None:
+    def record_seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
         if keys:
             self._told(self._redis.zadd, self._live, dict.fromkeys(keys, number), xx=True)
@@ -112,7 +112,7 @@ class RedisHashes:
             start += len(chunk)
         self._told(self._redis.delete, self._missing)
 
-    def buried(self, keys: Collection[Key], number: int) -> None:
+    def record_deleted(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
         for chunk in _chunks(keys):
             batch = self._redis.pipeline(transaction=True)

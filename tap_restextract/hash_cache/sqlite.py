@@ -75,7 +75,7 @@ class SqliteHashes:
             self._database.execute("insert or replace into begun values (?, ?)", (self._stream, number))
             return number
 
-    def known(self, keys: Collection[Key]) -> Mapping[Key, str]:
+    def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
         found: dict[Key, str] = {}
         for chunk in _chunks(list(keys)):
@@ -85,7 +85,7 @@ class SqliteHashes:
                 found.update(self._database.execute(query, (self._stream, *chunk)))
         return found
 
-    def emitted(self, hashes: Mapping[Key, str], number: int) -> None:
+    def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
         with self._transaction():
             self._database.executemany(
@@ -93,7 +93,7 @@ class SqliteHashes:
                 [(self._stream, key, digest, number, number) for key, digest in hashes.items()],
             )
 
-    def seen(self, keys: Collection[Key], number: int) -> None:
+    def record_seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
         with self._transaction():
             self._database.executemany(
@@ -112,7 +112,7 @@ class SqliteHashes:
             yield from (key for (key,) in rows)
             last = rows[-1][0]
 
-    def buried(self, keys: Collection[Key], number: int) -> None:
+    def record_deleted(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
         with self._transaction():
             self._database.executemany(

@@ -36,12 +36,12 @@ from tap_restextract.exchange.request import Answer, Request, redacted, request_
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.exchange.validators import asked_unless, validator_of, without_condition, without_validators
 from tap_restextract.http.pacing import Pacers, TooLongError
-from tap_restextract.http.session import Wire, content_of
+from tap_restextract.http.session import HttpSession, content_of
 from tap_restextract.http.signers import Unsigned, signed, signer
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.values.paths import Missing, find_list
 from tap_restextract.values.rows import Reader, Row, any_json
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
@@ -79,7 +79,7 @@ class TransientError(Exception):
         self.limited = limited
 
 
-class Judged(NamedTuple):
+class JudgedAnswer(NamedTuple):
     """An answer and what it means; `rule` is the place of the response rule that says so, `why` why it isn't followed."""
 
     answer: Answer
@@ -116,7 +116,7 @@ class Client:
         self._verify, self._certificate = certificates(stream)
         self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
-        self._wires: list[Wire] = []
+        self._wires: list[HttpSession] = []
 
     def close(self) -> None:
         """Drop the connections."""
@@ -124,26 +124,28 @@ class Client:
             wire.close()
 
     @property
-    def _session(self) -> Wire:
+    def _session(self) -> HttpSession:
         """This thread's own: a session isn't made to be shared between threads."""
-        wire: Wire | None = getattr(self._here, "wire", None)
+        wire: HttpSession | None = getattr(self._here, "wire", None)
         if wire is None:
             headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
-            wire = self._here.wire = Wire(headers, verify=self._verify, certificate=self._certificate)
+            wire = self._here.wire = HttpSession(headers, verify=self._verify, certificate=self._certificate)
             self._wires.append(wire)
         return wire
 
-    def page(self, ask: Ask) -> Page:
+    def page(self, ask: PageRequest) -> Page:
         """The page that the walk asks for.
 
         Raises:
             ApiError: where no good answer comes.
         """
         request = paged(self._stream.paginator, request_for(self._stream, ask.cursor, ask.until, ask.scope), ask.at)
-        answer, verdict, rule, _ = self.fetch(asked_unless(request, ask.unless), conditional=ask.unless is not None)
+        answer, verdict, rule, _ = self.fetch(
+            asked_unless(request, ask.validator), conditional=ask.validator is not None
+        )
         if verdict is Verdict.UNCHANGED:
             server_time = retry.http_date(answer.headers.get("date", ""))
-            return Page([], server_time=server_time, validator=ask.unless, unchanged=True)
+            return Page([], server_time=server_time, validator=ask.validator, unchanged=True)
         if verdict is Verdict.IGNORE:
             self._log.warning(
                 "stream %s: %s was answered %d, which %s takes for an empty last page",
@@ -160,7 +162,7 @@ class Client:
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
-    def fetch(self, request: Request, *, conditional: bool = False) -> Judged:
+    def fetch(self, request: Request, *, conditional: bool = False) -> JudgedAnswer:
         """The answer to a request, to be accepted or ignored, after as many tries as it takes, up to `max_attempts`.
 
         Args:
@@ -194,7 +196,7 @@ class Client:
         told = self._stream.response_rules[rule].error_message
         return f"{response_rules.named(self._stream.response_rules, rule)} refuses it{f': {told}' if told else ''}"
 
-    def _insist(self, authentic: Request, plain: Request) -> Judged:
+    def _insist(self, authentic: Request, plain: Request) -> JudgedAnswer:
         most = self._stream.max_attempts
         attempts = 0
 
@@ -238,7 +240,7 @@ class Client:
         except TransientError as fault:
             failed.append(fault)
 
-        def once(request: Request) -> Judged:
+        def once(request: Request) -> JudgedAnswer:
             """The try that has failed already, then others."""
             if failed:
                 raise failed.pop()
@@ -253,7 +255,7 @@ class Client:
             logger=None,
         )(once)
         try:
-            judged: Judged = attempt(authentic)
+            judged: JudgedAnswer = attempt(authentic)
         except TransientError as fault:
             raise NoAnswerError(
                 f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {most} {'time' if most == 1 else 'times'}; "
@@ -268,7 +270,7 @@ class Client:
             self._stream.quota_exit_code,
         )
 
-    def _once(self, request: Request) -> Judged:
+    def _once(self, request: Request) -> JudgedAnswer:
         url = request.url
         params: Any = request.params
         for redirects in range(MOST_REDIRECTS):
@@ -287,7 +289,7 @@ class Client:
             request, url, params = without_condition(request), target, ()
         return judged._replace(why=f"the {MOST_REDIRECTS}th time in a row: its redirects have no end")
 
-    def _judged(self, request: Request, answer: Answer) -> Judged:
+    def _judged(self, request: Request, answer: Answer) -> JudgedAnswer:
         """The answer and what it means, by the first response rule that fits, else by its status and content.
 
         Raises:
@@ -319,7 +321,7 @@ class Client:
                     "credentials (auth and its secrets), and that base_url is the API's address, not that of its pages for people"
                 )
             raise TransientError(f"answered {answer.fault}")
-        return Judged(answer, verdict, rule)
+        return JudgedAnswer(answer, verdict, rule)
 
     def _sent(self, request: Request, url: str, params: Any) -> Answer:
         """What comes back when it is this request's turn.
@@ -515,7 +517,7 @@ def answer_of(
         return Answer(url, status, headers, text, f"{len(content)} bytes of {kind} that aren't JSON")
 
 
-def page_of(stream: StreamSettings, ask: Ask, answer: Answer) -> Page:
+def page_of(stream: StreamSettings, ask: PageRequest, answer: Answer) -> Page:
     """The page that an answer is.
 
     Raises:

@@ -18,43 +18,43 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tap_restextract.errors import AnswerError
-from tap_restextract.http.session import before_departure, departed
-from tap_restextract.walks.protocol import Fleet, Unit
-from tap_restextract.walks.steps import Ask, Page, Step
+from tap_restextract.http.session import notify_when_sent, on_request_sent
+from tap_restextract.walks.protocol import StreamWalk, SubWalk
+from tap_restextract.walks.steps import Page, PageRequest, Step
 
-Fetch = Callable[[Ask], Page]
-DEPARTURE_SECONDS: Final = 0.005
+Fetch = Callable[[PageRequest], Page]
+MAX_SEND_WAIT_SECONDS: Final = 0.005
 
 
-class Call:
+class PendingFetch:
     """A question and, once it is there, its page or the error that came instead."""
 
-    __slots__ = ("_done", "_leaving", "answered", "ask", "error", "page")
+    __slots__ = ("_done", "_sent", "answered", "error", "page", "request")
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, request: PageRequest) -> None:
+        self.request = request
         self.page: Page | None = None
         self.error: BaseException | None = None
         self.answered = False
         # Plain locks: a Future's condition costs as much as a small page.
-        self._leaving, self._done = threading.Lock(), threading.Lock()
-        self._leaving.acquire()
+        self._sent, self._done = threading.Lock(), threading.Lock()
+        self._sent.acquire()
         self._done.acquire()
 
     def answer(self, fetch: Fetch) -> None:
         """Fetch the page; in a worker's thread."""
-        before_departure(self._leaving.release)
+        notify_when_sent(self._sent.release)
         try:
-            self.page = fetch(self.ask)
+            self.page = fetch(self.request)
         except BaseException as error:  # noqa: BLE001  it is raised again where the page is taken
             self.error = error
         self.answered = True
         self._done.release()
-        departed()
+        on_request_sent()
 
-    def left(self) -> None:
+    def wait_until_sent(self) -> None:
         """Wait until its request is about to leave, or for so long that it must have to wait for its turn."""
-        self._leaving.acquire(timeout=DEPARTURE_SECONDS)
+        self._sent.acquire(timeout=MAX_SEND_WAIT_SECONDS)
 
     def result(self) -> Page:
         """Wait for the page; to be called once.
@@ -78,80 +78,80 @@ class Workers:
         done: takes what was answered, in the order of the answers, where somebody waits for any of it.
     """
 
-    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[Call] | None = None) -> None:
+    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[PendingFetch] | None = None) -> None:
         self._fetch = fetch
         self._most = most
-        self._asked: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._submitted: queue.SimpleQueue[PendingFetch | None] = queue.SimpleQueue()
         self._started = 0
-        self._open: list[Call] = []
+        self._open: list[PendingFetch] = []
         self._done = done
 
-    def ask(self, ask: Ask) -> Call:
+    def submit(self, request: PageRequest) -> PendingFetch:
         """The page to come, its request on its way or waiting for its turn."""
-        call = Call(ask)
+        pending = PendingFetch(request)
         self._open = [other for other in self._open if not other.answered]
         if len(self._open) >= self._started < self._most:
             self._started += 1
             threading.Thread(target=self._work, name=f"pages {self._started}", daemon=True).start()
-        self._open.append(call)
-        self._asked.put(call)
-        call.left()
-        return call
+        self._open.append(pending)
+        self._submitted.put(pending)
+        pending.wait_until_sent()
+        return pending
 
     def close(self) -> None:
         """Let every worker end once it has done what it is at."""
         for _ in range(self._started):
-            self._asked.put(None)
+            self._submitted.put(None)
 
     def _work(self) -> None:
-        while (call := self._asked.get()) is not None:
-            call.answer(self._fetch)
+        while (pending := self._submitted.get()) is not None:
+            pending.answer(self._fetch)
             if self._done is not None:
-                self._done.put(call)
+                self._done.put(pending)
 
 
-class Ahead:
+class Prefetcher:
     """Asks for pages before their turn, where their questions are known by counting.
 
     It begins once the second page is asked for, with one page, and doubles with each that was wanted: a short list costs
     few requests too many, those behind its end. What comes of a page that isn't asked for is dropped, errors too.
     """
 
-    def __init__(self, fetch: Fetch, foresee: Callable[[Ask], Ask | None], most: int) -> None:
+    def __init__(self, fetch: Fetch, foresee: Callable[[PageRequest], PageRequest | None], most: int) -> None:
         self._workers = Workers(fetch, most)
         self._foresee = foresee
         self._most = most
         self._depth = 0
-        self._flying: dict[Ask, Call] = {}
+        self._pending: dict[PageRequest, PendingFetch] = {}
 
-    def __call__(self, ask: Ask) -> Page:
+    def __call__(self, request: PageRequest) -> Page:
         """The page, perhaps asked for already."""
-        call = self._flying.pop(ask, None)
-        if call is None:
+        pending = self._pending.pop(request, None)
+        if pending is None:
             # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins anew.
-            self._flying.clear()
-            self._depth = 1 if ask.at is not None else 0
-            call = self._workers.ask(ask)
+            self._pending.clear()
+            self._depth = 1 if request.at is not None else 0
+            pending = self._workers.submit(request)
         else:
             self._depth = min(2 * self._depth, self._most - 1)
-        guess: Ask | None = ask
+        guess: PageRequest | None = request
         for _ in range(self._depth):
             guess = None if guess is None else self._foresee(guess)
-            if guess is not None and guess not in self._flying:
-                self._flying[guess] = self._workers.ask(guess)
-        departed()
-        return call.result()
+            if guess is not None and guess not in self._pending:
+                self._pending[guess] = self._workers.submit(guess)
+        on_request_sent()
+        return pending.result()
 
     def close(self) -> None:
         """Ask for nothing more."""
         self._workers.close()
 
 
-def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
+def run_walks(stream_walk: StreamWalk, fetch: Fetch, concurrency: int) -> Iterator[Step]:
     """The stream's steps, in the order in which pages come.
 
     Args:
-        fleet: the walks.
+        stream_walk: the stream's sub-walks.
         fetch: gets a page; called by several threads at once.
         concurrency: walks at once.
 
@@ -159,35 +159,37 @@ def driven(fleet: Fleet, fetch: Fetch, concurrency: int) -> Iterator[Step]:
         ApiError: what a fetch raised and the fleet can't go on without.
         WalkError: what a walk raised.
     """
-    done: queue.SimpleQueue[Call] = queue.SimpleQueue()
+    done: queue.SimpleQueue[PendingFetch] = queue.SimpleQueue()
     workers = Workers(fetch, concurrency, done)
-    flying: dict[Call, Unit] = {}
+    pending: dict[PendingFetch, SubWalk] = {}
     try:
         while True:
-            while len(flying) < concurrency and (unit := fleet.next()) is not None:
-                yield _advanced(fleet, unit, next(unit.steps), workers, flying)
-            if not flying:
+            while len(pending) < concurrency and (sub_walk := stream_walk.next()) is not None:
+                yield _advance(stream_walk, sub_walk, next(sub_walk.steps), workers, pending)
+            if not pending:
                 return
-            call = done.get()
-            unit = flying.pop(call)
+            arrived = done.get()
+            sub_walk = pending.pop(arrived)
             try:
-                page = call.result()
+                page = arrived.result()
             except AnswerError as error:
-                step = fleet.absorbs(unit, error)
+                step = stream_walk.recover(sub_walk, error)
                 if step is None:
                     raise
-                if step.ask is not None:
-                    flying[workers.ask(step.ask)] = unit
+                if step.request is not None:
+                    pending[workers.submit(step.request)] = sub_walk
                 yield step
             else:
-                yield _advanced(fleet, unit, unit.steps.send(page), workers, flying)
+                yield _advance(stream_walk, sub_walk, sub_walk.steps.send(page), workers, pending)
     finally:
         workers.close()
-        for unit in flying.values():
-            unit.steps.close()
+        for sub_walk in pending.values():
+            sub_walk.steps.close()
 
 
-def _advanced(fleet: Fleet, unit: Unit, step: Step, workers: Workers, flying: dict[Call, Unit]) -> Step:
-    if step.ask is not None:
-        flying[workers.ask(step.ask)] = unit
-    return fleet.taken(unit, step)
+def _advance(
+    stream_walk: StreamWalk, sub_walk: SubWalk, step: Step, workers: Workers, pending: dict[PendingFetch, SubWalk]
+) -> Step:
+    if step.request is not None:
+        pending[workers.submit(step.request)] = sub_walk
+    return stream_walk.translate(sub_walk, step)

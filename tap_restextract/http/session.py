@@ -29,12 +29,12 @@ MOST_PREPARED: Final = 64
 _here = threading.local()
 
 
-def before_departure(tell: Callable[[], None]) -> None:
+def notify_when_sent(tell: Callable[[], None]) -> None:
     """Have this told once, when this thread's next request is about to leave; `departed` tells it of one that never does."""
     _here.tell = tell
 
 
-def departed() -> None:
+def on_request_sent() -> None:
     """Tell what was to be told, if it wasn't."""
     tell: Callable[[], None] | None = getattr(_here, "tell", None)
     if tell is not None:
@@ -44,11 +44,11 @@ def departed() -> None:
 
 class _Connection(HTTPConnection):
     def connect(self) -> None:
-        departed()
+        on_request_sent()
         super().connect()
 
     def send(self, data: Any) -> None:
-        departed()
+        on_request_sent()
         super().send(data)
 
 
@@ -115,7 +115,7 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-class Wire:
+class HttpSession:
     """A session and its adapter."""
 
     def __init__(self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate) -> None:

@@ -29,7 +29,7 @@ MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once mor
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class EmittedRange:
     """Values of the replication key between which everything was emitted by a pass from the newest down."""
 
     high: Any
@@ -54,16 +54,16 @@ class Bookmark:
 
     cursor: Cursor | None
     boundary: frozenset[str] = frozenset()
-    stretch: Stretch | None = None
+    emitted_range: EmittedRange | None = None
     sweep: Sweep | None = None
-    audit: Sweep | None = None
+    reconciliation: Sweep | None = None
     nulls: Sweep | None = None
-    family: Family | None = None
+    children: ChildrenBookmark | None = None
     newest: Any = None
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class ChildrenBookmark:
     """How far the children of all parents were emitted.
 
     Attributes:
@@ -87,8 +87,8 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
     """The bookmark as the stream's part of STATE."""
-    if bookmark.family is not None:
-        return _family_state(plan, bookmark.family)
+    if bookmark.children is not None:
+        return _children_state(plan, bookmark.children)
     if bookmark.sweep is not None:
         return {"sweep": {"number": bookmark.sweep.number, "cache": bookmark.sweep.cache}}
     incremental = plan.stream.incremental
@@ -100,9 +100,9 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
             state["cursor"] = {incremental.cursor_path: bookmark.cursor.value}
             if incremental.tie_breaker:
                 state["cursor"][incremental.tie_breaker] = bookmark.cursor.tie
-    if bookmark.stretch is not None:
-        state |= {"high": bookmark.stretch.high, "low": bookmark.stretch.low}
-    for name, named in (("audit", bookmark.audit), ("nulls", bookmark.nulls)):
+    if bookmark.emitted_range is not None:
+        state |= {"high": bookmark.emitted_range.high, "low": bookmark.emitted_range.low}
+    for name, named in (("audit", bookmark.reconciliation), ("nulls", bookmark.nulls)):
         if named is not None:
             state[name] = {"number": named.number, "cache": named.cache, "at": named.at}
     if bookmark.boundary:
@@ -116,7 +116,7 @@ def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> di
     return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
 
 
-def in_feed(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
+def feed_bookmark(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
     """The bookmark of an events feed, by the plan of the feed itself, and when it was read."""
     held = state.get("feed")
     if held is None:
@@ -126,22 +126,24 @@ def in_feed(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
             f"stream {events.stream.name}: STATE holds a feed that can't be read; reset this stream's STATE"
         )
     bookmark = from_state(events, held)
-    return replace(bookmark or Bookmark(None), audit=Sweep(int(state.get("listed") is False), "", state["read_at"]))
+    return replace(
+        bookmark or Bookmark(None), reconciliation=Sweep(int(state.get("listed") is False), "", state["read_at"])
+    )
 
 
 def feed_state(events: Plan, bookmark: Bookmark) -> dict[str, Any]:
     """The feed's bookmark as the stream's part of STATE."""
-    audit = bookmark.audit or Sweep(0, "")
-    listed = {} if audit.number == 0 else {"listed": False}
-    return {"feed": to_state(events, replace(bookmark, audit=None)), "read_at": audit.at, **listed}
+    read = bookmark.reconciliation or Sweep(0, "")
+    listed = {} if read.number == 0 else {"listed": False}
+    return {"feed": to_state(events, replace(bookmark, reconciliation=None)), "read_at": read.at, **listed}
 
 
-def in_turns(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
+def combined_bookmark(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
     """The bookmark with the parts of a stream that is read in turns (sweep_every, null_params)."""
     place = f"stream {plan.stream.name}: STATE"
     parts = {name: _swept({"sweep": state.get(name)}, place) for name in ("audit", "nulls")}
     named = {name: part.sweep for name, part in parts.items() if part is not None}
-    return replace(bookmark or Bookmark(None), audit=named.get("audit"), nulls=named.get("nulls"))
+    return replace(bookmark or Bookmark(None), reconciliation=named.get("audit"), nulls=named.get("nulls"))
 
 
 def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = False) -> Bookmark | None:
@@ -152,7 +154,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     """
     incremental = plan.stream.incremental
     if plan.parent_names and incremental is not None and not of_one_parent:
-        return _family(plan, state)
+        return _children_bookmark(plan, state)
     if plan.walk is Walk.FEED:
         return None  # the feed's own plan reads it: `in_feed`
     if plan.walk is Walk.SWEEP:
@@ -165,9 +167,9 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
         raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
     known = frozenset(boundary)
-    stretch = _stretch(plan, state, place)
+    emitted_range = _emitted_range(plan, state, place)
     if value is None:
-        return Bookmark(None, known, stretch) if known or stretch else None
+        return Bookmark(None, known, emitted_range) if known or emitted_range else None
     key = state.get("replication_key", plan.replication_key)
     if key not in {plan.replication_key, incremental.cursor_path}:
         raise StateError(
@@ -175,7 +177,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
             "reset this stream's STATE for a full backfill, or restore the configuration"
         )
     if plan.walk is Walk.UNIQUE_KEYSET:
-        return Bookmark(Cursor(value), known, stretch)
+        return Bookmark(Cursor(value), known, emitted_range)
     try:
         rank(value)
     except NoRankError as error:
@@ -191,10 +193,10 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
         and cursor[incremental.cursor_path] == value
     ):
         return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)
-    return Bookmark(Cursor(value), known, stretch)
+    return Bookmark(Cursor(value), known, emitted_range)
 
 
-def _stretch(plan: Plan, state: Mapping[str, Any], place: str) -> Stretch | None:
+def _emitted_range(plan: Plan, state: Mapping[str, Any], place: str) -> EmittedRange | None:
     if plan.walk is not Walk.DESCENDING or "high" not in state or "low" not in state:
         return None
     try:
@@ -203,7 +205,7 @@ def _stretch(plan: Plan, state: Mapping[str, Any], place: str) -> Stretch | None
         raise StateError(
             f"{place} holds a high or low that is neither an instant nor a number; reset this stream's STATE"
         ) from error
-    return Stretch(state["high"], state["low"])
+    return EmittedRange(state["high"], state["low"])
 
 
 def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
@@ -218,13 +220,13 @@ def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
     return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"], at if isinstance(at, str) else None))
 
 
-def _family_state(plan: Plan, family: Family) -> dict[str, Any]:
+def _children_state(plan: Plan, children: ChildrenBookmark) -> dict[str, Any]:
     state: dict[str, Any] = {"replication_key": plan.replication_key}
-    if family.floor is not None:
-        state["replication_key_value"] = family.floor
-    if family.pass_ is not None:
-        state["sweep"] = {"number": family.pass_.number, "cache": family.pass_.cache}
-    parents = {key: to_state(plan, bookmark) for key, bookmark in family.parents.items()}
+    if children.floor is not None:
+        state["replication_key_value"] = children.floor
+    if children.pass_ is not None:
+        state["sweep"] = {"number": children.pass_.number, "cache": children.pass_.cache}
+    parents = {key: to_state(plan, bookmark) for key, bookmark in children.parents.items()}
     if parents:
         state["parents"] = {
             key: {name: value for name, value in own.items() if name != "replication_key"}
@@ -233,7 +235,7 @@ def _family_state(plan: Plan, family: Family) -> dict[str, Any]:
     return state
 
 
-def _family(plan: Plan, state: Mapping[str, Any]) -> Bookmark:
+def _children_bookmark(plan: Plan, state: Mapping[str, Any]) -> Bookmark:
     floor = from_state(plan, {key: value for key, value in state.items() if key != "boundary"}, of_one_parent=True)
     parents = state.get("parents", {})
     place = f"stream {plan.stream.name}: STATE"
@@ -243,7 +245,7 @@ def _family(plan: Plan, state: Mapping[str, Any]) -> Bookmark:
     named = _swept(state, place)
     return Bookmark(
         None,
-        family=Family(
+        children=ChildrenBookmark(
             floor.cursor.value if floor and floor.cursor else None,
             {key: bookmark for key, bookmark in read.items() if bookmark is not None},
             named.sweep if named else None,

@@ -123,7 +123,7 @@ class Plan:
         return REASONS[self.walk][1]
 
     @property
-    def goes_in_turns(self) -> bool:
+    def is_combined(self) -> bool:
         """Whether the walk is followed by others: a sweep at an interval, or the records without replication key."""
         incremental = self.stream.incremental
         return incremental is not None and (self.stream.sweep_every is not None or incremental.null_params is not None)
@@ -174,13 +174,13 @@ def plans_for(streams: Sequence[StreamSettings]) -> list[Plan]:
             faults += error.faults
     by_name = {plan.stream.name: plan for plan in plans}
     for plan in plans:
-        faults += [f"stream {plan.stream.name}: {fault}" for fault in _family_faults(plan, by_name)]
+        faults += [f"stream {plan.stream.name}: {fault}" for fault in _parent_faults(plan, by_name)]
     if faults:
         raise ConfigurationError(faults)
     return plans
 
 
-def _family_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
+def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
     if plan.parent is None:
         if plan.stream.include_from_parent:
             yield "include_from_parent is set, but no part of the request mentions a parent; write {parent.STREAM.FIELD} where it is needed"
@@ -429,7 +429,7 @@ def earliest(incremental: Incremental, mark: Any) -> Any:
     return window(incremental, max(first, least, key=rank))
 
 
-def asked(incremental: Incremental, value: Any) -> Cursor:
+def cursor_from(incremental: Incremental, value: Any) -> Cursor:
     """The cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
     first = window(incremental, value)
     if incremental.filter != "exclusive":

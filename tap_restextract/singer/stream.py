@@ -24,8 +24,15 @@ from singer_sdk.mapper import SameRecordTransform
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import foreseen, paths_of
 from tap_restextract.hash_cache.locations import opened, shown
-from tap_restextract.http.fetching import Ahead, Fetch, driven
-from tap_restextract.plan.bookmarks import Bookmark, checkpointed, feed_state, from_state, in_feed, in_turns
+from tap_restextract.http.fetching import Fetch, Prefetcher, run_walks
+from tap_restextract.plan.bookmarks import (
+    Bookmark,
+    checkpointed,
+    combined_bookmark,
+    feed_bookmark,
+    feed_state,
+    from_state,
+)
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone, told
 from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
@@ -33,13 +40,13 @@ from tap_restextract.singer.stdout import write
 from tap_restextract.values.paths import find
 from tap_restextract.values.paths import steps as keys_of
 from tap_restextract.values.rows import Reader, column
-from tap_restextract.walks.children import Children
-from tap_restextract.walks.combined import NULLS, Sweeping, Turns, of_nulls
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, Following, events_of, feed_of, object_of
-from tap_restextract.walks.protocol import Fleet
-from tap_restextract.walks.steps import Ask, Record, Step
-from tap_restextract.walks.sweep import LOOKUP, lookup_of, proof_of
-from tap_restextract.walks.table import fleet_for
+from tap_restextract.walks.children import ChildrenWalk
+from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk, null_key_plan
+from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk, event_object_plan, feed_of, feed_plan
+from tap_restextract.walks.protocol import StreamWalk
+from tap_restextract.walks.steps import PageRequest, Record, Step
+from tap_restextract.walks.sweep import LOOKUP, lookup_plan, proof_of
+from tap_restextract.walks.table import stream_walk_for
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -142,10 +149,10 @@ class RestStream(Stream):
         plan = self._plan
         reader = reader_of(plan, self._parents) if self._wants_rows else None
         bookmark = from_state(plan, self.stream_state)
-        if plan.goes_in_turns:
-            bookmark = in_turns(plan, self.stream_state, bookmark)
+        if plan.is_combined:
+            bookmark = combined_bookmark(plan, self.stream_state, bookmark)
         if plan.walk is Walk.FEED:
-            bookmark = in_feed(events_of(plan), self.stream_state)
+            bookmark = feed_bookmark(feed_plan(plan), self.stream_state)
         with ExitStack() as stack:
             asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
@@ -154,43 +161,49 @@ class RestStream(Stream):
                 self._compare(cache.identity, bookmark)
             if plan.stream.incremental and plan.stream.incremental.null_params is not None:
                 nulls = stack.enter_context(closing(opened(plan.stream.hash_cache, f"{self.name}/nulls")))
-                asked[NULLS] = of_nulls(plan)
+                asked[NULLS] = null_key_plan(plan)
             if plan.walk is Walk.FEED:
-                asked |= {EVENTS: events_of(plan), OBJECT: object_of(plan)}
+                asked |= {EVENTS: feed_plan(plan), OBJECT: event_object_plan(plan)}
             if cache is not None and plan.stream.lookup is not None:
-                asked[LOOKUP] = lookup_of(plan)
+                asked[LOOKUP] = lookup_plan(plan)
             clients = {
                 name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in asked.items()
             }
-            fleet = fleet_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
-            if isinstance(fleet, Following) and fleet.late:
+            stream_walk = stream_walk_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
+            if isinstance(stream_walk, EventFeedWalk) and stream_walk.has_lost_events:
                 self.logger.warning(
                     "stream %s: the last run is longer ago than the feed's retention (%s), so events were lost; the whole list is read again",
                     self.name,
                     feed_of(plan).retention,
                 )
-            fetch: Fetch = lambda ask: clients[ask.of].page(ask)  # noqa: E731  one expression, as the driver takes it
+            fetch: Fetch = lambda request: clients[request.list_name].page(request)  # noqa: E731  one expression, as the driver takes it
             if plan.walk is Walk.TRAVERSAL and plan.stream.concurrency > 1 and self._parents is None:
-                fetch = stack.enter_context(closing(Ahead(fetch, partial(_foreseen, plan), plan.stream.concurrency)))
-            yield from driven(fleet, fetch, plan.stream.concurrency)
-            self._tell(fleet)
+                fetch = stack.enter_context(
+                    closing(Prefetcher(fetch, partial(_foreseen, plan), plan.stream.concurrency))
+                )
+            yield from run_walks(stream_walk, fetch, plan.stream.concurrency)
+            self._tell(stream_walk)
 
-    def _tell(self, fleet: Fleet) -> None:
+    def _tell(self, stream_walk: StreamWalk) -> None:
         """Say what a person should learn of the API from this run."""
-        if isinstance(fleet, Children) and fleet.gone:
+        if isinstance(stream_walk, ChildrenWalk) and stream_walk.gone:
             self.logger.info(
-                "stream %s: %d parents vanished between their listing and their children", self.name, fleet.gone
+                "stream %s: %d parents vanished between their listing and their children", self.name, stream_walk.gone
             )
-        if isinstance(fleet, Turns) and fleet.audit:
+        if isinstance(stream_walk, CombinedWalk) and stream_walk.reconciliation:
             self.logger.info(
                 "stream %s: a sweep found what its replication key didn't tell: %d records changed, %d new, %d deleted",
                 self.name,
-                fleet.audit.changed,
-                fleet.audit.new,
-                fleet.audit.gone,
+                stream_walk.reconciliation.changed,
+                stream_walk.reconciliation.new,
+                stream_walk.reconciliation.gone,
             )
         comparison = (
-            fleet.audit if isinstance(fleet, Turns) else fleet.comparison if isinstance(fleet, Sweeping) else None
+            stream_walk.reconciliation
+            if isinstance(stream_walk, CombinedWalk)
+            else stream_walk.comparison
+            if isinstance(stream_walk, SweepWalk)
+            else None
         )
         if comparison is not None and comparison.unchanged:
             self.logger.info("stream %s: the API says that nothing has changed since the last sweep (304)", self.name)
@@ -206,7 +219,7 @@ class RestStream(Stream):
         """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
         if bookmark is None:
             return
-        named = bookmark.family.pass_ if bookmark.family else bookmark.audit or bookmark.sweep
+        named = bookmark.children.pass_ if bookmark.children else bookmark.reconciliation or bookmark.sweep
         if named is not None and named.cache != identity:
             self.logger.warning(
                 "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
@@ -221,7 +234,7 @@ class RestStream(Stream):
         after = (
             checkpointed(self._plan, state, bookmark)
             if self._plan.walk is not Walk.FEED
-            else feed_state(events_of(self._plan), bookmark)
+            else feed_state(feed_plan(self._plan), bookmark)
         )
         state.clear()
         state.update(after)
@@ -318,7 +331,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
         around is not None
         and parents is None
         and plan.walk in WALKS_OVER_ROWS
-        and not plan.goes_in_turns
+        and not plan.is_combined
         and stream.deleted_path is None
         and not any(rule.predicate for rule in stream.response_rules)
         and all(keys_of(path) is not None for path in paths_of(stream.paginator))
@@ -333,10 +346,10 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     return None if None in firsts else Reader(around, looked_at | {keys[0] for keys in firsts if keys})
 
 
-def _foreseen(plan: Plan, ask: Ask) -> Ask | None:
+def _foreseen(plan: Plan, request: PageRequest) -> PageRequest | None:
     """The question behind this one, where pages or records are counted."""
-    behind = foreseen(plan.stream.paginator, ask.at)
-    return None if behind is None else replace(ask, at=behind)
+    behind = foreseen(plan.stream.paginator, request.at)
+    return None if behind is None else replace(request, at=behind)
 
 
 def _now() -> str:

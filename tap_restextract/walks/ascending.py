@@ -15,84 +15,86 @@ from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.plan import Plan, Walk, earliest
 from tap_restextract.values.cursor import Cursor, Rank, back, finest, rank
 from tap_restextract.walks.pages import Listing, MovedSeamError, is_ordered
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, Order, Seen, Sieve, incremental_of, place_of
-from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, Deduplicator, OrderCheck, incremental_of, label_of
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
 def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """After each page, ask behind its last (key, tie-breaker)."""
     start, least = _keyset_start(plan, bookmark)
-    order, sieve = Order(plan), Sieve.behind(plan, bookmark, start, least)
-    page = yield Step(ask=Ask(start))
+    order_check, deduplicator = OrderCheck(plan), Deduplicator.after_cursor(plan, bookmark, start, least)
+    page = yield Step(request=PageRequest(start))
     endless = isinstance(plan.stream.paginator, SinglePage)
     records: list[Record] = []
-    seen = Seen(plan)
+    guard = CycleGuard(plan)
     while page.records or page.following is not None:
-        records = sieve.fresh(page, order.check(sieve.position, page.records))
+        records = deduplicator.fresh(page, order_check.check(deduplicator.position, page.records))
         if not page.records and page.following is not None:
             # An empty page whose token says that more follows: go on by the token until a record comes.
-            page = yield Step(ask=Ask(sieve.asked, seen.new(page.following)))
+            page = yield Step(request=PageRequest(deduplicator.request_cursor, guard.admit(page.following)))
             continue
         if page.following is None and not endless:
             break
-        seen = Seen(plan)
-        page = yield Step(records, sieve.bookmark, Ask(sieve.asked))
+        guard = CycleGuard(plan)
+        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))
         records = []
-    sieve.finish()
-    yield Step(records, sieve.bookmark)
+    deduplicator.finish()
+    yield Step(records, deduplicator.bookmark)
 
 
 def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """From the bookmark, follow tokens to their end; the boundary's records are known by their content."""
-    sieve, seen = Sieve.inclusive(plan, bookmark), Seen(plan)
-    start = sieve.asked
-    page = yield Step(ask=Ask(start))
-    records = sieve.fresh(page)
+    deduplicator, guard = Deduplicator.inclusive(plan, bookmark), CycleGuard(plan)
+    start = deduplicator.request_cursor
+    page = yield Step(request=PageRequest(start))
+    records = deduplicator.fresh(page)
     while page.following is not None:
-        page = yield Step(records, sieve.bookmark, Ask(start, seen.new(page.following)))
-        records = sieve.fresh(page)
-    sieve.finish()
-    yield Step(records, sieve.bookmark)
+        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page.following)))
+        records = deduplicator.fresh(page)
+    deduplicator.finish()
+    yield Step(records, deduplicator.bookmark)
 
 
 def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """One answer holds all; or, with a `limit`, each is asked for from the last one's key until nothing moves."""
     assert isinstance(plan.stream.paginator, SinglePage)
     limit = plan.stream.paginator.limit
-    sieve = Sieve.inclusive(plan, bookmark)
+    deduplicator = Deduplicator.inclusive(plan, bookmark)
     records: list[Record] = []
     while True:
-        start = sieve.asked
-        page = yield Step(records, sieve.bookmark, Ask(start))
-        records = sieve.fresh(page)
+        start = deduplicator.request_cursor
+        page = yield Step(records, deduplicator.bookmark, PageRequest(start))
+        records = deduplicator.fresh(page)
         if limit is None or not page.records:
             break
-        if sieve.asked != start:
+        if deduplicator.request_cursor != start:
             continue
         if len(page.records) >= limit:
             raise WalkError(
-                f"{place_of(plan)}: {len(page.records)} records or more share {_value(sieve)!r}, and one answer holds {limit}, "
+                f"{label_of(plan)}: {len(page.records)} records or more share {_value(deduplicator)!r}, and one answer holds {limit}, "
                 "so those behind can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
                 "larger limit"
             )
         break
-    sieve.finish()
-    yield Step(records, sieve.bookmark)
+    deduplicator.finish()
+    yield Step(records, deduplicator.bookmark)
 
 
 def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """After each page, ask again from its last key; count pages, or follow tokens, only inside a tie."""
-    sieve = Sieve.inclusive(plan, bookmark)
-    step = Step(ask=Ask(sieve.asked))
-    while step.ask is not None:
-        listing = Listing(plan, step.ask.cursor)
-        page = yield from listing.first(step.records, step.bookmark)
-        step = yield from _through_tie(plan, sieve, listing, sieve.fresh(page))
-    sieve.finish()
-    yield Step(step.records, sieve.bookmark)
+    deduplicator = Deduplicator.inclusive(plan, bookmark)
+    step = Step(request=PageRequest(deduplicator.request_cursor))
+    while step.request is not None:
+        listing = Listing(plan, step.request.cursor)
+        page = yield from listing.first_page(step.records, step.bookmark)
+        step = yield from _through_tie(plan, deduplicator, listing, deduplicator.fresh(page))
+    deduplicator.finish()
+    yield Step(step.records, deduplicator.bookmark)
 
 
-def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[Record]) -> Generator[Step, Page, Step]:
+def _through_tie(
+    plan: Plan, deduplicator: Deduplicator, listing: Listing, records: Sequence[Record]
+) -> Generator[Step, Page, Step]:
     """Read on while a tie fills the pages; returns the step that leaves it. A tie that moves is read again.
 
     While the server's clock hasn't left a tie it may be joined; the mark then stands still before it, so that the next
@@ -102,30 +104,34 @@ def _through_tie(plan: Plan, sieve: Sieve, listing: Listing, records: Sequence[R
     is then read until two readings agree, and none of their places held a record twice, so that each record had one; what
     looks like a record pushed over a seam may be another order, too.
     """
-    start, closed, ordered = listing.start, sieve.clocked, is_ordered(plan)
+    start, closed, ordered = listing.start, deduplicator.has_clock, is_ordered(plan)
     earlier: list[str] = []
     for _ in range(SEAM_ATTEMPTS):
-        reading = sieve.within(listing.page.records)
+        reading = deduplicator.hashes_in_window(listing.page.records)
         try:
             agreed, several = True, False
-            while agreed and sieve.asked == start and not listing.ended:
-                page = yield from listing.behind(records, sieve.bookmark)
-                tied, leaves = sieve.within(page.records), sieve.leaves(page.records)
-                reading, several = reading + tied, several or bool(tied) or listing.moved > 0
+            while agreed and deduplicator.request_cursor == start and not listing.ended:
+                page = yield from listing.next_page(records, deduplicator.bookmark)
+                tied, leaves = deduplicator.hashes_in_window(page.records), deduplicator.leaves_window(page.records)
+                reading, several = reading + tied, several or bool(tied) or listing.moved_count > 0
                 if leaves or listing.ended:
-                    stands = reading == earlier and len(set(reading)) == len(reading) and not listing.moved
+                    stands = reading == earlier and len(set(reading)) == len(reading) and not listing.moved_count
                     believed = ordered or not several or stands
                     agreed, closed = believed and (closed or not leaves), closed or leaves
-                records = sieve.fresh(page) if agreed else ()
+                records = deduplicator.fresh(page) if agreed else ()
             if agreed:
-                return Step(records, sieve.bookmark, Ask(sieve.asked) if sieve.asked != start else None)
+                return Step(
+                    records,
+                    deduplicator.bookmark,
+                    PageRequest(deduplicator.request_cursor) if deduplicator.request_cursor != start else None,
+                )
             earlier = reading
         except MovedSeamError:
             earlier = []
         listing = Listing(plan, start)
-        records = sieve.fresh((yield from listing.first()))
+        records = deduplicator.fresh((yield from listing.first_page()))
     raise WalkError(
-        f"{place_of(plan)}: the records that share {_value(sieve)!r} ({len(sieve.hashes)} seen) fill more than a page, and their "
+        f"{label_of(plan)}: the records that share {_value(deduplicator)!r} ({len(deduplicator.hashes)} seen) fill more than a page, and their "
         f"order changed each of {SEAM_ATTEMPTS} times that they were read; declare a compound filter with a tie_breaker, "
         "ask for larger pages, or make the API sort ties by a unique key"
     )
@@ -144,5 +150,5 @@ def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None,
     return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)
 
 
-def _value(sieve: Sieve) -> object:
-    return None if sieve.position is None else sieve.position.value
+def _value(deduplicator: Deduplicator) -> object:
+    return None if deduplicator.position is None else deduplicator.position.value

@@ -20,14 +20,14 @@ import msgspec
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.hash_cache.protocol import HashCache, Key
-from tap_restextract.plan.bookmarks import Bookmark, Family, Sweep
+from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark, Sweep
 from tap_restextract.plan.plan import Plan, earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, written
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.pages import Listing, MovedSeamError
 from tap_restextract.walks.progress import SEAM_ATTEMPTS, horizon_at
-from tap_restextract.walks.protocol import Unit
-from tap_restextract.walks.steps import Record, Step, Steps, asking
+from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.steps import Record, Step, Steps, with_scope
 
 MOST_PARENTS: Final = 300
 GONE: Final = frozenset({404, 410})
@@ -35,7 +35,7 @@ Begin = Callable[[Plan, Bookmark | None], Steps]
 
 
 @dataclass(slots=True)
-class Children:
+class ChildrenWalk:
     """The children's walks, one a parent, behind the parents' own list.
 
     Attributes:
@@ -49,7 +49,7 @@ class Children:
 
     plan: Plan
     parents: Plan
-    family: Family
+    bookmark: ChildrenBookmark
     cache: HashCache | None
     begin: Begin
     number: int = 0
@@ -57,50 +57,52 @@ class Children:
     listing: bool = False
     listed: bool = False
     waiting: deque[tuple[Key, Record]] = field(default_factory=deque)
-    seen: set[Key] = field(default_factory=set)
-    records: dict[Unit, Record] = field(default_factory=dict)
-    kept: dict[Key, Bookmark] = field(default_factory=dict)
-    at_work: int = 0
+    listed_keys: set[Key] = field(default_factory=set)
+    records: dict[SubWalk, Record] = field(default_factory=dict)
+    bookmarks: dict[Key, Bookmark] = field(default_factory=dict)
+    active_count: int = 0
     gone: int = 0
 
     def __post_init__(self) -> None:
-        self.kept = dict(self.family.parents)
+        self.bookmarks = dict(self.bookmark.parents)
         if self.cache is not None:
-            named = self.family.pass_
+            named = self.bookmark.pass_
             confirmed = named.number if named is not None and named.cache == self.cache.identity else None
             self.number = self.cache.begin(confirmed)
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The parents' list first, then each parent as it comes."""
         if not self.listing:
             self.listing = True
-            return Unit(asking(self._parents(), (), of=self.parents.stream.name), "parents")
+            return SubWalk(with_scope(self._parents(), (), list_name=self.parents.stream.name), "parents")
         if not self.waiting:
             return None
         key, record = self.waiting.popleft()
-        unit = Unit(asking(self.begin(self.plan, self._bookmark(key)), scope_of(self.plan, self.parents, record)), key)
-        self.records[unit] = record
-        self.at_work += 1
-        return unit
+        sub_walk = SubWalk(
+            with_scope(self.begin(self.plan, self._bookmark(key)), scope_of(self.plan, self.parents, record)), key
+        )
+        self.records[sub_walk] = record
+        self.active_count += 1
+        return sub_walk
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step, its records with what they take from their parent, and the family's bookmark."""
-        if unit.name == "parents":
-            return Step((), self._finished() if step.ask is None and self._is_done else None, step.ask)
+        if sub_walk.name == "parents":
+            return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
         if step.bookmark is not None:
-            self.kept.pop(unit.name, None)
-            self.kept[unit.name] = step.bookmark
-        records = self._with_parent(unit, step.records)
-        if step.ask is None:
-            self._done(unit)
-        return Step(records, self._bookmarks(), step.ask)
+            self.bookmarks.pop(sub_walk.name, None)
+            self.bookmarks[sub_walk.name] = step.bookmark
+        records = self._with_parent(sub_walk, step.records)
+        if step.request is None:
+            self._finish_parent(sub_walk)
+        return Step(records, self._bookmarks(), step.request)
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """A parent that vanished since it was listed has no children."""
-        if unit.name == "parents" or error.status not in GONE:
+        if sub_walk.name == "parents" or error.status not in GONE:
             return None
         self.gone += 1
-        self._done(unit, read=False)
+        self._finish_parent(sub_walk, read=False)
         return Step((), self._bookmarks())
 
     def _parents(self) -> Steps:
@@ -108,11 +110,11 @@ class Children:
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.parents, None)
             try:
-                page = yield from listing.first()
-                self._found(page.records, page.server_time)
+                page = yield from listing.first_page()
+                self._queue_parents(page.records, page.server_time)
                 while not listing.ended:
-                    page = yield from listing.behind(())
-                    self._found(page.records, page.server_time)
+                    page = yield from listing.next_page(())
+                    self._queue_parents(page.records, page.server_time)
             except MovedSeamError:
                 continue
             self.listed = True
@@ -127,7 +129,7 @@ class Children:
     def _place(self) -> str:
         return f"stream {self.plan.stream.name} (children of {self.parents.stream.name})"
 
-    def _found(self, records: Sequence[Record], server_time: float | None) -> None:
+    def _queue_parents(self, records: Sequence[Record], server_time: float | None) -> None:
         incremental = self.plan.stream.incremental
         if self.floor is None and incremental is not None:
             bound = horizon_at(incremental, server_time)
@@ -138,46 +140,46 @@ class Children:
                 )
             like = (
                 incremental.initial_value
-                or self.family.floor
+                or self.bookmark.floor
                 or ("1970-01-01T00:00:00Z" if incremental.epoch is None else 0)
             )
             least = incremental.initial_value
             self.floor = written(like, bound) if least is None or rank(least) < bound else least
         for record in records:
             key = msgspec.json.encode([record.get(name) for name in self.parents.stream.primary_key]).decode()
-            if key not in self.seen:
-                self.seen.add(key)
+            if key not in self.listed_keys:
+                self.listed_keys.add(key)
                 self.waiting.append((key, record))
 
     def _bookmark(self, key: Key) -> Bookmark | None:
         """Where a parent's walk goes on: its own bookmark, the family's floor if it was read before, or the beginning."""
-        own = self.family.parents.get(key)
-        if own is not None or self.cache is None or self.family.floor is None:
+        own = self.bookmark.parents.get(key)
+        if own is not None or self.cache is None or self.bookmark.floor is None:
             return own
-        return Bookmark(Cursor(self.family.floor)) if self.cache.known([key]) else None
+        return Bookmark(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None
 
-    def _done(self, unit: Unit, *, read: bool = True) -> None:
-        self.at_work -= 1
-        del self.records[unit]
+    def _finish_parent(self, sub_walk: SubWalk, *, read: bool = True) -> None:
+        self.active_count -= 1
+        del self.records[sub_walk]
         if self.cache is None or not read:
             return
-        if self.cache.known([unit.name]):
-            self.cache.seen([unit.name], self.number)
+        if self.cache.known_hashes([sub_walk.name]):
+            self.cache.record_seen([sub_walk.name], self.number)
         else:
-            self.cache.emitted({unit.name: "read"}, self.number)
+            self.cache.record_emitted({sub_walk.name: "read"}, self.number)
 
     def _bookmarks(self) -> Bookmark | None:
         if self.plan.stream.incremental is None:
             return None
         if self._is_done:
-            return self._finished()
-        return Bookmark(None, family=replace(self.family, parents=_latest(self.kept)))
+            return self._final_bookmark()
+        return Bookmark(None, children=replace(self.bookmark, parents=_latest(self.bookmarks)))
 
     @property
     def _is_done(self) -> bool:
-        return self.listed and not self.waiting and self.at_work == 0
+        return self.listed and not self.waiting and self.active_count == 0
 
-    def _finished(self) -> Bookmark | None:
+    def _final_bookmark(self) -> Bookmark | None:
         """The floor for all, and the bookmarks of those parents that have newer records."""
         if self.cache is None or self.plan.stream.incremental is None:
             return None
@@ -185,15 +187,15 @@ class Children:
         if floor is None:
             return None
         # A parent that wasn't listed, and comes back, wasn't read up to this floor.
-        self.cache.buried(list(self.cache.missing(self.number)), self.number)
+        self.cache.record_deleted(list(self.cache.missing(self.number)), self.number)
         self.cache.finish(self.number)
         first = rank(earliest(self.plan.stream.incremental, floor))
-        newer = {key: bookmark for key, bookmark in self.kept.items() if _is_newer(bookmark, first)}
-        return Bookmark(None, family=Family(floor, _latest(newer), Sweep(self.number, self.cache.identity)))
+        newer = {key: bookmark for key, bookmark in self.bookmarks.items() if _is_newer(bookmark, first)}
+        return Bookmark(None, children=ChildrenBookmark(floor, _latest(newer), Sweep(self.number, self.cache.identity)))
 
-    def _with_parent(self, unit: Unit, records: Sequence[Record]) -> Sequence[Record]:
+    def _with_parent(self, sub_walk: SubWalk, records: Sequence[Record]) -> Sequence[Record]:
         include = self.plan.stream.include_from_parent
-        parent = self.records.get(unit)
+        parent = self.records.get(sub_walk)
         if not include or parent is None:
             return records
         taken = {f"_{self.parents.stream.name}_{name}": parent.get(name) for name in include}
@@ -206,8 +208,8 @@ def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
     return bool(bookmark.boundary) if newest is None else rank(newest) >= first
 
 
-def _latest(kept: dict[Key, Bookmark]) -> dict[Key, Bookmark]:
-    return dict(list(kept.items())[-MOST_PARENTS:])
+def _latest(bookmarks: dict[Key, Bookmark]) -> dict[Key, Bookmark]:
+    return dict(list(bookmarks.items())[-MOST_PARENTS:])
 
 
 def scope_of(plan: Plan, parents: Plan, record: Record) -> tuple[tuple[str, Any], ...]:

@@ -22,9 +22,9 @@ from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.walks import ascending
-from tap_restextract.walks.protocol import Unit
-from tap_restextract.walks.steps import Page, Step, Steps, asking
-from tap_restextract.walks.sweep import GONE, Comparison, confirmed, key_of
+from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.steps import Page, Step, Steps, with_scope
+from tap_restextract.walks.sweep import GONE, Comparison, confirmed_pass, key_of
 
 NULLS: Final = "null replication key"
 # Where pages are asked for by the last record of the one before, and by nothing else, the whole list is read so too.
@@ -36,7 +36,7 @@ _READ_BY: Final[Mapping[Walk, Callable[[Plan, Bookmark | None], Steps]]] = {
 
 
 @dataclass(slots=True)
-class Turns:
+class CombinedWalk:
     """The stream's walk and what follows it, one at a time.
 
     Attributes:
@@ -49,63 +49,81 @@ class Turns:
 
     plan: Plan
     walk: Steps
-    held: Bookmark
+    bookmark: Bookmark
     cache: HashCache | None
     nulls: HashCache | None
     now: str
     number: int = 0
-    turn: int = 0
+    started_count: int = 0
     busy: bool = False
-    audit: Comparison | None = None
-    due: bool = False
+    reconciliation: Comparison | None = None
+    is_reconciliation_due: bool = False
 
     def __post_init__(self) -> None:
-        self.due = self._is_due
+        self.is_reconciliation_due = self._is_due
         if self.cache is not None:
-            self.number = self.cache.begin(confirmed(self.held.audit, self.cache))
+            self.number = self.cache.begin(confirmed_pass(self.bookmark.reconciliation, self.cache))
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The walk, then each turn behind it, when the one before has ended."""
-        if self.busy or self.turn == len(self._turns):
+        if self.busy or self.started_count == len(self._sub_walk_names):
             return None
-        name = self._turns[self.turn]
-        self.turn, self.busy = self.turn + 1, True
-        return Unit({"walk": lambda: self.walk, "nulls": self._null_steps, "audit": self._audit_steps}[name](), name)
+        name = self._sub_walk_names[self.started_count]
+        self.started_count, self.busy = self.started_count + 1, True
+        begin = {"walk": lambda: self.walk, "nulls": self._null_steps, "reconciliation": self._reconciliation_steps}
+        return SubWalk(begin[name](), name)
 
     @property
-    def _turns(self) -> list[str]:
-        return ["walk", *(["nulls"] if self.nulls is not None else []), *(["audit"] if self.due else [])]
+    def _sub_walk_names(self) -> list[str]:
+        return [
+            "walk",
+            *(["nulls"] if self.nulls is not None else []),
+            *(["reconciliation"] if self.is_reconciliation_due else []),
+        ]
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step, with what STATE may say of all parts."""
-        self.busy = step.ask is not None
-        if unit.name == "walk":
-            return self._walked(step)
-        if unit.name == "nulls" and self.cache is not None:
+        self.busy = step.request is not None
+        if sub_walk.name == "walk":
+            return self._after_walk(step)
+        if sub_walk.name == "nulls" and self.cache is not None:
             self._remember(step)
-            if step.ask is None:
+            if step.request is None:
                 self.cache.finish(self.number)
         if step.bookmark is None:
             return step
         named = step.bookmark.sweep
-        self.held = replace(self.held, nulls=named) if unit.name == "nulls" else replace(self.held, audit=named)
-        return Step(step.records, self.held, step.ask)
+        self.bookmark = (
+            replace(self.bookmark, nulls=named)
+            if sub_walk.name == "nulls"
+            else replace(self.bookmark, reconciliation=named)
+        )
+        return Step(step.records, self.bookmark, step.request)
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """A record that is looked up and gone; its walk goes on."""
-        return self.taken(unit, unit.steps.send(Page(()))) if _is_gone(self.audit, error) else None
+        return self.translate(sub_walk, sub_walk.steps.send(Page(()))) if _is_gone(self.reconciliation, error) else None
 
-    def _walked(self, step: Step) -> Step:
+    def _after_walk(self, step: Step) -> Step:
         if self.cache is not None and step.records:
             self._remember(step)
         moved = step.bookmark is not None
         if step.bookmark is not None:
-            self.held = replace(step.bookmark, audit=self.held.audit, nulls=self.held.nulls)
-        if step.ask is None and self.cache is not None:
+            self.bookmark = replace(
+                step.bookmark, reconciliation=self.bookmark.reconciliation, nulls=self.bookmark.nulls
+            )
+        if step.request is None and self.cache is not None:
             self.cache.finish(self.number)
-            at = self.held.audit.at if self.held.audit and self.held.audit.at else self.now
-            self.held, moved = replace(self.held, audit=Sweep(self.number, self.cache.identity, at)), True
-        return Step(step.records, self.held if moved else None, step.ask)
+            at = (
+                self.bookmark.reconciliation.at
+                if self.bookmark.reconciliation and self.bookmark.reconciliation.at
+                else self.now
+            )
+            self.bookmark, moved = (
+                replace(self.bookmark, reconciliation=Sweep(self.number, self.cache.identity, at)),
+                True,
+            )
+        return Step(step.records, self.bookmark if moved else None, step.request)
 
     def _remember(self, step: Step) -> None:
         assert self.cache is not None
@@ -113,10 +131,10 @@ class Turns:
             return
         latest = {key_of(self.plan, record): record for record in step.records}
         gone = {key for key, record in latest.items() if is_tombstone(self.plan.stream, record)}
-        self.cache.emitted(
+        self.cache.record_emitted(
             {key: content_hash(record) for key, record in latest.items() if key not in gone}, self.number
         )
-        self.cache.buried(gone, self.number)
+        self.cache.record_deleted(gone, self.number)
 
     @property
     def _is_due(self) -> bool:
@@ -124,30 +142,28 @@ class Turns:
         every = self.plan.stream.sweep_every
         if self.cache is None or every is None:
             return False
-        audit = self.held.audit
-        if audit is None or audit.at is None:
-            return self.held.cursor is not None
-        return rank(self.now) - rank(audit.at) >= precision_of(
-            every.upper().removeprefix("P").removeprefix("T").lower()
-        )
+        last = self.bookmark.reconciliation
+        if last is None or last.at is None:
+            return self.bookmark.cursor is not None
+        return rank(self.now) - rank(last.at) >= precision_of(every.upper().removeprefix("P").removeprefix("T").lower())
 
     def _null_steps(self) -> Steps:
         assert self.nulls is not None
-        number = self.nulls.begin(confirmed(self.held.nulls, self.nulls))
-        steps = compared(Comparison(of_nulls(self.plan), self.nulls, number, self.now))
-        return asking(steps, (), of=NULLS)
+        number = self.nulls.begin(confirmed_pass(self.bookmark.nulls, self.nulls))
+        steps = compare(Comparison(null_key_plan(self.plan), self.nulls, number, self.now))
+        return with_scope(steps, (), list_name=NULLS)
 
-    def _audit_steps(self) -> Steps:
+    def _reconciliation_steps(self) -> Steps:
         assert self.cache is not None
-        self.audit = Comparison(
+        self.reconciliation = Comparison(
             self.plan, self.cache, self.cache.begin(self.number), self.now, _READ_BY.get(self.plan.walk)
         )
         if self.nulls is not None:
-            self.audit.beside = of_nulls(self.plan), NULLS
-        return compared(self.audit, whole=True)
+            self.reconciliation.null_list = null_key_plan(self.plan), NULLS
+        return compare(self.reconciliation, whole=True)
 
 
-def of_nulls(plan: Plan) -> Plan:
+def null_key_plan(plan: Plan) -> Plan:
     """The plan of the records that have no replication key: all that `null_params` asks for."""
     incremental = plan.stream.incremental
     assert incremental is not None
@@ -156,37 +172,37 @@ def of_nulls(plan: Plan) -> Plan:
 
 
 @dataclass(slots=True)
-class Sweeping:
+class SweepWalk:
     """A sweep as a fleet of one."""
 
     comparison: Comparison
     started: bool = False
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The sweep, once."""
         if self.started:
             return None
         self.started = True
-        return Unit(compared(self.comparison, whole=True))
+        return SubWalk(compare(self.comparison, whole=True))
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step as it is."""
-        del unit
+        del sub_walk
         return step
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """A record that is looked up and gone; the sweep goes on."""
-        return unit.steps.send(Page(())) if _is_gone(self.comparison, error) else None
+        return sub_walk.steps.send(Page(())) if _is_gone(self.comparison, error) else None
 
 
 def _is_gone(comparison: Comparison | None, error: AnswerError) -> bool:
-    return comparison is not None and comparison.looking and error.status in GONE
+    return comparison is not None and comparison.is_looking_up and error.status in GONE
 
 
-def compared(comparison: Comparison, *, whole: bool = False) -> Steps:
+def compare(comparison: Comparison, *, whole: bool = False) -> Steps:
     """The list against the cache; deletions are told of a whole one alone."""
-    records = yield from comparison.complete() if whole else comparison.passed()
+    records = yield from comparison.complete() if whole else comparison.read_changes()
     if not whole:
         comparison.forget_the_missing()
     comparison.cache.finish(comparison.number, comparison.validator)
-    yield Step(records, Bookmark(None, sweep=comparison.named))
+    yield Step(records, Bookmark(None, sweep=comparison.as_sweep))

@@ -15,36 +15,36 @@ from typing import Any
 
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
-from tap_restextract.plan.bookmarks import Bookmark, Stretch, content_hash
-from tap_restextract.plan.plan import Plan, asked, earliest, window
+from tap_restextract.plan.bookmarks import Bookmark, EmittedRange, content_hash
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.values.paths import find
-from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves, proves_its_seams, splits_a_tie
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon, incremental_of, place_of, rank_of
+from tap_restextract.walks.pages import Listing, MovedSeamError, proves_seams, split_tie_error, unstable_list_error
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon, incremental_of, label_of, rank_of
 from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 
 def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """Newest first, down to the old high-water mark and past the end of its tie and page."""
-    descent = Descent.begun(plan, bookmark)
+    descending_pass = DescendingPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
-        listing = Listing(plan, descent.asked)
-        descent.from_the_top()
+        listing = Listing(plan, descending_pass.request_cursor)
+        descending_pass.restart()
         try:
-            page = yield from listing.first()
-            records = descent.fresh(page)
-            while not (descent.reached or listing.ended):
-                page = yield from listing.behind(records, descent.bookmark)
-                records = descent.fresh(page)
+            page = yield from listing.first_page()
+            records = descending_pass.fresh(page)
+            while not (descending_pass.reached_floor or listing.ended):
+                page = yield from listing.next_page(records, descending_pass.bookmark)
+                records = descending_pass.fresh(page)
         except MovedSeamError:
             continue
-        yield Step(records, descent.finished)
+        yield Step(records, descending_pass.final_bookmark)
         return
-    raise always_moves(plan)
+    raise unstable_list_error(plan)
 
 
 @dataclass(slots=True)
-class Descent:
+class DescendingPass:
     """One pass down the list, begun anew where the list shifts.
 
     Attributes:
@@ -59,34 +59,34 @@ class Descent:
 
     plan: Plan
     mark: Cursor | None
-    done: Stretch | None
+    emitted_range: EmittedRange | None
     hashes: dict[str, Rank | None] = field(default_factory=dict)
     high: Any = None
     low: Any = None
     proven: Any = None
-    reached: bool = False
+    reached_floor: bool = False
 
     @classmethod
-    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Descent:
+    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> DescendingPass:
         """The pass that goes on from a bookmark."""
         if bookmark is None:
             return cls(plan, None, None)
-        return cls(plan, bookmark.cursor, bookmark.stretch, dict.fromkeys(bookmark.boundary))
+        return cls(plan, bookmark.cursor, bookmark.emitted_range, dict.fromkeys(bookmark.boundary))
 
     @property
-    def asked(self) -> Cursor | None:
+    def request_cursor(self) -> Cursor | None:
         """Where the API filters, the floor bounds the list; without a filter it is read down to it."""
         value = self._floor_value
         return (
             None
             if value is None or incremental_of(self.plan).filter == "none"
-            else asked(incremental_of(self.plan), value)
+            else cursor_from(incremental_of(self.plan), value)
         )
 
-    def from_the_top(self) -> None:
+    def restart(self) -> None:
         """Begin at the newest record (again); what was emitted below stays done."""
-        self.done = self._stretch or self.done
-        self.low, self.proven, self.reached = None, None, False
+        self.emitted_range = self._emitted_range or self.emitted_range
+        self.low, self.proven, self.reached_floor = None, None, False
 
     def fresh(self, page: Page) -> list[Record]:
         """The page's records that were not emitted before.
@@ -104,30 +104,32 @@ class Descent:
             bound = horizon(self.plan, page)
             settled = (
                 record
-                for record, place in zip(page.records, ranks, strict=True)
-                if (bound is None or place < bound) and (floor is None or place >= floor)
+                for record, record_rank in zip(page.records, ranks, strict=True)
+                if (bound is None or record_rank < bound) and (floor is None or record_rank >= floor)
             )
             newest = next(settled, None)
             self.high = None if newest is None else self._value(newest)
         above, self.low = self.low, self._value(page.records[-1])
-        self.proven = self.low if proves_its_seams(self.plan) else above
+        self.proven = self.low if proves_seams(self.plan) else above
         unseen = None in self.hashes.values()
         records = []
-        for record, place in zip(page.records, ranks, strict=True):
-            if floor is not None and place < floor:
-                self.reached = True
+        for record, record_rank in zip(page.records, ranks, strict=True):
+            if floor is not None and record_rank < floor:
+                self.reached_floor = True
                 continue
-            if self._inside(place):
+            if self._is_emitted(record_rank):
                 continue
-            if unseen or self._told_by_content(place) or (above is not None and place == rank(above)):
+            if unseen or self._needs_hash(record_rank) or (above is not None and record_rank == rank(above)):
                 digest = content_hash(record)
                 known = digest in self.hashes
-                self.hashes[digest] = place
+                self.hashes[digest] = record_rank
                 if known:
                     continue
             records.append(record)
         self.hashes = {
-            digest: place for digest, place in self.hashes.items() if place is None or self._told_by_content(place)
+            digest: record_rank
+            for digest, record_rank in self.hashes.items()
+            if record_rank is None or self._needs_hash(record_rank)
         }
         return records
 
@@ -137,52 +139,59 @@ class Descent:
 
         A page whose seam isn't proven is no part of the stretch, but its records are known by their content.
         """
-        stretch = self._stretch
-        if not proves_its_seams(self.plan):
-            return Bookmark(self.mark, frozenset(self.hashes), stretch or self.done)
-        return None if stretch is None else Bookmark(self.mark, frozenset(self.hashes), stretch)
+        emitted_range = self._emitted_range
+        if not proves_seams(self.plan):
+            return Bookmark(self.mark, frozenset(self.hashes), emitted_range or self.emitted_range)
+        return None if emitted_range is None else Bookmark(self.mark, frozenset(self.hashes), emitted_range)
 
     @property
-    def finished(self) -> Bookmark | None:
+    def final_bookmark(self) -> Bookmark | None:
         """What STATE may say once the floor was reached."""
         mark = self.mark
         if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
             mark = Cursor(self.high)
         least = None if mark is None else rank(earliest(incremental_of(self.plan), mark.value))
         kept = frozenset(
-            digest for digest, place in self.hashes.items() if place is not None and (least is None or place >= least)
+            digest
+            for digest, record_rank in self.hashes.items()
+            if record_rank is not None and (least is None or record_rank >= least)
         )
         return Bookmark(mark, kept) if mark is not None or kept else None
 
     @property
-    def _stretch(self) -> Stretch | None:
+    def _emitted_range(self) -> EmittedRange | None:
         """What is emitted without a gap, from the high mark down."""
         if self.high is None or self.proven is None or rank(self.proven) >= self._window(self.high):
             return None
-        if self.done is None:
-            return Stretch(self.high, self.proven)
-        if rank(self.proven) >= self._window(self.done.high):
+        if self.emitted_range is None:
+            return EmittedRange(self.high, self.proven)
+        if rank(self.proven) >= self._window(self.emitted_range.high):
             return None  # the stretch of before isn't met yet, and it is worth more
-        return Stretch(self.high, min(self.proven, self.done.low, key=rank))
+        return EmittedRange(self.high, min(self.proven, self.emitted_range.low, key=rank))
 
-    def _inside(self, place: Rank) -> bool:
+    def _is_emitted(self, record_rank: Rank) -> bool:
         """Whether everything of this rank was emitted; a stretch's two edges, and what may have come late, are told by content."""
-        return self.done is not None and rank(self.done.low) < place < self._settled_below(self.done.high)
+        if self.emitted_range is None:
+            return False
+        return rank(self.emitted_range.low) < record_rank < self._settled_below(self.emitted_range.high)
 
-    def _unproven(self, place: Rank) -> bool:
+    def _unproven(self, record_rank: Rank) -> bool:
         """Whether this pass may come here once more, as the list may have shifted: then content tells what was emitted."""
-        return not proves_its_seams(self.plan) and (self.proven is None or place <= rank(self.proven))
+        return not proves_seams(self.plan) and (self.proven is None or record_rank <= rank(self.proven))
 
-    def _told_by_content(self, place: Rank) -> bool:
+    def _needs_hash(self, record_rank: Rank) -> bool:
         floor = self._floor
-        edges = [self.low, self.proven, None if self.done is None else self.done.low]
+        edges = [self.low, self.proven, None if self.emitted_range is None else self.emitted_range.low]
         return (
             self.high is None
-            or self._unproven(place)
-            or place >= rank(earliest(incremental_of(self.plan), self.high))
-            or any(edge is not None and place == rank(edge) for edge in edges)
-            or (self.done is not None and self._settled_below(self.done.high) <= place <= rank(self.done.high))
-            or (floor is not None and self.mark is not None and floor <= place <= rank(self.mark.value))
+            or self._unproven(record_rank)
+            or record_rank >= rank(earliest(incremental_of(self.plan), self.high))
+            or any(edge is not None and record_rank == rank(edge) for edge in edges)
+            or (
+                self.emitted_range is not None
+                and self._settled_below(self.emitted_range.high) <= record_rank <= rank(self.emitted_range.high)
+            )
+            or (floor is not None and self.mark is not None and floor <= record_rank <= rank(self.mark.value))
         )
 
     @property
@@ -205,12 +214,12 @@ class Descent:
     def _value(self, record: Record) -> Any:
         return find(incremental_of(self.plan).cursor_path, record)
 
-    def _check_the_seam(self, record: Record, place: Rank) -> None:
+    def _check_the_seam(self, record: Record, record_rank: Rank) -> None:
         """Over a seam within a tie, only a tie-breaker that the API sorts by keeps the order still."""
         stream, incremental = self.plan.stream, incremental_of(self.plan)
-        if self.low is None or place < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
+        if self.low is None or record_rank < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
             return
-        raise splits_a_tie(self.plan, self._value(record))
+        raise split_tie_error(self.plan, self._value(record))
 
     def _falling(self, records: Sequence[Record]) -> list[Rank]:
         ranks = [rank_of(self.plan, record) for record in records]
@@ -218,7 +227,7 @@ class Descent:
             if here > above:
                 key = incremental_of(self.plan).cursor_path
                 raise WalkError(
-                    f"{place_of(self.plan)}: a record at {key} {self._value(record)!r} follows an earlier one, so the list isn't in descending "
+                    f"{label_of(self.plan)}: a record at {key} {self._value(record)!r} follows an earlier one, so the list isn't in descending "
                     f"order; make the request sort by {key} descending, or declare order: none"
                 )
         return ranks

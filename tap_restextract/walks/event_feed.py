@@ -25,10 +25,10 @@ from tap_restextract.plan.plan import Plan, Walk, plan_for
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks import ascending
-from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, place_of
-from tap_restextract.walks.protocol import Unit
-from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps, asking
+from tap_restextract.walks.pages import Listing, MovedSeamError, unstable_list_error
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, label_of
+from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 
 EVENTS: Final = "events of the feed"
 OBJECT: Final = "object of an event"
@@ -36,7 +36,7 @@ GONE: Final = frozenset({404, 410})
 
 
 @dataclass(slots=True)
-class Following:
+class EventFeedWalk:
     """The list, where it must be read, then the feed.
 
     Attributes:
@@ -48,46 +48,48 @@ class Following:
 
     plan: Plan
     events: Plan
-    held: Bookmark | None
+    bookmark: Bookmark | None
     now: str
-    turn: int = 0
-    busy: bool = False
+    started: int = 0
+    is_fetching_object: bool = False
     listing: bool = False
 
     @property
-    def late(self) -> bool:
+    def has_lost_events(self) -> bool:
         """Whether events may have left the feed unread."""
         feed = feed_of(self.plan)
-        read_at = self.held.audit.at if self.held is not None and self.held.audit else None
+        read_at = (
+            self.bookmark.reconciliation.at if self.bookmark is not None and self.bookmark.reconciliation else None
+        )
         return (
             feed.retention is not None
             and read_at is not None
             and rank(self.now) - rank(read_at) > precision_of(feed.retention)
         )
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The whole stream is one walk after another."""
-        if self.turn:
+        if self.started:
             return None
-        self.turn = 1
-        return Unit(self._steps(), "feed")
+        self.started = 1
+        return SubWalk(self._steps(), "feed")
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step, stamped with the moment of reading."""
-        del unit
+        del sub_walk
         if step.bookmark is None:
             return step
-        return replace(step, bookmark=replace(step.bookmark, audit=Sweep(int(self.listing), "", self.now)))
+        return replace(step, bookmark=replace(step.bookmark, reconciliation=Sweep(int(self.listing), "", self.now)))
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """An object that is gone when its event is read is a deletion; its walk goes on."""
-        if not self.busy or error.status not in GONE:
+        if not self.is_fetching_object or error.status not in GONE:
             return None
-        return self.taken(unit, unit.steps.send(Page(())))
+        return self.translate(sub_walk, sub_walk.steps.send(Page(())))
 
     def _steps(self) -> Steps:
-        start = None if self.late else self.held
-        self.listing = start is None or (start.audit is not None and start.audit.number > 0)
+        start = None if self.has_lost_events else self.bookmark
+        self.listing = start is None or (start.reconciliation is not None and start.reconciliation.number > 0)
         step = Step()
         if start is None:
             start = (yield from self._end_of_the_feed()) or Bookmark(None)
@@ -98,11 +100,11 @@ class Following:
 
     def _end_of_the_feed(self) -> Generator[Step, Page, Bookmark | None]:
         """Read the feed without emitting; returns the bookmark behind its last event."""
-        steps = asking(ascending.keyset(self.events, None), (), of=EVENTS)
+        steps = with_scope(ascending.keyset(self.events, None), (), list_name=EVENTS)
         step = next(steps)
         bookmark = None
-        while step.ask is not None:
-            step = steps.send((yield Step(ask=step.ask)))
+        while step.request is not None:
+            step = steps.send((yield Step(request=step.request)))
             bookmark = step.bookmark or bookmark
         return bookmark
 
@@ -111,20 +113,20 @@ class Following:
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.plan, None)
             try:
-                page = yield from listing.first((), start)
+                page = yield from listing.first_page((), start)
                 while not listing.ended:
-                    page = yield from listing.behind(page.records)
+                    page = yield from listing.next_page(page.records)
             except MovedSeamError:
                 continue
             return Step(page.records)
-        raise always_moves(self.plan)
+        raise unstable_list_error(self.plan)
 
     def _events(self, start: Bookmark, before: Step) -> Steps:
-        steps = asking(ascending.keyset(self.events, start if start.cursor else None), (), of=EVENTS)
+        steps = with_scope(ascending.keyset(self.events, start if start.cursor else None), (), list_name=EVENTS)
         step = next(steps)
         records, bookmark = before.records, start
-        while step.ask is not None:
-            page = yield Step(records, bookmark, step.ask)
+        while step.request is not None:
+            page = yield Step(records, bookmark, step.request)
             step = steps.send(page)
             records = yield from self._objects(step.records)
             bookmark = step.bookmark or bookmark
@@ -133,30 +135,30 @@ class Following:
     def _objects(self, events: Sequence[Record]) -> Generator[Step, Page, list[Record]]:
         """What the events tell of this stream's objects, the latest of each."""
         feed = feed_of(self.plan)
-        told: dict[str, Record] = {}
+        latest: dict[str, Record] = {}
         for event in events:
             kind = str(find(feed.type_path, event))
             if not any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.types):
                 continue
             deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.deleted_types)
-            record = self._carried(event)
+            record = self._object_in(event)
             if feed.fetch_path is not None and not deleted:
-                self.busy = True
-                page = yield Step(ask=Ask(scope=_scope(self.plan, event), of=OBJECT))
-                self.busy = False
+                self.is_fetching_object = True
+                page = yield Step(request=PageRequest(scope=_scope(self.plan, event), list_name=OBJECT))
+                self.is_fetching_object = False
                 deleted = not page.records
                 record = page.records[0] if page.records else record
             key = str([record.get(name) for name in self.plan.stream.primary_key])
-            told.pop(key, None)
-            told[key] = self._deletion(record) if deleted else record
-        return list(told.values())
+            latest.pop(key, None)
+            latest[key] = self._deletion(record) if deleted else record
+        return list(latest.values())
 
-    def _carried(self, event: Record) -> Record:
+    def _object_in(self, event: Record) -> Record:
         feed = feed_of(self.plan)
         record = find(feed.object_path, event)
         if not isinstance(record, dict):
             raise AnswerError(
-                f"{place_of(self.plan)}: an event has no object at {feed.object_path}; set feed.object_path to where it lies"
+                f"{label_of(self.plan)}: an event has no object at {feed.object_path}; set feed.object_path to where it lies"
             )
         return record
 
@@ -170,7 +172,7 @@ def feed_of(plan: Plan) -> Feed:
     return plan.stream.feed
 
 
-def events_of(plan: Plan) -> Plan:
+def feed_plan(plan: Plan) -> Plan:
     """The plan of the feed itself: a list of events, read behind the last one."""
     feed, stream = feed_of(plan), plan.stream
     events = structs.replace(
@@ -190,7 +192,7 @@ def events_of(plan: Plan) -> Plan:
     return made
 
 
-def object_of(plan: Plan) -> Plan:
+def event_object_plan(plan: Plan) -> Plan:
     """The plan of one object's request."""
     feed = feed_of(plan)
     stream = structs.replace(
@@ -212,7 +214,7 @@ def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
         value = find(name.removeprefix("event."), event)
         if value is MISSING or value is None:
             raise AnswerError(
-                f"{place_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+                f"{label_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
             )
         scope.append((name, value))
     return tuple(scope)

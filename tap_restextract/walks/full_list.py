@@ -8,29 +8,29 @@ from typing import Any, Final
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, asked, earliest, window
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, finest, rank, written
 from tap_restextract.values.paths import find
 from tap_restextract.walks.pages import (
     Listing,
     MovedSeamError,
-    always_moves,
-    distinct,
-    ended,
+    check_distinct,
     is_counted,
-    repeats_a_page,
+    is_last_page,
+    repeated_page_error,
+    unstable_list_error,
 )
 from tap_restextract.walks.progress import (
     SEAM_ATTEMPTS,
-    Seen,
+    CycleGuard,
     check_kind,
     cursor_of,
     horizon,
     incremental_of,
-    place_of,
+    label_of,
     rank_of,
 )
-from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MOST_ALIKE: Final = 100
 """Pages in a row."""
@@ -38,42 +38,42 @@ MOST_ALIKE: Final = 100
 
 def traversal(plan: Plan) -> Steps:
     """The whole list, page by page; there is no bookmark."""
-    seen, alike = Seen(plan), 0
-    ask = Ask()
-    page = yield Step(ask=ask)
+    guard, repeats = CycleGuard(plan), 0
+    request = PageRequest()
+    page = yield Step(request=request)
     while page.following is not None:
-        ahead = Ask(None, seen.new(page.following))
-        behind = yield Step(page.records, None, ahead)
-        yield from distinct(plan, page, behind, ask)
+        next_request = PageRequest(None, guard.admit(page.following))
+        next_page = yield Step(page.records, None, next_request)
+        yield from check_distinct(plan, page, next_page, request)
         # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.
-        alike = alike + 1 if page.records and page.records == behind.records else 0
-        if alike == MOST_ALIKE and is_counted(plan):
-            raise repeats_a_page(plan, ask.at)
-        page, ask = behind, ahead
-    ended(plan, page)
+        repeats = repeats + 1 if page.records and page.records == next_page.records else 0
+        if repeats == MOST_ALIKE and is_counted(plan):
+            raise repeated_page_error(plan, request.at)
+        page, request = next_page, next_request
+    is_last_page(plan, page)
     yield Step(page.records)
 
 
 def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """All from the bookmark on, in any order; then the bookmark is the server's time at the start, less the lag."""
-    whole = Whole.begun(plan, bookmark)
+    full_pass = FullPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
-        listing = Listing(plan, whole.asked)
+        listing = Listing(plan, full_pass.request_cursor)
         try:
-            page = yield from listing.first()
-            records = whole.fresh(page)
+            page = yield from listing.first_page()
+            records = full_pass.fresh(page)
             while not listing.ended:
-                page = yield from listing.behind(records)
-                records = whole.fresh(page)
+                page = yield from listing.next_page(records)
+                records = full_pass.fresh(page)
         except MovedSeamError:
             continue
-        yield Step(records, whole.finished)
+        yield Step(records, full_pass.final_bookmark)
         return
-    raise always_moves(plan)
+    raise unstable_list_error(plan)
 
 
 @dataclass(slots=True)
-class Whole:
+class FullPass:
     """One pass over an unordered list, begun anew where the list shifts.
 
     Attributes:
@@ -92,15 +92,15 @@ class Whole:
     newest: Any = None
 
     @classmethod
-    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Whole:
+    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> FullPass:
         """The pass that goes on from a bookmark."""
         return cls(plan, bookmark.cursor if bookmark else None, bookmark.boundary if bookmark else frozenset())
 
     @property
-    def asked(self) -> Cursor | None:
+    def request_cursor(self) -> Cursor | None:
         """The cursor that makes the API answer all from the bookmark on."""
-        value = self._first
-        return None if value is None else asked(incremental_of(self.plan), value)
+        value = self._first_value
+        return None if value is None else cursor_from(incremental_of(self.plan), value)
 
     def fresh(self, page: Page) -> list[Record]:
         """The page's records that were not emitted before.
@@ -112,31 +112,31 @@ class Whole:
             self.begun_at = page.server_time
         if not page.records:
             return []
-        check_kind(self.plan, self._first, page.records[0])
+        check_kind(self.plan, self._first_value, page.records[0])
         if self.high is None:
-            self._look_at_the_clock(page)
-        first = None if self._first is None else rank(window(incremental_of(self.plan), self._first))
+            self._read_clock(page)
+        first = None if self._first_value is None else rank(window(incremental_of(self.plan), self._first_value))
         high = rank(earliest(incremental_of(self.plan), self.high))
         records = []
         for record in page.records:
-            place = rank_of(self.plan, record)
-            if first is not None and place < first:
+            record_rank = rank_of(self.plan, record)
+            if first is not None and record_rank < first:
                 continue
-            if self.newest is None or place > rank(self.newest):
+            if self.newest is None or record_rank > rank(self.newest):
                 self.newest = cursor_of(self.plan, record).value
-            kept = place >= high
-            if kept or self.known:
+            is_recent = record_rank >= high
+            if is_recent or self.known:
                 digest = content_hash(record)
                 seen = digest in self.known or digest in self.hashes
-                if kept:
-                    self.hashes[digest] = place
+                if is_recent:
+                    self.hashes[digest] = record_rank
                 if seen:
                     continue
             records.append(record)
         return records
 
     @property
-    def finished(self) -> Bookmark | None:
+    def final_bookmark(self) -> Bookmark | None:
         """What STATE may say once the whole list was read."""
         if self.high is None:
             return None
@@ -144,15 +144,15 @@ class Whole:
         return Bookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
 
     @property
-    def _first(self) -> Any:
+    def _first_value(self) -> Any:
         incremental = incremental_of(self.plan)
         return earliest(incremental, self.mark.value) if self.mark else incremental.initial_value
 
-    def _look_at_the_clock(self, page: Page) -> None:
+    def _read_clock(self, page: Page) -> None:
         bound = horizon(self.plan, Page(page.records, server_time=self.begun_at))
         if bound is None:
             raise WalkError(
-                f"{place_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
+                f"{label_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
                 "the replication key is no time; declare `epoch` where it counts time, or sort the list (order: asc)"
             )
         like = find(incremental_of(self.plan).cursor_path, page.records[0])

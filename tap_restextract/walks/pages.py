@@ -29,8 +29,8 @@ from tap_restextract.exchange.paginators import Continuation, Number, Start
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, Seen, identity, place_of, rank_of
-from tap_restextract.walks.steps import Ask, Page, Record, Step
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, label_of, rank_of, record_identity
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
 Pages = Generator[Step, Page, Page]
 OVERLAPS: Final = 20
@@ -41,15 +41,15 @@ class MovedSeamError(Exception):
     """The list shifted between two pages, so that a record may have slipped through: read it again from its start."""
 
 
-def always_moves(plan: Plan) -> WalkError:
+def unstable_list_error(plan: Plan) -> WalkError:
     """What stops a walk whose list shifted each time that it was read."""
     return WalkError(
-        f"{place_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
+        f"{label_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
         "pages, or declare a paginator whose tokens are stable, where the API has one"
     )
 
 
-def repeats_a_page(plan: Plan, at: Continuation | None) -> WalkError:
+def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
     """What stops a walk where two page numbers, or two offsets, have the same page."""
     paginator = plan.stream.paginator
     if isinstance(paginator, Offset):
@@ -71,10 +71,10 @@ def repeats_a_page(plan: Plan, at: Continuation | None) -> WalkError:
         )
         if isinstance(paginator, PageNumber) and paginator.base_page == 0:
             cause = f"the API seems to count its pages from 1: set base_page: 1; or {cause}"
-    return WalkError(f"{place_of(plan)}: {here} hold the same records, and did again; {cause}")
+    return WalkError(f"{label_of(plan)}: {here} hold the same records, and did again; {cause}")
 
 
-def distinct(plan: Plan, page: Page, behind: Page, ask: Ask) -> Generator[Step, Page, None]:
+def check_distinct(plan: Plan, page: Page, next_page: Page, request: PageRequest) -> Generator[Step, Page, None]:
     """Nothing, where a counted page holds other records than the one before it; else that one is asked for again.
 
     A whole page of records that joins the list pushes a page to the next number, but then it isn't where it was.
@@ -82,20 +82,22 @@ def distinct(plan: Plan, page: Page, behind: Page, ask: Ask) -> Generator[Step, 
     Args:
         plan: the stream's.
         page: the one before.
-        behind: the one that is behind it.
-        ask: what asked for the one before.
+        next_page: the page after it.
+        request: what asked for `page`.
 
     Raises:
-        WalkError: where it is: then both have one page, and all would be endless, or come twice.
+        WalkError: if the API returned the same page twice, so that paging would never end or repeat records.
     """
-    if not (is_counted(plan) and plan.stream.primary_key and behind.records) or len(page.records) != len(
-        behind.records
+    if not (is_counted(plan) and plan.stream.primary_key and next_page.records) or len(page.records) != len(
+        next_page.records
     ):
         return
-    if identity(plan, page.records[0]) != identity(plan, behind.records[0]) or not _are_the_same(plan, page, behind):
+    if record_identity(plan, page.records[0]) != record_identity(plan, next_page.records[0]) or not _are_the_same(
+        plan, page, next_page
+    ):
         return
-    if _are_the_same(plan, (yield Step(ask=ask)), behind):
-        raise repeats_a_page(plan, ask.at)
+    if _are_the_same(plan, (yield Step(request=request)), next_page):
+        raise repeated_page_error(plan, request.at)
 
 
 def is_counted(plan: Plan) -> bool:
@@ -104,13 +106,15 @@ def is_counted(plan: Plan) -> bool:
 
 
 def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:
-    return [identity(plan, record) for record in one.records] == [identity(plan, record) for record in other.records]
+    return [record_identity(plan, record) for record in one.records] == [
+        record_identity(plan, record) for record in other.records
+    ]
 
 
-def splits_a_tie(plan: Plan, value: object) -> WalkError:
+def split_tie_error(plan: Plan, value: object) -> WalkError:
     """What stops a walk where a seam lies within a tie that nothing orders."""
     return WalkError(
-        f"{place_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
+        f"{label_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
         "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
         "paginator is stable, where it is"
     )
@@ -134,14 +138,14 @@ class Listing:
     until: Any = None
     page: Page = field(default_factory=lambda: Page(()))
     at: Continuation | None = None
-    seen: Seen = field(init=False)
-    brought: bool = field(default=True, init=False)
-    longest: int = field(default=0, init=False)
-    before: list[object] = field(default_factory=list, init=False)
-    moved: int = field(default=0, init=False)
+    cycle_guard: CycleGuard = field(init=False)
+    has_new_records: bool = field(default=True, init=False)
+    max_page_length: int = field(default=0, init=False)
+    earlier_identities: list[object] = field(default_factory=list, init=False)
+    moved_count: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.seen = Seen(self.plan)
+        self.cycle_guard = CycleGuard(self.plan)
 
     @property
     def ended(self) -> bool:
@@ -150,14 +154,14 @@ class Listing:
         Raises:
             WalkError: where the only page is as full as it can be, so that more may lie behind it.
         """
-        return ended(self.plan, self.page)
+        return is_last_page(self.plan, self.page)
 
-    def first(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
+    def first_page(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
         """The list's first page; `records` and `bookmark` are written meanwhile."""
-        self._follow((yield Step(records, bookmark, Ask(self.start, until=self.until))), None)
+        self._take_page((yield Step(records, bookmark, PageRequest(self.start, until=self.until))), None)
         return self.page
 
-    def behind(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
+    def next_page(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
         """The page behind the last one; what is given is written meanwhile.
 
         Raises:
@@ -167,16 +171,16 @@ class Listing:
         paginator, following = self.plan.stream.paginator, self.page.following
         assert following is not None
         if paginators.is_stable(paginator):
-            page = yield Step(records, bookmark, Ask(self.start, self.seen.new(following), self.until))
-            self._follow(page, following)
+            page = yield Step(records, bookmark, PageRequest(self.start, self.cycle_guard.admit(following), self.until))
+            self._take_page(page, following)
             return page
         if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):
-            return (yield from self._overlapping(Start(following.offset - overlap), records, bookmark))
-        return (yield from self._checked(following, records, bookmark))
+            return (yield from self._next_overlapping(Start(following.offset - overlap), records, bookmark))
+        return (yield from self._next_checked(following, records, bookmark))
 
-    def _follow(self, page: Page, at: Continuation | None, *, brought: bool = True) -> None:
-        self.page, self.at, self.brought = page, at, brought
-        self.longest = max(self.longest, len(page.records))
+    def _take_page(self, page: Page, at: Continuation | None, *, has_new_records: bool = True) -> None:
+        self.page, self.at, self.has_new_records = page, at, has_new_records
+        self.max_page_length = max(self.max_page_length, len(page.records))
 
     @property
     def _overlap(self) -> int:
@@ -188,61 +192,69 @@ class Listing:
     def _is_short(self) -> bool:
         """Whether the page had room: it is shorter than another, or than was asked for and brought nothing besides."""
         paginator, count = self.plan.stream.paginator, len(self.page.records)
-        return isinstance(paginator, Offset) and count < (self.longest if self.brought else paginator.limit)
+        return isinstance(paginator, Offset) and count < (
+            self.max_page_length if self.has_new_records else paginator.limit
+        )
 
-    def _overlapping(self, ahead: Start, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+    def _next_overlapping(
+        self, next_continuation: Start, records: Sequence[Record], bookmark: Bookmark | None
+    ) -> Pages:
         before, at = self.page, self.at
-        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
-        place = anchored(self._anchors(before), [*self._anchors(page)])
-        if place is None:
+        page = yield Step(records, bookmark, PageRequest(self.start, next_continuation, self.until))
+        overlap_length = overlap_end(self._anchors(before), [*self._anchors(page)])
+        if overlap_length is None:
             raise MovedSeamError
-        self._follow(page, ahead, brought=place < len(page.records))
+        self._take_page(page, next_continuation, has_new_records=overlap_length < len(page.records))
         if not is_ordered(self.plan):
-            self._check_that_none_is_new(before, page.records[:place])
-            yield from self._asked_again(before, at, None)
+            self._check_that_none_is_new(before, page.records[:overlap_length])
+            yield from self._reread(before, at, None)
             if page.following is None:
-                yield from self._asked_again(page, ahead, None)
-        return replace(page, records=page.records[place:])
+                yield from self._reread(page, next_continuation, None)
+        return replace(page, records=page.records[overlap_length:])
 
-    def _checked(self, following: Continuation, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
-        ahead = self.seen.new(following)
-        page = yield Step(records, bookmark, Ask(self.start, ahead, self.until))
+    def _next_checked(self, following: Continuation, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        next_continuation = self.cycle_guard.admit(following)
+        page = yield Step(records, bookmark, PageRequest(self.start, next_continuation, self.until))
         before, at, short = self.page, self.at, self._is_short
-        self._follow(page, ahead)
+        self._take_page(page, next_continuation)
         if short and not page.records:
             return page  # an answer with room for more had the end in it
-        moved = yield from self._asked_again(before, at, page)
-        self.moved += moved
+        moved = yield from self._reread(before, at, page)
+        self.moved_count += moved
         if page.records and self._identities(page) == self._identities(before):
             if moved == 0:  # ties without order may look so once
-                again = yield Step(ask=Ask(self.start, ahead, self.until))
-                yield from distinct(self.plan, before, again, Ask(self.start, at, self.until))
+                again = yield Step(request=PageRequest(self.start, next_continuation, self.until))
+                yield from check_distinct(self.plan, before, again, PageRequest(self.start, at, self.until))
             raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
         if page.records and page.following is None:
-            yield from self._asked_again(page, ahead, None)
+            yield from self._reread(page, next_continuation, None)
         return replace(page, records=page.records[moved:])
 
     def _anchors(self, page: Page) -> Iterator[object]:
         """What must come again as it is, the last record first: who it is where places are fixed, else its whole content."""
         fixed = self.plan.stream.fixed_order
-        return (identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records))
+        return (
+            record_identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records)
+        )
 
     def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
         """Before the anchor stands what was on the page before, or an order that changes may have put it there."""
         known = self._identities(before)
-        if not all(identity(self.plan, record) in known for record in records):
+        if not all(record_identity(self.plan, record) in known for record in records):
             raise MovedSeamError
 
-    def _asked_again(self, page: Page, at: Continuation | None, behind: Page | None) -> Generator[Step, Page, int]:
+    def _reread(self, page: Page, at: Continuation | None, next_page: Page | None) -> Generator[Step, Page, int]:
         """Ask for a page once more; returns how many of its records moved over to the one behind it."""
-        now = yield Step(ask=Ask(self.start, at, self.until))
+        now = yield Step(request=PageRequest(self.start, at, self.until))
         again, identities = self._identities(now), self._identities(page)
-        moved = moved_over(identities, None if behind is None else self._identities(behind), again)
-        if moved is None or (at and not all(record in identities or record in self.before for record in again)):
+        moved = moved_over(identities, None if next_page is None else self._identities(next_page), again)
+        if moved is None or (
+            at and not all(record in identities or record in self.earlier_identities for record in again)
+        ):
             raise MovedSeamError
-        if moved and behind is not None and self._share_a_tie(now.records[-1:], behind.records[:1]):
+        if moved and next_page is not None and self._share_a_tie(now.records[-1:], next_page.records[:1]):
             raise MovedSeamError  # any of the tie may have taken the place of another
-        self.before = [*identities, *again]
+        self.earlier_identities = [*identities, *again]
         return moved
 
     def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
@@ -251,10 +263,10 @@ class Listing:
         return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
 
     def _identities(self, page: Page) -> list[object]:
-        return [identity(self.plan, record) for record in page.records]
+        return [record_identity(self.plan, record) for record in page.records]
 
 
-def ended(plan: Plan, page: Page) -> bool:
+def is_last_page(plan: Plan, page: Page) -> bool:
     """Whether a page is the last one.
 
     Raises:
@@ -263,13 +275,13 @@ def ended(plan: Plan, page: Page) -> bool:
     paginator = plan.stream.paginator
     if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
         raise WalkError(
-            f"{place_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
+            f"{label_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
             "for what lies behind it; declare a paginator, or a larger limit that the API grants"
         )
     return page.following is None
 
 
-def anchored(before: Iterable[object], page: Sequence[object]) -> int | None:
+def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
     """Where a page that overlaps the one before it goes on behind it; None where nothing of that one is in it.
 
     Args:
@@ -280,11 +292,11 @@ def anchored(before: Iterable[object], page: Sequence[object]) -> int | None:
     return next(places, None)
 
 
-def what_can_hide(plan: Plan) -> str | None:
+def undetected_shifts(plan: Plan) -> str | None:
     """What can still hide a record from a list that is read whole, page by page; None where nothing can."""
     paginator = plan.stream.paginator
     whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
-    if not whole or isinstance(paginator, SinglePage) or proves_its_seams(plan):
+    if not whole or isinstance(paginator, SinglePage) or proves_seams(plan):
         return None
     shifts = (
         "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "
@@ -296,7 +308,7 @@ def what_can_hide(plan: Plan) -> str | None:
     return moves if isinstance(paginator, Offset) else f"{shifts}; and {moves}"
 
 
-def proves_its_seams(plan: Plan) -> bool:
+def proves_seams(plan: Plan) -> bool:
     """Whether a seam is proven as soon as the page behind it has come; else what comes behind that may still belie it."""
     paginator = plan.stream.paginator
     return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
@@ -315,12 +327,12 @@ def is_ordered(plan: Plan) -> bool:
     return sorted_by_both or plan.stream.fixed_order
 
 
-def moved_over(before: Sequence[object], behind: Sequence[object] | None, again: Sequence[object]) -> int | None:
+def moved_over(before: Sequence[object], next_page: Sequence[object] | None, again: Sequence[object]) -> int | None:
     """How many records of a page moved over to the one behind it; None where others may have slipped through.
 
     Args:
         before: a page's records.
-        behind: those of the page behind it, read next; None for what is behind the last one.
+        next_page: those of the page after it, read next; None after the last one.
         again: the first page's, read once more.
     """
     left = [record for record in again if record in before]
@@ -329,4 +341,4 @@ def moved_over(before: Sequence[object], behind: Sequence[object] | None, again:
         return 0 if again == before else None
     # What joined stands before what was there; a new record at the page's end may have been drawn from the page behind.
     joined = left == before[: len(left)] and again[-1:] == left[-1:]
-    return moved if joined and (behind is None or behind[:moved] == before[len(left) :]) else None
+    return moved if joined and (next_page is None or next_page[:moved] == before[len(left) :]) else None

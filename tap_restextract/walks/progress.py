@@ -22,7 +22,7 @@ from tap_restextract.config.settings import Incremental
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import EPOCHS, Plan, Walk, asked, earliest, window
+from tap_restextract.plan.plan import EPOCHS, Plan, Walk, cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, NoRankError, Rank, finest, kind_and_rank, precision_of, rank
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.walks.steps import Page, Record
@@ -32,7 +32,7 @@ SCALARS: Final = {str, int}
 
 
 @dataclass(slots=True)
-class Sieve:
+class Deduplicator:
     """Lets each version of a record through once, and keeps position and mark.
 
     Where the walk asks inclusively, a window is what the API's filter can't tell apart: the records of one value or,
@@ -52,41 +52,43 @@ class Sieve:
     position: Cursor | None
     mark: Cursor | None
     exact: bool = False
-    least: Rank | None = None
+    min_rank: Rank | None = None
     hashes: dict[str, Rank | None] = field(default_factory=dict)
     moved: bool = False
     halted: bool = False
-    begun: Rank | None = None
-    clocked: bool = False
-    unseen: int = field(init=False)
-    known_to: Rank | None = field(default=None, init=False)
-    pruned: Rank | None = field(default=None, init=False)
+    first_horizon: Rank | None = None
+    has_clock: bool = False
+    unseen_count: int = field(init=False)
+    max_known_rank: Rank | None = field(default=None, init=False)
+    pruned_below: Rank | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.unseen = len(self.hashes)
+        self.unseen_count = len(self.hashes)
 
     @classmethod
-    def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Sieve:
+    def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Deduplicator:
         """For walks that ask from a value on."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
         first = earliest(incremental, mark.value) if mark else incremental.initial_value
         position = None if first is None else Cursor(first)
         least = None if first is None else rank(window(incremental, first))
-        return cls(plan, position, mark, least=least, hashes=_known(bookmark))
+        return cls(plan, position, mark, min_rank=least, hashes=_hashes_in(bookmark))
 
     @classmethod
-    def behind(cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None) -> Sieve:
+    def after_cursor(
+        cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None
+    ) -> Deduplicator:
         """For walks that ask strictly behind a cursor."""
         mark = bookmark.cursor if bookmark else None
-        return cls(plan, position, mark, exact=True, least=least, hashes=_known(bookmark))
+        return cls(plan, position, mark, exact=True, min_rank=least, hashes=_hashes_in(bookmark))
 
     @property
-    def asked(self) -> Cursor | None:
+    def request_cursor(self) -> Cursor | None:
         """The cursor that makes the API answer all from the position on."""
         if self.position is None or self.exact:
             return self.position
-        return asked(incremental_of(self.plan), self.position.value)
+        return cursor_from(incremental_of(self.plan), self.position.value)
 
     @property
     def bookmark(self) -> Bookmark | None:
@@ -109,17 +111,17 @@ class Sieve:
         if not page.records:
             return []
         check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
-        ranks = ranks or _rising(self.plan, page.records)
-        unseen, known_to = self.unseen > 0, self.known_to
-        settled = 0 if self.halted else self._settled(page, ranks)
+        ranks = ranks or ascending_ranks(self.plan, page.records)
+        unseen, known_to = self.unseen_count > 0, self.max_known_rank
+        settled = 0 if self.halted else self._settled_count(page, ranks)
         self.halted = settled < len(ranks)
-        self._move(page.records, ranks, settled)
-        keep_from, behind = self._keep_from(), self.exact and not incremental_of(self.plan).lookback
-        new = self._plainly_new(ranks, keep_from, known_to, settled, behind=behind, unseen=unseen)
+        self._advance(page.records, ranks, settled)
+        keep_from, behind = self._min_remembered_rank(), self.exact and not incremental_of(self.plan).lookback
+        new = self._new_by_rank(ranks, keep_from, known_to, settled, behind=behind, unseen=unseen)
         left_out: set[int] = set()
         for index in (*range(new.start), *range(new.stop, len(ranks))):
             record, place = page.records[index], ranks[index]
-            if place is not None and self.least is not None and place < self.least:
+            if place is not None and self.min_rank is not None and place < self.min_rank:
                 left_out.add(index)
                 continue
             known = unseen or (known_to is not None and place is not None and place <= known_to)
@@ -128,20 +130,20 @@ class Sieve:
             if known or kept:
                 digest = content_hash(record)
                 if digest in self.hashes:
-                    self._seen_again(digest, place)
+                    self._remember_again(digest, place)
                     if place is not None and keep_from is not None and place < keep_from:
-                        self.pruned = None
+                        self.pruned_below = None
                     left_out.add(index)
                     continue
                 if kept:
-                    self._seen(digest, place)
+                    self._remember(digest, place)
                     self.moved = True
-        self._forget_before(keep_from)
+        self._prune(keep_from)
         if not left_out:
             return [*page.records]
         return [record for index, record in enumerate(page.records) if index not in left_out]
 
-    def _plainly_new(  # noqa: PLR0913  what `fresh` knows of a page
+    def _new_by_rank(  # noqa: PLR0913  what `fresh` knows of a page
         self,
         ranks: Sequence[Rank | None],
         keep_from: Rank | None,
@@ -156,66 +158,66 @@ class Sieve:
             return range(0)
         places = cast("Sequence[Rank]", ranks)
         first = 0 if known_to is None else bisect_right(places, known_to)
-        first = first if self.least is None else max(first, bisect_left(places, self.least))
+        first = first if self.min_rank is None else max(first, bisect_left(places, self.min_rank))
         last = len(places) if behind or keep_from is None else bisect_left(places, keep_from)
         last = min(last, settled) if self.exact else last
         return range(first, max(first, last))
 
-    def _seen(self, digest: str, place: Rank | None) -> None:
+    def _remember(self, digest: str, place: Rank | None) -> None:
         self.hashes[digest] = place
         if place is None:
-            self.unseen += 1
-        elif self.known_to is None or place > self.known_to:
-            self.known_to = place
+            self.unseen_count += 1
+        elif self.max_known_rank is None or place > self.max_known_rank:
+            self.max_known_rank = place
 
-    def _seen_again(self, digest: str, place: Rank | None) -> None:
-        self.unseen -= self.hashes[digest] is None
-        self._seen(digest, place)
+    def _remember_again(self, digest: str, place: Rank | None) -> None:
+        self.unseen_count -= self.hashes[digest] is None
+        self._remember(digest, place)
 
-    def _forget_before(self, keep_from: Rank | None) -> None:
+    def _prune(self, keep_from: Rank | None) -> None:
         """Forget what the mark has left behind; only where it moved, since a tie may hold many thousands."""
-        if keep_from is None or (self.pruned is not None and keep_from <= self.pruned):
+        if keep_from is None or (self.pruned_below is not None and keep_from <= self.pruned_below):
             return
         self.hashes = {digest: place for digest, place in self.hashes.items() if place is None or place >= keep_from}
-        self.pruned = keep_from
+        self.pruned_below = keep_from
 
-    def leaves(self, records: Sequence[Record]) -> bool:
+    def leaves_window(self, records: Sequence[Record]) -> bool:
         """Whether records lead out of the window that is asked for now."""
         value = cursor_of(self.plan, records[-1]).value if records else None
-        return value is not None and asked(incremental_of(self.plan), value) != self.asked
+        return value is not None and cursor_from(incremental_of(self.plan), value) != self.request_cursor
 
-    def within(self, records: Sequence[Record]) -> list[str]:
+    def hashes_in_window(self, records: Sequence[Record]) -> list[str]:
         """The contents, hashed, of those records that are in the window that is asked for now."""
         incremental = incremental_of(self.plan)
         return [
             content_hash(record)
             for record in records
-            if asked(incremental, cursor_of(self.plan, record).value) == self.asked
+            if cursor_from(incremental, cursor_of(self.plan, record).value) == self.request_cursor
         ]
 
     def finish(self) -> None:
         """Forget what was remembered and did not come again: the list was read to its end."""
-        if self.unseen:
+        if self.unseen_count:
             self.hashes = {digest: place for digest, place in self.hashes.items() if place is not None}
-            self.unseen, self.moved = 0, True
+            self.unseen_count, self.moved = 0, True
 
-    def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
+    def _advance(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
         last = cursor_of(self.plan, records[-1])
-        if self.exact or self.position is None or _before(_rank(self.plan, self.position.value), ranks[-1]):
+        if self.exact or self.position is None or _precedes(_rank(self.plan, self.position.value), ranks[-1]):
             self.position = last
         if settled:
             mark = cursor_of(self.plan, records[settled - 1])
             here = ranks[settled - 1]
-            if self.least is not None and here is not None and here < self.least:
+            if self.min_rank is not None and here is not None and here < self.min_rank:
                 return
             if (
                 self.mark is None
-                or _before(_rank(self.plan, self.mark.value), here)
+                or _precedes(_rank(self.plan, self.mark.value), here)
                 or (self.exact and mark != self.mark)
             ):
                 self.mark, self.moved = mark, True
 
-    def _keep_from(self) -> Rank | None:
+    def _min_remembered_rank(self) -> Rank | None:
         """The least rank whose records must be known by their content; None for all."""
         if self.mark is None:
             return None
@@ -223,17 +225,17 @@ class Sieve:
             return _rank(self.plan, self.mark.value)
         return rank(earliest(incremental_of(self.plan), self.mark.value))
 
-    def _settled(self, page: Page, ranks: Sequence[Rank | None]) -> int:
+    def _settled_count(self, page: Page, ranks: Sequence[Rank | None]) -> int:
         """How many records, from the first, the mark may move behind."""
         if None in ranks:
             return len(ranks)
         places = [place for place in ranks if place is not None]
         bound = horizon(self.plan, page)
-        self.clocked = bound is not None
+        self.has_clock = bound is not None
         if bound is None:
             if incremental_of(self.plan).lookback:
                 raise WalkError(
-                    f"{place_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
+                    f"{label_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
                     "a run goes on, and the answer has no Date header or the replication key is no time; declare `epoch` where "
                     "it counts time, or leave `lookback` out"
                 )
@@ -242,8 +244,8 @@ class Sieve:
             return bisect_left(places, places[-1]) if clockless else len(places)
         if incremental_of(self.plan).lookback:
             # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.
-            self.begun = bound if self.begun is None else min(self.begun, bound)
-            bound = self.begun
+            self.first_horizon = bound if self.first_horizon is None else min(self.first_horizon, bound)
+            bound = self.first_horizon
         return bisect_left(places, bound)
 
 
@@ -275,18 +277,18 @@ def _is_instant(plan: Plan, record: Record) -> bool:
     return incremental.epoch is not None or (isinstance(value, str) and "-" in value[1:])
 
 
-def _known(bookmark: Bookmark | None) -> dict[str, Rank | None]:
+def _hashes_in(bookmark: Bookmark | None) -> dict[str, Rank | None]:
     if bookmark is None:
         return {}
     return dict.fromkeys(bookmark.boundary)
 
 
-def _before(one: Rank | None, other: Rank | None) -> bool:
+def _precedes(one: Rank | None, other: Rank | None) -> bool:
     return one is None or other is None or one < other
 
 
 @dataclass(slots=True)
-class Order:
+class OrderCheck:
     """Checks that a compound list goes forward: keys never fall, and within one key no tie-breaker comes twice."""
 
     plan: Plan
@@ -299,7 +301,7 @@ class Order:
         Raises:
             WalkError: where the API's filter or order isn't what the configuration states.
         """
-        values, ties, ranks = ranked(self.plan, records)
+        values, ties, ranks = keys_and_ranks(self.plan, records)
         place = None if cursor is None else _rank(self.plan, cursor.value)
         if not (ranks and _go_forward(ranks, ties)):
             self._check_one_by_one(cursor, place, values, ties, ranks)
@@ -321,25 +323,25 @@ class Order:
         ranks: Sequence[Rank | None],
     ) -> None:
         before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
-        asked = True
+        is_first = True
         for here, tie_here, rank_here in zip(values, ties, ranks, strict=True):
             # Nearly all go forward by their rank, or share one and have rising numbers for tie-breakers.
             forward = place is not None and rank_here is not None and rank_here > place
             if not forward and type(tie) is type(tie_here) is int and rank_here is not None and rank_here == place:
                 forward = tie_here > tie
             if not forward and before is not MISSING:
-                self._compare(Cursor(before, tie), place, Cursor(here, tie_here), rank_here, asked=asked)
+                self._compare(Cursor(before, tie), place, Cursor(here, tie_here), rank_here, is_first=is_first)
             if place != rank_here:
                 self.ties.clear()
             self.ties.add(tie_here)
-            before, tie, place, asked = here, tie_here, rank_here, False
+            before, tie, place, is_first = here, tie_here, rank_here, False
         if values and place is None:
             # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
             self.ties = {*ties}
             self.ends.add(tie)
 
     def _compare(
-        self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, asked: bool
+        self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, is_first: bool
     ) -> None:
         key = incremental_of(self.plan).cursor_path
         if place is None or rank_here is None:
@@ -351,26 +353,26 @@ class Order:
             forward = here.tie > before.tie if numbers else here.tie not in self.ties and here.tie != before.tie
         if forward:
             return
-        if asked:
+        if is_first:
             raise WalkError(
-                f"{place_of(self.plan)}: asked behind {key} {before.value!r}, the API answered a record at {here.value!r} that isn't behind it "
+                f"{label_of(self.plan)}: asked behind {key} {before.value!r}, the API answered a record at {here.value!r} that isn't behind it "
                 f"({len(self.ties)} records share the value so far); the filter must be strictly behind (key, tie-breaker), and the "
                 "API must show its values with all their digits. Mend the request's filter, or declare filter: inclusive"
             )
         raise WalkError(
-            f"{place_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
+            f"{label_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
             "of (key, tie-breaker); make the request sort by both, or declare another order"
         )
 
 
 @dataclass(slots=True)
-class Seen:
+class CycleGuard:
     """Every token and page address of a pass, so that a cycle of any length is found."""
 
     plan: Plan
     continuations: set[Continuation] = field(default_factory=set)
 
-    def new(self, continuation: Continuation) -> Continuation:
+    def admit(self, continuation: Continuation) -> Continuation:
         """The continuation, the first time that it comes.
 
         Raises:
@@ -378,7 +380,7 @@ class Seen:
         """
         if continuation in self.continuations:
             raise WalkError(
-                f"{place_of(self.plan)}: the API gave the same {type(continuation).__name__.lower()} for the next page twice in one pass, after "
+                f"{label_of(self.plan)}: the API gave the same {type(continuation).__name__.lower()} for the next page twice in one pass, after "
                 f"{len(self.continuations)} others, so the pages go in a circle; check that the request sends it where the API "
                 "expects it (cursor_param, cursor_body_path)"
             )
@@ -398,19 +400,24 @@ def _go_forward(ranks: Sequence[Rank | None], ties: Sequence[Any]) -> bool:
     return len({*places}) == len(places) and all(map(le, rising, rising[1:]))
 
 
-def _rising(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
-    ranks = ranked(plan, records)[2]
+def ascending_ranks(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
+    """Return the ranks of a page's records, which must not fall.
+
+    Raises:
+        WalkError: where a record's rank is less than the one before it.
+    """
+    ranks = keys_and_ranks(plan, records)[2]
     for before, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
         if before is not None and here is not None and here < before:
             key = incremental_of(plan).cursor_path
             raise WalkError(
-                f"{place_of(plan)}: a record at {key} {find(key, record)!r} follows a later one, so the list isn't in ascending order; "
+                f"{label_of(plan)}: a record at {key} {find(key, record)!r} follows a later one, so the list isn't in ascending order; "
                 f"make the request sort by {key}, or leave `incremental` out to read the whole list each run"
             )
     return ranks
 
 
-def ranked(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], list[Any], list[Rank | None]]:
+def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], list[Any], list[Rank | None]]:
     """The values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
 
     Raises:
@@ -445,7 +452,7 @@ def _rank(plan: Plan, value: Any) -> Rank | None:
             return None
         key = incremental_of(plan).cursor_path
         raise AnswerError(
-            f"{place_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
+            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
         ) from error
 
 
@@ -466,19 +473,19 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
     value = find(incremental.cursor_path, record)
     if value is MISSING or value is None:
         raise AnswerError(
-            f"{place_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
+            f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
             "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
         )
     if plan.walk is Walk.UNIQUE_KEYSET and isinstance(value, (dict, list)):
         raise AnswerError(
-            f"{place_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
+            f"{label_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
         )
     if incremental.tie_breaker is None:
         return Cursor(value, value if plan.walk is Walk.UNIQUE_KEYSET else None)
     tie = find(incremental.tie_breaker, record)
     if plan.walk is Walk.KEYSET and (tie is MISSING or tie is None or isinstance(tie, (dict, list))):
         raise AnswerError(
-            f"{place_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
+            f"{label_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
         )
     return Cursor(value, tie)
 
@@ -494,7 +501,7 @@ def check_kind(plan: Plan, value: Any, record: Record) -> None:
     kinds = [_kind(value), _kind(cursor_of(plan, record).value)]
     if kinds[0] != kinds[1]:
         raise AnswerError(
-            f"{place_of(plan)}: the bookmark or initial_value is {kinds[0]}, and the records' {incremental_of(plan).cursor_path} is {kinds[1]}; "
+            f"{label_of(plan)}: the bookmark or initial_value is {kinds[0]}, and the records' {incremental_of(plan).cursor_path} is {kinds[1]}; "
             "give initial_value as the API writes it, or reset this stream's STATE"
         )
 
@@ -506,7 +513,7 @@ def _kind(value: Any) -> str:
         return "text"
 
 
-def identity(plan: Plan, record: Record) -> Any:
+def record_identity(plan: Plan, record: Record) -> Any:
     """What tells records apart: the primary key, or the whole content where there is none."""
     if plan.stream.primary_key:
         return [find(key, record) for key in plan.stream.primary_key]
@@ -519,6 +526,6 @@ def incremental_of(plan: Plan) -> Incremental:
     return plan.stream.incremental
 
 
-def place_of(plan: Plan) -> str:
+def label_of(plan: Plan) -> str:
     """How messages name the stream and its walk."""
     return f"stream {plan.stream.name} ({plan.walk.value})"

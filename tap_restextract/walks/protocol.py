@@ -15,48 +15,48 @@ from tap_restextract.walks.steps import Step, Steps
 
 
 @dataclass(eq=False, slots=True)
-class Unit:
+class SubWalk:
     """One walk of a fleet."""
 
     steps: Steps
     name: str = ""
 
 
-class Fleet(Protocol):
+class StreamWalk(Protocol):
     """Units, and the stream's view of them."""
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """A unit that may start now; None where there is none, for now or for good."""
         ...
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The unit's step as the stream's."""
         ...
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> Step | None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """What the unit's error means for the stream, where the fleet can go on without it."""
         ...
 
 
 @dataclass(slots=True)
-class Alone:
+class SingleWalk:
     """A fleet of one walk, which is the stream's."""
 
     steps: Steps
     started: bool = field(default=False, init=False)
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The walk, once."""
         if self.started:
             return None
         self.started = True
-        return Unit(self.steps)
+        return SubWalk(self.steps)
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step as it is."""
-        del unit
+        del sub_walk
         return step
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> None:
         """Nothing."""
-        del unit, error
+        del sub_walk, error

@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PageRequest:
     """What to ask.
 
     Attributes:
@@ -38,8 +38,8 @@ class Ask:
     at: Continuation | None = None
     until: Any = None
     scope: tuple[tuple[str, Any], ...] = ()
-    of: str = ""
-    unless: Validator | None = None
+    list_name: str = ""
+    validator: Validator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +69,19 @@ class Step:
 
     records: Sequence[Record] = ()
     bookmark: Bookmark | None = None
-    ask: Ask | None = None
+    request: PageRequest | None = None
 
 
 Steps = Generator[Step, Page, None]
 
 
-def asking(steps: Steps, scope: tuple[tuple[str, Any], ...], of: str = "") -> Steps:
+def with_scope(steps: Steps, scope: tuple[tuple[str, Any], ...], list_name: str = "") -> Steps:
     """The same walk, its questions with more placeholders' values, or of another stream's list."""
     step = next(steps)
     while True:
         page = (
             yield step
-            if step.ask is None
-            else replace(step, ask=replace(step.ask, scope=step.ask.scope + scope, of=of))
+            if step.request is None
+            else replace(step, request=replace(step.request, scope=step.request.scope + scope, list_name=list_name))
         )
         step = steps.send(page)

@@ -25,9 +25,9 @@ from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone
-from tap_restextract.walks.pages import Listing, MovedSeamError, always_moves, distinct, ended
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, Seen
-from tap_restextract.walks.steps import Ask, Page, Record, Step, Steps
+from tap_restextract.walks.pages import Listing, MovedSeamError, check_distinct, is_last_page, unstable_list_error
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 LOOKUP: Final = "a record by its key"
 GONE: Final = frozenset({404, 410})
@@ -59,7 +59,7 @@ def proof_of(plan: Plan) -> Proof:
     return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
 
 
-def lookup_of(plan: Plan) -> Plan:
+def lookup_plan(plan: Plan) -> Plan:
     """The plan of the request for one record."""
     lookup = plan.stream.lookup
     assert lookup is not None
@@ -78,7 +78,7 @@ def lookup_of(plan: Plan) -> Plan:
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
     """The comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
-    number = cache.begin(confirmed(bookmark.sweep if bookmark else None, cache))
+    number = cache.begin(confirmed_pass(bookmark.sweep if bookmark else None, cache))
     request = fingerprint(plan.stream) if is_validated(plan) else ""
     known = cache.validator if request and cache.validator and cache.validator.request == request else None
     return Comparison(plan, cache, number, now, request=request, validator=known)
@@ -91,7 +91,7 @@ def is_validated(plan: Plan) -> bool:
     return whole and stream.method == "GET" and stream.validator != "none" and not is_conditional(stream.headers)
 
 
-def confirmed(named: Sweep | None, cache: HashCache) -> int | None:
+def confirmed_pass(named: Sweep | None, cache: HashCache) -> int | None:
     """The pass that STATE confirms; None where it names another cache, or none."""
     return named.number if named is not None and named.cache == cache.identity else None
 
@@ -114,29 +114,29 @@ class Comparison:
     cache: HashCache
     number: int
     now: str
-    reading: Callable[[Plan, Bookmark | None], Steps] | None = None
+    guiding_walk: Callable[[Plan, Bookmark | None], Steps] | None = None
     changed: int = 0
     new: int = 0
     gone: int = 0
     whole: bool = False
-    beside: tuple[Plan, str] | None = None
+    null_list: tuple[Plan, str] | None = None
     unproven: int = 0
-    looking: bool = False
+    is_looking_up: bool = False
     request: str = ""
     validator: Validator | None = None
     unchanged: bool = False
 
     @property
-    def named(self) -> Sweep:
+    def as_sweep(self) -> Sweep:
         """What STATE says once the pass is complete."""
         return Sweep(self.number, self.cache.identity, self.now)
 
     def complete(self) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
         self.whole = True
-        records = yield from self.passed()
-        if self.beside is not None:
-            records = yield from self._listed(*self.beside, records)
+        records = yield from self.read_changes()
+        if self.null_list is not None:
+            records = yield from self._listed(*self.null_list, records)
         if self.unchanged:
             return records
         gone = list(self.cache.missing(self.number))
@@ -145,38 +145,38 @@ class Comparison:
                 gone, records = yield from self._looked_up(gone, records)
             case Proof.NONE:
                 self.unproven, gone = len(gone), []
-        self.cache.buried(gone, self.number)
+        self.cache.record_deleted(gone, self.number)
         self.gone = len(gone)
         return [*records, *(self.deletion(key) for key in gone)]
 
     def forget_the_missing(self) -> None:
         """Take what didn't come for unknown, so that it comes out again if it comes back as it was."""
-        self.cache.buried(list(self.cache.missing(self.number)), self.number)
+        self.cache.record_deleted(list(self.cache.missing(self.number)), self.number)
 
-    def passed(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
+    def read_changes(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
         """Read the whole list; returns the last page's records, which are still to be written."""
-        if self.reading is not None:
-            return (yield from self._led(self.reading(self.plan, None), records))
+        if self.guiding_walk is not None:
+            return (yield from self._follow_guiding_walk(self.guiding_walk(self.plan, None), records))
         if self.whole and proof_of(self.plan) is Proof.ORDER and not is_stable(self.plan.stream.paginator):
             return (yield from self._checked(records))
         if self.request:
             return (yield from self._asked_once(records))
         return (yield from self._listed(self.plan, "", records))
 
-    def _listed(self, plan: Plan, of: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
-        seen = Seen(plan)
-        ask = Ask(of=of)
-        page = yield Step(records, None, ask)
+    def _listed(self, plan: Plan, list_name: str, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+        guard = CycleGuard(plan)
+        request = PageRequest(list_name=list_name)
+        page = yield Step(records, None, request)
         while page.following is not None:
-            ahead = Ask(at=seen.new(page.following), of=of)
-            behind = yield Step(self._fresh(page), None, ahead)
-            yield from distinct(plan, page, behind, ask)
-            page, ask = behind, ahead
-        ended(plan, page)
+            next_request = PageRequest(at=guard.admit(page.following), list_name=list_name)
+            next_page = yield Step(self._fresh(page), None, next_request)
+            yield from check_distinct(plan, page, next_page, request)
+            page, request = next_page, next_request
+        is_last_page(plan, page)
         return self._fresh(page)
 
     def _asked_once(self, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
-        page = yield Step(records, None, Ask(unless=self.validator))
+        page = yield Step(records, None, PageRequest(validator=self.validator))
         self.unchanged = page.unchanged
         if page.unchanged:
             return ()
@@ -187,14 +187,14 @@ class Comparison:
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.plan, None)
             try:
-                records = self._fresh((yield from listing.first(records)))
+                records = self._fresh((yield from listing.first_page(records)))
                 while not listing.ended:
-                    records = self._fresh((yield from listing.behind(records)))
+                    records = self._fresh((yield from listing.next_page(records)))
             except MovedSeamError:
                 records = ()
                 continue
             return records
-        raise always_moves(self.plan)
+        raise unstable_list_error(self.plan)
 
     def _looked_up(
         self, keys: Sequence[Key], records: Sequence[Record]
@@ -203,21 +203,23 @@ class Comparison:
         gone = []
         for key in keys:
             values = zip(self.plan.stream.primary_key, msgspec.json.decode(key), strict=True)
-            self.looking = True
+            self.is_looking_up = True
             page = yield Step(
-                records, None, Ask(scope=tuple((f"key.{name}", value) for name, value in values), of=LOOKUP)
+                records,
+                None,
+                PageRequest(scope=tuple((f"key.{name}", value) for name, value in values), list_name=LOOKUP),
             )
-            self.looking, records = False, ()
+            self.is_looking_up, records = False, ()
             if page.records and not is_tombstone(self.plan.stream, page.records[0]):
-                self.cache.seen([key], self.number)
+                self.cache.record_seen([key], self.number)
             else:
                 gone.append(key)
         return gone, records
 
-    def _led(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
+    def _follow_guiding_walk(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
         step = next(steps)
-        while step.ask is not None:
-            page = yield Step(records, None, step.ask)
+        while step.request is not None:
+            page = yield Step(records, None, step.request)
             records = self._fresh(page)
             step = steps.send(page)
         return records
@@ -232,12 +234,12 @@ class Comparison:
         listed = [record for record in page.records if not (self.whole and is_tombstone(self.plan.stream, record))]
         keyed = {key_of(self.plan, record): record for record in listed}
         hashes = {key: content_hash(record) for key, record in keyed.items()}
-        known = self.cache.known(hashes.keys())
+        known = self.cache.known_hashes(hashes.keys())
         changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}
         self.changed += len(changed.keys() & known.keys())
         self.new += len(changed.keys() - known.keys())
-        self.cache.emitted(changed, self.number)
-        self.cache.seen(hashes.keys() - changed.keys(), self.number)
+        self.cache.record_emitted(changed, self.number)
+        self.cache.record_seen(hashes.keys() - changed.keys(), self.number)
         return [keyed[key] for key in changed]
 
 

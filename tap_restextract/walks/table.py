@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing_extensions import assert_never
 
 from tap_restextract.hash_cache.protocol import HashCache
-from tap_restextract.plan.bookmarks import Bookmark, Family
+from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.walks import ascending, full_list
-from tap_restextract.walks.children import Children
-from tap_restextract.walks.combined import Sweeping, Turns
+from tap_restextract.walks.children import ChildrenWalk
+from tap_restextract.walks.combined import CombinedWalk, SweepWalk
 from tap_restextract.walks.descending import descending
-from tap_restextract.walks.event_feed import Following, events_of
-from tap_restextract.walks.protocol import Alone, Fleet
+from tap_restextract.walks.event_feed import EventFeedWalk, feed_plan
+from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import Steps
 from tap_restextract.walks.sweep import sweep
-from tap_restextract.walks.time_slices import Slices
+from tap_restextract.walks.time_slices import TimeSlices
 
 
 def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
@@ -40,7 +40,7 @@ def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
     assert_never(plan.walk)
 
 
-def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, and none can find by itself
+def stream_walk_for(  # noqa: PLR0913  each is something that only some fleets need, and none can find by itself
     plan: Plan,
     bookmark: Bookmark | None,
     *,
@@ -48,7 +48,7 @@ def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, a
     cache: HashCache | None = None,
     nulls: HashCache | None = None,
     now: str = "",
-) -> Fleet:
+) -> StreamWalk:
     """The walks of a stream: one, a slice of time each, or one a parent.
 
     Args:
@@ -60,15 +60,15 @@ def fleet_for(  # noqa: PLR0913  each is something that only some fleets need, a
         now: the time that deletions are told with, ISO 8601.
     """
     if parents is not None:
-        family = bookmark.family if bookmark and bookmark.family else Family()
-        return Children(plan, parents, family, cache, walk)
-    if plan.goes_in_turns:
-        return Turns(plan, walk(plan, bookmark), bookmark or Bookmark(None), cache, nulls, now)
+        children = bookmark.children if bookmark and bookmark.children else ChildrenBookmark()
+        return ChildrenWalk(plan, parents, children, cache, walk)
+    if plan.is_combined:
+        return CombinedWalk(plan, walk(plan, bookmark), bookmark or Bookmark(None), cache, nulls, now)
     if plan.walk is Walk.FEED:
-        return Following(plan, events_of(plan), bookmark, now)
+        return EventFeedWalk(plan, feed_plan(plan), bookmark, now)
     if plan.walk is Walk.WINDOWS:
-        return Slices.begun(plan, bookmark)
+        return TimeSlices.resume(plan, bookmark)
     if plan.walk is Walk.SWEEP:
         assert cache is not None
-        return Sweeping(sweep(plan, bookmark, cache, now))
-    return Alone(walk(plan, bookmark))
+        return SweepWalk(sweep(plan, bookmark, cache, now))
+    return SingleWalk(walk(plan, bookmark))

@@ -18,17 +18,17 @@ from tap_restextract.config.settings import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, asked, earliest, measure, window
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, measure, window
 from tap_restextract.values.cursor import Cursor, finest, rank, written
 from tap_restextract.values.paths import find
-from tap_restextract.walks.pages import Listing, MovedSeamError, has_open_ties, splits_a_tie
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, place_of, rank_of
-from tap_restextract.walks.protocol import Unit
+from tap_restextract.walks.pages import Listing, MovedSeamError, has_open_ties, split_tie_error
+from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, label_of, rank_of
+from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 
 @dataclass(slots=True)
-class Slices:
+class TimeSlices:
     """The slices from the bookmark to now, as a fleet.
 
     Attributes:
@@ -40,66 +40,66 @@ class Slices:
     plan: Plan
     mark: Cursor | None
     known: frozenset[str]
-    like: Any
+    sample_value: Any
     lower: Any
-    now: Any = None
-    given_out: bool = False
+    horizon_value: Any = None
+    has_started: bool = False
     ended: bool = False
-    units: list[Unit] = field(default_factory=list)
-    reached: dict[Unit, Bookmark] = field(default_factory=dict)
-    done: set[Unit] = field(default_factory=set)
+    sub_walks: list[SubWalk] = field(default_factory=list)
+    bookmarks: dict[SubWalk, Bookmark] = field(default_factory=dict)
+    done: set[SubWalk] = field(default_factory=set)
 
     @classmethod
-    def begun(cls, plan: Plan, bookmark: Bookmark | None) -> Slices:
+    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> TimeSlices:
         """The slices that go on from a bookmark."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
         first = window(incremental, earliest(incremental, mark.value) if mark else incremental.initial_value)
         return cls(plan, mark, bookmark.boundary if bookmark else frozenset(), first, first)
 
-    def next(self) -> Unit | None:
+    def next(self) -> SubWalk | None:
         """The next slice; the first one alone, since its answer tells how late it is."""
-        if self.ended or (self.given_out and self.now is None):
+        if self.ended or (self.has_started and self.horizon_value is None):
             return None
         incremental = incremental_of(self.plan)
         upper = None
         if incremental.step:
-            upper = written(self.like, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
-        if self.now is not None and rank(self.lower) < rank(self.now):
-            upper = self.now if upper is None else min(upper, self.now, key=rank)
-        elif self.now is not None:
+            upper = written(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+        if self.horizon_value is not None and rank(self.lower) < rank(self.horizon_value):
+            upper = self.horizon_value if upper is None else min(upper, self.horizon_value, key=rank)
+        elif self.horizon_value is not None:
             upper = None
-        unit = Unit(self._slice(self.lower, upper), f"from {self.lower}")
-        self.given_out, self.ended = True, upper is None and self.now is not None
-        self.units.append(unit)
+        sub_walk = SubWalk(self._slice(self.lower, upper), f"from {self.lower}")
+        self.has_started, self.ended = True, upper is None and self.horizon_value is not None
+        self.sub_walks.append(sub_walk)
         self.lower = upper
-        return unit
+        return sub_walk
 
-    def taken(self, unit: Unit, step: Step) -> Step:
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """The step, with the bookmark of all that is done without a gap."""
         if step.bookmark is not None:
-            self.reached[unit] = step.bookmark
-        if step.ask is None:
-            self.done.add(unit)
+            self.bookmarks[sub_walk] = step.bookmark
+        if step.request is None:
+            self.done.add(sub_walk)
         bookmark = None
-        for each in self.units:
-            bookmark = self.reached.get(each, bookmark)
+        for each in self.sub_walks:
+            bookmark = self.bookmarks.get(each, bookmark)
             if each not in self.done:
                 break
-        return Step(step.records, bookmark, step.ask)
+        return Step(step.records, bookmark, step.request)
 
-    def absorbs(self, unit: Unit, error: AnswerError) -> None:
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> None:
         """Nothing: a slice that can't be read is an error."""
-        del unit, error
+        del sub_walk, error
 
     def cut(self, lower: Any, upper: Any) -> Any:
         """A range's end, once the clock is known: the last ranges are up to it, and from it on without end."""
-        if rank(lower) >= rank(self.now):
+        if rank(lower) >= rank(self.horizon_value):
             self.ended = True
             return None
-        if upper is None or rank(upper) > rank(self.now):
-            self.lower = self.now
-            return self.now
+        if upper is None or rank(upper) > rank(self.horizon_value):
+            self.lower = self.horizon_value
+            return self.horizon_value
         return upper
 
     def _slice(self, lower: Any, upper: Any) -> Steps:
@@ -108,17 +108,17 @@ class Slices:
         parts = [(lower, upper)]
         step = Step()
         while parts:
-            part = Part(self, *parts.pop(), emitted)
+            part = SliceReader(self, *parts.pop(), emitted)
             step, halves = yield from part.read(step)
             parts += halves
         yield step
 
 
 @dataclass(slots=True)
-class Part:
+class SliceReader:
     """A slice, or a half of one, that is read as a whole."""
 
-    slices: Slices
+    slices: TimeSlices
     lower: Any
     upper: Any
     emitted: set[str]
@@ -129,10 +129,10 @@ class Part:
         """Read it; returns its last step, still to be written, and the halves to read instead where it is too full."""
         slices, plan = self.slices, self.slices.plan
         for _ in range(SEAM_ATTEMPTS):
-            listing, self.count = Listing(plan, asked(incremental_of(plan), self.lower), until=self.upper), 0
+            listing, self.count = Listing(plan, cursor_from(incremental_of(plan), self.lower), until=self.upper), 0
             try:
-                page = yield from listing.first(before.records, before.bookmark)
-                self._look_at_the_clock(page)
+                page = yield from listing.first_page(before.records, before.bookmark)
+                self._read_clock(page)
                 upper = slices.cut(self.lower, self.upper)
                 if upper != self.upper:
                     return Step(), [(self.lower, upper)]
@@ -145,7 +145,7 @@ class Part:
                             else (Step(records, self._bookmark()), [])
                         )
                     above = listing.page
-                    page = yield from listing.behind(records)
+                    page = yield from listing.next_page(records)
                     if (tied := self._tie_over(above, listing.page)) is not None:
                         return Step(), self._cut_before(tied)
                     records = self._fresh(page)
@@ -154,7 +154,7 @@ class Part:
                 continue
             return Step(records, self._bookmark()), []
         raise WalkError(
-            f"{place_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
+            f"{label_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
             "read; ask for larger pages, or declare a paginator whose tokens are stable, where the API has one"
         )
 
@@ -168,8 +168,8 @@ class Part:
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
         records = []
         for record in page.records:
-            place = rank_of(plan, record)
-            if place < lower or (upper is not None and place >= upper):
+            record_rank = rank_of(plan, record)
+            if record_rank < lower or (upper is not None and record_rank >= upper):
                 continue
             if dedupes or least is not None:
                 digest = content_hash(record)
@@ -181,21 +181,21 @@ class Part:
             records.append(record)
         return records
 
-    def _look_at_the_clock(self, page: Page) -> None:
+    def _read_clock(self, page: Page) -> None:
         """Fix the horizon, when the first page of all has come: the bookmark behind the last range."""
         slices, incremental = self.slices, incremental_of(self.slices.plan)
-        if slices.now is not None:
+        if slices.horizon_value is not None:
             return
         bound = horizon_at(incremental, page.server_time)
         if bound is None:
             raise WalkError(
-                f"{place_of(slices.plan)}: reading in time ranges needs the server's clock, and its answers have no Date header; "
+                f"{label_of(slices.plan)}: reading in time ranges needs the server's clock, and its answers have no Date header; "
                 "leave `step` and `max_window_results` out, or sort the list (order: asc)"
             )
-        like = find(incremental.cursor_path, page.records[0]) if page.records else slices.like
+        like = find(incremental.cursor_path, page.records[0]) if page.records else slices.sample_value
         steps = (Decimal(bound) / finest(like)).to_integral_value(rounding=ROUND_FLOOR)
-        now = window(incremental, written(slices.like, steps * finest(like)))
-        slices.now = max(now, slices.like, key=rank)
+        now = window(incremental, written(slices.sample_value, steps * finest(like)))
+        slices.horizon_value = max(now, slices.sample_value, key=rank)
 
     def _bookmark(self) -> Bookmark:
         if self.upper is not None:
@@ -208,7 +208,8 @@ class Part:
         if most is None:
             return False
         page, paginator = listing.page, self.slices.plan.stream.paginator
-        reached, length = self.count, listing.longest  # a page may be shorter than the API may make the next one
+        # A page may be shorter than the API may make the next one.
+        reached, length = self.count, listing.max_page_length
         if isinstance(page.following, Start):
             reached = page.following.offset
         if isinstance(paginator, Offset):
@@ -226,7 +227,9 @@ class Part:
             return None
         plan, upper = self.slices.plan, None if self.upper is None else rank(self.upper)
         ranks = {
-            place for place in (rank_of(plan, record) for record in above.records) if upper is None or place < upper
+            record_rank
+            for record_rank in (rank_of(plan, record) for record in above.records)
+            if upper is None or record_rank < upper
         }
         return next((record for record in below.records if rank_of(plan, record) in ranks), None)
 
@@ -236,7 +239,7 @@ class Part:
         value = find(incremental.cursor_path, tied)
         middle = window(incremental, value)
         if rank(middle) <= rank(self.lower):
-            raise splits_a_tie(self.slices.plan, value)
+            raise split_tie_error(self.slices.plan, value)
         return [(middle, self.upper), (self.lower, middle)]
 
     def _halves(self) -> list[tuple[Any, Any]]:
@@ -244,13 +247,15 @@ class Part:
         incremental = incremental_of(self.slices.plan)
         lower = Decimal(rank(self.lower))
         upper = Decimal(rank(self.upper))
-        least = measure(incremental, incremental.precision) if incremental.precision else finest(self.slices.like)
+        least = (
+            measure(incremental, incremental.precision) if incremental.precision else finest(self.slices.sample_value)
+        )
         steps = ((lower + upper) / 2 / least).to_integral_value(rounding=ROUND_FLOOR)
         middle = steps * least
         if not lower < middle < upper:
             raise WalkError(
-                f"{place_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
+                f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
                 "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
             )
-        value = written(self.slices.like, middle)
+        value = written(self.slices.sample_value, middle)
         return [(value, self.upper), (self.lower, value)]

@@ -37,7 +37,7 @@ from tap_restextract.singer.stream import Open, RestStream
 from tap_restextract.values.cursor import NoRankError, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.event_feed import GONE
-from tap_restextract.walks.steps import Ask, Page, Record, Step
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.webhooks.notifications import Channel, Told, channels_of, concerns, told
 from tap_restextract.webhooks.queues.locations import opened
 from tap_restextract.webhooks.queues.protocol import BATCH, Queue
@@ -128,7 +128,7 @@ class WebhookStream(RestStream):
 
     def _fetched(self, route: Route, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
         """The current objects; None for one that is gone."""
-        plan = object_of(self._plan, route)
+        plan = webhook_object_plan(self._plan, route)
         with closing(self._open_client(plan)) as client:
             return fetched(client, scopes, self._plan.stream.concurrency)
 
@@ -268,7 +268,7 @@ class Drain:
         if self._cache is None or not records:
             return
         versions = self._newest(records)
-        known = self._cache.known(versions)
+        known = self._cache.known_hashes(versions)
         untold = {key: version for key, version in versions.items() if is_newer(version, known.get(key))}
         if len(self._finds) >= MOST_FINDS:
             self.reconcile()
@@ -282,7 +282,7 @@ class Drain:
         """Count what polling found and no notification told of, and remember it, so that it counts once."""
         self.missed += len(self._finds)
         if self._cache is not None and self._pass is not None:
-            self._cache.emitted(self._finds, self._pass.number)
+            self._cache.record_emitted(self._finds, self._pass.number)
         self._finds = {}
 
     def close(self) -> None:
@@ -319,8 +319,8 @@ class Drain:
         if self._cache is None or self._pass is None or not records:
             return
         newest = self._newest(records)
-        known = self._cache.known(newest)
-        self._cache.emitted(
+        known = self._cache.known_hashes(newest)
+        self._cache.record_emitted(
             {key: each for key, each in newest.items() if is_newer(each, known.get(key))}, self._pass.number
         )
         for key, version in newest.items():
@@ -362,7 +362,7 @@ def is_newer(version: str, known: str | None) -> bool:
         return True
 
 
-def object_of(plan: Plan, route: Route) -> Plan:
+def webhook_object_plan(plan: Plan, route: Route) -> Plan:
     """The plan of one object's request: the polled stream's, but for its address."""
     stream = structs.replace(
         plan.stream,
@@ -383,7 +383,7 @@ def fetched(client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concu
 
     def one(scope: tuple[tuple[str, Any], ...]) -> Record | None:
         try:
-            page: Page = client.page(Ask(scope=scope))
+            page: Page = client.page(PageRequest(scope=scope))
         except AnswerError as error:
             if error.status in GONE:
                 return None

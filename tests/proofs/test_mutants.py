@@ -47,12 +47,12 @@ def test_a_fault_that_is_rarely_met_is_found_by_its_own_story() -> None:
 
 
 def test_a_fault_that_is_none_survives() -> None:
-    harmless = Mutant("a word", (Edit("Listing.behind", "has moved; what", "has moved, what"),), "restart, offsets")
+    harmless = Mutant("a word", (Edit("Listing.next_page", "has moved; what", "has moved, what"),), "restart, offsets")
     assert tried(harmless, most=50).verdict == "survived"
 
 
 def test_a_mutant_whose_text_has_gone_is_told() -> None:
-    gone = Mutant("gone", (Edit("Listing.behind", "no such text", ""),), "keyset")
+    gone = Mutant("gone", (Edit("Listing.next_page", "no such text", ""),), "keyset")
     assert tried(gone).verdict.startswith("no longer applies")
 
 

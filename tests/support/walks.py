@@ -10,18 +10,18 @@ from tap_restextract.exchange.paginators import Number, Start, Token
 from tap_restextract.plan.bookmarks import Bookmark, from_state, to_state
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
-from tap_restextract.walks.steps import Ask, Page, Record
+from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import walk
 
 LATER = 4_102_444_800.0  # 2100-01-01: a server's clock at which every record of these tests is settled
-Answers = Callable[[Ask], Page]
+Answers = Callable[[PageRequest], Page]
 
 
 @dataclass
 class Read:
     """What one run of a walk asked, wrote and kept."""
 
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[PageRequest] = field(default_factory=list)
     pages: list[Sequence[Record]] = field(default_factory=list)
     states: list[dict[str, Any] | None] = field(default_factory=list)
 
@@ -47,11 +47,11 @@ def drive(
     while True:
         read.pages.append(step.records)
         read.states.append(None if step.bookmark is None else to_state(plan, step.bookmark))
-        if step.ask is None:
+        if step.request is None:
             return read
-        read.asks.append(step.ask)
+        read.asks.append(step.request)
         assert len(read.asks) <= most, "the walk has no end"
-        step = steps.send(answers(step.ask))
+        step = steps.send(answers(step.request))
 
 
 def pages(*script: Page) -> Answers:
@@ -68,7 +68,7 @@ def at(second: float | str, key: Any = 1, **more: Any) -> Record:
 def compound(records: Sequence[Record], size: int = 2, clock: float | None = LATER) -> Answers:
     """An API that answers `size` records strictly behind (updated_at, id)."""
 
-    def answers(ask: Ask) -> Page:
+    def answers(ask: PageRequest) -> Page:
         ordered = sorted(records, key=lambda record: (rank(record["updated_at"]), record["id"]))
         if ask.cursor is not None:
             place = (rank(ask.cursor.value), ask.cursor.tie)
@@ -87,7 +87,7 @@ def inclusive(
         value = rank(record["updated_at"])
         return value // precision if precision else value
 
-    def answers(ask: Ask) -> Page:
+    def answers(ask: PageRequest) -> Page:
         ordered = sorted(records, key=lambda record: (rank(record["updated_at"]), record["id"]))
         if ask.cursor is not None:
             since = place({"updated_at": ask.cursor.value})

@@ -12,8 +12,8 @@ import pytest
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import Number
-from tap_restextract.http.fetching import Ahead
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.http.fetching import Prefetcher
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Asked, Reply, serving
 from tests.support.streams import config
 from tests.support.tap_process import tap
@@ -66,7 +66,7 @@ def test_a_list_of_one_page_costs_no_request_too_many(tmp_path: Path) -> None:
 def test_several_pages_are_under_way_at_once_and_come_in_their_order() -> None:
     flying, most, lock, all_ = 0, 0, threading.Lock(), threading.Event()
 
-    def fetch(ask: Ask) -> Page:
+    def fetch(ask: PageRequest) -> Page:
         nonlocal flying, most
         with lock:
             flying += 1
@@ -80,22 +80,26 @@ def test_several_pages_are_under_way_at_once_and_come_in_their_order() -> None:
             flying -= 1
         return Page([{"id": ask.at.page if isinstance(ask.at, Number) else 0}])
 
-    ahead = Ahead(fetch, lambda ask: Ask(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4)
-    found = [ahead(Ask(at=Number(number) if number else None)).records[0]["id"] for number in range(30)]
+    ahead = Prefetcher(
+        fetch, lambda ask: PageRequest(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4
+    )
+    found = [ahead(PageRequest(at=Number(number) if number else None)).records[0]["id"] for number in range(30)]
     ahead.close()
     assert found == [*range(30)]
     assert most == 4
 
 
 def test_a_fault_comes_out_at_the_page_that_has_it_and_none_of_a_page_that_nobody_wants() -> None:
-    def fetch(ask: Ask) -> Page:
+    def fetch(ask: PageRequest) -> Page:
         if isinstance(ask.at, Number) and ask.at.page >= 5:
             raise AnswerError("beyond the end")
         return Page([{}])
 
-    ahead = Ahead(fetch, lambda ask: Ask(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4)
+    ahead = Prefetcher(
+        fetch, lambda ask: PageRequest(at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1)), 4
+    )
     for number in range(5):
-        assert ahead(Ask(at=Number(number))).records == [{}]
+        assert ahead(PageRequest(at=Number(number))).records == [{}]
     with pytest.raises(AnswerError):
-        ahead(Ask(at=Number(5)))
+        ahead(PageRequest(at=Number(5)))
     ahead.close()

@@ -12,12 +12,12 @@ from tap_restextract.config.settings import read
 from tap_restextract.exchange.request import Answer, request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.http.client import page_of
-from tap_restextract.plan.bookmarks import checkpointed, from_state, in_turns
+from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.walks.combined import NULLS
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 from tap_restextract.walks.sweep import LOOKUP
-from tap_restextract.walks.table import fleet_for
+from tap_restextract.walks.table import stream_walk_for
 
 BEGIN = 1_000_000
 PAGE = 5
@@ -62,12 +62,12 @@ class Notes:
         self.cache, self.state, self.hour = SqliteHashes(":memory:", "notes"), dict[str, Any](), 0
         self.nulls, self.looked_up = SqliteHashes(":memory:", "notes, untimed") if walk == "untimed" else None, 0
 
-    def page(self, ask: Ask) -> Page:
-        if ask.of == LOOKUP:
+    def page(self, ask: PageRequest) -> Page:
+        if ask.list_name == LOOKUP:
             ((_, key),) = ask.scope
             self.looked_up += 1
             return Page([self.rows[key]] if key in self.rows else [])
-        if ask.of == NULLS:
+        if ask.list_name == NULLS:
             return Page([row for row in self.rows.values() if row["at"] is None])
         params = dict(request_for(self.plan.stream, ask.cursor).params)
         since, after = int(params.get("since", 0)), int(params.get("after", -1))
@@ -81,20 +81,20 @@ class Notes:
     def run(self) -> list[Row]:
         """An hour later: what came out."""
         self.hour += 2
-        bookmark = in_turns(self.plan, self.state, from_state(self.plan, self.state))
+        bookmark = combined_bookmark(self.plan, self.state, from_state(self.plan, self.state))
         now = f"2026-01-01T{self.hour:02d}:00:00Z"
-        fleet = fleet_for(self.plan, bookmark, cache=self.cache, nulls=self.nulls, now=now)
+        fleet = stream_walk_for(self.plan, bookmark, cache=self.cache, nulls=self.nulls, now=now)
         records: list[Row] = []
         while (unit := fleet.next()) is not None:
             step = next(unit.steps)
             while True:
-                taken = fleet.taken(unit, step)
+                taken = fleet.translate(unit, step)
                 records += taken.records
                 if taken.bookmark is not None:
                     self.state = checkpointed(self.plan, self.state, taken.bookmark)
-                if step.ask is None:
+                if step.request is None:
                     break
-                step = unit.steps.send(self.page(step.ask))
+                step = unit.steps.send(self.page(step.request))
         return records
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, No
 from tap_restextract.exchange.paginators import Link, Token
 from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Answers, Api, Asked, Reply, scripted, serving
 from tests.support.streams import stream
 
@@ -28,10 +28,10 @@ SOON = {"Retry-After": "0"}
 LOG = logging.getLogger("test")
 
 
-def fetched(api: Api, ask: Ask | None = None, **keys: Any) -> Page:
+def fetched(api: Api, ask: PageRequest | None = None, **keys: Any) -> Page:
     """The page that the client makes of an answer."""
     with closing(Client(stream(base_url=api.url, **keys), TokenKeeper(), LOG, "0")) as client:
-        return client.page(ask or Ask())
+        return client.page(ask or PageRequest())
 
 
 def refused(answers: Answers, kind: type[TapError] = ApiError, **keys: Any) -> tuple[str, list[Asked]]:
@@ -210,7 +210,7 @@ def test_a_connection_that_nobody_takes_is_told_without_a_traceback() -> None:
             closing(Client(stream(base_url=url, max_attempts=1), TokenKeeper(), LOG, "0")) as client,
             pytest.raises(NoAnswerError, match=r"/things: the connection was refused, 1 time; check base_url"),
         ):
-            client.page(Ask())
+            client.page(PageRequest())
 
 
 def test_a_server_without_tls_is_told_apart_from_one_whose_certificate_is_none() -> None:
@@ -223,7 +223,7 @@ def test_a_host_without_an_address_is_told() -> None:
         closing(Client(stream(base_url="http://nowhere.invalid", max_attempts=1), TokenKeeper(), LOG, "0")) as client,
         pytest.raises(NoAnswerError, match="the host's name can't be resolved"),
     ):
-        client.page(Ask())
+        client.page(PageRequest())
 
 
 def test_an_answer_that_does_not_come_in_time_is_told() -> None:
@@ -308,14 +308,16 @@ def test_a_link_is_asked_as_it_was_written() -> None:
         paginator = {"type": "json_link"}
         page = fetched(api, records="data", paginator=paginator, params={"limit": 5})
         assert page.following == Link(f"{api.url}/things?page=2&filter=a%2Bb")
-        fetched(api, Ask(None, page.following), records="data", paginator=paginator, params={"limit": 5})
+        fetched(api, PageRequest(None, page.following), records="data", paginator=paginator, params={"limit": 5})
         assert api.asked[1].params == {"page": "2", "filter": "a+b"}
 
 
 def test_a_post_sends_its_json_and_its_token() -> None:
     with serving(scripted(Reply({"data": RECORDS, "next": "abc"}))) as api:
         paginator = {"type": "cursor", "cursor_path": "next", "cursor_body_path": "page.after"}
-        page = fetched(api, Ask(None, Token("t")), records="data", method="POST", json={"q": "ü"}, paginator=paginator)
+        page = fetched(
+            api, PageRequest(None, Token("t")), records="data", method="POST", json={"q": "ü"}, paginator=paginator
+        )
         assert page.following == Token("abc")
         assert json.loads(api.asked[0].body) == {"q": "ü", "page": {"after": "t"}}
         assert api.asked[0].headers["content-type"] == "application/json"
@@ -361,7 +363,7 @@ def test_an_address_that_can_not_be_one_is_told_and_not_tried_again(base_url: st
         closing(Client(stream(base_url=base_url), TokenKeeper(), LOG, "0")) as client,
         pytest.raises(AnswerError, match="is no web address; set base_url"),
     ):
-        client.page(Ask())
+        client.page(PageRequest())
 
 
 CREDENTIALS = {
@@ -391,8 +393,8 @@ def test_the_server_sees_the_credentials_of_each_type_also_after_it_set_cookies(
     with serving(lambda asked: Reply(RECORDS, answers(asked).status, {"Set-Cookie": "sid=other"})) as api:
         only = stream(base_url=api.url, auth=auth, **CREDENTIALS)
         with closing(Client(only, TokenKeeper(), LOG, "0")) as client:
-            assert list(client.page(Ask()).records) == RECORDS
-            assert list(client.page(Ask()).records) == RECORDS
+            assert list(client.page(PageRequest()).records) == RECORDS
+            assert list(client.page(PageRequest()).records) == RECORDS
 
 
 def test_no_credentials_of_a_netrc_are_sent(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,4 +455,4 @@ def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
         closing(Client(stream(base_url=url, max_attempts=1), TokenKeeper(), LOG, "0")) as client,
         pytest.raises(NoAnswerError, match=r"connection was (closed without an answer|reset), 1 time;"),
     ):
-        client.page(Ask())
+        client.page(PageRequest())

@@ -15,11 +15,11 @@ from tap_restextract.errors import AnswerError, ConfigurationError, WalkError
 from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import Answer, request_for
 from tap_restextract.http.client import page_of
-from tap_restextract.plan.bookmarks import feed_state, in_feed
+from tap_restextract.plan.bookmarks import feed_bookmark, feed_state
 from tap_restextract.plan.plan import Walk, plans_for
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, Following, events_of, object_of
-from tap_restextract.walks.steps import Ask, Page, Step
-from tap_restextract.walks.table import fleet_for
+from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk, event_object_plan, feed_plan
+from tap_restextract.walks.steps import Page, PageRequest, Step
+from tap_restextract.walks.table import stream_walk_for
 
 State = dict[str, Any]
 FEED: dict[str, Any] = {
@@ -97,17 +97,17 @@ class Play:
 
     def run(self, *, busy: bool, lives: int | None = None) -> None:
         state = self.states[-1] if self.states else {}
-        plans = {"": self.plan, EVENTS: events_of(self.plan), OBJECT: object_of(self.plan)}
+        plans = {"": self.plan, EVENTS: feed_plan(self.plan), OBJECT: event_object_plan(self.plan)}
         now = datetime.fromtimestamp(self.clock, timezone.utc).isoformat()
-        fleet = fleet_for(self.plan, in_feed(plans[EVENTS], state), now=now)
-        assert isinstance(fleet, Following)
+        fleet = stream_walk_for(self.plan, feed_bookmark(plans[EVENTS], state), now=now)
+        assert isinstance(fleet, EventFeedWalk)
         unit = fleet.next()
         assert unit is not None
 
-        def fetched(ask: Ask) -> Page:
+        def fetched(ask: PageRequest) -> Page:
             for _ in range(self.api.rng.choice([0, 0, 1]) if busy else 0):
                 self.api.mutate()
-            stream = plans[ask.of].stream
+            stream = plans[ask.list_name].stream
             request = paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
             return page_of(stream, ask, self.api.answer(request.url.removeprefix("http://api"), dict(request.params)))
 
@@ -121,18 +121,18 @@ class Play:
             if step.bookmark is not None:
                 self.states.append(feed_state(plans[EVENTS], step.bookmark))
 
-        step = fleet.taken(unit, next(unit.steps))
-        while step.ask is not None:
-            ask = step.ask
+        step = fleet.translate(unit, next(unit.steps))
+        while step.request is not None:
+            ask = step.request
             written(step)
             try:
                 page = fetched(ask)
             except AnswerError as error:
-                absorbed = fleet.absorbs(unit, error)
+                absorbed = fleet.recover(unit, error)
                 assert absorbed is not None
                 step = absorbed
             else:
-                step = fleet.taken(unit, unit.steps.send(page))
+                step = fleet.translate(unit, unit.steps.send(page))
         written(step)
 
     def check(self) -> None:

@@ -18,13 +18,13 @@ from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import Answer, request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.http.client import page_of
-from tap_restextract.plan.bookmarks import checkpointed, from_state, in_turns
+from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
 from tap_restextract.plan.plan import Plan, plans_for
-from tap_restextract.walks.combined import NULLS, of_nulls
-from tap_restextract.walks.protocol import Unit
-from tap_restextract.walks.steps import Ask, Page, Step
-from tap_restextract.walks.sweep import LOOKUP, lookup_of
-from tap_restextract.walks.table import fleet_for
+from tap_restextract.walks.combined import NULLS, null_key_plan
+from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.steps import Page, PageRequest, Step
+from tap_restextract.walks.sweep import LOOKUP, lookup_plan
+from tap_restextract.walks.table import stream_walk_for
 
 START = 1_704_067_200
 State = dict[str, Any]
@@ -119,11 +119,11 @@ class Play:
     def run(self, state: State, *, busy: bool, lives: int | None = None, at_once: int = 3) -> None:  # noqa: C901  a driver in one piece, as it is read
         rng, shop = self.shop.rng, self.shop
         bookmark = from_state(self.plan, state)
-        if self.plan.goes_in_turns:
-            bookmark = in_turns(self.plan, state, bookmark)
+        if self.plan.is_combined:
+            bookmark = combined_bookmark(self.plan, state, bookmark)
         now = datetime.fromtimestamp(shop.now, timezone.utc).isoformat()
-        fleet = fleet_for(self.plan, bookmark, parents=self.parents, cache=self.cache, nulls=self.nulls, now=now)
-        flying: list[tuple[Unit, Page | AnswerError]] = []
+        fleet = stream_walk_for(self.plan, bookmark, parents=self.parents, cache=self.cache, nulls=self.nulls, now=now)
+        flying: list[tuple[SubWalk, Page | AnswerError]] = []
         allowed = shop.asked + 12_000
 
         def taken(step: Step) -> None:
@@ -137,14 +137,14 @@ class Play:
                 state = checkpointed(self.plan, state, step.bookmark)
                 self.states.append((len(self.records), state))
 
-        def fetched(ask: Ask) -> Page | AnswerError:
+        def fetched(ask: PageRequest) -> Page | AnswerError:
             assert shop.asked < allowed, "endless"
             for _ in range(rng.choice([0, 0, 0, 0, 1, 2]) if busy else 0):
                 shop.mutate()
             shop.now += rng.random()
             asked = {"": self.plan} | ({"parents": self.parents} if self.parents else {})
-            derived = {NULLS: of_nulls, LOOKUP: lookup_of}
-            stream = (derived[ask.of](self.plan) if ask.of in derived else asked[ask.of]).stream
+            derived = {NULLS: null_key_plan, LOOKUP: lookup_plan}
+            stream = (derived[ask.list_name](self.plan) if ask.list_name in derived else asked[ask.list_name]).stream
             request = paged(stream.paginator, request_for(stream, ask.cursor, ask.until, ask.scope), ask.at)
             try:
                 return page_of(stream, ask, shop.answer(dict(request.params), request.url.removeprefix("http://shop")))
@@ -154,24 +154,24 @@ class Play:
         while True:
             while len(flying) < at_once and (unit := fleet.next()) is not None:
                 step = next(unit.steps)
-                if step.ask:
-                    flying.append((unit, fetched(step.ask)))
-                taken(fleet.taken(unit, step))
+                if step.request:
+                    flying.append((unit, fetched(step.request)))
+                taken(fleet.translate(unit, step))
             if not flying:
                 return
             unit, page = flying.pop(rng.randrange(len(flying)))
             if isinstance(page, AnswerError):
-                absorbed = fleet.absorbs(unit, page)
+                absorbed = fleet.recover(unit, page)
                 if absorbed is None:
                     raise page
-                if absorbed.ask:
-                    flying.append((unit, fetched(absorbed.ask)))
+                if absorbed.request:
+                    flying.append((unit, fetched(absorbed.request)))
                 taken(absorbed)
                 continue
             step = unit.steps.send(page)
-            if step.ask:
-                flying.append((unit, fetched(step.ask)))
-            taken(fleet.taken(unit, step))
+            if step.request:
+                flying.append((unit, fetched(step.request)))
+            taken(fleet.translate(unit, step))
 
     @property
     def last(self) -> State:

@@ -79,26 +79,26 @@ def test_a_new_cache_is_empty_and_names_itself_the_same_to_everyone(cache: Open)
 
 def test_what_was_emitted_is_known_and_the_rest_is_not(cache: Open) -> None:
     one = cache("a")
-    one.emitted({'["1"]': "h1", '["ü \\u0000 \'"]': "h2"}, one.begin(None))
-    assert one.known(['["1"]', '["2"]', '["ü \\u0000 \'"]']) == {'["1"]': "h1", '["ü \\u0000 \'"]': "h2"}
+    one.record_emitted({'["1"]': "h1", '["ü \\u0000 \'"]': "h2"}, one.begin(None))
+    assert one.known_hashes(['["1"]', '["2"]', '["ü \\u0000 \'"]']) == {'["1"]': "h1", '["ü \\u0000 \'"]': "h2"}
     assert not one.is_empty()
 
 
 def test_streams_know_nothing_of_each_other(cache: Open) -> None:
     one, other = cache("a"), cache("a/nulls")
-    one.emitted({"[1]": "h"}, one.begin(None))
+    one.record_emitted({"[1]": "h"}, one.begin(None))
     assert other.is_empty()
-    assert other.known(["[1]"]) == {}
+    assert other.known_hashes(["[1]"]) == {}
     assert list(other.missing(other.begin(None) + 5)) == []
 
 
 def test_no_keys_are_no_work(cache: Open) -> None:
     one = cache("a")
     number = one.begin(None)
-    one.emitted({}, number)
-    one.seen([], number)
-    one.buried([], number)
-    assert one.known([]) == {}
+    one.record_emitted({}, number)
+    one.record_seen([], number)
+    one.record_deleted([], number)
+    assert one.known_hashes([]) == {}
     assert one.is_empty()
 
 
@@ -110,23 +110,23 @@ def test_passes_are_counted_up_for_ever_and_over_streams(cache: Open) -> None:
 def test_a_confirmed_pass_is_kept_and_a_later_one_forgotten(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "old", "[2]": "same"}, first)
+    one.record_emitted({"[1]": "old", "[2]": "same"}, first)
     one.finish(first)
     second = one.begin(first)
-    one.emitted({"[1]": "new", "[3]": "new"}, second)
+    one.record_emitted({"[1]": "new", "[3]": "new"}, second)
     again = cache("a")
     third = again.begin(first)
-    assert again.known(["[1]", "[2]", "[3]"]) == {"[2]": "same"}
-    again.seen(["[2]"], third)
+    assert again.known_hashes(["[1]", "[2]", "[3]"]) == {"[2]": "same"}
+    again.record_seen(["[2]"], third)
     assert sorted(again.missing(third)) == ["[1]", "[3]"]
 
 
 @pytest.mark.parametrize("confirmed", [None, 0])
 def test_without_a_confirmed_pass_all_contents_are_forgotten(cache: Open, confirmed: int | None) -> None:
     one = cache("a")
-    one.emitted({"[1]": "h"}, one.begin(None))
+    one.record_emitted({"[1]": "h"}, one.begin(None))
     number = one.begin(confirmed)
-    assert one.known(["[1]"]) == {}
+    assert one.known_hashes(["[1]"]) == {}
     assert list(one.missing(number)) == ["[1]"]
     assert not one.is_empty()
 
@@ -134,10 +134,10 @@ def test_without_a_confirmed_pass_all_contents_are_forgotten(cache: Open, confir
 def test_a_pass_that_goes_on_forgets_nothing_of_the_one_it_goes_on_from(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "h"}, first)
+    one.record_emitted({"[1]": "h"}, first)
     one.finish(first)
     assert one.begin(first) == first + 1
-    assert one.known(["[1]"]) == {"[1]": "h"}
+    assert one.known_hashes(["[1]"]) == {"[1]": "h"}
 
 
 def test_a_validator_is_believed_only_while_state_confirms_its_pass(cache: Open) -> None:
@@ -171,48 +171,48 @@ def test_a_validator_is_believed_only_while_state_confirms_its_pass(cache: Open)
 def test_a_cache_that_lost_a_confirmed_pass_forgets_all(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "h"}, first)
+    one.record_emitted({"[1]": "h"}, first)
     one.begin(first + 7)
-    assert one.known(["[1]"]) == {}
+    assert one.known_hashes(["[1]"]) == {}
 
 
 def test_a_cache_that_lost_the_tail_of_a_confirmed_pass_forgets_all(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "h"}, first)
+    one.record_emitted({"[1]": "h"}, first)
     one.begin(first)
-    assert one.known(["[1]"]) == {}
+    assert one.known_hashes(["[1]"]) == {}
 
 
 def test_only_what_no_pass_saw_since_is_missing(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({f"[{key}]": "h" for key in range(5)}, first)
+    one.record_emitted({f"[{key}]": "h" for key in range(5)}, first)
     one.finish(first)
     second = one.begin(first)
-    one.seen(["[0]", "[1]", "[9]"], second)
-    one.emitted({"[2]": "new"}, second)
+    one.record_seen(["[0]", "[1]", "[9]"], second)
+    one.record_emitted({"[2]": "new"}, second)
     assert sorted(one.missing(second)) == ["[3]", "[4]"]
     one.finish(second)
     third = one.begin(second)
-    one.seen(["[3]"], third)
+    one.record_seen(["[3]"], third)
     assert sorted(one.missing(second)) == ["[4]"]
-    assert one.known(["[9]"]) == {}
+    assert one.known_hashes(["[9]"]) == {}
 
 
 def test_what_is_buried_is_missing_no_more_until_it_comes_back(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "h"}, first)
+    one.record_emitted({"[1]": "h"}, first)
     one.finish(first)
     second = one.begin(first)
-    one.buried(["[1]"], second)
+    one.record_deleted(["[1]"], second)
     one.finish(second)
     third = one.begin(second)
     assert list(one.missing(third)) == []
-    assert one.known(["[1]"]) == {}
-    one.emitted({"[1]": "h"}, third)
-    assert one.known(["[1]"]) == {"[1]": "h"}
+    assert one.known_hashes(["[1]"]) == {}
+    one.record_emitted({"[1]": "h"}, third)
+    assert one.known_hashes(["[1]"]) == {"[1]": "h"}
     one.finish(third)
     assert list(one.missing(one.begin(third))) == ["[1]"]
 
@@ -220,9 +220,9 @@ def test_what_is_buried_is_missing_no_more_until_it_comes_back(cache: Open) -> N
 def test_a_deletion_that_was_not_confirmed_is_told_again(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
-    one.emitted({"[1]": "h"}, first)
+    one.record_emitted({"[1]": "h"}, first)
     one.finish(first)
-    one.buried(["[1]"], one.begin(first))
+    one.record_deleted(["[1]"], one.begin(first))
     assert list(one.missing(one.begin(first))) == ["[1]"]
 
 
@@ -230,16 +230,16 @@ def test_many_keys_may_be_buried_while_they_are_told(cache: Open) -> None:
     one = cache("a")
     keys = [f"[{key}]" for key in range(2 * BATCH + 7)]
     first = one.begin(None)
-    one.emitted(dict.fromkeys(keys, "h"), first)
-    assert one.known(keys) == dict.fromkeys(keys, "h")
+    one.record_emitted(dict.fromkeys(keys, "h"), first)
+    assert one.known_hashes(keys) == dict.fromkeys(keys, "h")
     one.finish(first)
     second = one.begin(first)
     told = []
     for key in one.missing(second):
         told.append(key)
         if len(told) % 100 == 1:
-            one.buried(told[-100:], second)
-    one.buried(told, second)
+            one.record_deleted(told[-100:], second)
+    one.record_deleted(told, second)
     assert sorted(told) == sorted(keys)
     assert list(one.missing(second)) == []
     assert sorted(one.missing(one.begin(first))) == sorted(keys)
@@ -249,7 +249,7 @@ def test_memory_does_not_grow_with_what_is_missing(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
     for start in range(0, 60_000, 5000):
-        one.emitted({f'["{key:0>60}"]': "hash" for key in range(start, start + 5000)}, first)
+        one.record_emitted({f'["{key:0>60}"]': "hash" for key in range(start, start + 5000)}, first)
     one.finish(first)
     second = one.begin(first)
     tracemalloc.start()
@@ -315,7 +315,7 @@ def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tm
             with serving(answers) as api:
                 run = tap(tmp_path, config(api.url, sweep=True, hash_cache=url))
             with pytest.raises(CacheError):
-                one.known(["[1]"])
+                one.known_hashes(["[1]"])
     assert run.code == 1
     (told,) = run.told
     assert told.startswith(f"tap-restextract: stream things: the hash cache redis://127.0.0.1:{port}/0 failed (")
@@ -369,8 +369,8 @@ def test_a_sqlite_file_that_breaks_while_it_is_used_is_told(tmp_path: Path) -> N
         with closing(sqlite3.connect(file)) as other:
             other.execute("drop table hashes")
         for use in (
-            lambda: one.emitted({"[1]": "h"}, number),
-            lambda: one.known(["[1]"]),
+            lambda: one.record_emitted({"[1]": "h"}, number),
+            lambda: one.known_hashes(["[1]"]),
             lambda: list(one.missing(number)),
             one.is_empty,
         ):

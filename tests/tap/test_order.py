@@ -12,7 +12,7 @@ from tap_restextract.errors import TapError
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.walks import progress
-from tap_restextract.walks.progress import Order
+from tap_restextract.walks.progress import OrderCheck
 from tests.support.streams import COMPOUND, plan
 from tests.support.walks import at
 
@@ -25,7 +25,7 @@ TIES: dict[str, list[Any]] = {
 
 def told(plan_: Plan, cursor: Cursor | None, pages: Sequence[Sequence[dict[str, Any]]]) -> tuple[Any, ...]:
     """What an order says of one page after the other, and what it remembers."""
-    order = Order(plan_)
+    order = OrderCheck(plan_)
     for page in pages:
         try:
             order.check(cursor, page)

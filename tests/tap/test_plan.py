@@ -8,7 +8,7 @@ import pytest
 
 from tap_restextract.config.settings import Incremental
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan.plan import NIL_UUID, Walk, asked, plan_for, window
+from tap_restextract.plan.plan import NIL_UUID, Walk, cursor_from, plan_for, window
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan, stream
 
@@ -132,7 +132,7 @@ def test_a_nested_replication_key_has_a_name_without_dots() -> None:
     ],
 )
 def test_what_is_asked_answers_the_whole_window_of_a_value(facts: dict[str, Any], value: Any, cursor: Any) -> None:
-    assert asked(Incremental("updated_at", **facts), value) == Cursor(cursor)
+    assert cursor_from(Incremental("updated_at", **facts), value) == Cursor(cursor)
 
 
 def test_a_window_begins_at_the_multiple_of_the_precision() -> None:

@@ -16,7 +16,7 @@ from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerErro
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Answers, Asked, Reply, scripted, serving
 from tests.support.streams import COMPOUND, SCHEMA, config, stream
 from tests.support.tap_process import tap
@@ -31,7 +31,7 @@ def client(url: str, pacers: Pacers | None = None, **keys: Any) -> Client:
 
 def fetched(answers: Answers, **keys: Any) -> tuple[Page, list[Asked]]:
     with serving(answers) as api, closing(client(api.url, **keys)) as only:
-        return only.page(Ask()), api.asked
+        return only.page(PageRequest()), api.asked
 
 
 class Limited:
@@ -83,7 +83,7 @@ def test_a_quota_that_is_told_is_kept_without_one_refusal(writing: str, threads:
 
         def work() -> None:
             for _ in range(28 // threads):
-                only.page(Ask())
+                only.page(PageRequest())
 
         workers = [threading.Thread(target=work) for _ in range(threads)]
         for worker in workers:
@@ -98,7 +98,7 @@ def test_without_quota_headers_the_same_api_refuses() -> None:
     api = Limited(20, 3600.0, lambda *_: {})
     with serving(api) as server, closing(client(server.url)) as only:
         for _ in range(28):
-            only.page(Ask())
+            only.page(PageRequest())
     assert api.refused > 0
 
 
@@ -107,7 +107,8 @@ def test_a_rate_limit_is_shared_by_threads_and_streams_of_one_host() -> None:
     with serving(scripted(GOOD)) as api:
         clients = [client(api.url, pacers, rate_limit="10/s", path=path) for path in ("/a", "/b")]
         threads = [
-            threading.Thread(target=lambda only=only: [only.page(Ask()) for _ in range(4)]) for only in clients * 2
+            threading.Thread(target=lambda only=only: [only.page(PageRequest()) for _ in range(4)])
+            for only in clients * 2
         ]
         start = time.monotonic()
         for thread in threads:
@@ -128,7 +129,7 @@ def test_other_credentials_have_a_pace_of_their_own() -> None:
         for token in ("a", "b", "c", "d"):
             keys = {"rate_limit": "1/m", "auth": {"type": "bearer"}, "auth_token": token}
             with closing(client(api.url, pacers, **keys)) as only:
-                only.page(Ask())
+                only.page(PageRequest())
         assert time.monotonic() - start < 50
 
 
@@ -148,7 +149,7 @@ def test_rate_limits_do_not_count_as_attempts() -> None:
 def test_a_server_that_says_now_for_ever_is_asked_more_slowly_and_then_given_up() -> None:
     with serving(scripted(Reply(b"", 429, {"Retry-After": "0"}))) as api:
         with closing(client(api.url, max_attempts=2, max_wait=2)) as only, pytest.raises(QuotaError) as caught:
-            only.page(Ask())
+            only.page(PageRequest())
         assert len(api.asked) < 10
     assert "answered 429" in str(caught.value)
     assert "more than max_wait (2 s) allows" in str(caught.value)
@@ -268,7 +269,7 @@ def test_a_rule_may_refuse_at_once_what_would_be_tried_again() -> None:
         closing(client(api.url, **rule("FAIL", http_codes=[500], error_message_contains="bad query"))) as only,
     ):
         with pytest.raises(AnswerError):
-            only.page(Ask())
+            only.page(PageRequest())
         assert len(api.asked) == 1
 
 
@@ -312,7 +313,7 @@ def test_a_rule_may_ask_for_another_access_token() -> None:
         keys: dict[str, Any] = rule("REFRESH_TOKEN", http_codes=[400], error_message_contains="expired")
         auth = {"type": "oauth2_client_credentials", "access_token_url": f"{api.url}/token"}
         with closing(client(api.url, auth=auth, auth_client_id="i", auth_client_secret="s", **keys)) as only:
-            assert len(only.page(Ask()).records) == 1
+            assert len(only.page(PageRequest()).records) == 1
     assert issued == ["t0", "t1"]
 
 

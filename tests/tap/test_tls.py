@@ -21,7 +21,7 @@ import trustme
 from tap_restextract.errors import ConfigurationError, NoAnswerError
 from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Api, Reply, scripted, serving
 from tests.support.streams import config, stream
 from tests.support.tap_process import tap
@@ -32,7 +32,7 @@ GOOD = Reply([{"id": 1}])
 
 def fetched(url: str, **keys: Any) -> Page:
     with closing(Client(stream(base_url=url, **keys), TokenKeeper(), LOG, "0")) as client:
-        return client.page(Ask())
+        return client.page(PageRequest())
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_no_proxy_names_the_hosts_that_are_asked_directly_the_token_endpoints_to
 def test_the_environment_is_read_once(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(scripted(GOOD)) as api, closing(Client(stream(base_url=api.url), TokenKeeper(), LOG, "0")) as client:
         monkeypatch.setenv("HTTP_PROXY", address(proxy))
-        client.page(Ask())
+        client.page(PageRequest())
         assert proxy.asked == []
 
 

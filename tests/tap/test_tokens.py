@@ -17,7 +17,7 @@ import pytest
 from tap_restextract.errors import ApiError, ConfigurationError, NoAnswerError, TapError
 from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
-from tap_restextract.walks.steps import Ask
+from tap_restextract.walks.steps import PageRequest
 from tests.support.api import Api, Asked, Reply, scripted, serving
 from tests.support.streams import config, stream
 from tests.support.tap_process import TAP, environment, tap, written
@@ -73,7 +73,7 @@ def oauth(api: Api, kind: str = "oauth2_refresh_token", **more: Any) -> dict[str
 def read(keys: dict[str, Any], keeper: TokenKeeper | None = None, times: int = 1) -> list[Any]:
     """The records of so many pages."""
     with closing(Client(stream(**keys), keeper or TokenKeeper(), LOG, "0")) as client:
-        return [list(client.page(Ask()).records) for _ in range(times)]
+        return [list(client.page(PageRequest()).records) for _ in range(times)]
 
 
 @pytest.mark.parametrize("place", ["body", "header"])

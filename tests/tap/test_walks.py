@@ -11,7 +11,7 @@ from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Link, Number, Start, Token
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor, rank
-from tap_restextract.walks.steps import Ask, Page
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 from tests.support.walks import LATER, Read, at, compound, drive, inclusive, pages
 
@@ -175,7 +175,7 @@ def test_an_exclusive_filter_is_asked_one_step_back_so_that_the_tie_comes_whole(
         paginator={"type": "page_number"},
     )
 
-    def behind(ask: Ask) -> Page:
+    def behind(ask: PageRequest) -> Page:
         records = [
             record for record in TIED if ask.cursor is None or rank(record["updated_at"]) > rank(ask.cursor.value)
         ]
@@ -225,7 +225,7 @@ def test_tokens_that_go_in_a_circle_stop_the_walk_whatever_the_circles_length(
 ) -> None:
     """H1."""
 
-    def circle(ask: Ask) -> Page:
+    def circle(ask: PageRequest) -> Page:
         here = 0 if ask.at is None else int(str(getattr(ask.at, "value", None) or getattr(ask.at, "url", None))[-1])
         return Page([at(1, here)], kind(f"t{here % length + 1}"), LATER)
 
@@ -257,7 +257,7 @@ def test_a_list_that_does_not_ascend_stops_the_walk_before_any_record_of_it(made
 def test_a_filter_that_is_not_strictly_behind_stops_a_keyset_with_the_value() -> None:
     answers = compound([at(1, 1), at(1, 2)])
     with pytest.raises(WalkError, match=r"asked behind updated_at '2026-01-01T00:00:01Z'.*strictly behind"):
-        drive(KEYSET, lambda _: answers(Ask()))
+        drive(KEYSET, lambda _: answers(PageRequest()))
 
 
 def test_a_keyset_whose_initial_value_is_in_another_unit_is_told_and_drops_nothing() -> None:
@@ -276,13 +276,13 @@ def test_a_tie_that_fills_a_whole_answer_is_told_with_its_value_and_its_count() 
     """P6's honest end: where there is no way behind the tie, no record is skipped to get on."""
     read = Read()
     with pytest.raises(WalkError, match=r"2 records or more share '2026-01-01T00:00:01Z', and one answer holds 2"):
-        drive(LIMITED, lambda ask: Page(inclusive(TIED)(Ask(ask.cursor)).records, None, LATER), read=read)
+        drive(LIMITED, lambda ask: Page(inclusive(TIED)(PageRequest(ask.cursor)).records, None, LATER), read=read)
     assert read.state.get("replication_key_value", "2026-01-01T00:00:01Z") == "2026-01-01T00:00:01Z"
 
 
 def test_a_limited_answer_is_asked_on_from_its_last_key_until_nothing_moves() -> None:
     records = [at(second, second) for second in range(1, 8)]
-    read = drive(LIMITED, lambda ask: Page(inclusive(records)(Ask(ask.cursor)).records, None, LATER))
+    read = drive(LIMITED, lambda ask: Page(inclusive(records)(PageRequest(ask.cursor)).records, None, LATER))
     assert read.ids == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -295,7 +295,7 @@ def test_one_answer_without_a_limit_is_asked_once() -> None:
 def test_a_tie_whose_order_changes_at_each_reading_is_told_with_its_value_and_count() -> None:
     turn = iter(range(1000))
 
-    def shuffled(ask: Ask) -> Page:
+    def shuffled(ask: PageRequest) -> Page:
         records = [at(1, (next(turn) * 7 + offset) % 101) for offset in range(2)]
         number = ask.at.page if isinstance(ask.at, Number) else 0
         return Page(records, Number(number + 1), LATER)
@@ -316,7 +316,7 @@ def test_a_tie_that_nothing_orders_is_read_until_two_readings_agree(kind: str) -
 
     asked = iter(range(1000))
 
-    def restless(ask: Ask) -> Page:
+    def restless(ask: PageRequest) -> Page:
         turn = next(asked)
         tied = [at(1, 1 + (key * 7 + turn) % 5) for key in range(5)]
         start = {"number": 2, "offset": 1, "token": 1}[kind] * int(
@@ -335,7 +335,7 @@ def test_a_tie_that_nothing_closed_while_it_was_read_is_read_once_more() -> None
     records = [at(1, 2), at(1, 3), at(1, 4)]
     asked = iter(range(1000))
 
-    def joined(ask: Ask) -> Page:
+    def joined(ask: PageRequest) -> Page:
         if next(asked) == 4:
             records.extend([at(1, 1), at(2, 5)])  # before the page that is asked for now; then the tie closes
         return inclusive(records, clock=None)(ask)
@@ -348,7 +348,7 @@ def test_offsets_overlap_so_that_a_list_that_shifts_to_and_fro_hides_nothing() -
     records = [at(second, second) for second in range(9, 0, -1)]
     asked = iter(range(1000))
 
-    def shifting(ask: Ask) -> Page:
+    def shifting(ask: PageRequest) -> Page:
         number = next(asked)
         if number == 1:
             del records[0]  # all behind it move up, over the seam of the page that is asked for now
@@ -374,7 +374,7 @@ def test_records_that_leave_a_tie_while_it_is_read_draw_no_other_over_the_seam()
     answers = inclusive(records)
     asked = iter(range(1000))
 
-    def shrinking(ask: Ask) -> Page:
+    def shrinking(ask: PageRequest) -> Page:
         if next(asked) == 1:
             records[0] = at(9, 1)  # it moves to the end, and every page behind its old place shifts by one
         return answers(ask)
