@@ -54,7 +54,7 @@ class TapRestextract(Tap):
     package_name = "tap-restextract"
     config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
     message_writer_class = WholeLines
-    _read: tuple[StreamSettings, ...] = ()
+    _stream_settings: tuple[StreamSettings, ...] = ()
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
@@ -73,17 +73,17 @@ class TapRestextract(Tap):
         catalog: io.TextIOWrapper | None = None,
     ) -> None:
         """Extract, after the files of the command line were checked."""
-        held, chosen = (None if file is None else bytes(file.buffer.read()) for file in (state, catalog))
-        if state is not None and held is not None:
-            state_in(held, state.name)
-        if catalog is not None and chosen is not None:
-            _check_catalog(chosen, catalog.name)
+        state_bytes, catalog_bytes = (None if file is None else bytes(file.buffer.read()) for file in (state, catalog))
+        if state is not None and state_bytes is not None:
+            state_in(state_bytes, state.name)
+        if catalog is not None and catalog_bytes is not None:
+            _check_catalog(catalog_bytes, catalog.name)
         super().invoke(
             about=about,
             about_format=about_format,
             config=config,
-            state=None if held is None else io.StringIO(held.decode()),
-            catalog=None if chosen is None else io.StringIO(chosen.decode()),
+            state=None if state_bytes is None else io.StringIO(state_bytes.decode()),
+            catalog=None if catalog_bytes is None else io.StringIO(catalog_bytes.decode()),
         )
 
     @classproperty
@@ -93,8 +93,8 @@ class TapRestextract(Tap):
         # singer-sdk looks for a type in each branch of an anyOf, and ours are references: the type beside it is enough.
         schema = {
             "properties": {
-                name: {key: value for key, value in held.items() if key != "anyOf" or "type" not in held}
-                for name, held in cls.config_jsonschema["properties"].items()
+                name: {key: value for key, value in described.items() if key != "anyOf" or "type" not in described}
+                for name, described in cls.config_jsonschema["properties"].items()
             }
         }
         try:
@@ -114,10 +114,10 @@ class TapRestextract(Tap):
         del raise_errors
         self.append_builtin_config(self.config_jsonschema)
         foreign = self.config_jsonschema["properties"].keys() - OWN
-        self._read = settings.read(self.config, foreign=foreign)
-        of_the_sdk = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
+        self._stream_settings = settings.read(self.config, foreign=foreign)
+        sdk_schema = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
         try:
-            errors = [*JSONSchemaValidator(of_the_sdk).iter_errors(dict(self.config))]
+            errors = [*JSONSchemaValidator(sdk_schema).iter_errors(dict(self.config))]
         except AttributeError as error:  # singer-sdk's schema of __else__ holds a text where a schema belongs
             raise ConfigurationError(["config.stream_maps: __else__ is null or __NULL__, and nothing else"]) from error
         if errors:
@@ -148,10 +148,10 @@ class TapRestextract(Tap):
         Raises:
             ConfigurationError: with the faults of all streams' facts at once.
         """
-        for stream in self._read:
+        for stream in self._stream_settings:
             if isinstance(stream.schema, dict):
                 _check_schema(stream.name, stream.schema)
-        return plans_for(self._read)
+        return plans_for(self._stream_settings)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the STATE of an earlier run.
@@ -212,8 +212,8 @@ class TapRestextract(Tap):
         self.logger.info("stream %s: schema inferred from a sample of %d records", plan.stream.name, len(records))
         incremental, key = plan.stream.incremental, plan.replication_key
         if incremental and key and key != incremental.cursor_path:
-            found = [find(incremental.cursor_path, record) for record in records]
-            nested = inferred([{key: value} for value in found if not isinstance(value, Missing)])["properties"]
+            values = [find(incremental.cursor_path, record) for record in records]
+            nested = inferred([{key: value} for value in values if not isinstance(value, Missing)])["properties"]
             schema = inferred(records)
             return {**schema, "properties": schema["properties"] | nested}
         return inferred(records)
@@ -223,8 +223,8 @@ class TapRestextract(Tap):
         if parents is None:
             return [()]
         with closing(self._client(parents)) as client:
-            found = client.page(PageRequest()).records[:SAMPLED_PARENTS]
-        return [scope_of(plan, parents, record) for record in found]
+            records = client.page(PageRequest()).records[:SAMPLED_PARENTS]
+        return [scope_of(plan, parents, record) for record in records]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End with the line being written: the last STATE on stdout is true whatever moment this is, so none is added."""

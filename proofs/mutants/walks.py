@@ -375,12 +375,12 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the hash cache is confirmed too early",
-        (Edit("SqliteHashes.begin", "            if last != kept:\n", "            if False:\n"),),
+        (Edit("SqliteHashes.begin", "            if last != trusted:\n", "            if False:\n"),),
         "sweep",
     ),
     Mutant(
         "a validator is believed though STATE does not confirm its pass",
-        (Edit("believed", "return held if number == kept else None", "return held"),),
+        (Edit("confirmed_validator", "return validator if number == trusted else None", "return validator"),),
         "ETag",
     ),
     Mutant(
@@ -414,7 +414,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "_keyset_start",
-                "return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)",
+                "return Cursor(step_back(value, resolution_of(value)), plan.tie_floor), rank(value)",
                 "return Cursor(value, plan.tie_floor or 10**6), rank(value)",
             ),
         ),
@@ -474,8 +474,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "cursor_from",
-                "return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))",
-                "return Cursor(back(first, finest(first)))",
+                "return Cursor(step_back(first, step))",
+                "return Cursor(step_back(first, resolution_of(first)))",
             ),
         ),
         "precision",
@@ -485,7 +485,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "FullPass._read_clock",
-                "value = written(like, window_rank(self.plan, written(like, steps * step)))",
+                "value = format_like(like, window_rank(self.plan, format_like(like, steps * step)))",
                 "value = max((find(incremental_of(self.plan).cursor_path, record) for record in page.records), key=rank)",
             ),
         ),
@@ -730,7 +730,9 @@ MUTANTS: Final = (
         "the lookback is forgotten",
         (
             Edit(
-                "earliest", "    first = back(mark, measure(incremental, incremental.lookback))\n", "    first = mark\n"
+                "earliest",
+                "    first = step_back(mark, measure(incremental, incremental.lookback))\n",
+                "    first = mark\n",
             ),
         ),
         "lookback, unordered",

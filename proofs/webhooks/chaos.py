@@ -33,7 +33,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.queues.locations import open_queue
 from target_eventgen import embedded
 from tests.conftest import execute
 from tests.support.api import Asked, Reply, serving
@@ -356,7 +356,7 @@ def chaos(count: int, kind: str, seed: int, database: str, folder: Path) -> Foun
         delivering = Delivering(deliveries, receivers, seed)
         _disturb(delivering, receivers, running, found, dice)
         found.tries, found.answered = delivering.tries, len(delivering.answered)
-        with closing(opened(url)) as queue:
+        with closing(open_queue(url)) as queue:
             stored, behind = [], None
             while entries := queue.read("things", behind):
                 stored += [entry.body.encode() for entry in entries]

@@ -30,14 +30,16 @@ def main() -> None:
     warnings.filterwarnings("ignore", END_OF_LIFE, FutureWarning)
     arguments = sys.argv[1:]
     if arguments and arguments[0] == "plan":
-        sys.exit(_told(lambda: plan.main(arguments[1:], prog_name="tap-restextract plan", standalone_mode=False)))
+        sys.exit(_exit_code(lambda: plan.main(arguments[1:], prog_name="tap-restextract plan", standalone_mode=False)))
     if arguments and arguments[0] == "webhooks":
         from tap_restextract.cli.webhooks_commands import webhooks  # noqa: PLC0415  a part that few runs need
 
         sys.exit(
-            _told(lambda: webhooks.main(arguments[1:], prog_name="tap-restextract webhooks", standalone_mode=False))
+            _exit_code(
+                lambda: webhooks.main(arguments[1:], prog_name="tap-restextract webhooks", standalone_mode=False)
+            )
         )
-    sys.exit(_told(lambda: _tap(arguments)))
+    sys.exit(_exit_code(lambda: _tap(arguments)))
 
 
 def _tap(arguments: list[str]) -> Any:
@@ -54,7 +56,7 @@ def _tap(arguments: list[str]) -> Any:
     return command.main(arguments, prog_name="tap-restextract", standalone_mode=False)
 
 
-def _told(run: Callable[[], Any]) -> int:
+def _exit_code(run: Callable[[], Any]) -> int:
     if sys.stdout is None:
         click.echo("tap-restextract: stdout is closed, and all messages go there; leave it open", err=True)
         return 1
@@ -71,11 +73,11 @@ def _told(run: Callable[[], Any]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        return _unread()
+        return _reader_gone()
     except SystemExit:
         # click ends the process itself where a pipe is broken, and wraps what can't be flushed; but it says nothing.
         if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
-            return _unread()
+            return _reader_gone()
         raise
     except OSError as error:
         click.echo(
@@ -107,7 +109,7 @@ def _is_of_the_sdk(error: Exception) -> bool:
     return isinstance(error, SingerSDKError)
 
 
-def _unread() -> int:
+def _reader_gone() -> int:
     """The reader is gone; what it read is covered by the last STATE that it read. Nothing is left to flush to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     click.echo("tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True)
@@ -126,12 +128,12 @@ def plan(config: tuple[str, ...], state: Path | None, names: tuple[str, ...]) ->
     from tap_restextract.tap import TapRestextract, config_in, state_in  # noqa: PLC0415
 
     given = config_in(config)
-    held = {} if state is None else state_in(state.read_bytes(), str(state))
-    tap = TapRestextract(config=given.config, state=held, parse_env_config=given.parse_env, setup_mapper=False)
+    given_state = {} if state is None else state_in(state.read_bytes(), str(state))
+    tap = TapRestextract(config=given.config, state=given_state, parse_env_config=given.parse_env, setup_mapper=False)
     plans = tap.plans()
     if unknown := set(names) - {each.stream.name for each in plans}:
         known = ", ".join(each.stream.name for each in plans)
         raise ConfigurationError([f"there is no stream {min(unknown)!r}; there are {known}"])
-    bookmarks = held.get("bookmarks", {})
+    bookmarks = given_state.get("bookmarks", {})
     chosen = [each for each in plans if not names or each.stream.name in names]
     click.echo("\n\n".join(preview(each, from_state(each, bookmarks.get(each.stream.name, {}))) for each in chosen))

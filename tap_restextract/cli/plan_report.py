@@ -20,7 +20,7 @@ from tap_restextract.config.settings import (
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.auth import authenticated, secrets_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token
-from tap_restextract.exchange.request import HIDDEN, Request, redacted, request_for, shown, shown_body
+from tap_restextract.exchange.request import HIDDEN, Request, redacted, redacted_body, redacted_request, request_for
 from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.plan import NIL_UUID, Plan, Walk, cursor_from
 from tap_restextract.values.cursor import Cursor
@@ -44,14 +44,14 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         )
     parent = tuple((name, f"({name})") for name in plan.parent_names)
     first = replace(_first(plan, None if parent else bookmark), scope=parent)
-    second, said = _second(plan, first)
+    second, place_or_end = _second(plan, first)
     lines = [
         plan.stream.name,
         *_row("walk", plan.walk.value),
         *_row("safe", plan.safe_because),
         *_row("STATE", f"moves {plan.state_moves}"),
         *_row("first", _line(plan, first)),
-        *_row("then", f"{_line(plan, replace(second, scope=parent))}   ({said})" if second else said),
+        *_row("then", f"{_line(plan, replace(second, scope=parent))}   ({place_or_end})" if second else place_or_end),
     ]
     if plan.stream.source == "webhooks":
         lines += _row("before", "what waits in the queue of webhooks comes out first")
@@ -60,20 +60,20 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             "parent",
             f"{plan.parent}: its list is read whole in each run, and each of its records has a list of its own",
         )
-    if hidden := undetected_shifts(plan):
-        lines += _row("unless", hidden)
+    if shifts := undetected_shifts(plan):
+        lines += _row("unless", shifts)
     if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
         lines += _row("gone", proof_of(plan).value)
     if is_validated(plan):
-        told = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
+        validators = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
         lines += _row(
             "304",
-            f'where the API tells {told} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
+            f'where the API tells {validators} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
         )
     if plan.walk is Walk.FEED:
         events = feed_plan(plan)
-        behind = PageRequest(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
-        lines += _row("events", f"{_line(events, behind)}   (behind an event)")
+        example = PageRequest(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
+        lines += _row("events", f"{_line(events, example)}   (behind an event)")
     return "\n".join(lines)
 
 
@@ -106,14 +106,14 @@ def _line(plan: Plan, page_request: PageRequest) -> str:
     )
     secrets = secrets_of(stream)
     signed = authenticated(request, stream, HIDDEN)
-    text = shown(signed, secrets)
-    added = [f"{name}: {_shown_header(name, value, request, secrets)}" for name, value in signed.headers.items()]
+    text = redacted_request(signed, secrets)
+    added = [f"{name}: {_redacted_header(name, value, request, secrets)}" for name, value in signed.headers.items()]
     if request.json is not None:
-        added.append(f"body {shown_body(request.json, secrets)}")
+        added.append(f"body {redacted_body(request.json, secrets)}")
     return text + (f"  [{'; '.join(added)}]" if added else "")
 
 
-def _shown_header(name: str, value: str, plain: Request, secrets: frozenset[str]) -> str:
+def _redacted_header(name: str, value: str, plain: Request, secrets: frozenset[str]) -> str:
     """A header as a person may see it: one that holds credentials, or may, hides its value."""
     harmless = {"accept", "content-type", "prefer"}
     return redacted(str(value), secrets) if name.lower() in harmless and name in plain.headers else HIDDEN

@@ -15,8 +15,8 @@ import click
 from tap_restextract.config import settings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.tap import TapRestextract, config_in, state_in
-from tap_restextract.webhooks.follow import Loaded, follow
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.follow import StateFileTail, follow
+from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.signatures import keys_of
 from tap_restextract.webhooks.stream import WebhookStream
@@ -49,17 +49,19 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
             ["webhooks serve needs Starlette and uvicorn: pip install 'tap-restextract[webhooks]'"]
         ) from error
     tap = _tap(config, None)
-    received = _received(tap)
-    assert received.webhooks is not None
-    _told_to_stderr()
+    receiver_settings = _receiver_settings(tap)
+    assert receiver_settings.webhooks is not None
+    _log_to_stderr()
     log = logging.getLogger("tap-restextract.webhooks")
-    receiver = Receiver(received.webhooks, received.secrets, {plan.stream.name: plan for plan in tap.plans()}, log)
+    receiver = Receiver(
+        receiver_settings.webhooks, receiver_settings.secrets, {plan.stream.name: plan for plan in tap.plans()}, log
+    )
     # Opened once before anything is accepted, so that a fault of the configuration is told as one.
-    with closing(opened(received.queue)) as queue:
+    with closing(open_queue(receiver_settings.queue)) as queue:
         queue.identity  # noqa: B018  it connects
     server = uvicorn.Server(
         uvicorn.Config(
-            application(receiver, lambda: opened(received.queue)),
+            application(receiver, lambda: open_queue(receiver_settings.queue)),
             host=host,
             port=port,
             log_config=None,
@@ -73,7 +75,7 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
     )
     gc.freeze()  # what was imported lives as long as the process: it needs no look at each collection
     for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, _stopped)  # the server raises it again, once it has stopped by it
+        signal.signal(each, _ignore_signal)  # the server raises it again, once it has stopped by it
     server.run()
     if not server.started:
         raise ConfigurationError(
@@ -86,7 +88,7 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="STATE of an earlier run.")
 @click.option("--catalog", type=click.Path(dir_okay=False, path_type=Path), help="Singer catalog.")
 @click.option("--stream", "names", multiple=True, help="Only this stream; may be repeated.")
-@click.option("--follow", "stays", is_flag=True, help="Keep the pipe open, and emit as notifications come.")
+@click.option("--follow", "follows", is_flag=True, help="Keep the pipe open, and emit as notifications come.")
 @click.option(
     "--state-every", default=0.2, show_default=True, type=click.FloatRange(0.01), help="Seconds between STATEs."
 )
@@ -100,7 +102,7 @@ def drain(  # noqa: PLR0913, PLR0917  one a command-line option
     state: Path | None,
     catalog: Path | None,
     names: tuple[str, ...],
-    stays: bool,  # noqa: FBT001  a flag of the command line
+    follows: bool,  # noqa: FBT001  a flag of the command line
     state_every: float,
     loaded: Path | None,
 ) -> None:
@@ -123,33 +125,33 @@ def drain(  # noqa: PLR0913, PLR0917  one a command-line option
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, stop)
-    read = Loaded(loaded) if loaded is not None else None
-    with closing(opened(_received(tap).queue)) as queue:
-        if stays:
-            follow(chosen, queue, every=state_every, loaded=read, ended=lambda: bool(stopping))
+    tail = StateFileTail(loaded) if loaded is not None else None
+    with closing(open_queue(_receiver_settings(tap).queue)) as queue:
+        if follows:
+            follow(chosen, queue, every=state_every, committed=tail, ended=lambda: bool(stopping))
         else:
-            _drained(chosen, queue, stopping)
+            _drain_once(chosen, queue, stopping)
 
 
 @webhooks.command(help="Say how many notifications wait in the queue.")
 @CONFIG
 def waiting(config: tuple[str, ...]) -> None:
     """Print the number."""
-    with closing(opened(_received(_tap(config, None)).queue)) as queue:
+    with closing(open_queue(_receiver_settings(_tap(config, None)).queue)) as queue:
         click.echo(queue.length())
 
 
-def _stopped(signum: int, frame: FrameType | None) -> None:
+def _ignore_signal(signum: int, frame: FrameType | None) -> None:
     del signum, frame
 
 
-def _drained(streams: list[WebhookStream], queue: Queue, stopping: list[int]) -> None:
+def _drain_once(streams: list[WebhookStream], queue: Queue, stopping: list[int]) -> None:
     for stream in streams:
         stream._write_schema_message()  # noqa: SLF001  singer-sdk's own name for it
         with closing(stream.drain(queue)) as drain:
-            for step in drain.rest():
+            for step in drain.steps():
                 stream.emit(step.records)
-                stream.mark(drain.place)
+                stream.keep_position(drain.bookmark)
                 stream.write_state()
                 if stopping:
                     return
@@ -163,7 +165,7 @@ def _tap(config: tuple[str, ...], state: Path | None, catalog: Path | None = Non
     return TapRestextract(config=given.config, parse_env_config=given.parse_env, setup_mapper=True, **options)
 
 
-def _received(tap: TapRestextract) -> settings.Received:
+def _receiver_settings(tap: TapRestextract) -> settings.ReceiverSettings:
     received = settings.webhooks_in(tap.config)
     if received.webhooks is None:
         raise ConfigurationError(
@@ -181,7 +183,7 @@ def _received(tap: TapRestextract) -> settings.Received:
     return received
 
 
-def _told_to_stderr() -> None:
+def _log_to_stderr() -> None:
     """Log lines to stderr, those of the server's own library from warnings on."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s", force=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

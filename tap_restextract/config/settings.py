@@ -558,7 +558,7 @@ def _merged(below: Json, over: Json) -> Json:
     return {key: value for key, value in merged.items() if value is not None}
 
 
-class Received(Struct, frozen=True):
+class ReceiverSettings(Struct, frozen=True):
     """The configuration of webhooks, with its secrets by source."""
 
     webhooks: Webhooks | None
@@ -566,18 +566,18 @@ class Received(Struct, frozen=True):
     secrets: dict[str, list[str]]
 
 
-def webhooks_in(config: typing.Mapping[str, Any]) -> Received:
+def webhooks_in(config: typing.Mapping[str, Any]) -> ReceiverSettings:
     """What a configuration that was read says of webhooks."""
     held = config.get("webhooks")
     secrets = msgspec.convert(config.get("webhook_secrets") or {}, dict[str, str | list[str]], strict=False)
-    return Received(
+    return ReceiverSettings(
         None if held is None else msgspec.convert(held, Webhooks, strict=False),
         config.get("webhook_queue") or "",
         {name: [value] if isinstance(value, str) else value for name, value in secrets.items()},
     )
 
 
-def _webhook_faults(received: Received, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:
+def _webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:
     """What sources, secrets and streams need of each other."""
     held = {stream.get("name"): stream for stream in streams if isinstance(stream, dict)}
     fed = {name for name, stream in held.items() if stream.get("source") == "webhooks"}

@@ -98,12 +98,12 @@ def secrets_of(stream: StreamSettings) -> frozenset[str]:
 
 
 def _with_header(request: Request, name: str, value: str) -> Request:
-    headers: dict[str, Any] = {key: held for key, held in request.headers.items() if key.lower() != name.lower()}
+    headers: dict[str, Any] = {key: header for key, header in request.headers.items() if key.lower() != name.lower()}
     return replace(request, headers={**headers, name: value})
 
 
 def _cookies(request: Request) -> list[str]:
-    return [held for key, held in request.headers.items() if key.lower() == "cookie"]
+    return [header for key, header in request.headers.items() if key.lower() == "cookie"]
 
 
 def _basic(user: str, password: str) -> str:

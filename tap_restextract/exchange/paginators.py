@@ -155,7 +155,7 @@ def total_of(paginator: Paginator, answer: Answer) -> int | None:
     return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
 
 
-def foreseen(paginator: Paginator, at: Continuation | None) -> Continuation | None:
+def next_continuation(paginator: Paginator, at: Continuation | None) -> Continuation | None:
     """What will ask for the page behind this one, should that one be full; None where only its answer tells."""
     match paginator:
         case PageNumber():

@@ -20,9 +20,9 @@ from tap_restextract.exchange.retry import http_date
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 PREFIXES: Final = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
 FIELDS: Final = ("ratelimit", "x-ratelimit-", "x-rate-limit-")
-FEW: Final = 10.0
-TENTH: Final = 0.1
-LONGEST_SPREAD: Final = 60.0
+LOW_QUOTA_REQUESTS: Final = 10.0
+LOW_QUOTA_SHARE: Final = 0.1
+MAX_SPACING_SECONDS: Final = 60.0
 EPOCH: Final = 1e8  # seconds: no API's quota is renewed in three years, and none was in 1973
 EPOCH_MS: Final = 1e11
 NUMBER: Final = re.compile(r"\s*(-?[0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(?:$|[,;])")
@@ -107,10 +107,10 @@ def learned(pace: Pace, quotas: tuple[Quota, ...], now: float, flying: int = 0) 
 
 def spread(quota: Quota) -> float:
     """The seconds between requests that make what is left of a quota last, once that is little."""
-    little = FEW if quota.limit is None else max(1.0, quota.limit * TENTH)
+    little = LOW_QUOTA_REQUESTS if quota.limit is None else max(1.0, quota.limit * LOW_QUOTA_SHARE)
     if quota.is_empty or quota.remaining > little:
         return 0.0
-    return min(LONGEST_SPREAD, quota.reset / (quota.remaining + 1))
+    return min(MAX_SPACING_SECONDS, quota.reset / (quota.remaining + 1))
 
 
 def quotas(headers: Mapping[str, str], now: float) -> tuple[Quota, ...]:
@@ -123,13 +123,13 @@ def quotas(headers: Mapping[str, str], now: float) -> tuple[Quota, ...]:
     if not any(name.startswith(FIELDS) for name in headers):
         return ()
     clock = http_date(headers.get("date", "")) or now
-    found = [*_structured(headers), *(_plain(headers, prefix, clock) for prefix in PREFIXES)]
-    return tuple(quota for quota in found if quota is not None)
+    read = [*_structured(headers), *(_plain(headers, prefix, clock) for prefix in PREFIXES)]
+    return tuple(quota for quota in read if quota is not None)
 
 
-def exhausted(told: tuple[Quota, ...]) -> float | None:
+def exhausted(reported: tuple[Quota, ...]) -> float | None:
     """The seconds until every empty quota is full again; None where none is empty."""
-    return max((quota.reset for quota in told if quota.is_empty), default=None)
+    return max((quota.reset for quota in reported if quota.is_empty), default=None)
 
 
 def _structured(headers: Mapping[str, str]) -> list[Quota]:
@@ -140,14 +140,14 @@ def _structured(headers: Mapping[str, str]) -> list[Quota]:
             return []
         return [Quota(pairs["remaining"], pairs["reset"], pairs.get("limit"))]
     policies = _members(headers.get("ratelimit-policy", ""))
-    found = []
-    for name, said in _members(text).items():
+    result = []
+    for name, parameters in _members(text).items():
         policy = policies.get(name, {})
         # The window's length is the most that its reset can be.
-        reset = said.get("t", policy.get("w"))
-        if "r" in said and reset is not None:
-            found.append(Quota(said["r"], reset, policy.get("q")))
-    return found
+        reset = parameters.get("t", policy.get("w"))
+        if "r" in parameters and reset is not None:
+            result.append(Quota(parameters["r"], reset, policy.get("q")))
+    return result
 
 
 def _members(text: str) -> dict[str, dict[str, float]]:

@@ -77,7 +77,7 @@ def request_for(
     return Request(stream.method, url, params, headers, body)
 
 
-def shown(request: Request, secrets: Collection[str] = ()) -> str:
+def redacted_request(request: Request, secrets: Collection[str] = ()) -> str:
     """The request as a person may see it: secrets, and values of names that sound like secrets, hidden."""
     split = urlsplit(request.url)
     host = split.netloc.rpartition("@")[2]
@@ -85,7 +85,7 @@ def shown(request: Request, secrets: Collection[str] = ()) -> str:
     return redacted(f"{request.method} {split.scheme}://{host}{split.path}{'?' + query if query else ''}", secrets)
 
 
-def shown_body(body: Any, secrets: Collection[str] = ()) -> str:
+def redacted_body(body: Any, secrets: Collection[str] = ()) -> str:
     """A JSON body as a person may see it, likewise."""
     return redacted(str(_without_secrets(body)), secrets)
 

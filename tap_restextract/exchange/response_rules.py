@@ -24,17 +24,17 @@ VERDICTS: Final = {
 }
 
 
-def ruling(rules: Sequence[ResponseRule], answer: Answer) -> int | None:
+def matching_rule(rules: Sequence[ResponseRule], answer: Answer) -> int | None:
     """The index of the first rule that fits the answer."""
     return next((index for index, rule in enumerate(rules) if _fits(rule, answer)), None)
 
 
-def named(rules: Sequence[ResponseRule], index: int) -> str:
+def rule_name(rules: Sequence[ResponseRule], index: int) -> str:
     """A rule as messages name it, by its place in the list."""
     return f"response_rules[{index}] ({rules[index].action})"
 
 
-def words(body: Any) -> Iterator[str]:
+def error_texts(body: Any) -> Iterator[str]:
     """An API's own words for an error, from the places where they usually stand; a text is all words."""
     if isinstance(body, str):
         yield body
@@ -48,7 +48,7 @@ def words(body: Any) -> Iterator[str]:
             yield value
     errors = body.get("errors")
     for error in errors if isinstance(errors, list) else ():
-        yield from words(error)
+        yield from error_texts(error)
 
 
 def _fits(rule: ResponseRule, answer: Answer) -> bool:
@@ -57,12 +57,12 @@ def _fits(rule: ResponseRule, answer: Answer) -> bool:
     if rule.predicate is not None and not _holds(rule, answer.body):
         return False
     part = rule.error_message_contains
-    return part is None or any(part.lower() in said.lower() for said in words(answer.body))
+    return part is None or any(part.lower() in error_text.lower() for error_text in error_texts(answer.body))
 
 
 def _holds(rule: ResponseRule, body: Any) -> bool:
     """Whether the predicate finds what it should: the value of `equals`, or anything but null, false and emptiness."""
-    found = find(rule.predicate or "", body)
+    value = find(rule.predicate or "", body)
     if isinstance(rule.equals, (str, bool, int, float)):
-        return bool(found == rule.equals) and isinstance(found, bool) == isinstance(rule.equals, bool)
-    return found is not MISSING and found not in (None, False, "", [], {})
+        return bool(value == rule.equals) and isinstance(value, bool) == isinstance(rule.equals, bool)
+    return value is not MISSING and value not in (None, False, "", [], {})

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 TRANSIENT: Final = frozenset({408, 425})
-LONGEST_WAIT: Final = 60.0
+MAX_BACKOFF_SECONDS: Final = 60.0
 SECONDS: Final = re.compile(r"^[0-9]+(\.[0-9]+)?$")  # some servers write fractions, against the RFC
 
 
@@ -73,6 +73,6 @@ def http_date(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def longest_wait(attempt: int) -> float:
+def max_backoff(attempt: int) -> float:
     """The most seconds to wait before another try, where the server doesn't say; the first attempt is 1."""
-    return min(LONGEST_WAIT, 2.0 ** (attempt - 1))
+    return min(MAX_BACKOFF_SECONDS, 2.0 ** (attempt - 1))

@@ -53,8 +53,13 @@ def validator_of(stream: StreamSettings, answer: Answer) -> Validator | None:
     tag = answer.headers.get("etag", "").strip()
     if ETAG.match(tag):
         return Validator("etag", tag)
-    modified, told = (http_date(answer.headers.get(name, "")) for name in ("last-modified", "date"))
-    if stream.validator == "etag" or modified is None or told is None or told - modified < SETTLED_SECONDS:
+    modified, answered_at = (http_date(answer.headers.get(name, "")) for name in ("last-modified", "date"))
+    if (
+        stream.validator == "etag"
+        or modified is None
+        or answered_at is None
+        or answered_at - modified < SETTLED_SECONDS
+    ):
         return None
     return Validator("last-modified", answer.headers["last-modified"].strip())
 
@@ -69,8 +74,8 @@ def asked_unless(request: Request, validator: Validator | None) -> Request:
 def without_condition(request: Request) -> Request:
     """The request for the whole answer, whatever it was before."""
     conditions = {name.lower() for name in CONDITIONS.values()}
-    kept = {name: value for name, value in request.headers.items() if name.lower() not in conditions}
-    return request if len(kept) == len(request.headers) else replace(request, headers=kept)
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in conditions}
+    return request if len(headers) == len(request.headers) else replace(request, headers=headers)
 
 
 def without_validators(answer: Answer) -> Answer:
@@ -89,17 +94,19 @@ def fingerprint(stream: StreamSettings) -> str:
     Passwords and what OAuth 2.0 renews are left out: who asks is told by the user's name or the client's id.
     """
     request = request_for(stream, None)
-    asked = (request.method, request.url, request.params, sorted(request.headers.items()), request.json)
+    request_parts = (request.method, request.url, request.params, sorted(request.headers.items()), request.json)
     who = (stream.auth, stream.auth_token, stream.auth_api_key, stream.auth_username, stream.auth_client_id)
-    read = (stream.records, stream.primary_key, stream.deleted_path, stream.validator)
-    return blake2b(msgspec.json.encode((asked, who, read), order="sorted"), digest_size=DIGEST_BYTES).hexdigest()
+    reading = (stream.records, stream.primary_key, stream.deleted_path, stream.validator)
+    return blake2b(
+        msgspec.json.encode((request_parts, who, reading), order="sorted"), digest_size=DIGEST_BYTES
+    ).hexdigest()
 
 
-def written(validator: Validator) -> str:
+def encoded_validator(validator: Validator) -> str:
     """The validator as caches hold it."""
     return msgspec.json.encode(validator).decode()
 
 
-def read(text: str) -> Validator:
+def decode_validator(text: str) -> Validator:
     """The validator that `written` wrote."""
     return msgspec.json.decode(text, type=Validator)

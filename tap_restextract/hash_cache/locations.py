@@ -8,7 +8,7 @@ from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 
 
-def opened(location: str, stream: str) -> HashCache:
+def open_cache(location: str, stream: str) -> HashCache:
     """The stream's part of the cache at this location.
 
     Raises:
@@ -18,15 +18,15 @@ def opened(location: str, stream: str) -> HashCache:
     if scheme in {"redis", "rediss"}:
         from tap_restextract.hash_cache.redis import RedisHashes  # noqa: PLC0415  its client is an extra
 
-        return RedisHashes(location, stream, shown(location))
+        return RedisHashes(location, stream, redacted_location(location))
     if scheme in {"postgresql", "postgres"}:
         from tap_restextract.hash_cache.postgres import PostgresHashes  # noqa: PLC0415  a slow import
 
-        return PostgresHashes(location, stream, shown(location))
+        return PostgresHashes(location, stream, redacted_location(location))
     return SqliteHashes(location, stream)
 
 
-def shown(location: str) -> str:
+def redacted_location(location: str) -> str:
     """The location as a person may see it: a path as it is, an address without user, password and options."""
     if "://" not in location:
         return location

@@ -15,8 +15,8 @@ from typing import Any, Final
 import psycopg2
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.exchange.validators import Validator, read, written
-from tap_restextract.hash_cache.protocol import BATCH, Key, believed
+from tap_restextract.exchange.validators import Validator, decode_validator, encoded_validator
+from tap_restextract.hash_cache.protocol import BATCH, Key, confirmed_validator
 
 EXISTS: Final = (
     "select to_regclass('tap_restextract.hashes') is not null and to_regclass('tap_restextract.cache') is not null "
@@ -43,13 +43,13 @@ create table if not exists tap_restextract.hashes (
 class PostgresHashes:
     """One stream's hashes in Postgres."""
 
-    def __init__(self, url: str, stream: str, place: str) -> None:
-        self._place = f"stream {stream}: the hash cache {place}"
+    def __init__(self, url: str, stream: str, location: str) -> None:
+        self._label = f"stream {stream}: the hash cache {location}"
         self._stream = stream
         self.validator: Validator | None = None
         try:
-            with ExitStack() as opened:  # closed again where a statement fails
-                self._connection = opened.enter_context(
+            with ExitStack() as cleanup:  # closed again where a statement fails
+                self._connection = cleanup.enter_context(
                     closing(psycopg2.connect(url, connect_timeout=10, application_name="tap-restextract"))
                 )
                 self._connection.autocommit = True
@@ -61,11 +61,11 @@ class PostgresHashes:
                         "insert into tap_restextract.cache (identity, passes) values (%s, 0) on conflict do nothing",
                         (uuid.uuid4().hex,),
                     )
-                opened.pop_all()
+                cleanup.pop_all()
         except (psycopg2.Error, UnicodeError) as error:
             raise ConfigurationError(
                 [
-                    f"{self._place} can't be opened ({_fault(error)}); check hash_cache, its password, and that it may create the schema tap_restextract"
+                    f"{self._label} can't be opened ({_fault(error)}); check hash_cache, its password, and that it may create the schema tap_restextract"
                 ]
             ) from error
 
@@ -78,16 +78,18 @@ class PostgresHashes:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
         query = "select begun, finished, validator, validated from tap_restextract.passes where stream = %s"
         begun = self._rows(query, self._stream)
-        (last, finished, held, number), kept = begun[0] if begun else (0, 0, None, 0), confirmed or 0
-        if finished < kept:
-            kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
-        if last != kept:
+        (last, finished, validator, number), trusted = begun[0] if begun else (0, 0, None, 0), confirmed or 0
+        if finished < trusted:
+            trusted = 0  # the cache lost what STATE confirms: nothing in it can be trusted
+        if last != trusted:
             self._do(
                 "update tap_restextract.hashes set hash = '', deleted = false where stream = %s and emitted > %s and (hash <> '' or deleted)",
                 self._stream,
-                kept,
+                trusted,
             )
-        self.validator = believed(read(held), number, kept=kept) if held else None
+        self.validator = (
+            confirmed_validator(decode_validator(validator), number, trusted=trusted) if validator else None
+        )
         ((number,),) = self._rows(
             "with raised as (update tap_restextract.cache set passes = greatest(passes, %s) + 1 returning passes) "
             "insert into tap_restextract.passes select %s, passes from raised on conflict (stream) do update set begun = excluded.begun returning begun",
@@ -139,9 +141,9 @@ class PostgresHashes:
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
         """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
-        held = None if validator is None else written(validator)
+        encoded = None if validator is None else encoded_validator(validator)
         query = "update tap_restextract.passes set finished = %s, validator = %s, validated = %s where stream = %s"
-        self._do(query, number, held, number, self._stream)
+        self._do(query, number, encoded, number, self._stream)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""
@@ -168,7 +170,7 @@ class PostgresHashes:
 
     def _failure(self, error: psycopg2.Error) -> CacheError:
         return CacheError(
-            f"{self._place} failed ({_fault(error)}); see that Postgres runs and has room, then run again: STATE is where the last page was written"
+            f"{self._label} failed ({_fault(error)}); see that Postgres runs and has room, then run again: STATE is where the last page was written"
         )
 
 

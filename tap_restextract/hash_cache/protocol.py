@@ -74,6 +74,6 @@ class HashCache(Protocol):
         ...
 
 
-def believed(held: Validator, number: int, *, kept: int) -> Validator | None:
+def confirmed_validator(validator: Validator, number: int, *, trusted: int) -> Validator | None:
     """The validator that a pass left, where it is the confirmed one."""
-    return held if number == kept else None
+    return validator if number == trusted else None

@@ -17,8 +17,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.exchange.validators import Validator, read, written
-from tap_restextract.hash_cache.protocol import BATCH, Key, believed
+from tap_restextract.exchange.validators import Validator, decode_validator, encoded_validator
+from tap_restextract.hash_cache.protocol import BATCH, Key, confirmed_validator
 
 if TYPE_CHECKING:
     import redis
@@ -30,28 +30,28 @@ SNAPSHOT_SECONDS: Final = 86_400
 class RedisHashes:
     """One stream's hashes in Redis."""
 
-    def __init__(self, url: str, stream: str, place: str) -> None:
+    def __init__(self, url: str, stream: str, location: str) -> None:
         try:
             import redis  # noqa: PLC0415  an extra, needed by this cache alone
         except ImportError as error:
             raise ConfigurationError(
                 [
-                    f"stream {stream}: the hash cache {place} needs the client of Redis: pip install 'tap-restextract[redis]'"
+                    f"stream {stream}: the hash cache {location} needs the client of Redis: pip install 'tap-restextract[redis]'"
                 ]
             ) from error
         self._failures = (redis.RedisError, OSError)
-        self._place = f"stream {stream}: the hash cache {place}"
+        self._label = f"stream {stream}: the hash cache {location}"
         try:
-            with ExitStack() as opened:  # closed again where the server refuses
-                self._redis: redis.Redis = opened.enter_context(
+            with ExitStack() as cleanup:  # closed again where the server refuses
+                self._redis: redis.Redis = cleanup.enter_context(
                     closing(redis.Redis.from_url(url, decode_responses=True, socket_connect_timeout=10))
                 )
                 self._redis.setnx(f"{PREFIX}:identity", uuid.uuid4().hex)
-                opened.pop_all()
+                cleanup.pop_all()
         except (*self._failures, ValueError) as error:
             raise ConfigurationError(
                 [
-                    f"{self._place} can't be opened ({type(error).__name__}); check hash_cache, its password, and that Redis runs"
+                    f"{self._label} can't be opened ({type(error).__name__}); check hash_cache, its password, and that Redis runs"
                 ]
             ) from error
         self._hashes = f"{PREFIX}:hashes:{stream}"
@@ -65,29 +65,31 @@ class RedisHashes:
     @property
     def identity(self) -> str:
         """What STATE names the cache by."""
-        return str(self._told(self._redis.get, f"{PREFIX}:identity"))
+        return str(self._call(self._redis.get, f"{PREFIX}:identity"))
 
     def begin(self, confirmed: int | None) -> int:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
-        last = int(self._told(self._redis.get, self._begun) or 0)
-        kept = confirmed or 0
-        if int(self._told(self._redis.get, self._finished) or 0) < kept:
-            kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
-        if last != kept:
-            self._forget(kept)
-        number, _, held = str(self._told(self._redis.get, self._validator) or "").partition(":")
-        self.validator = believed(read(held), int(number), kept=kept) if held else None
-        raised = self._told(self._redis.eval, RAISED, 2, f"{PREFIX}:passes", self._begun, max(confirmed or 0, last))
+        last = int(self._call(self._redis.get, self._begun) or 0)
+        trusted = confirmed or 0
+        if int(self._call(self._redis.get, self._finished) or 0) < trusted:
+            trusted = 0  # the cache lost what STATE confirms: nothing in it can be trusted
+        if last != trusted:
+            self._forget(trusted)
+        number, _, encoded = str(self._call(self._redis.get, self._validator) or "").partition(":")
+        self.validator = (
+            confirmed_validator(decode_validator(encoded), int(number), trusted=trusted) if encoded else None
+        )
+        raised = self._call(self._redis.eval, RAISED, 2, f"{PREFIX}:passes", self._begun, max(confirmed or 0, last))
         return int(raised)
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
-        found: dict[Key, str] = {}
+        result: dict[Key, str] = {}
         for chunk in _chunks(keys):
-            held = self._told(self._redis.hmget, self._hashes, chunk)
-            digests = ((key, value.partition(":")[2]) for key, value in zip(chunk, held, strict=True) if value)
-            found.update((key, digest) for key, digest in digests if digest)
-        return found
+            values = self._call(self._redis.hmget, self._hashes, chunk)
+            digests = ((key, value.partition(":")[2]) for key, value in zip(chunk, values, strict=True) if value)
+            result.update((key, digest) for key, digest in digests if digest)
+        return result
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
@@ -95,22 +97,22 @@ class RedisHashes:
             batch = self._redis.pipeline(transaction=True)
             batch.hset(self._hashes, mapping={key: f"{number}:{digest}" for key, digest in hashes.items()})
             batch.zadd(self._live, dict.fromkeys(hashes, number))
-            self._told(batch.execute)
+            self._call(batch.execute)
 
     def record_seen(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass saw these keys, unchanged."""
         if keys:
-            self._told(self._redis.zadd, self._live, dict.fromkeys(keys, number), xx=True)
+            self._call(self._redis.zadd, self._live, dict.fromkeys(keys, number), xx=True)
 
     def missing(self, since: int) -> Iterator[Key]:
         """The keys that were live and that no pass from this one on saw."""
-        self._told(self._redis.zrangestore, self._missing, self._live, "-inf", f"({since}", byscore=True)
-        self._told(self._redis.expire, self._missing, SNAPSHOT_SECONDS)
+        self._call(self._redis.zrangestore, self._missing, self._live, "-inf", f"({since}", byscore=True)
+        self._call(self._redis.expire, self._missing, SNAPSHOT_SECONDS)
         start = 0
-        while chunk := self._told(self._redis.zrange, self._missing, start, start + BATCH - 1):
+        while chunk := self._call(self._redis.zrange, self._missing, start, start + BATCH - 1):
             yield from chunk
             start += len(chunk)
-        self._told(self._redis.delete, self._missing)
+        self._call(self._redis.delete, self._missing)
 
     def record_deleted(self, keys: Collection[Key], number: int) -> None:
         """Remember that a pass emitted these keys' deletion."""
@@ -118,7 +120,7 @@ class RedisHashes:
             batch = self._redis.pipeline(transaction=True)
             batch.hset(self._hashes, mapping=dict.fromkeys(chunk, f"{number}:"))
             batch.zrem(self._live, *chunk)
-            self._told(batch.execute)
+            self._call(batch.execute)
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
         """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
@@ -127,12 +129,12 @@ class RedisHashes:
         if validator is None:
             batch.delete(self._validator)
         else:
-            batch.set(self._validator, f"{number}:{written(validator)}")
-        self._told(batch.execute)
+            batch.set(self._validator, f"{number}:{encoded_validator(validator)}")
+        self._call(batch.execute)
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""
-        return not self._told(self._redis.exists, self._hashes)
+        return not self._call(self._redis.exists, self._hashes)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -142,17 +144,17 @@ class RedisHashes:
         """Forget the contents that passes behind the confirmed one wrote; their keys are live again."""
         cursor = 0
         while True:
-            cursor, held = self._told(self._redis.hscan, self._hashes, cursor, count=BATCH)
-            late = {key: value for key, value in held.items() if int(value.partition(":")[0]) > confirmed}
+            cursor, values = self._call(self._redis.hscan, self._hashes, cursor, count=BATCH)
+            late = {key: value for key, value in values.items() if int(value.partition(":")[0]) > confirmed}
             if late:
                 batch = self._redis.pipeline(transaction=True)
                 batch.hset(self._hashes, mapping={key: f"{value.partition(':')[0]}:" for key, value in late.items()})
                 batch.zadd(self._live, dict.fromkeys(late, 0), nx=True)
-                self._told(batch.execute)
+                self._call(batch.execute)
             if cursor == 0:
                 return
 
-    def _told(self, command: Any, *arguments: Any, **options: Any) -> Any:
+    def _call(self, command: Any, *arguments: Any, **options: Any) -> Any:
         """A command's answer.
 
         Raises:
@@ -162,7 +164,7 @@ class RedisHashes:
             return command(*arguments, **options)
         except self._failures as error:
             raise CacheError(
-                f"{self._place} failed ({type(error).__name__}); see that Redis runs and has room, then run again: STATE is where the last page was written"
+                f"{self._label} failed ({type(error).__name__}); see that Redis runs and has room, then run again: STATE is where the last page was written"
             ) from error
 
 

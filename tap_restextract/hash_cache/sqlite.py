@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from tap_restextract.errors import CacheError, ConfigurationError
-from tap_restextract.exchange.validators import Validator, read, written
-from tap_restextract.hash_cache.protocol import BATCH, Key, believed
+from tap_restextract.exchange.validators import Validator, decode_validator, encoded_validator
+from tap_restextract.hash_cache.protocol import BATCH, Key, confirmed_validator
 
 TABLES = """
 create table if not exists cache (only integer primary key check (only = 1), identity text not null, passes integer not null);
@@ -33,13 +33,13 @@ class SqliteHashes:
         try:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            with ExitStack() as opened:  # closed again where a statement fails
-                self._database = opened.enter_context(
+            with ExitStack() as cleanup:  # closed again where a statement fails
+                self._database = cleanup.enter_context(
                     closing(sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False))
                 )
                 self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + TABLES)
                 self._database.execute("insert or ignore into cache values (1, ?, 0)", (uuid.uuid4().hex,))
-                opened.pop_all()
+                cleanup.pop_all()
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(
                 [
@@ -52,24 +52,24 @@ class SqliteHashes:
     @property
     def identity(self) -> str:
         """What STATE names the cache by."""
-        with self._told():
+        with self._named_errors():
             return str(self._database.execute("select identity from cache").fetchone()[0])
 
     def begin(self, confirmed: int | None) -> int:
         """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
         with self._transaction():
             begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
-            last, kept = begun[0] if begun else 0, confirmed or 0
+            last, trusted = begun[0] if begun else 0, confirmed or 0
             done = self._database.execute("select number from finished where stream = ?", (self._stream,)).fetchone()
-            if (done[0] if done else 0) < kept:
-                kept = 0  # the cache lost what STATE confirms: nothing in it can be trusted
-            if last != kept:
+            if (done[0] if done else 0) < trusted:
+                trusted = 0  # the cache lost what STATE confirms: nothing in it can be trusted
+            if last != trusted:
                 self._database.execute(
-                    "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, kept)
+                    "update hashes set hash = '', deleted = 0 where stream = ? and emitted > ?", (self._stream, trusted)
                 )
             query = "select held, number from validators where stream = ?"
-            held = self._database.execute(query, (self._stream,)).fetchone()
-            self.validator = believed(read(held[0]), held[1], kept=kept) if held else None
+            row = self._database.execute(query, (self._stream,)).fetchone()
+            self.validator = confirmed_validator(decode_validator(row[0]), row[1], trusted=trusted) if row else None
             self._database.execute("update cache set passes = max(passes, ?) + 1", (max(confirmed or 0, last),))
             number = int(self._database.execute("select passes from cache").fetchone()[0])
             self._database.execute("insert or replace into begun values (?, ?)", (self._stream, number))
@@ -77,13 +77,13 @@ class SqliteHashes:
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
         """The hashes of those keys whose content is known."""
-        found: dict[Key, str] = {}
+        result: dict[Key, str] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
             query = f"select key, hash from hashes where stream = ? and deleted = 0 and hash <> '' and key in ({marks})"  # noqa: S608  marks are question marks
-            with self._told():
-                found.update(self._database.execute(query, (self._stream, *chunk)))
-        return found
+            with self._named_errors():
+                result.update(self._database.execute(query, (self._stream, *chunk)))
+        return result
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
         """Remember what a pass emitted."""
@@ -105,7 +105,7 @@ class SqliteHashes:
         query = "select key from hashes where stream = ? and key > ? and deleted = 0 and seen < ? order by key limit ?"
         last = ""
         while True:
-            with self._told():
+            with self._named_errors():
                 rows = self._database.execute(query, (self._stream, last, since, BATCH)).fetchall()
             if not rows:
                 return
@@ -125,13 +125,13 @@ class SqliteHashes:
         with self._transaction():
             self._database.execute("delete from validators where stream = ?", (self._stream,))
             if validator is not None:
-                row = self._stream, number, written(validator)
+                row = self._stream, number, encoded_validator(validator)
                 self._database.execute("insert into validators values (?, ?, ?)", row)
             self._database.execute("insert or replace into finished values (?, ?)", (self._stream, number))
 
     def is_empty(self) -> bool:
         """Whether nothing is known of the stream."""
-        with self._told():
+        with self._named_errors():
             found = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
             return found.fetchone() is None
 
@@ -141,12 +141,12 @@ class SqliteHashes:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._told(), self._database:
+        with self._named_errors(), self._database:
             self._database.execute("begin immediate")
             yield
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
         """What SQLite says of the file, in words.
 
         Raises:

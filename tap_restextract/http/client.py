@@ -32,12 +32,12 @@ from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, No
 from tap_restextract.exchange import rates, response_rules, retry
 from tap_restextract.exchange.auth import TokenRequest, authenticated, secrets_of
 from tap_restextract.exchange.paginators import following, paged, total_of
-from tap_restextract.exchange.request import Answer, Request, redacted, request_for, shown
+from tap_restextract.exchange.request import Answer, Request, redacted, redacted_request, request_for
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.exchange.validators import asked_unless, validator_of, without_condition, without_validators
 from tap_restextract.http.pacing import Pacers, TooLongError
 from tap_restextract.http.session import HttpSession, content_of
-from tap_restextract.http.signers import Unsigned, signed, signer
+from tap_restextract.http.signers import Unsigned, signature_headers, signer
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.values.paths import Missing, find_list
 from tap_restextract.values.rows import Reader, Row, any_json
@@ -46,10 +46,10 @@ from tap_restextract.walks.steps import Page, PageRequest
 CONNECT_SECONDS: Final = 10.0
 CHUNK_BYTES: Final = 1 << 16
 PUBLIC_FIELDS: Final = frozenset({"grant_type", "scope", "client_id", "audience", "resource"})
-MOST_REDIRECTS: Final = 5
-SECONDS_WORTH_TELLING: Final = 5.0
-MOST_ERROR_BYTES: Final = 1 << 16
-SHORTEST_SECRET: Final = 6
+MAX_REDIRECTS: Final = 5
+MIN_LOGGED_WAIT_SECONDS: Final = 5.0
+MAX_ERROR_BYTES: Final = 1 << 16
+MIN_SECRET_CHARACTERS: Final = 6
 NO_ADDRESS: Final = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -150,15 +150,15 @@ class Client:
             self._log.warning(
                 "stream %s: %s was answered %d, which %s takes for an empty last page",
                 self._stream.name,
-                self._shown(request),
+                self._redacted(request),
                 answer.status,
-                response_rules.named(self._stream.response_rules, rule or 0),
+                response_rules.rule_name(self._stream.response_rules, rule or 0),
             )
             return Page([], None, retry.http_date(answer.headers.get("date", "")))
         try:
             return page_of(self._stream, ask, answer)
         except AnswerError as error:
-            raise AnswerError(f"stream {self._stream.name}: {self._shown(request)}: {error}") from error
+            raise AnswerError(f"stream {self._stream.name}: {self._redacted(request)}: {error}") from error
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
@@ -185,7 +185,7 @@ class Client:
                 token, refreshed = self._keeper.access_token(self._stream, self._fetch_token, stale=token), True
                 continue
             raise AnswerError(
-                f"stream {self._stream.name}: {self._shown(request)} was answered {answer.status} "
+                f"stream {self._stream.name}: {self._redacted(request)} was answered {answer.status} "
                 f"{why or _reason(answer.body, self._all_secrets)}; {self._remedy(answer.status, rule)}",
                 answer.status,
             )
@@ -194,7 +194,7 @@ class Client:
         if rule is None:
             return _remedy(status)
         told = self._stream.response_rules[rule].error_message
-        return f"{response_rules.named(self._stream.response_rules, rule)} refuses it{f': {told}' if told else ''}"
+        return f"{response_rules.rule_name(self._stream.response_rules, rule)} refuses it{f': {told}' if told else ''}"
 
     def _insist(self, authentic: Request, plain: Request) -> JudgedAnswer:
         most = self._stream.max_attempts
@@ -212,7 +212,7 @@ class Client:
             while True:
                 attempt += 1
                 # A server that says "now" without end is asked more slowly after some time.
-                longest = retry.longest_wait(attempt if transient.wait is None else attempt - most)
+                longest = retry.max_backoff(attempt if transient.wait is None else attempt - most)
                 jittered = random.uniform(longest / 2, longest)  # noqa: S311  jitter is no secret
                 wait = max(transient.wait or 0.0, jittered if transient.wait is None or attempt > most else 0.0)
                 waited += wait if transient.limited else 0.0
@@ -226,7 +226,7 @@ class Client:
             self._log.warning(
                 "stream %s: %s: %s; trying again in %.1f s (%s)",
                 self._stream.name,
-                self._shown(plain),
+                self._redacted(plain),
                 details["exception"].reason,
                 details["wait"],
                 f"a rate limit is no failed try; up to {self._stream.max_wait:.0f} s of them are waited for (max_wait)"
@@ -258,14 +258,14 @@ class Client:
             judged: JudgedAnswer = attempt(authentic)
         except TransientError as fault:
             raise NoAnswerError(
-                f"stream {self._stream.name}: {self._shown(plain)}: {fault.reason}, {most} {'time' if most == 1 else 'times'}; "
+                f"stream {self._stream.name}: {self._redacted(plain)}: {fault.reason}, {most} {'time' if most == 1 else 'times'}; "
                 "check base_url, the API's health and the network, then run again: STATE is where the last page was written"
             ) from fault
         return judged
 
     def _quota_error(self, request: Request, said: str) -> QuotaError:
         return QuotaError(
-            f"stream {self._stream.name}: {self._shown(request)} {said} more than max_wait ({self._stream.max_wait:.0f} s) allows; "
+            f"stream {self._stream.name}: {self._redacted(request)} {said} more than max_wait ({self._stream.max_wait:.0f} s) allows; "
             "run again then, or raise max_wait: STATE is where the last page was written",
             self._stream.quota_exit_code,
         )
@@ -273,7 +273,7 @@ class Client:
     def _once(self, request: Request) -> JudgedAnswer:
         url = request.url
         params: Any = request.params
-        for redirects in range(MOST_REDIRECTS):
+        for redirects in range(MAX_REDIRECTS):
             judged = self._judged(request, self._sent(request, url, params))
             answer = judged.answer
             if judged.verdict is not Verdict.REDIRECT:
@@ -287,7 +287,7 @@ class Client:
                 return judged._replace(why=why)
             # What a place that is redirected to is known by says nothing of the one that is asked.
             request, url, params = without_condition(request), target, ()
-        return judged._replace(why=f"the {MOST_REDIRECTS}th time in a row: its redirects have no end")
+        return judged._replace(why=f"the {MAX_REDIRECTS}th time in a row: its redirects have no end")
 
     def _judged(self, request: Request, answer: Answer) -> JudgedAnswer:
         """The answer and what it means, by the first response rule that fits, else by its status and content.
@@ -297,10 +297,10 @@ class Client:
             QuotaError: where the API asks for too long a wait.
         """
         quotas = rates.quotas(answer.headers, time.time())
-        rule = response_rules.ruling(self._stream.response_rules, answer)
+        rule = response_rules.matching_rule(self._stream.response_rules, answer)
         if rule is not None:
             verdict = response_rules.VERDICTS[self._stream.response_rules[rule].action]
-            because = f", which is a case of {response_rules.named(self._stream.response_rules, rule)}"
+            because = f", which is a case of {response_rules.rule_name(self._stream.response_rules, rule)}"
         else:
             verdict, because = retry.verdict(answer.status), ""
             if answer.status == 403 and rates.exhausted(quotas) is not None:
@@ -317,7 +317,7 @@ class Client:
         if verdict is Verdict.ACCEPT and answer.fault and (answer.status != 204 or answer.body is not None):
             if isinstance(answer.body, str) and _LOGIN.search(answer.body):
                 raise AnswerError(
-                    f"stream {self._stream.name}: {self._shown(request)} was answered by a login page ({answer.fault}); check the "
+                    f"stream {self._stream.name}: {self._redacted(request)} was answered by a login page ({answer.fault}); check the "
                     "credentials (auth and its secrets), and that base_url is the API's address, not that of its pages for people"
                 )
             raise TransientError(f"answered {answer.fault}")
@@ -349,22 +349,22 @@ class Client:
         except (requests.exceptions.InvalidHeader, UnicodeEncodeError) as error:
             raise ConfigurationError(
                 [
-                    f"stream {self._stream.name}: {self._shown(request)} has a header that can't be sent: it holds a line break, a blank at its beginning, or a character beyond Latin-1; check headers, and the secret that auth puts there"
+                    f"stream {self._stream.name}: {self._redacted(request)} has a header that can't be sent: it holds a line break, a blank at its beginning, or a character beyond Latin-1; check headers, and the secret that auth puts there"
                 ]
             ) from error
         except (*NO_ADDRESS, urllib3.exceptions.LocationParseError) as error:
             raise AnswerError(
-                f"stream {self._stream.name}: {self._shown(request)} is no web address; set base_url such as https://api.example.com/v1"
+                f"stream {self._stream.name}: {self._redacted(request)} is no web address; set base_url such as https://api.example.com/v1"
             ) from error
         except requests.RequestException as error:
             if "CERTIFICATE_VERIFY_FAILED" in repr(error):
                 raise NoAnswerError(
-                    f"stream {self._stream.name}: {self._shown(request)}: {_fault(error)}; set ca_bundle where its CA is a private one, or have it mended"
+                    f"stream {self._stream.name}: {self._redacted(request)}: {_fault(error)}; set ca_bundle where its CA is a private one, or have it mended"
                 ) from error
             raise TransientError(_fault(error)) from error
         except ValueError as error:  # requests reads a redirect's target although it isn't followed
             raise AnswerError(
-                f"stream {self._stream.name}: {self._shown(request)} redirects to what is no web address; set base_url to where the API is now"
+                f"stream {self._stream.name}: {self._redacted(request)} redirects to what is no web address; set base_url to where the API is now"
             ) from error
         finally:
             self._pacer.answered(quotas)
@@ -372,7 +372,7 @@ class Client:
             self._log.debug(
                 "stream %s: %s was answered %d with %d bytes",
                 self._stream.name,
-                self._shown(request),
+                self._redacted(request),
                 response.status_code,
                 len(content),
             )
@@ -386,7 +386,7 @@ class Client:
         """
 
         def told(seconds: float) -> None:
-            level = logging.INFO if seconds >= SECONDS_WORTH_TELLING and seconds > self._spacing else logging.DEBUG
+            level = logging.INFO if seconds >= MIN_LOGGED_WAIT_SECONDS and seconds > self._spacing else logging.DEBUG
             self._log.log(level, "stream %s: waiting %.1f s for the API's quota", self._stream.name, seconds)
 
         try:
@@ -406,10 +406,10 @@ class Client:
         sent = {"User-Agent": self._user_agent, "Accept": "application/json", **headers}
         unsigned = Unsigned(request.method, address, sent, body, auth_settings(self._stream), auth.options)
         try:
-            added = signed(auth.name, self._sign, unsigned)
+            added = signature_headers(auth.name, self._sign, unsigned)
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
-        self._here.signature = {value for value in added.values() if len(value) >= SHORTEST_SECRET}
+        self._here.signature = {value for value in added.values() if len(value) >= MIN_SECRET_CHARACTERS}
         names = {name.lower() for name in added}
         return address, (), {name: value for name, value in headers.items() if name.lower() not in names} | added
 
@@ -439,7 +439,7 @@ class Client:
 
     def _fetch_token(self, asked: TokenRequest) -> dict[str, object]:
         self._secrets |= {value for name, value in asked.form.items() if name not in PUBLIC_FIELDS and value}
-        place = f"stream {self._stream.name}: the token endpoint {shown(Request('POST', asked.url), self._secrets)}"
+        place = f"stream {self._stream.name}: the token endpoint {redacted_request(Request('POST', asked.url), self._secrets)}"
 
         def once() -> requests.Response:
             try:
@@ -466,7 +466,11 @@ class Client:
             return response
 
         attempt = backoff.on_exception(
-            backoff.expo, TransientError, max_tries=self._stream.max_attempts, max_value=retry.LONGEST_WAIT, logger=None
+            backoff.expo,
+            TransientError,
+            max_tries=self._stream.max_attempts,
+            max_value=retry.MAX_BACKOFF_SECONDS,
+            logger=None,
         )(once)
         try:
             response = attempt()
@@ -490,8 +494,8 @@ class Client:
                 self._secrets.add(body[name])
         return body
 
-    def _shown(self, request: Request) -> str:
-        return shown(request, self._all_secrets)
+    def _redacted(self, request: Request) -> str:
+        return redacted_request(request, self._all_secrets)
 
 
 def answer_of(
@@ -513,7 +517,7 @@ def answer_of(
             if whole != plain:
                 return Answer(url, status, headers, decode(whole))
         kind = headers.get("content-type", "no content type").split(";")[0]
-        text = content[:MOST_ERROR_BYTES].decode(errors="replace")
+        text = content[:MAX_ERROR_BYTES].decode(errors="replace")
         return Answer(url, status, headers, text, f"{len(content)} bytes of {kind} that aren't JSON")
 
 
@@ -650,7 +654,7 @@ def _outline(body: Any) -> str:
 
 def _reason(body: Any, secrets: set[str]) -> str:
     """The API's own words for an error, where it has some in the usual places; bounded and redacted."""
-    said = next(response_rules.words(body), "") if isinstance(body, dict) else ""
+    said = next(response_rules.error_texts(body), "") if isinstance(body, dict) else ""
     return f"({redacted(' '.join(said.split())[:200], secrets)})" if said else "without a reason"
 
 

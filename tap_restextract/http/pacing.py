@@ -35,13 +35,13 @@ class Pacer:
         self._flying = 0
         self._lock = threading.Lock()
 
-    def wait(self, spacing: float, longest: float, told: Callable[[float], None] = lambda _: None) -> None:
+    def wait(self, spacing: float, max_wait: float, on_wait: Callable[[float], None] = lambda _: None) -> None:
         """Wait for this request's turn.
 
         Args:
             spacing: the seconds between two requests that the configuration asks for.
-            longest: the most seconds to wait for the API's quota.
-            told: hears of each wait, in seconds.
+            max_wait: the most seconds to wait for the API's quota.
+            on_wait: called with each wait, in seconds.
 
         Raises:
             TooLongError: where the quota is empty for longer.
@@ -49,14 +49,14 @@ class Pacer:
         while True:
             with self._lock:
                 now = self._clock()
-                if self._pace.not_before - now > longest:
+                if self._pace.not_before - now > max_wait:
                     raise TooLongError(self._pace.not_before - now)
                 at = rates.departure(self._pace, spacing, now)
                 self._pace = rates.departed(self._pace, at)
                 self._flying += 1
                 if at <= now:
                     return
-            told(at - now)
+            on_wait(at - now)
             self._sleep(at - now)
             with self._lock:
                 if self._pace.not_before <= at:

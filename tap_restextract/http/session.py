@@ -24,22 +24,22 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 Certificate = str | tuple[str, str] | None
-MOST_PREPARED: Final = 64
+MAX_PREPARED_HEADERS: Final = 64
 
 _here = threading.local()
 
 
-def notify_when_sent(tell: Callable[[], None]) -> None:
+def notify_when_sent(callback: Callable[[], None]) -> None:
     """Have this told once, when this thread's next request is about to leave; `departed` tells it of one that never does."""
-    _here.tell = tell
+    _here.callback = callback
 
 
 def on_request_sent() -> None:
     """Tell what was to be told, if it wasn't."""
-    tell: Callable[[], None] | None = getattr(_here, "tell", None)
-    if tell is not None:
-        _here.tell = None
-        tell()
+    callback: Callable[[], None] | None = getattr(_here, "callback", None)
+    if callback is not None:
+        _here.callback = None
+        callback()
 
 
 class _Connection(HTTPConnection):
@@ -185,7 +185,7 @@ class HttpSession:
             merged.update(headers)
             request.prepare_headers(merged)
             prepared = dict(request.headers.items())
-            if len(self._prepared) >= MOST_PREPARED:
+            if len(self._prepared) >= MAX_PREPARED_HEADERS:
                 self._prepared.clear()
             self._prepared[key] = prepared
         return prepared

@@ -65,7 +65,7 @@ def signer(name: str) -> Signer:
     return loaded
 
 
-def signed(name: str, sign: Signer, unsigned: Unsigned) -> dict[str, str]:
+def signature_headers(name: str, sign: Signer, unsigned: Unsigned) -> dict[str, str]:
     """The signer's headers.
 
     Raises:

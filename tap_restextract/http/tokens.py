@@ -25,7 +25,7 @@ from tap_restextract.exchange.auth import TokenRequest, token_request
 Fetch = Callable[[TokenRequest], dict[str, object]]
 
 
-Kept = dict[str, str]
+StoredToken = dict[str, str]
 """What `token_file` holds: the newest refresh token, under the fingerprint of the configured one."""
 
 
@@ -49,32 +49,32 @@ class TokenKeeper:
             return None
         identity = (msgspec.json.encode(auth), stream.auth_client_id, stream.auth_refresh_token)
         with self._lock:
-            held = self._access.get(identity)
-            if held is None or held == stale:
+            token = self._access.get(identity)
+            if token is None or token == stale:
                 if isinstance(auth, OAuth2RefreshToken):
-                    held = _refreshed(stream, auth, fetch)
+                    token = _refresh(stream, auth, fetch)
                 else:
-                    held = str(fetch(token_request(stream, None))["access_token"])
-                self._access[identity] = held
-            return held
+                    token = str(fetch(token_request(stream, None))["access_token"])
+                self._access[identity] = token
+            return token
 
 
-def _refreshed(stream: StreamSettings, auth: OAuth2RefreshToken, fetch: Fetch) -> str:
+def _refresh(stream: StreamSettings, auth: OAuth2RefreshToken, fetch: Fetch) -> str:
     path = Path(auth.token_file)
     configured = hashlib.sha256((stream.auth_refresh_token or "").encode()).hexdigest()
     with _locked(path):
-        kept = _kept(path)
-        refresh_token = kept.get(configured) or stream.auth_refresh_token
+        stored = _read_tokens(path)
+        refresh_token = stored.get(configured) or stream.auth_refresh_token
         answer = fetch(token_request(stream, refresh_token))
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != refresh_token:
-            _keep(path, {**kept, configured: rotated})
+            _write_tokens(path, {**stored, configured: rotated})
     return str(answer["access_token"])
 
 
-def _kept(path: Path) -> Kept:
+def _read_tokens(path: Path) -> StoredToken:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
+        return msgspec.json.decode(path.read_bytes(), type=StoredToken)
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -83,10 +83,10 @@ def _kept(path: Path) -> Kept:
         ) from error
 
 
-def _keep(path: Path, kept: Kept) -> None:
+def _write_tokens(path: Path, stored: StoredToken) -> None:
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:  # mode 0600
-            file.write(msgspec.json.encode(kept))
+            file.write(msgspec.json.encode(stored))
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).replace(path)

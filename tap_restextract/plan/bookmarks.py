@@ -25,7 +25,7 @@ DIGEST_BYTES: Final = 9
 OWN_KEYS: Final = frozenset(
     {"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep", "parents"}
 )
-MOST_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
+MAX_BOUNDARY_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
             state[name] = {"number": named.number, "cache": named.cache, "at": named.at}
     if bookmark.boundary:
         # Cut before it is sorted: a tie of many thousands is written after each of its pages.
-        state["boundary"] = sorted(islice(bookmark.boundary, MOST_HASHES))
+        state["boundary"] = sorted(islice(bookmark.boundary, MAX_BOUNDARY_HASHES))
     return state
 
 

@@ -31,7 +31,7 @@ from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.placeholders import FORMS, forms, names
 from tap_restextract.exchange.request import cursor_names
-from tap_restextract.values.cursor import Cursor, NoRankError, back, finest, floor, precision_of, rank
+from tap_restextract.values.cursor import Cursor, NoRankError, floor, precision_of, rank, resolution_of, step_back
 from tap_restextract.values.paths import steps
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
@@ -424,7 +424,7 @@ def earliest(incremental: Incremental, mark: Any) -> Any:
     """
     if not incremental.lookback:
         return window(incremental, mark)
-    first = back(mark, measure(incremental, incremental.lookback))
+    first = step_back(mark, measure(incremental, incremental.lookback))
     least = min(incremental.initial_value or first, mark, key=rank)
     return window(incremental, max(first, least, key=rank))
 
@@ -434,4 +434,5 @@ def cursor_from(incremental: Incremental, value: Any) -> Cursor:
     first = window(incremental, value)
     if incremental.filter != "exclusive":
         return Cursor(first)
-    return Cursor(back(first, measure(incremental, incremental.precision) if incremental.precision else finest(first)))
+    step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(first)
+    return Cursor(step_back(first, step))

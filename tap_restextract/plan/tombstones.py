@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tap_restextract.config.settings import StreamSettings
 from tap_restextract.plan.plan import EPOCHS, Plan
-from tap_restextract.values.cursor import INSTANT, NoRankError, kind_and_rank, written
+from tap_restextract.values.cursor import INSTANT, NoRankError, format_like, kind_and_rank
 from tap_restextract.values.paths import find
 
 DELETED_AT: Final = "_sdc_deleted_at"
@@ -24,10 +24,10 @@ def is_tombstone(stream: StreamSettings, record: Mapping[str, Any]) -> bool:
     return stream.deleted_path is not None and bool(find(stream.deleted_path, record))
 
 
-def told(plan: Plan, record: Mapping[str, Any], now: str) -> dict[str, Any]:
+def as_deletion(plan: Plan, record: Mapping[str, Any], now: str) -> dict[str, Any]:
     """The record as the deletion that it stands for; `now` is ISO 8601."""
-    kept = (*plan.stream.primary_key, *filter(None, [plan.replication_key]))
-    return {name: record[name] for name in kept if name in record} | {DELETED_AT: _moment(plan, record, now)}
+    keys = (*plan.stream.primary_key, *filter(None, [plan.replication_key]))
+    return {name: record[name] for name in keys if name in record} | {DELETED_AT: _moment(plan, record, now)}
 
 
 def _moment(plan: Plan, record: Mapping[str, Any], now: str) -> str:
@@ -43,4 +43,4 @@ def _moment(plan: Plan, record: Mapping[str, Any], now: str) -> str:
         counted = Decimal(kind_and_rank(value)[1]) / EPOCHS[incremental.epoch]
     except NoRankError:
         return now
-    return str(written("1970-01-01T00:00:00Z", counted))
+    return str(format_like("1970-01-01T00:00:00Z", counted))

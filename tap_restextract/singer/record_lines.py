@@ -39,8 +39,8 @@ def record_lines(stream: str, records: Sequence[Any], extracted: str, version: i
         extracted: the moment of the extraction, ISO 8601.
         version: the stream version, where ACTIVATE_VERSION is used.
     """
-    written = UNSET if version is None else version
-    return _encoder.encode_lines([_Message(stream, record, written, extracted) for record in records])
+    message_version = UNSET if version is None else version
+    return _encoder.encode_lines([_Message(stream, record, message_version, extracted) for record in records])
 
 
 def projected(records: Sequence[Any], selected: AbstractSet[str]) -> Sequence[Any]:
@@ -89,13 +89,13 @@ def _projected_rows(records: Sequence[Row], kind: type[Row], selected: frozenset
 @functools.lru_cache(maxsize=64)
 def _part(kind: type[Row], selected: frozenset[str]) -> tuple[Any, Any]:
     """A struct type of the selected properties alone, and what gets their values from a row."""
-    fields = {name: held for name, held in kind.fields.items() if name in selected}
+    fields = {name: attribute for name, attribute in kind.fields.items() if name in selected}
     part = msgspec.defstruct(
         "Part",
-        [(held, Any, UNSET) for held in fields.values()],
-        rename={held: name for name, held in fields.items()},
+        [(attribute, Any, UNSET) for attribute in fields.values()],
+        rename={attribute: name for name, attribute in fields.items()},
         gc=False,
     )
     if len(fields) > 1:
         return part, attrgetter(*fields.values())
-    return part, lambda row: tuple(getattr(row, held) for held in fields.values())
+    return part, lambda row: tuple(getattr(row, attribute) for attribute in fields.values())

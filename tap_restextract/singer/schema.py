@@ -21,7 +21,10 @@ def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
     for record in records:
         for name, value in record.items():
             kinds.setdefault(name, set()).add(_kind(value))
-    return {"type": "object", "properties": {name: _property(found - {"null"}) for name, found in kinds.items()}}
+    return {
+        "type": "object",
+        "properties": {name: _property(property_kinds - {"null"}) for name, property_kinds in kinds.items()},
+    }
 
 
 def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema:
@@ -41,10 +44,10 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
         properties = {**properties, plan.replication_key: _nested(schema, plan.replication_key, incremental)}
     if parents is not None:
         described = parents.stream.schema.get("properties", {}) if isinstance(parents.stream.schema, dict) else {}
-        taken = {
+        from_parent = {
             f"_{parents.stream.name}_{field}": described.get(field, {}) for field in plan.stream.include_from_parent
         }
-        properties = {**taken, **properties}
+        properties = {**from_parent, **properties}
     if plan.tells_deletions:
         # A deletion is a record of its key alone.
         properties = {**properties, "_sdc_deleted_at": {"type": ["string", "null"], "format": "date-time"}}

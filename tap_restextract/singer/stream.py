@@ -22,8 +22,8 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
 from tap_restextract.errors import AnswerError
-from tap_restextract.exchange.paginators import foreseen, paths_of
-from tap_restextract.hash_cache.locations import opened, shown
+from tap_restextract.exchange.paginators import next_continuation, paths_of
+from tap_restextract.hash_cache.locations import open_cache, redacted_location
 from tap_restextract.http.fetching import Fetch, Prefetcher, run_walks
 from tap_restextract.plan.bookmarks import (
     Bookmark,
@@ -34,7 +34,7 @@ from tap_restextract.plan.bookmarks import (
     from_state,
 )
 from tap_restextract.plan.plan import Plan, Walk
-from tap_restextract.plan.tombstones import is_tombstone, told
+from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
 from tap_restextract.singer.stdout import write
 from tap_restextract.values.paths import find
@@ -70,7 +70,7 @@ WALKS_OVER_ROWS: Final = frozenset(
 )
 
 
-class Open(Protocol):
+class OpenClient(Protocol):
     """Makes the client of a plan's list."""
 
     def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
@@ -85,12 +85,12 @@ class RestStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(
-        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: Open, parents: Plan | None = None
+        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: OpenClient, parents: Plan | None = None
     ) -> None:
         self._plan = plan
         self._parents = parents
         self._open_client = open_client
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._wants_rows = False
         super().__init__(tap, schema=schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
@@ -128,19 +128,19 @@ class RestStream(Stream):
         del context
         self._wants_rows = write_messages and self.selected and self._is_plain
         with self.get_record_counter() as counter, self.get_sync_timer():
-            written = 0
+            record_count = 0
             for step in self._steps():
                 records = self._complete(step.records)
                 limit = self.ABORT_AT_RECORD_COUNT
-                if limit is not None and written + len(records) > limit:
-                    self._write(records[: limit - written])
+                if limit is not None and record_count + len(records) > limit:
+                    self._write(records[: limit - record_count])
                     self._check_max_record_limit(current_record_index=limit)
                 if write_messages and self.selected:
                     self._write(records)
                     self._checkpoint(step.bookmark)
                 else:
                     yield from records
-                written += len(records)
+                record_count += len(records)
                 counter.increment(len(records))
         if write_messages and self._whole_state.pop("currently_syncing", None) is not None:
             self._tap.state_writer.write_state(self.tap_state)
@@ -154,20 +154,20 @@ class RestStream(Stream):
         if plan.walk is Walk.FEED:
             bookmark = feed_bookmark(feed_plan(plan), self.stream_state)
         with ExitStack() as stack:
-            asked = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
+            plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
             if plan.walk is Walk.SWEEP or plan.stream.sweep_every or (self._parents and plan.stream.incremental):
-                cache = stack.enter_context(closing(opened(plan.stream.hash_cache, self.name)))
-                self._compare(cache.identity, bookmark)
+                cache = stack.enter_context(closing(open_cache(plan.stream.hash_cache, self.name)))
+                self._warn_other_cache(cache.identity, bookmark)
             if plan.stream.incremental and plan.stream.incremental.null_params is not None:
-                nulls = stack.enter_context(closing(opened(plan.stream.hash_cache, f"{self.name}/nulls")))
-                asked[NULLS] = null_key_plan(plan)
+                nulls = stack.enter_context(closing(open_cache(plan.stream.hash_cache, f"{self.name}/nulls")))
+                plans[NULLS] = null_key_plan(plan)
             if plan.walk is Walk.FEED:
-                asked |= {EVENTS: feed_plan(plan), OBJECT: event_object_plan(plan)}
+                plans |= {EVENTS: feed_plan(plan), OBJECT: event_object_plan(plan)}
             if cache is not None and plan.stream.lookup is not None:
-                asked[LOOKUP] = lookup_plan(plan)
+                plans[LOOKUP] = lookup_plan(plan)
             clients = {
-                name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in asked.items()
+                name: stack.enter_context(closing(self._open_client(each, reader))) for name, each in plans.items()
             }
             stream_walk = stream_walk_for(plan, bookmark, parents=self._parents, cache=cache, nulls=nulls, now=_now())
             if isinstance(stream_walk, EventFeedWalk) and stream_walk.has_lost_events:
@@ -179,12 +179,12 @@ class RestStream(Stream):
             fetch: Fetch = lambda request: clients[request.list_name].page(request)  # noqa: E731  one expression, as the driver takes it
             if plan.walk is Walk.TRAVERSAL and plan.stream.concurrency > 1 and self._parents is None:
                 fetch = stack.enter_context(
-                    closing(Prefetcher(fetch, partial(_foreseen, plan), plan.stream.concurrency))
+                    closing(Prefetcher(fetch, partial(_next_request, plan), plan.stream.concurrency))
                 )
             yield from run_walks(stream_walk, fetch, plan.stream.concurrency)
-            self._tell(stream_walk)
+            self._report(stream_walk)
 
-    def _tell(self, stream_walk: StreamWalk) -> None:
+    def _report(self, stream_walk: StreamWalk) -> None:
         """Say what a person should learn of the API from this run."""
         if isinstance(stream_walk, ChildrenWalk) and stream_walk.gone:
             self.logger.info(
@@ -215,7 +215,7 @@ class RestStream(Stream):
                 proof_of(self._plan).value,
             )
 
-    def _compare(self, identity: str, bookmark: Bookmark | None) -> None:
+    def _warn_other_cache(self, identity: str, bookmark: Bookmark | None) -> None:
         """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
         if bookmark is None:
             return
@@ -224,7 +224,7 @@ class RestStream(Stream):
             self.logger.warning(
                 "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
                 self.name,
-                shown(self._plan.stream.hash_cache),
+                redacted_location(self._plan.stream.hash_cache),
             )
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:
@@ -254,7 +254,7 @@ class RestStream(Stream):
         if self._plan.stream.deleted_path is not None:
             now = _now()
             records = [
-                told(self._plan, record, now) if is_tombstone(self._plan.stream, record) else record
+                as_deletion(self._plan, record, now) if is_tombstone(self._plan.stream, record) else record
                 for record in records
             ]
         for name in self._plan.stream.primary_key:
@@ -268,34 +268,34 @@ class RestStream(Stream):
     def _write(self, records: Sequence[Record]) -> None:
         if not records:
             return
-        known = projected(records, self._selected_properties)
-        self._tell_what_the_sample_lacked(records)
-        if known is not records:
-            self._tell_what_the_schema_lacks(records)
+        selected = projected(records, self._selected_properties)
+        self._warn_fractions(records)
+        if selected is not records:
+            self._warn_unknown_properties(records)
         if self._is_plain:
-            write(record_lines(self.name, known, _now(), self._stream_version))
+            write(record_lines(self.name, selected, _now(), self._stream_version))
             return
-        for record in known:
+        for record in selected:
             copied = deepcopy(record)
             pop_deselected_record_properties(copied, self.schema, self.mask)
             self._write_record_message(copied)
 
-    def _tell_what_the_schema_lacks(self, records: Sequence[Record]) -> None:
+    def _warn_unknown_properties(self, records: Sequence[Record]) -> None:
         """Say once of each property that it is left out: a sample, or a declaration, may be older than the API."""
-        new = lacking(records, self.schema["properties"].keys() | self._told)
+        new = lacking(records, self.schema["properties"].keys() | self._warned)
         if new:
-            self._told |= new
+            self._warned |= new
             self.logger.warning(
                 "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it anew",
                 self.name,
                 ", ".join(sorted(new)),
             )
 
-    def _tell_what_the_sample_lacked(self, records: Sequence[Record]) -> None:
+    def _warn_fractions(self, records: Sequence[Record]) -> None:
         """Say once of each number that it is no whole one, where a sample of whole ones made the schema: targets refuse it."""
-        new = not_whole(records, self._sampled_integers - self._told)
+        new = not_whole(records, self._sampled_integers - self._warned)
         if new:
-            self._told |= new
+            self._warned |= new
             self.logger.warning(
                 "stream %s: %s held whole numbers alone when the schema was inferred from a sample, and now other values, which a target "
                 'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog anew',
@@ -346,10 +346,10 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     return None if None in firsts else Reader(around, looked_at | {keys[0] for keys in firsts if keys})
 
 
-def _foreseen(plan: Plan, request: PageRequest) -> PageRequest | None:
+def _next_request(plan: Plan, request: PageRequest) -> PageRequest | None:
     """The question behind this one, where pages or records are counted."""
-    behind = foreseen(plan.stream.paginator, request.at)
-    return None if behind is None else replace(request, at=behind)
+    continuation = next_continuation(plan.stream.paginator, request.at)
+    return None if continuation is None else replace(request, at=continuation)
 
 
 def _now() -> str:

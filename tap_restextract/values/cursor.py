@@ -104,7 +104,7 @@ def precision_of(text: str) -> Decimal:
     return Decimal(digits) * UNITS.get(text[len(digits) :], Decimal(1))
 
 
-def finest(value: Any) -> Decimal:
+def resolution_of(value: Any) -> Decimal:
     """The smallest step that the value's own writing shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
     if isinstance(value, str) and (match := INSTANT.match(value)):
         if match["time"] is None:
@@ -114,18 +114,18 @@ def finest(value: Any) -> Decimal:
     return Decimal(1).scaleb(min(int(exponent), 0))
 
 
-def back(value: Any, step: Decimal) -> Any:
+def step_back(value: Any, step: Decimal) -> Any:
     """The value one step earlier, written as the value is written; nothing is before the year 1."""
-    return written(value, rank(value) - step)
+    return format_like(value, rank(value) - step)
 
 
 def floor(value: Any, step: Decimal) -> Any:
     """The latest multiple of the step that isn't behind the value, written as the value is written."""
     steps = (Decimal(rank(value)) / step).to_integral_value(rounding=ROUND_FLOOR)
-    return written(value, steps * step)
+    return format_like(value, steps * step)
 
 
-def written(like: Any, value: Rank) -> Any:
+def format_like(like: Any, value: Rank) -> Any:
     """A rank in the writing of another value: its separator, offset and at least its fractional digits."""
     if not isinstance(like, str):
         whole = Decimal(value) == Decimal(value).to_integral_value()

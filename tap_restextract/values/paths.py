@@ -61,16 +61,16 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
         matches = _compiled(path).find(value)
-        found: Any = [match.value for match in matches] if matches else _none_of_them(_compiled(path), value)
+        records: Any = [match.value for match in matches] if matches else _none_of_them(_compiled(path), value)
         if len(matches) == 1 and isinstance(matches[0].value, list):
-            found = matches[0].value
+            records = matches[0].value
     else:
-        found = find(trimmed, value)
-    if found is None:
+        records = find(trimmed, value)
+    if records is None:
         return []
-    if isinstance(found, dict):
-        return [found]
-    return found if isinstance(found, list) else MISSING
+    if isinstance(records, dict):
+        return [records]
+    return records if isinstance(records, list) else MISSING
 
 
 def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:

@@ -22,8 +22,8 @@ from typing import Any, ClassVar, Final, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-MOST_NAMES: Final = 2000
-MOST_LESSONS: Final = 20
+MAX_PROPERTIES: Final = 2000
+MAX_LESSONS: Final = 20
 
 any_json: Final = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -40,8 +40,8 @@ class Row(Struct, gc=False):
     raw: ClassVar[AbstractSet[str]] = frozenset()
 
     def __contains__(self, name: object) -> bool:
-        held = self.fields.get(name) if isinstance(name, str) else None
-        return held is not None and getattr(self, held) is not UNSET
+        attribute = self.fields.get(name) if isinstance(name, str) else None
+        return attribute is not None and getattr(self, attribute) is not UNSET
 
     def __getitem__(self, name: str) -> Any:
         value = getattr(self, self.fields[name])
@@ -54,7 +54,7 @@ class Row(Struct, gc=False):
         return self[name] if name in self else default  # noqa: SIM401  it is `get` itself
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, held in self.fields.items() if getattr(self, held) is not UNSET)
+        return (name for name, attribute in self.fields.items() if getattr(self, attribute) is not UNSET)
 
     def keys(self) -> Iterator[str]:
         """The properties that the API sent."""
@@ -66,10 +66,10 @@ def column(records: Sequence[Any], name: str, default: Any = None) -> list[Any]:
     kinds = set(map(type, records))
     if len(kinds) != 1 or not isinstance(records[0], Row) or name in records[0].raw:
         return [record.get(name, default) for record in records]
-    held = records[0].fields.get(name)
-    if held is None:
+    attribute = records[0].fields.get(name)
+    if attribute is None:
         return [default] * len(records)
-    values: list[Any] = [*map(attrgetter(held), records)]
+    values: list[Any] = [*map(attrgetter(attribute), records)]
     return [default if value is UNSET else value for value in values] if UNSET in values else values
 
 
@@ -115,7 +115,7 @@ class Reader:
             except msgspec.ValidationError:
                 pass
         body = any_json.decode(content)
-        if self.lessons < MOST_LESSONS:
+        if self.lessons < MAX_LESSONS:
             self._learn(body)
         return body
 
@@ -138,13 +138,13 @@ class Reader:
             for before, now in zip(old.around if old else [()] * len(around), around, strict=True)
         )
         self.lessons += 1
-        if len(names) + sum(map(len, levels)) > MOST_NAMES:
-            self.lessons = MOST_LESSONS
+        if len(names) + sum(map(len, levels)) > MAX_PROPERTIES:
+            self.lessons = MAX_LESSONS
             return
         try:
             self.shape = _shape(self.path, levels, tuple(names), self.decoded)
         except (TypeError, ValueError):  # a key that can't be a field's name, such as one with a quotation mark
-            self.shape, self.lessons = None, MOST_LESSONS
+            self.shape, self.lessons = None, MAX_LESSONS
 
 
 def is_plain(content: bytes) -> bool:
@@ -177,7 +177,7 @@ def _struct(title: str, kinds: Mapping[str, Any], base: type[Row]) -> type[Row]:
         [(fields[name], kind | msgspec.UnsetType, UNSET) for name, kind in kinds.items()],
         bases=(base,),
         namespace={"fields": fields, "raw": frozenset(name for name, kind in kinds.items() if kind is Raw)},
-        rename={held: name for name, held in fields.items()},
+        rename={attribute: name for name, attribute in fields.items()},
         forbid_unknown_fields=True,
         gc=False,
     )

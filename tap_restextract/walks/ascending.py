@@ -13,7 +13,7 @@ from tap_restextract.config.settings import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.plan import Plan, Walk, earliest
-from tap_restextract.values.cursor import Cursor, Rank, back, finest, rank
+from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
 from tap_restextract.walks.pages import Listing, MovedSeamError, is_ordered
 from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, Deduplicator, OrderCheck, incremental_of, label_of
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
@@ -147,7 +147,7 @@ def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None,
     value = earliest(incremental, mark.value) if mark else incremental.initial_value
     if value is None:
         return None, None
-    return Cursor(back(value, finest(value)), plan.tie_floor), rank(value)
+    return Cursor(step_back(value, resolution_of(value)), plan.tie_floor), rank(value)
 
 
 def _value(deduplicator: Deduplicator) -> object:

@@ -22,14 +22,14 @@ from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark, Sweep
 from tap_restextract.plan.plan import Plan, earliest
-from tap_restextract.values.cursor import Cursor, Rank, rank, written
+from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.pages import Listing, MovedSeamError
 from tap_restextract.walks.progress import SEAM_ATTEMPTS, horizon_at
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Record, Step, Steps, with_scope
 
-MOST_PARENTS: Final = 300
+MAX_PARENT_BOOKMARKS: Final = 300
 GONE: Final = frozenset({404, 410})
 Begin = Callable[[Plan, Bookmark | None], Steps]
 
@@ -144,7 +144,7 @@ class ChildrenWalk:
                 or ("1970-01-01T00:00:00Z" if incremental.epoch is None else 0)
             )
             least = incremental.initial_value
-            self.floor = written(like, bound) if least is None or rank(least) < bound else least
+            self.floor = format_like(like, bound) if least is None or rank(least) < bound else least
         for record in records:
             key = msgspec.json.encode([record.get(name) for name in self.parents.stream.primary_key]).decode()
             if key not in self.listed_keys:
@@ -198,8 +198,8 @@ class ChildrenWalk:
         parent = self.records.get(sub_walk)
         if not include or parent is None:
             return records
-        taken = {f"_{self.parents.stream.name}_{name}": parent.get(name) for name in include}
-        return [{**record, **taken} for record in records]
+        from_parent = {f"_{self.parents.stream.name}_{name}": parent.get(name) for name in include}
+        return [{**record, **from_parent} for record in records]
 
 
 def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
@@ -209,7 +209,7 @@ def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
 
 
 def _latest(bookmarks: dict[Key, Bookmark]) -> dict[Key, Bookmark]:
-    return dict(list(bookmarks.items())[-MOST_PARENTS:])
+    return dict(list(bookmarks.items())[-MAX_PARENT_BOOKMARKS:])
 
 
 def scope_of(plan: Plan, parents: Plan, record: Record) -> tuple[tuple[str, Any], ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.plan import Plan, cursor_from, earliest, window
-from tap_restextract.values.cursor import Cursor, Rank, finest, rank, written
+from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.pages import (
     Listing,
@@ -32,7 +32,7 @@ from tap_restextract.walks.progress import (
 )
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
-MOST_ALIKE: Final = 100
+MAX_IDENTICAL_PAGES: Final = 100
 """Pages in a row."""
 
 
@@ -47,7 +47,7 @@ def traversal(plan: Plan) -> Steps:
         yield from check_distinct(plan, page, next_page, request)
         # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.
         repeats = repeats + 1 if page.records and page.records == next_page.records else 0
-        if repeats == MOST_ALIKE and is_counted(plan):
+        if repeats == MAX_IDENTICAL_PAGES and is_counted(plan):
             raise repeated_page_error(plan, request.at)
         page, request = next_page, next_request
     is_last_page(plan, page)
@@ -156,10 +156,10 @@ class FullPass:
                 "the replication key is no time; declare `epoch` where it counts time, or sort the list (order: asc)"
             )
         like = find(incremental_of(self.plan).cursor_path, page.records[0])
-        value = written(like, bound)
-        step = finest(like)
+        value = format_like(like, bound)
+        step = resolution_of(like)
         steps = (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR)
-        value = written(like, window_rank(self.plan, written(like, steps * step)))
+        value = format_like(like, window_rank(self.plan, format_like(like, steps * step)))
         # What lies before the initial value was never wanted, and the clock may not have come as far.
         least = self.mark.value if self.mark else incremental_of(self.plan).initial_value
         self.high = value if least is None or rank(value) > rank(least) else least

@@ -33,8 +33,8 @@ from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, label_of, 
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
 Pages = Generator[Step, Page, Page]
-OVERLAPS: Final = 20
-MOST_OVERLAP: Final = 10
+OVERLAP_DIVISOR: Final = 20
+MAX_OVERLAP_RECORDS: Final = 10
 
 
 class MovedSeamError(Exception):
@@ -186,7 +186,7 @@ class Listing:
     def _overlap(self) -> int:
         """How many records of this page are asked for again; none behind one that had room for more, as the end was in it."""
         count = len(self.page.records)
-        return 0 if self._is_short else min(max(1, count // OVERLAPS), MOST_OVERLAP, count - 1)
+        return 0 if self._is_short else min(max(1, count // OVERLAP_DIVISOR), MAX_OVERLAP_RECORDS, count - 1)
 
     @property
     def _is_short(self) -> bool:

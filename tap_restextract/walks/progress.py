@@ -23,7 +23,7 @@ from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.plan import EPOCHS, Plan, Walk, cursor_from, earliest, window
-from tap_restextract.values.cursor import Cursor, NoRankError, Rank, finest, kind_and_rank, precision_of, rank
+from tap_restextract.values.cursor import Cursor, NoRankError, Rank, kind_and_rank, precision_of, rank, resolution_of
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.walks.steps import Page, Record
 
@@ -259,7 +259,7 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     bound = horizon_at(incremental_of(plan), page.server_time)
     if bound is None:
         return None
-    step = finest(find(incremental_of(plan).cursor_path, page.records[-1]))
+    step = resolution_of(find(incremental_of(plan).cursor_path, page.records[-1]))
     return (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
 
 

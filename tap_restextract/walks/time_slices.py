@@ -19,7 +19,7 @@ from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.plan import Plan, cursor_from, earliest, measure, window
-from tap_restextract.values.cursor import Cursor, finest, rank, written
+from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.pages import Listing, MovedSeamError, has_open_ties, split_tie_error
 from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, label_of, rank_of
@@ -64,7 +64,7 @@ class TimeSlices:
         incremental = incremental_of(self.plan)
         upper = None
         if incremental.step:
-            upper = written(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+            upper = format_like(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
         if self.horizon_value is not None and rank(self.lower) < rank(self.horizon_value):
             upper = self.horizon_value if upper is None else min(upper, self.horizon_value, key=rank)
         elif self.horizon_value is not None:
@@ -193,8 +193,8 @@ class SliceReader:
                 "leave `step` and `max_window_results` out, or sort the list (order: asc)"
             )
         like = find(incremental.cursor_path, page.records[0]) if page.records else slices.sample_value
-        steps = (Decimal(bound) / finest(like)).to_integral_value(rounding=ROUND_FLOOR)
-        now = window(incremental, written(slices.sample_value, steps * finest(like)))
+        steps = (Decimal(bound) / resolution_of(like)).to_integral_value(rounding=ROUND_FLOOR)
+        now = window(incremental, format_like(slices.sample_value, steps * resolution_of(like)))
         slices.horizon_value = max(now, slices.sample_value, key=rank)
 
     def _bookmark(self) -> Bookmark:
@@ -248,7 +248,9 @@ class SliceReader:
         lower = Decimal(rank(self.lower))
         upper = Decimal(rank(self.upper))
         least = (
-            measure(incremental, incremental.precision) if incremental.precision else finest(self.slices.sample_value)
+            measure(incremental, incremental.precision)
+            if incremental.precision
+            else resolution_of(self.slices.sample_value)
         )
         steps = ((lower + upper) / 2 / least).to_integral_value(rounding=ROUND_FLOOR)
         middle = steps * least
@@ -257,5 +259,5 @@ class SliceReader:
                 f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
                 "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
             )
-        value = written(self.slices.sample_value, middle)
+        value = format_like(self.slices.sample_value, middle)
         return [(value, self.upper), (self.lower, value)]

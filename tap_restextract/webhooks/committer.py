@@ -21,8 +21,8 @@ from tap_restextract.webhooks.notifications import Notification
 from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.signatures import Refusal
 
-BATCH: Final = 500
-BATCH_BYTES: Final = 8_388_608
+MAX_BATCH_NOTIFICATIONS: Final = 500
+MAX_BATCH_BYTES: Final = 8_388_608
 LOOK_SECONDS: Final = 1.0
 
 Waiting = tuple[Sequence[Notification], "asyncio.Future[None]"]
@@ -31,12 +31,10 @@ Waiting = tuple[Sequence[Notification], "asyncio.Future[None]"]
 class Committer:
     """Stores what requests bring; made within a running event loop."""
 
-    def __init__(
-        self, open_queue: Callable[[], Queue], most_pending: int, most_queued: int, log: logging.Logger
-    ) -> None:
+    def __init__(self, open_queue: Callable[[], Queue], max_pending: int, max_queued: int, log: logging.Logger) -> None:
         self._open = open_queue
-        self._most_pending = most_pending
-        self._most_queued = most_queued
+        self._max_pending = max_pending
+        self._max_queued = max_queued
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -54,7 +52,7 @@ class Committer:
     @property
     def is_full(self) -> bool:
         """Whether the queue holds as much as it may."""
-        return self.length >= self._most_queued
+        return self.length >= self._max_queued
 
     async def store(self, notifications: Sequence[Notification]) -> None:
         """Return once they are durable.
@@ -64,7 +62,7 @@ class Committer:
         """
         if self.is_full:
             raise Refusal("queue_full", 503)
-        if self._pending >= self._most_pending:
+        if self._pending >= self._max_pending:
             raise Refusal("overloaded", 503)
         future = self._loop.create_future()
         self._pending += 1
@@ -84,12 +82,12 @@ class Committer:
         looked = 0.0
         ended = False
         while not ended:
-            batch, ended = self._gathered()
+            batch, ended = self._gather()
             try:
                 if store is None:
                     store = self._open()
                 if batch:
-                    self._stored(store, batch)
+                    self._store_batch(store, batch)
                 if (now := time.monotonic()) - looked >= LOOK_SECONDS:
                     self.length, looked = store.length(), now
                 self._is_ready(ready=True)
@@ -102,33 +100,33 @@ class Committer:
         if store is not None:
             store.close()
 
-    def _gathered(self) -> tuple[list[Waiting], bool]:
+    def _gather(self) -> tuple[list[Waiting], bool]:
         """What has come, and whether it is the last."""
         batch: list[Waiting] = []
         size = count = 0
         try:
-            held = self._waiting.get(timeout=LOOK_SECONDS)
-            while held is not None:
-                batch.append(held)
-                count += len(held[0])
-                size += sum(len(each.body) for each in held[0])
-                if count >= BATCH or size >= BATCH_BYTES:
+            waiting = self._waiting.get(timeout=LOOK_SECONDS)
+            while waiting is not None:
+                batch.append(waiting)
+                count += len(waiting[0])
+                size += sum(len(each.body) for each in waiting[0])
+                if count >= MAX_BATCH_NOTIFICATIONS or size >= MAX_BATCH_BYTES:
                     return batch, False
-                held = self._waiting.get_nowait()
+                waiting = self._waiting.get_nowait()
         except queue.Empty:
             return batch, False
         return batch, True
 
-    def _stored(self, store: Queue, batch: list[Waiting]) -> None:
+    def _store_batch(self, store: Queue, batch: list[Waiting]) -> None:
         began = time.perf_counter()
-        store.store([each for held, _ in batch for each in held])
+        store.store([each for notifications, _ in batch for each in notifications])
         self.seconds += time.perf_counter() - began
         self.batches += 1
         self._answer(batch, None)
 
     def _answer(self, batch: list[Waiting], refusal: Refusal | None) -> None:
         if batch:
-            self._loop.call_soon_threadsafe(_answered, [future for _, future in batch], refusal)
+            self._loop.call_soon_threadsafe(_resolve, [future for _, future in batch], refusal)
 
     def _is_ready(self, *, ready: bool, why: str = "") -> None:
         """Keep it, and say so where it changes."""
@@ -140,7 +138,7 @@ class Committer:
                 self._log.error("%s; senders are told 503 until it is mended", why)
 
 
-def _answered(futures: Sequence[asyncio.Future[None]], refusal: Refusal | None) -> None:
+def _resolve(futures: Sequence[asyncio.Future[None]], refusal: Refusal | None) -> None:
     for future in futures:
         if future.done():
             continue

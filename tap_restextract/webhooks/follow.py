@@ -21,17 +21,17 @@ from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.stream import Drain, WebhookStream
 
 WAIT_SECONDS: Final = 0.5
-LONGEST_REPEAT: Final = 60.0
-PATIENCE_SECONDS: Final = 60.0
+MAX_REPEAT_SECONDS: Final = 60.0
+MAX_FAILING_SECONDS: Final = 60.0
 READ_BACK_SECONDS: Final = 1.0
 
 
-class Loaded:
+class StateFileTail:
     """The STATEs that a target printed, read from the file that its output goes to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read = 0
+        self._offset = 0
         self._due = 0.0
 
     def latest(self) -> Mapping[str, Any] | None:
@@ -44,11 +44,11 @@ class Loaded:
             return None
         self._due = time.monotonic() + READ_BACK_SECONDS
         with self._path.open("rb") as file:
-            file.seek(self._read)
+            file.seek(self._offset)
             lines = file.read().rpartition(b"\n")[0]
         if not lines.strip():
             return None
-        self._read += len(lines) + 1
+        self._offset += len(lines) + 1
         try:
             state = json.loads(lines.rpartition(b"\n")[2])
         except ValueError as error:
@@ -58,33 +58,33 @@ class Loaded:
         return state if isinstance(state, Mapping) else None
 
 
-class Announcer:
+class StateThrottle:
     """When STATE is written: at once, but never more often than `every` seconds; and again while nothing comes."""
 
     def __init__(self, write: Callable[[], None], every: float) -> None:
         self._write = write
         self._every = every
         self._last = float("-inf")
-        self._owed = False
+        self._has_unwritten = False
         self._repeat = float("inf")
         self._pause = every
 
-    def moved(self) -> None:
+    def note_output(self) -> None:
         """Something came out that no STATE covers yet."""
-        self._owed = True
+        self._has_unwritten = True
         self._pause = self._every
 
     def due_in(self, now: float) -> float:
         """Seconds until a STATE is due."""
-        return max(0.0, (self._last + self._every if self._owed else self._repeat) - now)
+        return max(0.0, (self._last + self._every if self._has_unwritten else self._repeat) - now)
 
     def tick(self, now: float) -> None:
         """Write a STATE that is due."""
         if self.due_in(now) > 0:
             return
         self._write()
-        self._last, self._owed = now, False
-        self._pause = min(self._pause * 2, LONGEST_REPEAT)
+        self._last, self._has_unwritten = now, False
+        self._pause = min(self._pause * 2, MAX_REPEAT_SECONDS)
         self._repeat = now + self._pause
 
 
@@ -93,7 +93,7 @@ def follow(
     queue: Queue,
     *,
     every: float,
-    loaded: Loaded | None,
+    committed: StateFileTail | None,
     ended: Callable[[], bool],
 ) -> None:
     """Emit what waits in the queue, and what comes, until it is time to end.
@@ -102,13 +102,13 @@ def follow(
         streams: to drain; one at least.
         queue: where notifications wait.
         every: seconds between two STATEs, at least.
-        loaded: what the target has committed.
+        committed: the STATEs that the target has committed; None where they are not read back.
         ended: whether to end: once what was read is written, and its STATE.
 
     Raises:
         QueueError: where the queue stays away.
     """
-    announcer = Announcer(streams[0].write_state, every)
+    throttle = StateThrottle(streams[0].write_state, every)
     with ExitStack() as stack:
         drains = {stream: stack.enter_context(closing(stream.drain(queue))) for stream in streams}
         for stream in streams:
@@ -119,27 +119,27 @@ def follow(
                 if failing_since is not None:
                     _resume(drains)
                     failing_since = None
-                more = _emitted(drains, announcer)
-                if loaded is not None and (state := loaded.latest()) is not None:
+                more = _emit_batches(drains, throttle)
+                if committed is not None and (state := committed.latest()) is not None:
                     _acknowledge(drains, state)
                 now = time.monotonic()
-                announcer.tick(now)
+                throttle.tick(now)
                 if not more:
-                    places = {stream.name: drain.position for stream, drain in drains.items()}
-                    queue.wait(places, min(WAIT_SECONDS, announcer.due_in(now)))
+                    positions = {stream.name: drain.position for stream, drain in drains.items()}
+                    queue.wait(positions, min(WAIT_SECONDS, throttle.due_in(now)))
             except QueueError as error:
                 now = time.monotonic()
                 failing_since = failing_since or now
-                if now - failing_since > PATIENCE_SECONDS:
+                if now - failing_since > MAX_FAILING_SECONDS:
                     raise
                 streams[0].logger.warning("%s; trying again", error)
-                announcer.tick(now)
+                throttle.tick(now)
                 time.sleep(WAIT_SECONDS)
-        announcer.moved()
-        announcer.tick(float("inf"))
+        throttle.note_output()
+        throttle.tick(float("inf"))
 
 
-def _emitted(drains: Mapping[WebhookStream, Drain], announcer: Announcer) -> bool:
+def _emit_batches(drains: Mapping[WebhookStream, Drain], throttle: StateThrottle) -> bool:
     """Write each stream's next batch; whether any may have more."""
     any_more = False
     for stream, drain in drains.items():
@@ -148,8 +148,8 @@ def _emitted(drains: Mapping[WebhookStream, Drain], announcer: Announcer) -> boo
         any_more = any_more or more
         if drain.position != before:
             stream.emit(records)
-            stream.mark(drain.place)
-            announcer.moved()
+            stream.keep_position(drain.bookmark)
+            throttle.note_output()
     return any_more
 
 
@@ -161,6 +161,6 @@ def _resume(drains: Mapping[WebhookStream, Drain]) -> None:
 def _acknowledge(drains: Mapping[WebhookStream, Drain], state: Mapping[str, Any]) -> None:
     bookmarks = state.get("bookmarks", {})
     for stream, drain in drains.items():
-        held = bookmarks.get(stream.name) if isinstance(bookmarks, Mapping) else None
-        if isinstance(held, Mapping):
-            drain.acknowledge(held)
+        stored = bookmarks.get(stream.name) if isinstance(bookmarks, Mapping) else None
+        if isinstance(stored, Mapping):
+            drain.acknowledge(stored)

@@ -80,13 +80,13 @@ class Channel:
     plan: Plan
 
     @property
-    def place(self) -> str:
+    def label(self) -> str:
         """Of what is wrong with a notification."""
         return f"stream {self.route.stream}: a notification of source {self.source.name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Change:
     """What a notification says of one record.
 
     Attributes:
@@ -114,15 +114,15 @@ def notifications(source: Source, channels: Sequence[Channel], headers: Headers,
     events = [value] if source.events_path == "$" and isinstance(value, dict) else find_list(source.events_path, value)
     if isinstance(events, Missing) or not all(isinstance(event, dict) for event in events):
         raise Refusal("unreadable", 422)
-    found = []
+    result = []
     for index, event in enumerate(events):
         kind = kind_of(source, headers, event)
-        held = text if event is value else _encoder.encode(event).decode()
-        name = _id_of(source, headers, event)
+        event_json = text if event is value else _encoder.encode(event).decode()
+        delivery_id = _id_of(source, headers, event)
         for stream in _streams(channels, kind, event):
-            digest = None if name is None else _digest(source.name, stream, name, str(index), held)
-            found.append(Notification(stream, source.name, kind, held, digest))
-    return found
+            digest = None if delivery_id is None else _digest(source.name, stream, delivery_id, str(index), event_json)
+            result.append(Notification(stream, source.name, kind, event_json, digest))
+    return result
 
 
 def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
@@ -138,7 +138,7 @@ def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
 
 def kind_of(source: Source, headers: Headers, event: Json) -> str:
     """The event's type; empty where it has none."""
-    header = source.type_header or ("" if source.type_path else _usual(TYPE_HEADERS, source.signature))
+    header = source.type_header or ("" if source.type_path else _default_header(TYPE_HEADERS, source.signature))
     value = headers.get(header.lower(), "") if header else find(source.type_path or "type", event)
     return value if isinstance(value, str) else ""
 
@@ -153,11 +153,11 @@ def _id_of(source: Source, headers: Headers, event: Json) -> str | None:
     if source.id_path is not None:
         value = find(source.id_path, event)
         return str(value) if isinstance(value, (str, int)) else None
-    header = source.id_header or _usual(ID_HEADERS, source.signature)
+    header = source.id_header or _default_header(ID_HEADERS, source.signature)
     return headers.get(header.lower()) or None
 
 
-def _usual(headers: Mapping[type[Signature], str], signature: Signature) -> str:
+def _default_header(headers: Mapping[type[Signature], str], signature: Signature) -> str:
     """Where senders of this scheme say it; empty where they don't."""
     return headers.get(type(signature), "")
 
@@ -168,7 +168,7 @@ def _digest(*parts: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).hexdigest()
 
 
-def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
+def changes_in(channel: Channel, kind: str, event: Json, received: str) -> list[Change]:
     """What an event says of the stream's records.
 
     Args:
@@ -185,9 +185,11 @@ def told(channel: Channel, kind: str, event: Json, received: str) -> list[Told]:
         return [_deletion(channel, event, record, received) for record in objects]
     if channel.route.fetch_path is not None:
         scope = _scope(channel, event)
-        return [Told({**_key(channel, event, record), **_version(channel, event, record)}, scope) for record in objects]
+        return [
+            Change({**_key(channel, event, record), **_version(channel, event, record)}, scope) for record in objects
+        ]
     return [
-        Told({**record, **_key(channel, event, record), **_version(channel, event, record, whole=True)})
+        Change({**record, **_key(channel, event, record), **_version(channel, event, record, whole=True)})
         for record in objects
     ]
 
@@ -205,23 +207,23 @@ def _objects(channel: Channel, kind: str, event: Json) -> tuple[bool, list[Json]
     """Whether the event tells of deletions, and its objects; an empty one where it need not hold any."""
     route = channel.route
     deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in route.deleted_types)
-    found = find(route.object_path, event) if "[" not in route.object_path else MISSING
-    if isinstance(found, dict):
-        return deleted, [found]
+    value = find(route.object_path, event) if "[" not in route.object_path else MISSING
+    if isinstance(value, dict):
+        return deleted, [value]
     objects = find_list(route.object_path, event)
     if isinstance(objects, Missing) or not objects or not all(isinstance(record, dict) for record in objects):
         if not deleted and route.fetch_path is None:
             raise AnswerError(
-                f"{channel.place} has no object at {route.object_path!r}; set object_path to where it lies"
+                f"{channel.label} has no object at {route.object_path!r}; set object_path to where it lies"
             )
         objects = [{}]
     return deleted, objects
 
 
-def _deletion(channel: Channel, event: Json, record: Json, received: str) -> Told:
+def _deletion(channel: Channel, event: Json, record: Json, received: str) -> Change:
     moment = find(channel.source.time_path, event) if channel.source.time_path else None
-    kept = {**_key(channel, event, record), **_version(channel, event, record)}
-    return Told({**kept, DELETED_AT: moment if isinstance(moment, str) else received}, deleted=True)
+    identifying = {**_key(channel, event, record), **_version(channel, event, record)}
+    return Change({**identifying, DELETED_AT: moment if isinstance(moment, str) else received}, deleted=True)
 
 
 def _key(channel: Channel, event: Json, record: Json) -> Json:
@@ -231,7 +233,7 @@ def _key(channel: Channel, event: Json, record: Json) -> Json:
         value = record.get(name) if path is None else find(path, event)
         if value is None or isinstance(value, (Missing, dict, list)):
             raise AnswerError(
-                f"{channel.place} has no {name}, which is in primary_key; say where it lies, such as key: {{{name}: data.{name}}}"
+                f"{channel.label} has no {name}, which is in primary_key; say where it lies, such as key: {{{name}: data.{name}}}"
             )
         key[name] = value
     return key
@@ -250,13 +252,13 @@ def _version(channel: Channel, event: Json, record: Json, *, whole: bool = False
     if incremental is None or key is None:
         return {}
     value = find(incremental.cursor_path, record)
-    if _ranked(value):
+    if _has_rank(value):
         return {} if whole else {key: value}
     value = find(time_path, event) if time_path is not None else None
-    return {key: value} if _ranked(value) else {}
+    return {key: value} if _has_rank(value) else {}
 
 
-def _ranked(value: Any) -> bool:
+def _has_rank(value: Any) -> bool:
     try:
         rank(value)
     except NoRankError:
@@ -270,7 +272,7 @@ def _scope(channel: Channel, event: Json) -> tuple[tuple[str, Any], ...]:
         value = find(name.removeprefix("event."), event)
         if value is None or isinstance(value, (Missing, dict, list)):
             raise AnswerError(
-                f"{channel.place} has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+                f"{channel.label} has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
             )
         scope.append((name, value))
     return tuple(scope)

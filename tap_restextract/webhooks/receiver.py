@@ -31,7 +31,7 @@ from tap_restextract.webhooks.notifications import challenge, channels_of, notif
 from tap_restextract.webhooks.queues.protocol import Queue
 from tap_restextract.webhooks.signatures import Refusal, keys_of, verify
 
-MOST_ADDRESSES: Final = 10_000
+MAX_TRACKED_ADDRESSES: Final = 10_000
 SUMMARY_SECONDS: Final = 60.0
 RETRY_SECONDS: Final = b"1"
 ANSWERS: Final = {
@@ -85,7 +85,7 @@ class Endpoint:
         self._counts = receiver.counts
         self._keys = keys_of(source.signature, secrets)
         self._channels = channels_of(source, plans)
-        self._most_bytes = receiver.webhooks.max_body_bytes
+        self._max_bytes = receiver.webhooks.max_body_bytes
         self._seconds = receiver.webhooks.body_timeout
         self._spacing = rates.spacing_of(source.rate_limit)
         self._due: OrderedDict[str, float] = OrderedDict()
@@ -101,11 +101,11 @@ class Endpoint:
                 self._count("challenge")
                 await _answer(send, 200, word.encode())
                 return
-            found = notifications(self.source, self._channels, headers, body)
-            if found:
+            received = notifications(self.source, self._channels, headers, body)
+            if received:
                 assert self._receiver.committer is not None
-                await self._receiver.committer.store(found)
-            self._count("stored" if found else "ignored")
+                await self._receiver.committer.store(received)
+            self._count("stored" if received else "ignored")
             await _answer(send, 200)
         except Refusal as refusal:
             self._count(refusal.reason)
@@ -126,13 +126,13 @@ class Endpoint:
             self._due[address] = due - self._spacing
             raise Refusal("too_many", 429)
         self._due[address] = due
-        if len(self._due) > MOST_ADDRESSES:
+        if len(self._due) > MAX_TRACKED_ADDRESSES:
             self._due.popitem(last=False)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body, or a refusal; never more of it in memory than may be."""
-        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if int(told) > self._most_bytes:  # the server has checked that it is a number
+        stated_bytes = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if int(stated_bytes) > self._max_bytes:  # the server has checked that it is a number
             raise Refusal("too_large", 413)
         body, more = b"", True
         with Deadline(self._seconds):
@@ -142,7 +142,7 @@ class Endpoint:
                     raise Refusal("truncated", 0)
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > self._most_bytes:
+                if len(body) > self._max_bytes:
                     raise Refusal("too_large", 413)
         return body
 
@@ -193,13 +193,13 @@ def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
         webhooks = receiver.webhooks
         committer = receiver.committer = Committer(open_queue, webhooks.max_pending, webhooks.max_queued, receiver.log)
         committer.start()
-        telling = asyncio.create_task(_tell(receiver))
+        summaries = asyncio.create_task(_log_summaries(receiver))
         try:
             yield
         finally:
-            telling.cancel()
+            summaries.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await telling
+                await summaries
             await asyncio.to_thread(committer.close)
             receiver.log.info("received: %s", receiver.summary() or "nothing")
 
@@ -224,7 +224,7 @@ def _as_application(endpoint: Endpoint) -> Any:
     return application
 
 
-async def _tell(receiver: Receiver) -> None:
+async def _log_summaries(receiver: Receiver) -> None:
     """Say each minute what was received, where it changed."""
     before = ""
     while True:

@@ -16,8 +16,8 @@ from typing_extensions import assert_never
 
 from tap_restextract.config.webhooks import GitHub, Hmac, Shopify, Signature, Slack, StandardWebhooks, Stripe
 
-MOST_SIGNATURES = 32  # in one header: each costs a comparison
-LONGEST_TIME = 20
+MAX_SIGNATURES = 32  # in one header: each costs a comparison
+MAX_TIMESTAMP_DIGITS = 20
 STANDARD_PREFIX = "whsec_"
 
 Headers = Mapping[str, str]
@@ -74,30 +74,30 @@ def verify(signature: Signature, keys: Sequence[bytes], headers: Headers, body: 
     algorithm = "sha256"
     match signature:
         case StandardWebhooks():
-            name, moment = _needed(headers, "webhook-id"), _needed(headers, "webhook-timestamp")
-            given = _of_version(_needed(headers, "webhook-signature").split(), "v1,", base64=True)
+            name, moment = _required(headers, "webhook-id"), _required(headers, "webhook-timestamp")
+            given = _of_version(_required(headers, "webhook-signature").split(), "v1,", base64=True)
             text = f"{name}.{moment}.".encode() + body
         case Stripe():
-            parts = [part.strip() for part in _needed(headers, "stripe-signature").split(",")]
+            parts = [part.strip() for part in _required(headers, "stripe-signature").split(",")]
             moment = next((part[2:] for part in parts if part.startswith("t=")), "")
             given = _of_version(parts, "v1=")
             text = f"{moment}.".encode() + body
         case GitHub():
-            given = _of_version([_needed(headers, "x-hub-signature-256")], "sha256=")
+            given = _of_version([_required(headers, "x-hub-signature-256")], "sha256=")
             text = body
         case Shopify():
-            given = _of_version([_needed(headers, "x-shopify-hmac-sha256")], "", base64=True)
+            given = _of_version([_required(headers, "x-shopify-hmac-sha256")], "", base64=True)
             text = body
         case Slack():
-            moment = _needed(headers, "x-slack-request-timestamp")
-            given = _of_version([_needed(headers, "x-slack-signature")], "v0=")
+            moment = _required(headers, "x-slack-request-timestamp")
+            given = _of_version([_required(headers, "x-slack-signature")], "v0=")
             text = f"v0:{moment}:".encode() + body
         case Hmac():
             algorithm = signature.algorithm
             if signature.timestamp_header:
-                moment = _needed(headers, signature.timestamp_header.lower())
+                moment = _required(headers, signature.timestamp_header.lower())
             given = _of_version(
-                [_needed(headers, signature.header.lower())], signature.prefix, base64=signature.encoding == "base64"
+                [_required(headers, signature.header.lower())], signature.prefix, base64=signature.encoding == "base64"
             )
             before, after = signature.signed.replace("{timestamp}", moment or "").split("{body}")
             text = before.encode() + body + after.encode()
@@ -111,17 +111,17 @@ def verify(signature: Signature, keys: Sequence[bytes], headers: Headers, body: 
         _check_time(moment, signature.tolerance, now)
 
 
-def _needed(headers: Headers, name: str) -> str:
+def _required(headers: Headers, name: str) -> str:
     value = headers.get(name, "")
     if not value:
         raise Refusal("unsigned", 401)
     return value
 
 
-def _of_version(written: Sequence[str], prefix: str, *, base64: bool = False) -> list[bytes]:
+def _of_version(signatures: Sequence[str], prefix: str, *, base64: bool = False) -> list[bytes]:
     """The signatures of this version, decoded; what can't be decoded fits nothing."""
-    found = [text.removeprefix(prefix) for text in written[:MOST_SIGNATURES] if text.startswith(prefix)]
-    return [_decoded(text, base64=base64) for text in found]
+    encoded = [text.removeprefix(prefix) for text in signatures[:MAX_SIGNATURES] if text.startswith(prefix)]
+    return [_decoded(text, base64=base64) for text in encoded]
 
 
 def _decoded(text: str, *, base64: bool) -> bytes:
@@ -132,7 +132,7 @@ def _decoded(text: str, *, base64: bool) -> bytes:
 
 
 def _check_time(moment: str, tolerance: float, now: float) -> None:
-    if not (moment.isascii() and moment.isdigit() and len(moment) <= LONGEST_TIME):
+    if not (moment.isascii() and moment.isdigit() and len(moment) <= MAX_TIMESTAMP_DIGITS):
         raise Refusal("forged", 401)
     if abs(now - int(moment)) > tolerance:
         raise Refusal("stale", 401)

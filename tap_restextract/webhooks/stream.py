@@ -26,20 +26,20 @@ from msgspec import structs
 from singer_sdk import metrics
 from singer_sdk.singerlib import StateMessage
 
-from tap_restextract.config.settings import Received, SinglePage
+from tap_restextract.config.settings import ReceiverSettings, SinglePage
 from tap_restextract.config.webhooks import Route
 from tap_restextract.errors import AnswerError, StateError
-from tap_restextract.hash_cache.locations import opened as opened_cache
+from tap_restextract.hash_cache.locations import open_cache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import DELETED_AT
-from tap_restextract.singer.stream import Open, RestStream
+from tap_restextract.singer.stream import OpenClient, RestStream
 from tap_restextract.values.cursor import NoRankError, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.event_feed import GONE
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
-from tap_restextract.webhooks.notifications import Channel, Told, channels_of, concerns, told
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.notifications import Change, Channel, changes_in, channels_of, concerns
+from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.queues.protocol import BATCH, Queue
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from tap_restextract.http.client import Client
     from tap_restextract.webhooks.notifications import Entry
 
-MOST_FINDS: Final = 100_000  # records that wait for the second drain; what is beyond is counted at once
+MAX_UNMATCHED_RECORDS: Final = 100_000  # records that wait for the second drain; what is beyond is counted at once
 
 _decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
-class Place(Bookmark):
+class QueuePosition(Bookmark):
     """How far the queue was drained.
 
     Attributes:
@@ -68,17 +68,19 @@ class Place(Bookmark):
 
     queue: str = ""
     position: str | None = None
-    told: Sweep | None = None
+    cache_pass: Sweep | None = None
     polled: bool = False
 
 
 class WebhookStream(RestStream):
     """One stream that is told of by webhooks, and polled where it has a path."""
 
-    def __init__(self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: Open, received: Received) -> None:
+    def __init__(
+        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: OpenClient, received: ReceiverSettings
+    ) -> None:
         sources = received.webhooks.sources if received.webhooks else []
         self._channels = {source.name: channels_of(source, {plan.stream.name: plan}) for source in sources}
-        self._queue_at = received.queue
+        self._queue_location = received.queue
         super().__init__(tap, plan, schema, open_client)
 
     @property
@@ -88,20 +90,20 @@ class WebhookStream(RestStream):
 
     def _steps(self) -> Iterator[Step]:
         with ExitStack() as stack:
-            queue = stack.enter_context(closing(opened(self._queue_at)))
+            queue = stack.enter_context(closing(open_queue(self._queue_location)))
             drain = stack.enter_context(closing(self.drain(queue)))
-            yield from drain.rest()
+            yield from drain.steps()
             if self._plan.walk is Walk.WEBHOOKS:
-                self._tell_unrouted(drain)
+                self._warn_unrouted(drain)
                 return
             for step in super()._steps():
-                drain.found(self._complete(step.records))
+                drain.compare_polled(self._complete(step.records))
                 yield step
-            drain.polled()
-            yield from drain.rest()
+            drain.finish_polling()
+            yield from drain.steps()
             drain.reconcile()
-            self._tell_unrouted(drain)
-            self._tell_missed(drain)
+            self._warn_unrouted(drain)
+            self._report_missed(drain)
 
     def drain(self, queue: Queue) -> Drain:
         """The queue's part of this stream, from the STATE on; what that covers is let go of.
@@ -110,27 +112,27 @@ class WebhookStream(RestStream):
             StateError: where STATE names a place that can't be read.
             QueueError: where the queue fails.
         """
-        held = place_in(self.name, self.stream_state)
+        stored = position_in(self.name, self.stream_state)
         cache = None
         if self._plan.walk is not Walk.WEBHOOKS:
-            cache = opened_cache(self._plan.stream.hash_cache, f"{self.name}/webhooks")
-        if held is not None and (
-            held.queue != queue.identity or (held.position and not queue.holds(self.name, held.position))
+            cache = open_cache(self._plan.stream.hash_cache, f"{self.name}/webhooks")
+        if stored is not None and (
+            stored.queue != queue.identity or (stored.position and not queue.contains(self.name, stored.position))
         ):
             self.logger.warning(
                 "stream %s: STATE names a place that this queue of webhooks hasn't; all that it holds comes out",
                 self.name,
             )
-            held = replace(held, position=None)
-        if held is not None and held.position is not None:
-            queue.acknowledge(self.name, held.position)
-        return Drain(self._plan, self._channels, Kept(queue, cache), held, self._fetched)
+            stored = replace(stored, position=None)
+        if stored is not None and stored.position is not None:
+            queue.acknowledge(self.name, stored.position)
+        return Drain(self._plan, self._channels, DrainStorage(queue, cache), stored, self._fetch_objects)
 
-    def _fetched(self, route: Route, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
+    def _fetch_objects(self, route: Route, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
         """The current objects; None for one that is gone."""
         plan = webhook_object_plan(self._plan, route)
         with closing(self._open_client(plan)) as client:
-            return fetched(client, scopes, self._plan.stream.concurrency)
+            return fetch_objects(client, scopes, self._plan.stream.concurrency)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
         """As they are polled; what has no nested replication key to copy is whole already, as deletions are."""
@@ -144,10 +146,10 @@ class WebhookStream(RestStream):
         ]
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:
-        if not isinstance(bookmark, Place):
+        if not isinstance(bookmark, QueuePosition):
             super()._checkpoint(bookmark)
             return
-        self.mark(bookmark)
+        self.keep_position(bookmark)
         self._whole_state["currently_syncing"] = self.name
         self._tap.state_writer.write_state(self.tap_state)
 
@@ -155,15 +157,15 @@ class WebhookStream(RestStream):
         """Write records outside of a run of all streams."""
         self._write(self._complete(records))
 
-    def mark(self, place: Place) -> None:
+    def keep_position(self, position: QueuePosition) -> None:
         """Keep the place for the next STATE."""
-        self.stream_state["webhooks"] = in_state(place)
+        self.stream_state["webhooks"] = position_state(position)
 
     def write_state(self) -> None:
         """Write the STATE of all streams; the SDK's own writer would keep one back that says nothing new."""
         self._tap.message_writer.write_message(StateMessage(value=self.tap_state))
 
-    def _tell_unrouted(self, drain: Drain) -> None:
+    def _warn_unrouted(self, drain: Drain) -> None:
         if drain.unrouted:
             self.logger.warning(
                 "stream %s: %d notifications that were stored tell of nothing by today's configuration; they are left out",
@@ -171,7 +173,7 @@ class WebhookStream(RestStream):
                 drain.unrouted,
             )
 
-    def _tell_missed(self, drain: Drain) -> None:
+    def _report_missed(self, drain: Drain) -> None:
         """Say what webhooks missed, in the log and as a metric."""
         if not drain.counts:
             return
@@ -181,7 +183,7 @@ class WebhookStream(RestStream):
         metrics.log(metrics.get_metrics_logger(), point)
 
 
-class Kept(NamedTuple):
+class DrainStorage(NamedTuple):
     """What remembers: the queue what was not loaded yet, the hash cache which versions were told."""
 
     queue: Queue
@@ -194,7 +196,7 @@ class WebhookMetric(str, enum.Enum):
     MISSED = "webhooks_missed"
 
 
-Fetched = Callable[[Route, Sequence[tuple[tuple[str, Any], ...]]], "list[Record | None]"]
+FetchObjects = Callable[[Route, Sequence[tuple[tuple[str, Any], ...]]], "list[Record | None]"]
 
 
 class Drain:
@@ -204,86 +206,92 @@ class Drain:
         self,
         plan: Plan,
         channels: Mapping[str, Sequence[Channel]],
-        kept: Kept,
-        held: Place | None,
-        fetch: Fetched,
+        storage: DrainStorage,
+        stored: QueuePosition | None,
+        fetch: FetchObjects,
     ) -> None:
         self._plan = plan
         self._channels = channels
-        self._queue, self._cache = kept
+        self._queue, self._cache = storage
         self._fetch = fetch
         self._identity = self._queue.identity
         self._pass: Sweep | None = None
-        self._polled = self.counts = held is not None and held.polled
+        self._polled = self.counts = stored is not None and stored.polled
         if self._cache is not None:
-            told_in = held.told if held and held.told and held.told.cache == self._cache.identity else None
-            confirmed = told_in.number if told_in else None
+            confirmed_pass = (
+                stored.cache_pass
+                if stored and stored.cache_pass and stored.cache_pass.cache == self._cache.identity
+                else None
+            )
+            confirmed = confirmed_pass.number if confirmed_pass else None
             self._pass = Sweep(self._cache.begin(confirmed), self._cache.identity)
             self.counts = self.counts and confirmed is not None
-        self.position = held.position if held else None
+        self.position = stored.position if stored else None
         self.missed = self.unrouted = 0
-        self._marked = False
-        self._finds: dict[str, Any] = {}
+        self._has_finished_pass = False
+        self._unmatched: dict[str, Any] = {}
 
     @property
-    def place(self) -> Place:
+    def bookmark(self) -> QueuePosition:
         """What is true once all that came out is written."""
-        return Place(None, queue=self._identity, position=self.position, told=self._pass, polled=self._polled)
+        return QueuePosition(
+            None, queue=self._identity, position=self.position, cache_pass=self._pass, polled=self._polled
+        )
 
     def acknowledge(self, state: Mapping[str, Any]) -> None:
         """Let go of what the stream's part of a STATE covers that is known to be loaded."""
-        held = place_in(self._plan.stream.name, state)
-        if held is not None and held.position is not None and held.queue == self._identity:
-            self._queue.acknowledge(self._plan.stream.name, held.position)
+        loaded = position_in(self._plan.stream.name, state)
+        if loaded is not None and loaded.position is not None and loaded.queue == self._identity:
+            self._queue.acknowledge(self._plan.stream.name, loaded.position)
 
     def resume(self) -> None:
         """Go on after the queue failed: from the same place, unless it is another queue now, or lost that place."""
         identity, name = self._queue.identity, self._plan.stream.name
-        if identity != self._identity or (self.position and not self._queue.holds(name, self.position)):
+        if identity != self._identity or (self.position and not self._queue.contains(name, self.position)):
             self._identity, self.position = identity, None
 
-    def rest(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step]:
         """A step a batch, until the queue's end; at least one, whose bookmark says that the stream was drained."""
         while True:
             records, more = self.next()
-            yield Step(records, self.place)
+            yield Step(records, self.bookmark)
             if not more:
                 return
 
-    def next(self, most: int = BATCH) -> tuple[list[Record], bool]:
+    def next(self, max_entries: int = BATCH) -> tuple[list[Record], bool]:
         """The next batch's records, and whether there may be more."""
         name = self._plan.stream.name
-        entries = self._queue.read(name, self.position, most)
+        entries = self._queue.read(name, self.position, max_entries)
         records = self._records(entries)
         if entries:
             self.position = entries[-1].position
         self._remember(records)
-        if self._cache is not None and self._pass is not None and (entries or not self._marked):
+        if self._cache is not None and self._pass is not None and (entries or not self._has_finished_pass):
             self._cache.finish(self._pass.number)  # the STATE behind this batch names the pass
-            self._marked = True
-        return records, len(entries) >= most
+            self._has_finished_pass = True
+        return records, len(entries) >= max_entries
 
-    def found(self, records: Sequence[Record]) -> None:
+    def compare_polled(self, records: Sequence[Record]) -> None:
         """What polling found: compared with what notifications told."""
         if self._cache is None or not records:
             return
         versions = self._newest(records)
         known = self._cache.known_hashes(versions)
         untold = {key: version for key, version in versions.items() if is_newer(version, known.get(key))}
-        if len(self._finds) >= MOST_FINDS:
+        if len(self._unmatched) >= MAX_UNMATCHED_RECORDS:
             self.reconcile()
-        self._finds |= untold
+        self._unmatched |= untold
 
-    def polled(self) -> None:
+    def finish_polling(self) -> None:
         """Say that the list was read to its end."""
         self._polled = True
 
     def reconcile(self) -> None:
         """Count what polling found and no notification told of, and remember it, so that it counts once."""
-        self.missed += len(self._finds)
+        self.missed += len(self._unmatched)
         if self._cache is not None and self._pass is not None:
-            self._cache.record_emitted(self._finds, self._pass.number)
-        self._finds = {}
+            self._cache.record_emitted(self._unmatched, self._pass.number)
+        self._unmatched = {}
 
     def close(self) -> None:
         """Let go of the cache."""
@@ -292,25 +300,25 @@ class Drain:
 
     def _records(self, entries: Sequence[Entry]) -> list[Record]:
         """What the entries tell, in their order; objects to be fetched are fetched once each, as they are now."""
-        tellings: list[tuple[Route, Told]] = []
+        changes: list[tuple[Route, Change]] = []
         for entry in entries:
             event = _decoder.decode(entry.body)
             channels = [each for each in self._channels.get(entry.source, ()) if concerns(each.route, entry.kind)]
             self.unrouted += not channels
             for channel in channels:
-                tellings += [(channel.route, each) for each in told(channel, entry.kind, event, entry.received)]
-        thin = {each.scope: route for route, each in tellings if each.scope is not None}
-        current: dict[Any, Record | None] = {}
-        for route in {id(route): route for route in thin.values()}.values():
-            scopes = [scope for scope, of in thin.items() if of is route]
-            current.update(zip(scopes, self._fetch(route, scopes), strict=True))
+                changes += [(channel.route, each) for each in changes_in(channel, entry.kind, event, entry.received)]
+        to_fetch = {each.scope: route for route, each in changes if each.scope is not None}
+        fetched: dict[Any, Record | None] = {}
+        for route in {id(route): route for route in to_fetch.values()}.values():
+            scopes = [scope for scope, of in to_fetch.items() if of is route]
+            fetched.update(zip(scopes, self._fetch(route, scopes), strict=True))
         records = []
         now = entries[-1].received if entries else ""
-        for _, each in tellings:
+        for _, each in changes:
             if each.scope is None:
                 records.append(each.record)
-            elif each.scope in current:
-                record = current.pop(each.scope)
+            elif each.scope in fetched:
+                record = fetched.pop(each.scope)
                 records.append({**each.record, DELETED_AT: now} if record is None else record)
         return records
 
@@ -324,8 +332,8 @@ class Drain:
             {key: each for key, each in newest.items() if is_newer(each, known.get(key))}, self._pass.number
         )
         for key, version in newest.items():
-            if key in self._finds and not is_newer(self._finds[key], version):
-                del self._finds[key]
+            if key in self._unmatched and not is_newer(self._unmatched[key], version):
+                del self._unmatched[key]
 
     def _newest(self, records: Sequence[Record]) -> dict[str, str]:
         """The newest version of each key."""
@@ -378,7 +386,9 @@ def webhook_object_plan(plan: Plan, route: Route) -> Plan:
     return Plan(stream, Walk.TRAVERSAL)
 
 
-def fetched(client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concurrency: int) -> list[Record | None]:
+def fetch_objects(
+    client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concurrency: int
+) -> list[Record | None]:
     """Each object as it is now, some at once; None for one that is gone."""
 
     def one(scope: tuple[tuple[str, Any], ...]) -> Record | None:
@@ -396,44 +406,46 @@ def fetched(client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concu
         return list(pool.map(one, scopes))
 
 
-def in_state(place: Place) -> dict[str, Any]:
+def position_state(position: QueuePosition) -> dict[str, Any]:
     """The place as STATE keeps it."""
-    state: dict[str, Any] = {"queue": place.queue, "position": place.position}
-    if place.told is not None:
-        state["told"] = {"number": place.told.number, "cache": place.told.cache}
-    return state | ({"polled": True} if place.polled else {})
+    state: dict[str, Any] = {"queue": position.queue, "position": position.position}
+    if position.cache_pass is not None:
+        state["told"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
+    return state | ({"polled": True} if position.polled else {})
 
 
-def place_in(stream: str, state: Mapping[str, Any]) -> Place | None:
+def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
     """The place that STATE names; None for a first run.
 
     Raises:
         StateError: where it can't be read.
     """
-    held = state.get("webhooks")
-    if held is None:
+    stored = state.get("webhooks")
+    if stored is None:
         return None
     try:
-        said = msgspec.convert(held, Said)
+        position = msgspec.convert(stored, StoredPosition)
     except msgspec.ValidationError as error:
         raise StateError(
             f"stream {stream}: STATE names no place in a queue of webhooks that can be read; reset this stream's STATE"
         ) from error
-    told_in = Sweep(said.told.number, said.told.cache) if said.told else None
-    return Place(None, queue=said.queue, position=said.position, told=told_in, polled=said.polled)
+    cache_pass = Sweep(position.cache_pass.number, position.cache_pass.cache) if position.cache_pass else None
+    return QueuePosition(
+        None, queue=position.queue, position=position.position, cache_pass=cache_pass, polled=position.polled
+    )
 
 
-class Pass(msgspec.Struct, frozen=True):
+class CachePass(msgspec.Struct, frozen=True):
     """A pass of the hash cache, as STATE names it."""
 
     number: int
     cache: str
 
 
-class Said(msgspec.Struct, frozen=True):
+class StoredPosition(msgspec.Struct, frozen=True):
     """A place, as STATE names it."""
 
     queue: str
     position: str | None = None
-    told: Pass | None = None
+    cache_pass: CachePass | None = msgspec.field(default=None, name="told")  # STATE's name
     polled: bool = False

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.errors import StateError
-from tap_restextract.plan.bookmarks import MOST_HASHES, Bookmark, checkpointed, content_hash, from_state, to_state
+from tap_restextract.plan.bookmarks import (
+    MAX_BOUNDARY_HASHES,
+    Bookmark,
+    checkpointed,
+    content_hash,
+    from_state,
+    to_state,
+)
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 
@@ -50,7 +57,7 @@ def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
     wide = frozenset(content_hash({"id": number}) for number in range(50_000))
     state = to_state(plan(**INCLUSIVE), Bookmark(Cursor(NOON), wide))
     assert len(json.dumps(state)) < 64 * 1024
-    assert len(state["boundary"]) == MOST_HASHES
+    assert len(state["boundary"]) == MAX_BOUNDARY_HASHES
     assert set(state["boundary"]) <= wide
 
 

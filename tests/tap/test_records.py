@@ -18,7 +18,7 @@ from tap_restextract.singer.record_lines import lacking, projected, record_lines
 from tap_restextract.singer.stream import RestStream, reader_of
 from tap_restextract.tap import TapRestextract
 from tap_restextract.values.paths import MISSING, find
-from tap_restextract.values.rows import MOST_LESSONS, Reader, Row, any_json, column
+from tap_restextract.values.rows import MAX_LESSONS, Reader, Row, any_json, column
 from tests.support.api import Reply, scripted, serving
 from tests.support.streams import config
 
@@ -159,9 +159,9 @@ def test_what_is_no_json_is_none_by_types_either(broken: bytes) -> None:
 
 def test_records_with_ever_new_keys_are_not_learned_for_ever() -> None:
     reader = Reader(("data",), frozenset({"id"}))
-    for number in range(MOST_LESSONS * 3):
+    for number in range(MAX_LESSONS * 3):
         assert dict(reader.body(b'{"data":[{"k%d":1}]}' % number)["data"][0]) == {f"k{number}": 1}
-    assert reader.lessons == MOST_LESSONS
+    assert reader.lessons == MAX_LESSONS
 
 
 def test_keys_that_no_type_can_have_stay_dicts() -> None:
@@ -186,4 +186,4 @@ def test_the_tap_reads_rows_and_tells_of_a_property_that_comes_late() -> None:
             stream.sync()
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["record"] for line in lines if line["type"] == "RECORD"] == [{"id": n, "v": n} for n in (1, 2, 3)]
-    assert stream._told == {"late"}
+    assert stream._warned == {"late"}

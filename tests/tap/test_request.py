@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.exchange.request import HIDDEN, Request, cursor_names, redacted, request_for, shown, shown_body
+from tap_restextract.exchange.request import (
+    HIDDEN,
+    Request,
+    cursor_names,
+    redacted,
+    redacted_body,
+    redacted_request,
+    request_for,
+)
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import stream
 
@@ -103,21 +111,21 @@ def test_a_secret_is_hidden_in_each_writing_that_a_query_has(secret: str) -> Non
 )
 def test_values_of_names_that_sound_secret_are_hidden_though_nobody_declared_them(name: str) -> None:
     request = Request("GET", f"https://a.example/x?{name}=s3cret&limit=5", ((name, "s3cret2"),))
-    assert shown(request) == f"GET https://a.example/x?{name}={HIDDEN}&limit=5&{name}={HIDDEN}"
+    assert redacted_request(request) == f"GET https://a.example/x?{name}={HIDDEN}&limit=5&{name}={HIDDEN}"
 
 
 def test_credentials_in_the_address_are_not_shown() -> None:
-    assert shown(Request("GET", "https://me:word@a.example/x")) == "GET https://a.example/x"
+    assert redacted_request(Request("GET", "https://me:word@a.example/x")) == "GET https://a.example/x"
 
 
 def test_a_secret_is_hidden_wherever_it_stands() -> None:
     request = Request("GET", f"https://a.example/{quote(SECRET)}", (("q", SECRET),))
-    assert shown(request, {SECRET}) == f"GET https://a.example/{HIDDEN}?q={HIDDEN}"
+    assert redacted_request(request, {SECRET}) == f"GET https://a.example/{HIDDEN}?q={HIDDEN}"
 
 
 def test_a_body_is_shown_without_secrets_at_any_depth() -> None:
     body = {"login": {"password": "w0rd", "user": "me"}, "list": [{"api_key": "k", "n": 1}], "text": f"x {SECRET}"}
-    text = shown_body(body, {SECRET})
+    text = redacted_body(body, {SECRET})
     assert "'user': 'me'" in text
     assert "'n': 1" in text
     for secret in ("w0rd", "'k'", SECRET):

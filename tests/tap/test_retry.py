@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_restextract.exchange.retry import Verdict, http_date, longest_wait, retry_after, verdict
+from tap_restextract.exchange.retry import Verdict, http_date, max_backoff, retry_after, verdict
 
 NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
 
@@ -67,4 +67,4 @@ def test_a_date_without_a_zone_is_utc() -> None:
 
 
 def test_waits_double_from_a_second_to_a_minute() -> None:
-    assert [longest_wait(attempt) for attempt in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [max_backoff(attempt) for attempt in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]

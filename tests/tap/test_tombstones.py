@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan.tombstones import is_tombstone, told
+from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.schema import completed
 from tests.support.api import Reply, serving
 from tests.support.streams import INCLUSIVE, SCHEMA, config, plan
@@ -38,7 +38,7 @@ def test_without_deleted_path_no_record_is_a_tombstone() -> None:
 
 def test_a_deletion_is_its_keys_and_the_time_that_the_mark_says() -> None:
     record = {"id": 1, "updated_at": "2026-01-02T00:00:00Z", "name": "a", "gone": "2026-01-01T00:00:00Z"}
-    assert told(plan(deleted_path="gone", **INCLUSIVE), record, NOW) == {
+    assert as_deletion(plan(deleted_path="gone", **INCLUSIVE), record, NOW) == {
         "id": 1,
         "updated_at": "2026-01-02T00:00:00Z",
         "_sdc_deleted_at": "2026-01-01T00:00:00Z",
@@ -47,17 +47,19 @@ def test_a_deletion_is_its_keys_and_the_time_that_the_mark_says() -> None:
 
 def test_a_mark_that_is_no_time_takes_the_replication_keys() -> None:
     record = {"id": 1, "updated_at": "2026-01-02T00:00:00Z", "deleted": True}
-    assert told(plan(deleted_path="deleted", **INCLUSIVE), record, NOW)["_sdc_deleted_at"] == "2026-01-02T00:00:00Z"
+    assert (
+        as_deletion(plan(deleted_path="deleted", **INCLUSIVE), record, NOW)["_sdc_deleted_at"] == "2026-01-02T00:00:00Z"
+    )
 
 
 def test_a_counted_replication_key_is_written_as_an_instant() -> None:
     record = {"id": 1, "changed": 1_700_000_000_250, "deleted": True}
-    found = told(plan(deleted_path="deleted", **EPOCH), record, NOW)
+    found = as_deletion(plan(deleted_path="deleted", **EPOCH), record, NOW)
     assert found == {"id": 1, "changed": 1_700_000_000_250, "_sdc_deleted_at": "2023-11-14T22:13:20.25Z"}
 
 
 def test_without_any_time_the_moment_of_the_extraction_is_told() -> None:
-    assert told(plan(deleted_path="deleted"), {"id": 1, "deleted": 1}, NOW) == {"id": 1, "_sdc_deleted_at": NOW}
+    assert as_deletion(plan(deleted_path="deleted"), {"id": 1, "deleted": 1}, NOW) == {"id": 1, "_sdc_deleted_at": NOW}
 
 
 def test_the_schema_has_room_for_deletions() -> None:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "tap_restextract.webhooks."
 SECONDS: Final = 10.0
-MOMENT_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.2
 
 _encoder: Final = msgspec.json.Encoder()
 
 
-class Held(msgspec.Struct, frozen=True):
+class StoredNotification(msgspec.Struct, frozen=True):
     """A notification as it is stored."""
 
     source: str
@@ -43,13 +43,13 @@ class Held(msgspec.Struct, frozen=True):
 class KafkaQueue:
     """The queue at this address."""
 
-    def __init__(self, url: str, place: str) -> None:
+    def __init__(self, url: str, location: str) -> None:
         try:
             import confluent_kafka  # noqa: PLC0415  an extra, needed by this queue alone
             from confluent_kafka import admin  # noqa: PLC0415
         except ImportError as error:
             raise ConfigurationError(
-                [f"the webhook queue {place} needs the client of Kafka: pip install 'tap-restextract[kafka]'"]
+                [f"the webhook queue {location} needs the client of Kafka: pip install 'tap-restextract[kafka]'"]
             ) from error
         self._kafka, self._admin = confluent_kafka, admin
         split = urlsplit(url)
@@ -59,59 +59,59 @@ class KafkaQueue:
             "log_level": 0,
             **dict(parse_qsl(split.query)),
         }
-        self._place = f"the webhook queue {place}"
+        self._label = f"the webhook queue {location}"
         self._producer: Producer | None = None
         self._readers: dict[str, tuple[str | None, Consumer]] = {}
-        self._ahead: dict[str, list[Message]] = {}
+        self._buffered: dict[str, list[Message]] = {}
         self._offsets: dict[str, dict[int, int]] = {}
 
     @property
     def identity(self) -> str:
         """What STATE names the queue by: the cluster's own id."""
-        return f"kafka:{self._told(lambda: self._client().list_topics(timeout=SECONDS)).cluster_id}"
+        return f"kafka:{self._call(lambda: self._client().list_topics(timeout=SECONDS)).cluster_id}"
 
     def store(self, notifications: Sequence[Notification]) -> None:
         """Keep them; all replicas in sync have them then."""
-        self._told(lambda: self._delivered(notifications))
+        self._call(lambda: self._produce(notifications))
 
-    def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
+    def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""
-        found: list[Entry] = self._told(lambda: self._consumed(stream, behind, most))
-        return found
+        entries: list[Entry] = self._call(lambda: self._consume(stream, after, max_entries))
+        return entries
 
-    def wait(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
         """Return once one of these streams has more, or after that time; what comes is kept for `read`."""
         until = time.monotonic() + seconds
-        while not any(self._ahead.values()) and (left := until - time.monotonic()) > 0:
-            for stream, place in behind.items():
-                reader = self._told(lambda stream=stream, place=place: self._reader(stream, place))
-                share = min(left, seconds if len(behind) == 1 else 0.02)
-                self._keep(stream, self._told(lambda reader=reader, share=share: reader.consume(1, share)))
+        while not any(self._buffered.values()) and (left := until - time.monotonic()) > 0:
+            for stream, position in after.items():
+                reader = self._call(lambda stream=stream, position=position: self._reader(stream, position))
+                share = min(left, seconds if len(after) == 1 else 0.02)
+                self._buffer(stream, self._call(lambda reader=reader, share=share: reader.consume(1, share)))
 
-    def holds(self, stream: str, position: str) -> bool:
+    def contains(self, stream: str, position: str) -> bool:
         """Whether offsets of this topic can be that great."""
-        place = _place(position)
-        ends = self._told(lambda: self._ends(stream))
-        return place is not None and all(
-            offset <= ends.get(partition, (0, 0))[1] for partition, offset in place.items()
+        offsets = _offsets_in(position)
+        ends = self._call(lambda: self._ends(stream))
+        return offsets is not None and all(
+            offset <= ends.get(partition, (0, 0))[1] for partition, offset in offsets.items()
         )
 
     def acknowledge(self, stream: str, position: str) -> None:
         """Delete the topic's records up to these offsets, where that may be done."""
-        places = [
+        partitions = [
             self._kafka.TopicPartition(_topic(stream), partition, offset)
-            for partition, offset in (_place(position) or {}).items()
+            for partition, offset in (_offsets_in(position) or {}).items()
         ]
         client = self._admin.AdminClient(self._common)
-        for future in client.delete_records(places, request_timeout=SECONDS).values():
+        for future in client.delete_records(partitions, request_timeout=SECONDS).values():
             with suppress(Exception):  # it is only room: retention will make it
                 future.result(SECONDS)
 
     def length(self) -> int:
         """How many there are, of all topics of ours."""
-        topics = self._told(lambda: self._client().list_topics(timeout=SECONDS)).topics
+        topics = self._call(lambda: self._client().list_topics(timeout=SECONDS)).topics
         names = [name.removeprefix(PREFIX) for name in topics if name.startswith(PREFIX)]
-        ends = [self._told(lambda name=name: self._ends(name)) for name in names]
+        ends = [self._call(lambda name=name: self._ends(name)) for name in names]
         return sum(high - low for held in ends for low, high in held.values())
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class KafkaQueue:
         for _, reader in self._readers.values():
             reader.close()
         self._readers.clear()
-        self._ahead.clear()
+        self._buffered.clear()
         if self._producer is not None:
             self._producer.purge()
             self._producer = None
@@ -135,23 +135,23 @@ class KafkaQueue:
             self._producer = self._kafka.Producer({**self._common, **options})
         return self._producer
 
-    def _delivered(self, notifications: Sequence[Notification]) -> None:
+    def _produce(self, notifications: Sequence[Notification]) -> None:
         failed: list[Any] = []
-        kept = 0
+        delivered = 0
 
-        def told(error: Any, message: Any) -> None:
-            nonlocal kept
+        def on_delivery(error: Any, message: Any) -> None:
+            nonlocal delivered
             del message
-            kept += error is None
+            delivered += error is None
             if error is not None:
                 failed.append(error)
 
         producer = self._client()
         for each in notifications:
-            content = _encoder.encode(Held(each.source, each.kind, each.body))
-            producer.produce(_topic(each.stream), content, on_delivery=told)
+            content = _encoder.encode(StoredNotification(each.source, each.kind, each.body))
+            producer.produce(_topic(each.stream), content, on_delivery=on_delivery)
         producer.flush(SECONDS * 1.5)
-        if failed or kept != len(notifications):
+        if failed or delivered != len(notifications):
             raise self._kafka.KafkaException(failed[0] if failed else self._kafka.KafkaError._TIMED_OUT)  # noqa: SLF001  its name
 
     def _ends(self, stream: str) -> dict[int, tuple[int, int]]:
@@ -179,14 +179,14 @@ class KafkaQueue:
         }
         return self._kafka.Consumer({**self._common, **options})
 
-    def _reader(self, stream: str, behind: str | None) -> Consumer:
+    def _reader(self, stream: str, after: str | None) -> Consumer:
         """A consumer that stands behind the place."""
-        place, reader = self._readers.get(stream, ("", None))
-        if reader is not None and place == behind:
+        position, reader = self._readers.get(stream, ("", None))
+        if reader is not None and position == after:
             return reader
         if reader is not None:
             reader.close()
-        offsets = _place(behind) or {}
+        offsets = _offsets_in(after) or {}
         low = {partition: ends[0] for partition, ends in self._ends(stream).items()}
         self._offsets[stream] = {partition: max(first, offsets.get(partition, 0)) for partition, first in low.items()}
         reader = self._consumer()
@@ -196,40 +196,44 @@ class KafkaQueue:
                 for partition, offset in self._offsets[stream].items()
             ]
         )
-        self._ahead[stream] = []
-        self._readers[stream] = (behind, reader)
+        self._buffered[stream] = []
+        self._readers[stream] = (after, reader)
         return reader
 
-    def _consumed(self, stream: str, behind: str | None, most: int) -> list[Entry]:
-        reader = self._reader(stream, behind)
+    def _consume(self, stream: str, after: str | None, max_entries: int) -> list[Entry]:
+        reader = self._reader(stream, after)
         offsets = self._offsets[stream]
-        ahead = self._ahead[stream]
-        left = sum(high - offsets.get(partition, 0) for partition, (_, high) in self._ends(stream).items()) - len(ahead)
+        buffered = self._buffered[stream]
+        left = sum(high - offsets.get(partition, 0) for partition, (_, high) in self._ends(stream).items()) - len(
+            buffered
+        )
         until = time.monotonic() + SECONDS
-        while left > 0 and len(ahead) < most and time.monotonic() < until:
-            came = reader.consume(min(most - len(ahead), left), MOMENT_SECONDS)
-            self._keep(stream, came)
-            left -= len(came)
-            if not came and ahead:
+        while left > 0 and len(buffered) < max_entries and time.monotonic() < until:
+            messages = reader.consume(min(max_entries - len(buffered), left), POLL_SECONDS)
+            self._buffer(stream, messages)
+            left -= len(messages)
+            if not messages and buffered:
                 break
         entries = []
-        for message in ahead[:most]:
-            held = msgspec.json.decode(message.value() or b"", type=Held)
+        for message in buffered[:max_entries]:
+            stored = msgspec.json.decode(message.value() or b"", type=StoredNotification)
             offsets[message.partition() or 0] = (message.offset() or 0) + 1
             at = datetime.fromtimestamp(message.timestamp()[1] / 1000, tz=timezone.utc).isoformat()
-            entries.append(Entry(_text(offsets), held.source, held.kind, held.body, at.replace("+00:00", "Z")))
-        self._ahead[stream] = ahead[most:]
+            entries.append(
+                Entry(_position_of(offsets), stored.source, stored.kind, stored.body, at.replace("+00:00", "Z"))
+            )
+        self._buffered[stream] = buffered[max_entries:]
         if entries:
             self._readers[stream] = (entries[-1].position, reader)
         return entries
 
-    def _keep(self, stream: str, messages: Sequence[Message]) -> None:
+    def _buffer(self, stream: str, messages: Sequence[Message]) -> None:
         for message in messages:
             if (error := message.error()) is not None:
                 raise self._failed(self._kafka.KafkaException(error))
-        self._ahead[stream] += messages
+        self._buffered[stream] += messages
 
-    def _told(self, work: Any) -> Any:
+    def _call(self, work: Any) -> Any:
         """What the work gives.
 
         Raises:
@@ -242,9 +246,9 @@ class KafkaQueue:
 
     def _failed(self, error: Exception) -> QueueError:
         self.close()
-        said = error.args[0].name() if isinstance(error, self._kafka.KafkaException) and error.args else ""
+        error_name = error.args[0].name() if isinstance(error, self._kafka.KafkaException) and error.args else ""
         return QueueError(
-            f"{self._place} failed ({type(error).__name__} {said}); check webhook_queue, its credentials, and that Kafka runs"
+            f"{self._label} failed ({type(error).__name__} {error_name}); check webhook_queue, its credentials, and that Kafka runs"
         )
 
 
@@ -254,11 +258,11 @@ def _topic(stream: str) -> str:
     return PREFIX + "".join(fit)
 
 
-def _text(offsets: Mapping[int, int]) -> str:
+def _position_of(offsets: Mapping[int, int]) -> str:
     return ",".join(f"{partition}:{offset}" for partition, offset in sorted(offsets.items()))
 
 
-def _place(position: str | None) -> dict[int, int] | None:
+def _offsets_in(position: str | None) -> dict[int, int] | None:
     """The offsets that a place is; None where it is none."""
     try:
         pairs = [part.split(":") for part in (position or "").split(",")]

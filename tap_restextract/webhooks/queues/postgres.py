@@ -60,10 +60,10 @@ LAST: Final = "select last_value from tap_restextract.webhooks_sequence_seq"
 class PostgresQueue:
     """The queue at this address."""
 
-    def __init__(self, url: str, place: str) -> None:
+    def __init__(self, url: str, location: str) -> None:
         self._url = url
-        self._place = f"the webhook queue {place}"
-        self._held: psycopg2.extensions.connection | None = None
+        self._label = f"the webhook queue {location}"
+        self._open_connection: psycopg2.extensions.connection | None = None
         self._listening = False
 
     @property
@@ -82,15 +82,15 @@ class PostgresQueue:
             [each.digest for each in notifications],
         )
 
-    def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
+    def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""
         settled = self._rows(SETTLED)[0][0]
-        rows = self._rows(READ, stream, int(behind or 0), settled, most)
+        rows = self._rows(READ, stream, int(after or 0), settled, max_entries)
         return [Entry(str(sequence), source, kind, body, at) for sequence, source, kind, body, at in rows]
 
-    def wait(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
         """Return once a receiver stored something, or after that time."""
-        del behind
+        del after
         if not self._listening:
             self._rows("listen tap_restextract_webhooks")
             self._listening = True
@@ -103,7 +103,7 @@ class PostgresQueue:
                 raise self._failed(error) from error
         connection.notifies.clear()
 
-    def holds(self, stream: str, position: str) -> bool:
+    def contains(self, stream: str, position: str) -> bool:
         """Whether a number of this queue can be that great."""
         del stream
         return position.isdigit() and int(position) <= self._rows(LAST)[0][0]
@@ -123,21 +123,21 @@ class PostgresQueue:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._held is not None:
-            self._held.close()
-        self._held, self._listening = None, False
+        if self._open_connection is not None:
+            self._open_connection.close()
+        self._open_connection, self._listening = None, False
 
     def _connection(self) -> psycopg2.extensions.connection:
-        if self._held is None or self._held.closed:
+        if self._open_connection is None or self._open_connection.closed:
             self._listening = False
-            self._held = self._connected()
-        return self._held
+            self._open_connection = self._connect()
+        return self._open_connection
 
-    def _connected(self) -> psycopg2.extensions.connection:
+    def _connect(self) -> psycopg2.extensions.connection:
         """A new connection, with the tables made where they are missing."""
         try:
-            with ExitStack() as opened:  # closed again where a statement fails
-                connection = opened.enter_context(
+            with ExitStack() as cleanup:  # closed again where a statement fails
+                connection = cleanup.enter_context(
                     closing(
                         psycopg2.connect(
                             self._url,
@@ -156,10 +156,10 @@ class PostgresQueue:
                         "insert into tap_restextract.webhook_queue (identity) values (%s) on conflict do nothing",
                         (uuid.uuid4().hex,),
                     )
-                opened.pop_all()
+                cleanup.pop_all()
         except (psycopg2.Error, UnicodeError) as error:
             raise QueueError(
-                f"{self._place} can't be opened ({_fault(error)}); check webhook_queue, its password, that Postgres runs, "
+                f"{self._label} can't be opened ({_fault(error)}); check webhook_queue, its password, that Postgres runs, "
                 "and that it may create the schema tap_restextract"
             ) from error
         return connection
@@ -181,7 +181,7 @@ class PostgresQueue:
     def _failed(self, error: Exception) -> QueueError:
         self.close()
         return QueueError(
-            f"{self._place} failed ({_fault(error)}); see that Postgres runs and has room, then run again"
+            f"{self._label} failed ({_fault(error)}); see that Postgres runs and has room, then run again"
         )
 
 

@@ -33,15 +33,15 @@ class Queue(Protocol):
         """
         ...
 
-    def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
+    def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""
         ...
 
-    def wait(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
         """Return once one of these streams may have more behind its place, or after that time."""
         ...
 
-    def holds(self, stream: str, position: str) -> bool:
+    def contains(self, stream: str, position: str) -> bool:
         """Whether the place can be one of this queue: not behind its end, as after a restored backup."""
         ...
 

@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 PREFIX: Final = "tap-restextract:webhooks"
 IDENTITY: Final = f"{PREFIX}:identity"
 STREAMS: Final = f"{PREFIX}:streams"
-PLACE: Final = re.compile(r"(\d{1,20})-(\d{1,20})")
+POSITION: Final = re.compile(r"(\d{1,20})-(\d{1,20})")
 SYNC_SECONDS: Final = 10
 
 
 class RedisQueue:
     """The queue at this address."""
 
-    def __init__(self, url: str, place: str) -> None:
+    def __init__(self, url: str, location: str) -> None:
         try:
             import redis  # noqa: PLC0415  an extra, needed by this queue alone
         except ImportError as error:
             raise ConfigurationError(
-                [f"the webhook queue {place} needs the client of Redis: pip install 'tap-restextract[redis]'"]
+                [f"the webhook queue {location} needs the client of Redis: pip install 'tap-restextract[redis]'"]
             ) from error
         self._failures = (redis.RedisError, OSError)
-        self._place = f"the webhook queue {place}"
+        self._label = f"the webhook queue {location}"
         self._waits = False
         self._checked = False
         try:
@@ -54,8 +54,8 @@ class RedisQueue:
     def identity(self) -> str:
         """What STATE names the queue by."""
         self._check()
-        self._told(self._redis.set, IDENTITY, uuid.uuid4().hex, nx=True)
-        return str(self._told(self._redis.get, IDENTITY))
+        self._call(self._redis.set, IDENTITY, uuid.uuid4().hex, nx=True)
+        return str(self._call(self._redis.get, IDENTITY))
 
     def store(self, notifications: Sequence[Notification]) -> None:
         """Keep them, in one pipeline that is answered from the disk."""
@@ -67,36 +67,39 @@ class RedisQueue:
             batch.xadd(_key(each.stream), {"source": each.source, "kind": each.kind, "body": each.body})
         if self._waits:
             batch.waitaof(1, 0, SYNC_SECONDS * 1000)
-        answers = self._told(batch.execute)
+        answers = self._call(batch.execute)
         if self._waits and int(answers[-1][0]) < 1:
-            raise QueueError(f"{self._place} didn't write to its disk in {SYNC_SECONDS} s; see what its disk is doing")
+            raise QueueError(f"{self._label} didn't write to its disk in {SYNC_SECONDS} s; see what its disk is doing")
 
-    def read(self, stream: str, behind: str | None, most: int = BATCH) -> Sequence[Entry]:
+    def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
         """The stream's next notifications behind a place; None: from the first that is kept."""
-        rows = self._told(self._redis.xrange, _key(stream), f"({behind}" if behind else "-", "+", most)
-        return [Entry(place, held["source"], held["kind"], held["body"], _moment(place)) for place, held in rows]
+        rows = self._call(self._redis.xrange, _key(stream), f"({after}" if after else "-", "+", max_entries)
+        return [
+            Entry(position, fields["source"], fields["kind"], fields["body"], _moment(position))
+            for position, fields in rows
+        ]
 
-    def wait(self, behind: Mapping[str, str | None], seconds: float) -> None:
+    def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
         """Return once one of these streams has more behind its place, or after that time."""
-        places: Any = {_key(stream): place or "0-0" for stream, place in behind.items()}
-        self._told(self._redis.xread, places, count=1, block=max(1, int(seconds * 1000)))
+        positions: Any = {_key(stream): position or "0-0" for stream, position in after.items()}
+        self._call(self._redis.xread, positions, count=1, block=max(1, int(seconds * 1000)))
 
-    def holds(self, stream: str, position: str) -> bool:
+    def contains(self, stream: str, position: str) -> bool:
         """Whether an id of this stream can be that great."""
-        if not PLACE.fullmatch(position) or not self._told(self._redis.exists, _key(stream)):
+        if not POSITION.fullmatch(position) or not self._call(self._redis.exists, _key(stream)):
             return False
-        last = self._told(self._redis.xinfo_stream, _key(stream))["last-generated-id"]
+        last = self._call(self._redis.xinfo_stream, _key(stream))["last-generated-id"]
         return _parts(position) <= _parts(last)
 
     def acknowledge(self, stream: str, position: str) -> None:
         """Take the stream's entries up to this id out."""
         major, minor = _parts(position)
-        self._told(self._redis.xtrim, _key(stream), minid=f"{major}-{minor + 1}", approximate=False)
+        self._call(self._redis.xtrim, _key(stream), minid=f"{major}-{minor + 1}", approximate=False)
 
     def length(self) -> int:
         """How many there are."""
-        names = self._told(self._redis.smembers, STREAMS)
-        return sum(int(self._told(self._redis.xlen, _key(name))) for name in names)
+        names = self._call(self._redis.smembers, STREAMS)
+        return sum(int(self._call(self._redis.xlen, _key(name))) for name in names)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -110,8 +113,8 @@ class RedisQueue:
         """
         if self._checked:
             return
-        if str(self._told(self._redis.info, "persistence").get("aof_enabled")) != "1":
-            raise QueueError(f"{self._place} keeps no log on its disk; set appendonly yes in its configuration")
+        if str(self._call(self._redis.info, "persistence").get("aof_enabled")) != "1":
+            raise QueueError(f"{self._label} keeps no log on its disk; set appendonly yes in its configuration")
         try:
             always = self._redis.config_get("appendfsync").get("appendfsync") == "always"
         except self._failures:  # a managed one doesn't tell
@@ -121,11 +124,11 @@ class RedisQueue:
                 self._redis.waitaof(0, 0, 1)
             except self._failures as error:
                 raise QueueError(
-                    f"{self._place} syncs its log now and then, and knows no WAITAOF; set appendfsync always, or take Redis 7.2"
+                    f"{self._label} syncs its log now and then, and knows no WAITAOF; set appendfsync always, or take Redis 7.2"
                 ) from error
         self._waits, self._checked = not always, True
 
-    def _told(self, command: Any, *arguments: Any, **options: Any) -> Any:
+    def _call(self, command: Any, *arguments: Any, **options: Any) -> Any:
         """A command's answer.
 
         Raises:
@@ -139,7 +142,7 @@ class RedisQueue:
     def _failed(self, error: Exception) -> QueueError:
         self._checked = False  # another server may answer next
         return QueueError(
-            f"{self._place} failed ({type(error).__name__}); check webhook_queue, its password, and that Redis runs and has room"
+            f"{self._label} failed ({type(error).__name__}); check webhook_queue, its password, and that Redis runs and has room"
         )
 
 
@@ -147,11 +150,11 @@ def _key(stream: str) -> str:
     return f"{PREFIX}:stream:{stream}"
 
 
-def _parts(place: str) -> tuple[int, int]:
-    major, _, minor = place.partition("-")
+def _parts(position: str) -> tuple[int, int]:
+    major, _, minor = position.partition("-")
     return int(major), int(minor)
 
 
-def _moment(place: str) -> str:
+def _moment(position: str) -> str:
     """When an id was given out: its first part is in milliseconds since 1970."""
-    return datetime.fromtimestamp(_parts(place)[0] / 1000, tz=timezone.utc).isoformat().replace("+00:00", "Z")
+    return datetime.fromtimestamp(_parts(position)[0] / 1000, tz=timezone.utc).isoformat().replace("+00:00", "Z")

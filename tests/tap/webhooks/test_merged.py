@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.webhooks.notifications import Notification
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.queues.locations import open_queue
 from tests.support.api import Api, Asked, Reply, serving
 from tests.support.receiving import SCHEMA, configuration, event
 from tests.support.tap_process import Run, tap
@@ -61,7 +61,7 @@ def api(things: Things) -> Iterator[Api]:
 
 def stored(database: str, *events: Mapping[str, Any], source: str = "billing") -> None:
     """As a receiver stores them."""
-    with closing(opened(database)) as queue:
+    with closing(open_queue(database)) as queue:
         queue.store([Notification("things", source, each["type"], json.dumps(each)) for each in events])
 
 

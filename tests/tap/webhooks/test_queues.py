@@ -12,7 +12,7 @@ import pytest
 
 from tap_restextract.errors import QueueError
 from tap_restextract.webhooks.notifications import Notification
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.queues.protocol import Queue
 from tests.support.servers import Nats, Redis, Server
 
@@ -77,7 +77,7 @@ def location(kind: str, server: Server | None, cluster: str, request: pytest.Fix
 @pytest.fixture
 def queue(location: str) -> Iterator[Open]:
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(closing(opened(location)))
+        yield lambda: stack.enter_context(closing(open_queue(location)))
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_what_is_acknowledged_is_gone_and_no_more(queue: Open, stream: str) -> N
     again = queue()
     gone = 0 if "Kafka" in type(one).__name__ else 3
     assert sorted(entry.body for entry in again.read(stream, None)) == sorted(entry.body for entry in entries[gone:])
-    assert again.holds(stream, entries[2].position)
+    assert again.contains(stream, entries[2].position)
     again.acknowledge(stream, entries[2].position)
     assert len(again.read(stream, None)) == 5 - gone
     assert len(again.read(stream, entries[2].position)) == 2
@@ -138,8 +138,8 @@ def test_what_is_acknowledged_is_gone_and_no_more(queue: Open, stream: str) -> N
 def test_a_place_beyond_the_end_or_of_another_queue_is_none_of_this(queue: Open, stream: str) -> None:
     one = queue()
     one.store(numbered([1], stream))
-    assert not one.holds(stream, "no place")
-    assert not one.holds(stream, "99999999999999-0" if "Redis" in type(one).__name__ else "99999999999999")
+    assert not one.contains(stream, "no place")
+    assert not one.contains(stream, "99999999999999-0" if "Redis" in type(one).__name__ else "99999999999999")
     assert one.identity
     assert one.identity == queue().identity
 
@@ -192,7 +192,7 @@ def test_its_length_is_told(queue: Open, stream: str) -> None:
 
 def test_a_queue_that_is_not_there_is_one_error_that_tells_no_password(kind: str) -> None:
     scheme = "postgresql" if kind == "postgres" else kind
-    with closing(opened(f"{scheme}://user:s3cret@127.0.0.1:9")) as one:
+    with closing(open_queue(f"{scheme}://user:s3cret@127.0.0.1:9")) as one:
         with pytest.raises(QueueError) as caught:
             one.store(numbered([1]))
         assert "s3cret" not in str(caught.value)
@@ -218,12 +218,12 @@ def test_what_was_stored_survives_a_kill_of_its_server(
     one.store(numbered([100], stream))
     assert numbers(one, stream, place) == list(range(50, 101))
     assert one.identity == identity
-    assert one.holds(stream, place)
+    assert one.contains(stream, place)
 
 
 def test_postgres_tells_nothing_behind_a_number_that_is_not_committed_yet(database: str) -> None:
     """A writer took a number and hangs: a reader waits for it, instead of skipping it."""
-    with closing(opened(database)) as one, closing(psycopg2.connect(database)) as slow:
+    with closing(open_queue(database)) as one, closing(psycopg2.connect(database)) as slow:
         one.store(numbered([1]))
         with slow.cursor() as cursor:
             cursor.execute("select pg_advisory_xact_lock_shared(hashtext('tap_restextract.webhooks.numbers'))")
@@ -232,7 +232,7 @@ def test_postgres_tells_nothing_behind_a_number_that_is_not_committed_yet(databa
             )
             one.store(numbered([3]))
             found: list[int] = []
-            with closing(opened(database)) as reader:
+            with closing(open_queue(database)) as reader:
                 thread = threading.Thread(target=lambda: found.extend(numbers(reader)))
                 thread.start()
                 time.sleep(0.5)
@@ -246,40 +246,40 @@ def test_postgres_stores_a_delivery_once_however_many_receivers_get_it(database:
     deliveries = [notification(number, digest=f"{number:032x}") for number in range(200)]
 
     def write(backwards: bool) -> None:  # noqa: FBT001  which way round
-        with closing(opened(database)) as one:
+        with closing(open_queue(database)) as one:
             for start in range(0, 200, 20):
                 batch = deliveries[start : start + 40]
                 one.store(batch[::-1] if backwards else batch)
 
-    with closing(opened(database)) as one:
+    with closing(open_queue(database)) as one:
         assert one.length() == 0
     threads = [threading.Thread(target=write, args=(place % 2 == 0,)) for place in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    with closing(opened(database)) as one:
+    with closing(open_queue(database)) as one:
         assert sorted(numbers(one)) == list(range(200))
 
 
 def test_a_redis_that_keeps_nothing_is_refused_and_one_that_syncs_later_is_waited_for() -> None:
     with (
         Redis("--appendonly", "no") as server,
-        closing(opened(f"redis://127.0.0.1:{server.port}")) as one,
+        closing(open_queue(f"redis://127.0.0.1:{server.port}")) as one,
         pytest.raises(QueueError, match="appendonly yes"),
     ):
         one.store(numbered([1]))
     with Redis("--appendfsync", "everysec") as server:
-        with closing(opened(f"redis://127.0.0.1:{server.port}")) as one:
+        with closing(open_queue(f"redis://127.0.0.1:{server.port}")) as one:
             one.store(numbered([1]))
         server.kill()
         server.start()
-        with closing(opened(f"redis://127.0.0.1:{server.port}")) as one:
+        with closing(open_queue(f"redis://127.0.0.1:{server.port}")) as one:
             assert numbers(one) == [1]
 
 
 def test_nats_stores_a_delivery_once() -> None:
-    with Nats() as server, closing(opened(server.url)) as one:
+    with Nats() as server, closing(open_queue(server.url)) as one:
         for _ in range(2):
             one.store([notification(1, digest="1" * 32), notification(2, digest="2" * 32)])
         assert numbers(one) == [1, 2]

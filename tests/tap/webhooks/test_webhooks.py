@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tap_restextract.config.settings import read, webhooks_in
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import plans_for
-from tap_restextract.webhooks.notifications import channels_of, notifications, told
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.notifications import changes_in, channels_of, notifications
+from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.signatures import Refusal
 from target_eventgen import embedded
 from tests.support.receiving import configuration, event, receiving
@@ -65,7 +65,7 @@ def test_without_a_queue_and_without_the_target_the_remedy_is_named(
         ConfigurationError,
         match="target-eventgen, whose embedded Postgres it would be, is not installed; set webhook_queue",
     ):
-        opened("")
+        open_queue("")
 
 
 def test_the_plan_of_webhooks_says_what_they_can_not_promise(tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_whatever_an_authentic_sender_sends_is_stored_as_it_came_or_refused(body
         return
     assert all(each.body == body.decode() or isinstance(json.loads(body), list) for each in found)
     for each in found:  # what was taken can be drained
-        assert told(CHANNELS[0], each.kind, json.loads(each.body), "2026-01-01T00:00:00Z")
+        assert changes_in(CHANNELS[0], each.kind, json.loads(each.body), "2026-01-01T00:00:00Z")

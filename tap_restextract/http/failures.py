@@ -1,0 +1,106 @@
+"""Failures in words: what became of a request, why an answer is refused, and the remedy of each."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import SplitResult
+
+import requests
+import urllib3.exceptions
+
+from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError
+from tap_restextract.exchange import response_rules
+from tap_restextract.exchange.request import redacted
+from tap_restextract.exchange.retry import TransientError
+
+BAD_ADDRESS: Final = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    urllib3.exceptions.LocationParseError,
+)
+REMEDIES: Final = {
+    401: "check the credentials (auth and its secrets)",
+    403: "the credentials lack the right to read this; check their scopes",
+    404: "check base_url and path",
+    405: "check method",
+    400: "check params, headers and json: `tap-restextract plan` shows what is sent",
+    422: "check params, headers and json: `tap-restextract plan` shows what is sent",
+}
+
+
+def error_of(request: str, failure: Exception) -> Exception:
+    """Translate what sending raised into an error that names stream, cause and remedy.
+
+    Args:
+        request: the stream and the redacted request, as messages name them.
+        failure: of requests, or a ValueError.
+    """
+    if isinstance(failure, (requests.exceptions.InvalidHeader, UnicodeEncodeError)):
+        return ConfigurationError(
+            [
+                f"{request} has a header that can't be sent: it holds a line break, a blank at its beginning, or a character beyond Latin-1; check headers, and the secret that auth puts there"
+            ]
+        )
+    if isinstance(failure, BAD_ADDRESS):
+        return AnswerError(f"{request} is no web address; set base_url such as https://api.example.com/v1")
+    if isinstance(failure, requests.RequestException):
+        if "CERTIFICATE_VERIFY_FAILED" in repr(failure):
+            return NoAnswerError(
+                f"{request}: {cause_of(failure)}; set ca_bundle where its CA is a private one, or have it mended"
+            )
+        return TransientError(cause_of(failure))
+    # requests reads a redirect's target although it isn't followed
+    return AnswerError(f"{request} redirects to what is no web address; set base_url to where the API is now")
+
+
+def cause_of(error: requests.RequestException) -> str:
+    """Say what happened without an address: requests' own text holds the query."""
+    if isinstance(error, requests.exceptions.SSLError):
+        if any(sign in repr(error) for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
+            return "the server doesn't speak TLS at this address, perhaps plain HTTP"
+        return "the server's TLS certificate can't be verified"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refused"
+    text = repr(error)
+    for sign, meaning in (
+        ("NameResolutionError", "the host's name can't be resolved"),
+        ("Connection refused", "the connection was refused"),
+        ("IncompleteRead", "the answer was cut off"),
+        ("Connection reset", "the connection was reset"),
+        ("RemoteDisconnected", "the connection was closed without an answer"),
+    ):
+        if sign in text:
+            return meaning
+    return f"the connection failed ({type(error).__name__})"
+
+
+def reason_of(body: Any, secrets: set[str]) -> str:
+    """Quote the API's own words for an error, where it has some in the usual places; bounded and redacted."""
+    text = next(response_rules.error_texts(body), "") if isinstance(body, dict) else ""
+    return f"({redacted(' '.join(text.split())[:200], secrets)})" if text else "without a reason"
+
+
+def why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:
+    """Say why a redirect isn't followed, by its target's scheme and host alone; empty where it is followed."""
+    target = f"{there.scheme}://{there.hostname or ''}"
+    if method != "GET":
+        return f"and redirects to {target}, which a {method} isn't sent to again"
+    if (here.scheme, here.netloc) == (there.scheme, there.netloc):
+        return ""
+    if here.scheme == "https" and there.scheme != "https":
+        return f"and redirects to {target}, where all could be read on its way"
+    return f"and redirects to {target}, another place, where credentials aren't sent to"
+
+
+def remedy_of(status: int) -> str:
+    """Say what a person can do about an answer of this status."""
+    if status == 304:
+        return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, mended"
+    if 300 <= status < 400:
+        return "it redirects to another place; set base_url to where the API is now"
+    return REMEDIES.get(status, "check the request: `tap-restextract plan` shows what is sent")

@@ -1,0 +1,96 @@
+"""The token endpoint of OAuth 2.0: one request for an access token, tried again where it can't have been received."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+import requests
+
+from tap_restextract.config.settings import StreamSettings
+from tap_restextract.errors import ApiError, NoAnswerError
+from tap_restextract.exchange.auth import TokenRequest
+from tap_restextract.exchange.request import Request, redacted_request
+from tap_restextract.exchange.retry import TransientError, retry_after
+from tap_restextract.http.failures import cause_of, reason_of
+from tap_restextract.http.retrying import exponential_waits, with_retries
+from tap_restextract.http.session import CONNECT_SECONDS, HttpSession
+
+PUBLIC_FIELDS: Final = frozenset({"grant_type", "scope", "client_id", "audience", "resource"})
+
+
+def fetch_token(
+    stream: StreamSettings,
+    session: HttpSession,
+    asked: TokenRequest,
+    secrets: set[str],
+    proxies: dict[str, str] | None,
+) -> dict[str, object]:
+    """Fetch an access token.
+
+    Args:
+        stream: whose credentials.
+        session: that sends the request.
+        asked: the request.
+        secrets: those that no message may hold; what is sent and comes is added.
+        proxies: by scheme.
+
+    Raises:
+        ApiError: where no token comes.
+    """
+    secrets |= {value for name, value in asked.form.items() if name not in PUBLIC_FIELDS and value}
+    endpoint = f"stream {stream.name}: the token endpoint {redacted_request(Request('POST', asked.url), secrets)}"
+    waits = exponential_waits(stream.max_attempts)
+    try:
+        response = with_retries(
+            lambda: _answered(stream, session, asked, proxies, endpoint), lambda _: next(waits, None)
+        )
+    except TransientError as fault:
+        raise NoAnswerError(f"{endpoint}: {fault.reason}; check auth.access_token_url") from fault
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.MsgspecError:
+        body = None
+    if response.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
+        raise ApiError(
+            f"{endpoint} was answered {response.status_code} without an access token {reason_of(body, secrets)}; "
+            + (
+                "it redirects to another place; set auth.access_token_url to where the endpoint is now"
+                if 300 <= response.status_code < 400
+                else "check auth_client_id, auth_client_secret and auth_refresh_token"
+            )
+        )
+    secrets |= {body[name] for name in ("access_token", "refresh_token") if isinstance(body.get(name), str)}
+    return body
+
+
+def _answered(
+    stream: StreamSettings,
+    session: HttpSession,
+    asked: TokenRequest,
+    proxies: dict[str, str] | None,
+    endpoint: str,
+) -> requests.Response:
+    try:
+        response = session.post(
+            asked.url,
+            data=asked.form,
+            headers=asked.headers,
+            timeout=(CONNECT_SECONDS, stream.timeout),
+            proxies=proxies,
+            allow_redirects=False,
+        )
+    except requests.ConnectionError as error:
+        # A refresh that may have reached the server isn't sent twice: only a connection that never was is tried again.
+        if isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error):
+            raise TransientError(cause_of(error)) from error
+        raise NoAnswerError(f"{endpoint}: {cause_of(error)}; run again") from error
+    except requests.RequestException as error:
+        raise NoAnswerError(f"{endpoint}: {cause_of(error)}; run again") from error
+    if response.status_code in {429, 503}:
+        raise TransientError(
+            f"answered {response.status_code}",
+            retry_after({name.lower(): value for name, value in response.headers.items()}, time.time()),
+        )
+    return response
