@@ -127,8 +127,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "page_of",
-                "    behind = following(stream.paginator, answer, ask.at, len(records))\n",
-                "    behind = following(stream.paginator, answer, ask.at, len(records)) if records else None\n",
+                "    continuation = following(stream.paginator, answer, request.at, len(records))\n",
+                "    continuation = following(stream.paginator, answer, request.at, len(records)) if records else None\n",
             ),
         ),
         "empty pages",
@@ -539,9 +539,9 @@ MUTANTS: Final = (
         "a cut answer is read as the end",
         (
             Edit(
-                "Client._judged",
-                '            raise TransientError(f"answered {answer.fault}")\n',
-                "            return JudgedAnswer(Answer(answer.url, 204, answer.headers, None), verdict, rule)\n",
+                "judge",
+                '        raise TransientError(f"answered {answer.fault}")\n',
+                "        return JudgedAnswer(Answer(answer.url, type(answer.facts)(204, answer.headers), None), verdict, rule)\n",
             ),
         ),
         "faults",
@@ -550,9 +550,9 @@ MUTANTS: Final = (
         "an answer that says 500 is read as the end",
         (
             Edit(
-                "Client._judged",
-                '            raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)\n',
-                "            return JudgedAnswer(Answer(answer.url, 204, answer.headers, None), Verdict.ACCEPT, rule)\n",
+                "judge",
+                '        raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)\n',
+                "        return JudgedAnswer(Answer(answer.url, type(answer.facts)(204, answer.headers), None), Verdict.ACCEPT, rule)\n",
             ),
         ),
         "faults",

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import requests
-from backoff import _sync as retrying
 from typing_extensions import Self
 
 from proofs.simulate.api import Api, Reply
 from tap_restextract.config.settings import StreamSettings
+from tap_restextract.http import retrying
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacer
 from tap_restextract.http.tokens import TokenKeeper

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import msgspec
 from typing_extensions import assert_never
 
 from tap_restextract.config.settings import (
@@ -23,7 +24,7 @@ from tap_restextract.config.settings import (
     Plugin,
     StreamSettings,
 )
-from tap_restextract.exchange.request import Request
+from tap_restextract.exchange.request import Request, host_address, origin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,17 @@ def token_request(stream: StreamSettings, refresh_token: str | None) -> TokenReq
         form | {key: str(value) for key, value in auth.access_token_request_data.items()},
         headers,
     )
+
+
+def auth_settings(stream: StreamSettings) -> dict[str, str]:
+    """Return the stream's settings auth_…, where they are set, for a signer."""
+    names = [field.name for field in msgspec.structs.fields(stream) if field.name.startswith("auth_")]
+    return {name: value for name in names if (value := getattr(stream, name))}
+
+
+def quota_identity(stream: StreamSettings) -> object:
+    """Return what APIs count requests by: the host, and the credentials used there."""
+    return origin_of(host_address(stream)), msgspec.json.encode(stream.auth), tuple(sorted(secrets_of(stream)))
 
 
 def secrets_of(stream: StreamSettings) -> frozenset[str]:

@@ -25,7 +25,8 @@ from tap_restextract.config.settings import (
     SinglePage,
 )
 from tap_restextract.errors import AnswerError
-from tap_restextract.exchange.request import Answer, Request
+from tap_restextract.exchange.answer import Answer
+from tap_restextract.exchange.request import Request
 from tap_restextract.values.paths import MISSING, find, steps
 
 LINK: Final = re.compile(r"<(?P<target>[^>]*)>(?P<parameters>(?:\s*;\s*[^\s=;,]+(?:=(?:\"[^\"]*\"|[^\s;,]*))?)*)")

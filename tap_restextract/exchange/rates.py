@@ -113,16 +113,10 @@ def spread(quota: Quota) -> float:
     return min(MAX_SPACING_SECONDS, quota.reset / (quota.remaining + 1))
 
 
-def quotas(headers: Mapping[str, str], now: float) -> tuple[Quota, ...]:
-    """What an answer's headers say of quotas; nothing where they can't be read.
-
-    Args:
-        headers: under lower-case names.
-        now: this machine's clock, in seconds since the epoch, for an answer without a Date.
-    """
+def quotas(headers: Mapping[str, str], clock: float) -> tuple[Quota, ...]:
+    """Read the quotas in an answer's headers, resets by the server's clock; none where there are none to read."""
     if not any(name.startswith(FIELDS) for name in headers):
         return ()
-    clock = http_date(headers.get("date", "")) or now
     read = [*_structured(headers), *(_plain(headers, prefix, clock) for prefix in PREFIXES)]
     return tuple(quota for quota in read if quota is not None)
 

@@ -1,4 +1,4 @@
-"""Requests and answers as values, and how a stream's settings become its next request.
+"""Requests as values, and how a stream's settings become its next request.
 
 A part (parameter, header, top key of the JSON body) that mentions `{cursor.…}` is sent only once there is a cursor; the
 path has no such choice, so a path that mentions one needs `initial_value`.
@@ -6,6 +6,7 @@ path has no such choice, so a path that mentions one needs `initial_value`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,20 +32,6 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the decoded body, and headers under lower-case names.
-
-    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty.
-    """
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    fault: str = ""
 
 
 def request_for(
@@ -75,6 +62,27 @@ def request_for(
     base = stream.base_url.rstrip("/")
     url = path if "://" in path else f"{base}/{below}" if below else base
     return Request(stream.method, url, params, headers, body)
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the request's headers; those of one with a body say that it is JSON, unless the configuration says what it is."""
+    typed = request.json is None or any(name.lower() == "content-type" for name in request.headers)
+    return dict(request.headers) if typed else {"Content-Type": "application/json", **request.headers}
+
+
+def host_address(stream: StreamSettings) -> str:
+    """Return the address whose host the stream's requests go to."""
+    return stream.path if "://" in stream.path else stream.base_url
+
+
+@functools.lru_cache(maxsize=256)
+def origin_of(address: str) -> str:
+    """Return scheme, host and port of an address; the address itself where it has none."""
+    try:
+        split = urlsplit(address)
+    except ValueError:  # an IPv6 address that is none
+        return address
+    return f"{split.scheme}://{split.netloc}"
 
 
 def redacted_request(request: Request, secrets: Collection[str] = ()) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tap_restextract.config.settings import ResponseRule
-from tap_restextract.exchange.request import Answer
+from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.values.paths import MISSING, find
 

@@ -1,4 +1,4 @@
-"""Whether an answer is good, worth another try, or refused: a pure decision over its status and headers.
+"""Whether an answer is good, worth another try, or refused, and when another try is due: pure decisions.
 
 `Retry-After` (RFC 9110, 10.2.3) is read as seconds and as a date, and obeyed whole; without it the waits double from one
 second to a minute, with full jitter added by the caller.
@@ -10,6 +10,7 @@ import enum
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -30,6 +31,57 @@ class Verdict(enum.Enum):
     UNCHANGED = "unchanged"
     UNAUTHORIZED = "unauthorized"
     REFUSE = "refuse"
+
+
+class TransientError(Exception):
+    """A fault that another try may mend.
+
+    Attributes:
+        reason: the fault in words, without an address.
+        wait: seconds that the server asks to wait; None where it doesn't say.
+        limited: a rate limit, which doesn't count as a failed try.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None, *, limited: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+        self.limited = limited
+
+
+@dataclass(slots=True)
+class RetrySchedule:
+    """The waits between the tries of one request.
+
+    Attributes:
+        max_attempts: failed tries after which it gives up; rate limits don't count.
+        failed: failed tries until now.
+        waits: waits until now.
+        limited_seconds: the seconds waited for rate limits until now.
+    """
+
+    max_attempts: int
+    failed: int = 0
+    waits: int = 0
+    limited_seconds: float = 0.0
+
+    def next_wait(self, fault: TransientError, jitter: float) -> float | None:
+        """Return the seconds to wait after a fault; None to give up.
+
+        Args:
+            fault: the last try's.
+            jitter: from 0 to 1, how much is waited of the second half of a backoff.
+        """
+        self.failed += not fault.limited
+        if self.failed >= self.max_attempts:
+            return None
+        self.waits += 1
+        # A server that says "now" without end is asked more slowly after some time.
+        longest = max_backoff(self.waits if fault.wait is None else self.waits - self.max_attempts)
+        backs_off = fault.wait is None or self.waits > self.max_attempts
+        seconds = max(fault.wait or 0.0, (1 + jitter) * longest / 2 if backs_off else 0.0)
+        self.limited_seconds += seconds if fault.limited else 0.0
+        return seconds
 
 
 def verdict(status: int) -> Verdict:

@@ -22,7 +22,8 @@ from typing import Final
 import msgspec
 
 from tap_restextract.config.settings import StreamSettings
-from tap_restextract.exchange.request import Answer, Request, request_for
+from tap_restextract.exchange.answer import Answer
+from tap_restextract.exchange.request import Request, request_for
 from tap_restextract.exchange.retry import http_date
 
 ETAG: Final = re.compile(r'^(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,1000}"$')
@@ -80,7 +81,8 @@ def without_condition(request: Request) -> Request:
 
 def without_validators(answer: Answer) -> Answer:
     """The answer without what it is known by."""
-    return replace(answer, headers={name: value for name, value in answer.headers.items() if name not in CONDITIONS})
+    headers = {name: value for name, value in answer.headers.items() if name not in CONDITIONS}
+    return replace(answer, facts=replace(answer.facts, headers=headers))
 
 
 def is_conditional(headers: Mapping[str, object]) -> bool:

@@ -24,6 +24,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 Certificate = str | tuple[str, str] | None
+CHUNK_BYTES: Final = 1 << 16
+CONNECT_SECONDS: Final = 10.0
 MAX_PREPARED_HEADERS: Final = 64
 
 _here = threading.local()
@@ -189,6 +191,30 @@ class HttpSession:
                 self._prepared.clear()
             self._prepared[key] = prepared
         return prepared
+
+
+class TooLargeError(Exception):
+    """A body is larger than it may be."""
+
+
+def read_content(response: Any, max_bytes: int) -> bytes:
+    """Read a body, of so many bytes at most, as bytes without their encoding.
+
+    Raises:
+        TooLargeError: where there are more, as stated or as counted.
+        requests.RequestException: where it ends before its end.
+    """
+    stated = response.headers.get("Content-Length", "")
+    if stated.isdecimal() and int(stated) > max_bytes:
+        raise TooLargeError
+    chunks = []
+    size = 0
+    for chunk in content_of(response, CHUNK_BYTES):
+        size += len(chunk)
+        if size > max_bytes:
+            raise TooLargeError
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:

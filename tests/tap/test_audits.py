@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tap_restextract.config.settings import read
-from tap_restextract.exchange.request import Answer, request_for
+from tap_restextract.exchange.answer import Answer, facts_of
+from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
-from tap_restextract.http.client import page_of
+from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.walks.combined import NULLS
@@ -76,7 +77,7 @@ class Notes:
         if "after" in params:
             listed = [row for row in listed if (row["at"], row["id"]) > (since, after)]
         found = [row for row in listed if row["at"] >= since and ("since" in params or not row.get("deleted"))]
-        return page_of(self.plan.stream, ask, Answer("http://api/notes", 200, {}, {"data": found[:PAGE]}))
+        return page_of(self.plan.stream, ask, Answer("http://api/notes", facts_of(200, {}), {"data": found[:PAGE]}))
 
     def run(self) -> list[Row]:
         """An hour later: what came out."""

@@ -12,9 +12,10 @@ import pytest
 
 from tap_restextract.config.settings import read
 from tap_restextract.errors import AnswerError, ConfigurationError, WalkError
+from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import paged
-from tap_restextract.exchange.request import Answer, request_for
-from tap_restextract.http.client import page_of
+from tap_restextract.exchange.request import request_for
+from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import feed_bookmark, feed_state
 from tap_restextract.plan.plan import Walk, plans_for
 from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk, event_object_plan, feed_plan
@@ -62,15 +63,15 @@ class Orders:
     def answer(self, path: str, params: dict[str, str]) -> Answer:
         if path == "/events":
             listed = [event for event in self.events if event["id"] > int(params.get("after", 0))][:4]
-            return Answer("http://api" + path, 200, {}, {"data": listed})
+            return Answer("http://api" + path, facts_of(200, {}), {"data": listed})
         if path.startswith("/orders/"):
             key = int(path.rpartition("/")[2])
             if key not in self.orders:
                 raise AnswerError("gone", 404)
-            return Answer("http://api" + path, 200, {}, self.orders[key])
+            return Answer("http://api" + path, facts_of(200, {}), self.orders[key])
         listed = sorted(self.orders.values(), key=lambda order: order["id"])
         start = int(params["offset"])
-        return Answer("http://api" + path, 200, {}, {"data": listed[start : start + 5]})
+        return Answer("http://api" + path, facts_of(200, {}), {"data": listed[start : start + 5]})
 
 
 @dataclass

@@ -14,10 +14,11 @@ import pytest
 
 from tap_restextract.config.settings import read
 from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import paged
-from tap_restextract.exchange.request import Answer, request_for
+from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
-from tap_restextract.http.client import page_of
+from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.walks.combined import NULLS, null_key_plan
@@ -81,7 +82,7 @@ class Shop:
         if path.startswith("/one/"):
             if int(path.removeprefix("/one/")) not in self.rows:
                 raise AnswerError("gone", 404)
-            return Answer("http://shop" + path, 200, headers, self.rows[int(path.removeprefix("/one/"))])
+            return Answer("http://shop" + path, facts_of(200, headers), self.rows[int(path.removeprefix("/one/"))])
         if path.endswith("/parents"):
             listed = [{"id": key, "name": f"p{key}"} for key in sorted(self.parents)]
         else:
@@ -101,7 +102,7 @@ class Shop:
         if self.window is not None and start + self.page > self.window and path.endswith("/all"):
             raise AnswerError("beyond the result window", 400)
         body = {"data": listed[start : start + self.page], "total": len(listed)}
-        return Answer("http://shop" + path, 200, headers, body)
+        return Answer("http://shop" + path, facts_of(200, headers), body)
 
 
 @dataclass

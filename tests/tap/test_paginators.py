@@ -17,8 +17,9 @@ from tap_restextract.config.settings import (
     SinglePage,
 )
 from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token, following, is_stable, paged
-from tap_restextract.exchange.request import Answer, Request
+from tap_restextract.exchange.request import Request
 
 URL = "https://api.example.com/v1/things?limit=2"
 ASKED = Request("GET", "https://api.example.com/v1/things", (("limit", "2"),))
@@ -34,7 +35,7 @@ def behind(
     status: int = 200,
 ) -> Continuation | None:
     """What asks for the page behind an answer of `count` records."""
-    return following(paginator, Answer(URL, status, headers or {}, body), at, count)
+    return following(paginator, Answer(URL, facts_of(status, headers or {}), body), at, count)
 
 
 @pytest.mark.parametrize("count", [2, 1, 0])

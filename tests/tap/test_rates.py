@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_restextract.exchange.answer import facts_of
 from tap_restextract.exchange.rates import (
     Pace,
     Quota,
@@ -18,7 +19,6 @@ from tap_restextract.exchange.rates import (
     exhausted,
     learned,
     paused,
-    quotas,
     spacing_of,
     spread,
 )
@@ -26,6 +26,11 @@ from tap_restextract.http.pacing import Pacer, Pacers, TooLongError
 
 NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
 DATE = {"date": "Thu, 01 Jan 2026 12:00:00 GMT"}
+
+
+def quotas(headers: dict[str, str], now: float) -> tuple[Quota, ...]:
+    """What an answer's headers say of quotas."""
+    return facts_of(200, headers, now).quotas
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.cli.plan_report import preview
-from tap_restextract.exchange.request import Answer
+from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.validators import Validator, fingerprint, validator_of
 from tests.support.api import Asked, Reply, serving
 from tests.support.streams import config, plan, stream
@@ -174,8 +174,8 @@ def test_what_a_redirect_led_to_is_known_by_nothing(tmp_path: Path) -> None:
 def test_an_answer_is_known_by_what_is_well_formed_and_believed(
     headers: dict[str, str], believed: str, known: Validator | None
 ) -> None:
-    assert validator_of(stream(sweep=True, validator=believed), Answer("http://a", 200, headers, [])) == known
-    assert validator_of(stream(sweep=True, validator=believed), Answer("http://a", 206, headers, [])) is None
+    assert validator_of(stream(sweep=True, validator=believed), Answer("http://a", facts_of(200, headers), [])) == known
+    assert validator_of(stream(sweep=True, validator=believed), Answer("http://a", facts_of(206, headers), [])) is None
 
 
 def test_a_fingerprint_holds_no_secret_and_no_password_decides_it() -> None:

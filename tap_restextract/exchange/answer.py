@@ -1,0 +1,103 @@
+"""Answers as values: the facts of one answer, each read once, and the body that its bytes are."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from tap_restextract.exchange import rates
+from tap_restextract.exchange.rates import Quota
+from tap_restextract.exchange.retry import http_date
+from tap_restextract.values.rows import any_json
+
+GONE: Final = frozenset({404, 410})
+"""Statuses that say of one record, or of one parent, that it is gone."""
+MAX_ERROR_BYTES: Final = 1 << 16
+
+# An escaped backslash, a surrogate pair, or half of one, which is no character though APIs send it: a text that they
+# cut in an emoji. Neither UTF-8 nor a database can hold it, and one such text must not stop a stream for ever.
+_ESCAPES: Final = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFacts:
+    """What an answer's status and headers say.
+
+    Attributes:
+        status: the HTTP status.
+        headers: under lower-case names.
+        server_time: the server's clock (the Date header) in seconds since the epoch; None where it shows none.
+        quotas: those that the API reports; none where none can be read.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    server_time: float | None = None
+    quotas: tuple[Quota, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: its facts and the decoded body.
+
+    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty.
+    """
+
+    url: str
+    facts: AnswerFacts
+    body: Any
+    fault: str = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.facts.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers under lower-case names."""
+        return self.facts.headers
+
+
+def facts_of(status: int, headers: Mapping[str, str], now: float = 0.0) -> AnswerFacts:
+    """Read the facts of an answer.
+
+    Args:
+        status: the HTTP status.
+        headers: under lower-case names.
+        now: this machine's clock, in seconds since the epoch, for quotas of an answer without a Date.
+    """
+    server_time = http_date(headers.get("date", ""))
+    return AnswerFacts(status, headers, server_time, rates.quotas(headers, server_time or now))
+
+
+def answer_of(url: str, facts: AnswerFacts, content: bytes, decode: Callable[[bytes], Any] = any_json.decode) -> Answer:
+    """Decode the bytes of an answer's body."""
+    if not content or content.isspace():
+        return Answer(url, facts, None, "an empty body")
+    plain = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return Answer(url, facts, decode(plain))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
+            if whole != plain:
+                return Answer(url, facts, decode(whole))
+        kind = facts.headers.get("content-type", "no content type").split(";")[0]
+        text = content[:MAX_ERROR_BYTES].decode(errors="replace")
+        return Answer(url, facts, text, f"{len(content)} bytes of {kind} that aren't JSON")
+
+
+def outline(body: Any) -> str:
+    """Say what a body is, without what it says."""
+    if isinstance(body, dict):
+        keys = ", ".join(key[:40] for key in list(body)[:8])
+        return f"an object with the keys {keys}" if keys else "an empty object"
+    return {list: "a list", str: "a string", type(None): "null"}.get(type(body), "a number")
