@@ -171,16 +171,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the horizon is ignored: the mark moves to the last record",
-        (Edit("Deduplicator._settled_count", "return bisect_left(places, bound)", "return len(places)"),),
+        (Edit("Settling.count", "return bisect_left(places, bound)", "return len(places)"),),
         "future",
     ),
     Mutant(
         "the mark isn't halted: rows that join the tick behind the position",
         (
             Edit(
-                "Deduplicator.fresh",
-                "settled = 0 if self.halted else self._settled_count(page, ranks)",
-                "settled = self._settled_count(page, ranks)",
+                "Deduplicator._advance",
+                "settled = 0 if self.halted else self.settling.count(page, ranks)",
+                "settled = self.settling.count(page, ranks)",
             ),
         ),
         "keyset",
@@ -189,7 +189,7 @@ MUTANTS: Final = (
         "without a clock the newest value is settled",
         (
             Edit(
-                "Deduplicator._settled_count",
+                "Settling.count",
                 "return bisect_left(places, places[-1]) if clockless else len(places)",
                 "return len(places)",
             ),
@@ -333,7 +333,7 @@ MUTANTS: Final = (
         "a lookback does without a clock",
         (
             Edit(
-                "Deduplicator._settled_count",
+                "Settling.count",
                 "            if incremental_of(self.plan).lookback:\n                raise WalkError(",
                 "            if False:\n                raise WalkError(",
             ),
@@ -402,9 +402,9 @@ MUTANTS: Final = (
         "the boundary holds what was only asked for",
         (
             Edit(
-                "Deduplicator.fresh",
-                "            if place is not None and self.min_rank is not None and place < self.min_rank:\n                left_out.add(index)\n                continue\n",
-                "",
+                "Deduplicator._not_below_min_rank",
+                "        if self.min_rank is None:\n",
+                "        if True:\n",
             ),
         ),
         "zone",
@@ -506,9 +506,9 @@ MUTANTS: Final = (
         "what is remembered is forgotten when the first page has come",
         (
             Edit(
-                "Deduplicator.fresh",
-                "        self._advance(page.records, ranks, settled)\n",
-                "        self._advance(page.records, ranks, settled)\n        self.finish()\n",
+                "Deduplicator._advance",
+                "        self._move(page.records, ranks, settled)\n",
+                "        self._move(page.records, ranks, settled)\n        self.finish()\n",
             ),
         ),
         "tokens",

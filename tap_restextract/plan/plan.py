@@ -154,6 +154,17 @@ class Plan:
         return replication_key(self.stream.incremental) if self.stream.incremental else None
 
 
+def incremental_of(plan: Plan) -> Incremental:
+    """Return the stream's facts about order and filter, which every walk but the traversal has."""
+    assert plan.stream.incremental is not None
+    return plan.stream.incremental
+
+
+def label_of(plan: Plan) -> str:
+    """Name the stream and its walk as messages do."""
+    return f"stream {plan.stream.name} ({plan.walk.value})"
+
+
 def replication_key(incremental: Incremental) -> str:
     """A property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
     return "__".join(steps(incremental.cursor_path) or (incremental.cursor_path,))

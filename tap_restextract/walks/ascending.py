@@ -12,10 +12,12 @@ from collections.abc import Generator, Sequence
 from tap_restextract.config.settings import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark
-from tap_restextract.plan.plan import Plan, Walk, earliest
+from tap_restextract.plan.plan import Plan, Walk, earliest, incremental_of, label_of
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
-from tap_restextract.walks.pages import Listing, MovedSeamError, is_ordered
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, Deduplicator, OrderCheck, incremental_of, label_of
+from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.deduplication import Deduplicator
+from tap_restextract.walks.order import OrderCheck
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_ordered
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
@@ -104,7 +106,7 @@ def _through_tie(
     is then read until two readings agree, and none of their places held a record twice, so that each record had one; what
     looks like a record pushed over a seam may be another order, too.
     """
-    start, closed, ordered = listing.start, deduplicator.has_clock, is_ordered(plan)
+    start, closed, ordered = listing.start, deduplicator.settling.has_clock, is_ordered(plan)
     earlier: list[str] = []
     for _ in range(SEAM_ATTEMPTS):
         reading = deduplicator.hashes_in_window(listing.page.records)

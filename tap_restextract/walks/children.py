@@ -16,21 +16,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import msgspec
-
 from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark, Sweep
+from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan, earliest
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
-from tap_restextract.walks.pages import Listing, MovedSeamError
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, horizon_at
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError
 from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Record, Step, Steps, with_scope
 
 MAX_PARENT_BOOKMARKS: Final = 300
-GONE: Final = frozenset({404, 410})
 Begin = Callable[[Plan, Bookmark | None], Steps]
 
 
@@ -146,7 +145,7 @@ class ChildrenWalk:
             least = incremental.initial_value
             self.floor = format_like(like, bound) if least is None or rank(least) < bound else least
         for record in records:
-            key = msgspec.json.encode([record.get(name) for name in self.parents.stream.primary_key]).decode()
+            key = key_of(self.parents, record)
             if key not in self.listed_keys:
                 self.listed_keys.add(key)
                 self.waiting.append((key, record))

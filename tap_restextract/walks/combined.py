@@ -16,15 +16,17 @@ from typing import Final
 from msgspec import structs
 
 from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.walks import ascending
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, Step, Steps, with_scope
-from tap_restextract.walks.sweep import GONE, Comparison, confirmed_pass, key_of
+from tap_restextract.walks.sweep import Comparison, confirmed_pass
 
 NULLS: Final = "null replication key"
 # Where pages are asked for by the last record of the one before, and by nothing else, the whole list is read so too.

@@ -16,11 +16,19 @@ from typing import Any
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.plan.bookmarks import Bookmark, EmittedRange, content_hash
-from tap_restextract.plan.plan import Plan, cursor_from, earliest, window
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, incremental_of, label_of, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.values.paths import find
-from tap_restextract.walks.pages import Listing, MovedSeamError, proves_seams, split_tie_error, unstable_list_error
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon, incremental_of, label_of, rank_of
+from tap_restextract.walks.order import check_kind, rank_of
+from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
+    Listing,
+    MovedSeamError,
+    proves_seams,
+    split_tie_error,
+    unstable_list_error,
+)
+from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 

@@ -19,20 +19,19 @@ from msgspec import structs
 
 from tap_restextract.config.settings import Feed, SinglePage
 from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.answer import GONE
 from tap_restextract.exchange.placeholders import names
 from tap_restextract.plan.bookmarks import Bookmark, Sweep
-from tap_restextract.plan.plan import Plan, Walk, plan_for
+from tap_restextract.plan.plan import Plan, Walk, label_of, plan_for
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks import ascending
-from tap_restextract.walks.pages import Listing, MovedSeamError, unstable_list_error
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, label_of
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, unstable_list_error
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 
 EVENTS: Final = "events of the feed"
 OBJECT: Final = "object of an event"
-GONE: Final = frozenset({404, 410})
 
 
 @dataclass(slots=True)

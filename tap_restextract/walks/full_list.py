@@ -8,10 +8,13 @@ from typing import Any, Final
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, cursor_from, earliest, window
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, incremental_of, label_of, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
+from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.order import check_kind, cursor_of, rank_of
 from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
     Listing,
     MovedSeamError,
     check_distinct,
@@ -20,16 +23,7 @@ from tap_restextract.walks.pages import (
     repeated_page_error,
     unstable_list_error,
 )
-from tap_restextract.walks.progress import (
-    SEAM_ATTEMPTS,
-    CycleGuard,
-    check_kind,
-    cursor_of,
-    horizon,
-    incremental_of,
-    label_of,
-    rank_of,
-)
+from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MAX_IDENTICAL_PAGES: Final = 100

@@ -27,12 +27,16 @@ from tap_restextract.errors import WalkError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.keys import record_identity
+from tap_restextract.plan.plan import Plan, Walk, label_of
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard, label_of, rank_of, record_identity
+from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.order import rank_of
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
 Pages = Generator[Step, Page, Page]
+SEAM_ATTEMPTS: Final = 10
+"""Readings of a list before its shifting is an error."""
 OVERLAP_DIVISOR: Final = 20
 MAX_OVERLAP_RECORDS: Final = 10
 

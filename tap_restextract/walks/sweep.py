@@ -23,14 +23,21 @@ from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone
-from tap_restextract.walks.pages import Listing, MovedSeamError, check_distinct, is_last_page, unstable_list_error
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, CycleGuard
+from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
+    Listing,
+    MovedSeamError,
+    check_distinct,
+    is_last_page,
+    unstable_list_error,
+)
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 LOOKUP: Final = "a record by its key"
-GONE: Final = frozenset({404, 410})
 
 
 class Proof(enum.Enum):
@@ -241,8 +248,3 @@ class Comparison:
         self.cache.record_emitted(changed, self.number)
         self.cache.record_seen(hashes.keys() - changed.keys(), self.number)
         return [keyed[key] for key in changed]
-
-
-def key_of(plan: Plan, record: Record) -> Key:
-    """A record's primary key, as caches and STATE name it."""
-    return msgspec.json.encode([record.get(name) for name in plan.stream.primary_key]).decode()

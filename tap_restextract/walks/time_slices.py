@@ -18,12 +18,13 @@ from tap_restextract.config.settings import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, cursor_from, earliest, measure, window
+from tap_restextract.plan.plan import Plan, cursor_from, earliest, incremental_of, label_of, measure, window
 from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
-from tap_restextract.walks.pages import Listing, MovedSeamError, has_open_ties, split_tie_error
-from tap_restextract.walks.progress import SEAM_ATTEMPTS, check_kind, horizon_at, incremental_of, label_of, rank_of
+from tap_restextract.walks.order import check_kind, rank_of
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, has_open_ties, split_tie_error
 from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 

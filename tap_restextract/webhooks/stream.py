@@ -29,6 +29,7 @@ from singer_sdk.singerlib import StateMessage
 from tap_restextract.config.settings import ReceiverSettings, SinglePage
 from tap_restextract.config.webhooks import Route
 from tap_restextract.errors import AnswerError, StateError
+from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.locations import open_cache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.plan.plan import Plan, Walk
@@ -36,7 +37,6 @@ from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.singer.stream import OpenClient, RestStream
 from tap_restextract.values.cursor import NoRankError, rank
 from tap_restextract.values.paths import MISSING, find
-from tap_restextract.walks.event_feed import GONE
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.webhooks.notifications import Change, Channel, changes_in, channels_of, concerns
 from tap_restextract.webhooks.queues.locations import open_queue

@@ -11,8 +11,8 @@ import pytest
 from tap_restextract.errors import TapError
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks import progress
-from tap_restextract.walks.progress import OrderCheck
+from tap_restextract.walks import order as walk_order
+from tap_restextract.walks.order import OrderCheck
 from tests.support.streams import COMPOUND, plan
 from tests.support.walks import at
 
@@ -32,7 +32,7 @@ def told(plan_: Plan, cursor: Cursor | None, pages: Sequence[Sequence[dict[str, 
         except TapError as error:
             return str(error), order.ties, order.ends
         if page:
-            cursor = progress.cursor_of(plan_, page[-1])
+            cursor = walk_order.cursor_of(plan_, page[-1])
     return order.ties, order.ends
 
 
@@ -54,7 +54,7 @@ def test_a_page_at_once_is_checked_as_record_by_record(kind: str, monkeypatch: p
         start = chance.choice([None, Cursor(at(1, 1)["updated_at"], chance.choice(TIES[kind]))])
         quick = told(made, start, pages)
         with monkeypatch.context() as context:
-            context.setattr(progress, "_go_forward", lambda *_: False)
+            context.setattr(walk_order, "_go_forward", lambda *_: False)
             slow = told(made, start, pages)
         assert quick == slow, (start, pages)
         refused, passed = refused + (len(quick) == 3), passed + (len(quick) == 2 and count > 3)

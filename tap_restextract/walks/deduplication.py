@@ -1,0 +1,276 @@
+"""Deduplication: which records of a page are new, from where the next page is asked for, and how far STATE may go.
+
+Theory of operation. Two places move: the position, from which the next page is asked for, and the mark, which STATE
+keeps. The mark trails the position where a record's place isn't settled yet: a row of the server's current second may
+still be joined by others of the same value, with smaller tie-breakers; with a `lag`, late ones may come that long; a
+future-dated row would jump over everything until then. So the mark moves only to records before the horizon, the
+server's clock (its Date, in whole seconds) less the lag, and once it stood still it does so for the rest of the run: rows may
+have joined behind the position meanwhile, though they would be settled by now. What is emitted from the mark on is remembered by its content
+and goes with STATE, so that it comes once although it is asked for again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.plan import Plan, Walk, cursor_from, earliest, incremental_of, window
+from tap_restextract.values.cursor import Cursor, Rank, rank
+from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
+from tap_restextract.walks.settling import Settling
+from tap_restextract.walks.steps import Page, Record
+
+
+class _Known(NamedTuple):
+    """What was known by its content before a page.
+
+    Attributes:
+        has_unseen: hashes came with STATE whose ranks aren't known yet, so that any record may be theirs.
+        max_rank: the greatest rank that is known; None where there is none.
+    """
+
+    has_unseen: bool
+    max_rank: Rank | None
+
+
+@dataclass(slots=True)
+class Deduplicator:
+    """Lets each version of a record through once, and keeps position and high-water mark.
+
+    Where the walk asks inclusively, a window is what the API's filter can't tell apart: the records of one value or,
+    with a `precision`, of one multiple of it. The list is asked for from the position's window on.
+
+    Attributes:
+        position: from where the next page is asked for.
+        mark: the high-water mark, which STATE keeps.
+        exact: the walk asks strictly after a compound or unique cursor, so that the mark alone parts old from new.
+        min_rank: records of a lesser rank are not wanted; a filter is coarse, or was asked one step early.
+        hashes: content hash → rank of each record already emitted; None for hashes restored from STATE and not seen yet.
+        moved: the bookmark changed.
+        halted: the mark stands still for the rest of the run.
+        unseen_count: the number of hashes restored from STATE and not seen yet.
+        max_known_rank: the greatest rank among the hashes.
+        pruned_below: rank below which hashes have been dropped.
+    """
+
+    plan: Plan
+    position: Cursor | None
+    mark: Cursor | None
+    exact: bool = False
+    min_rank: Rank | None = None
+    hashes: dict[str, Rank | None] = field(default_factory=dict)
+    moved: bool = False
+    halted: bool = False
+    settling: Settling = field(init=False)
+    unseen_count: int = field(init=False)
+    max_known_rank: Rank | None = field(default=None, init=False)
+    pruned_below: Rank | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.unseen_count = len(self.hashes)
+        self.settling = Settling(self.plan)
+
+    @classmethod
+    def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Deduplicator:
+        """For walks that ask from a value on."""
+        incremental = incremental_of(plan)
+        mark = bookmark.cursor if bookmark else None
+        first = earliest(incremental, mark.value) if mark else incremental.initial_value
+        position = None if first is None else Cursor(first)
+        least = None if first is None else rank(window(incremental, first))
+        return cls(plan, position, mark, min_rank=least, hashes=_hashes_in(bookmark))
+
+    @classmethod
+    def after_cursor(
+        cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None
+    ) -> Deduplicator:
+        """For walks that ask strictly behind a cursor."""
+        mark = bookmark.cursor if bookmark else None
+        return cls(plan, position, mark, exact=True, min_rank=least, hashes=_hashes_in(bookmark))
+
+    @property
+    def request_cursor(self) -> Cursor | None:
+        """The cursor that makes the API answer all from the position on."""
+        if self.position is None or self.exact:
+            return self.position
+        return cursor_from(incremental_of(self.plan), self.position.value)
+
+    @property
+    def bookmark(self) -> Bookmark | None:
+        """What STATE may say once all that was let through is written; None while nothing moved."""
+        if not self.moved:
+            return None
+        return Bookmark(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
+
+    def fresh(self, page: Page, ranks: Sequence[Rank | None] = ()) -> list[Record]:
+        """Return the page's records that were not let through before, in their order; position and mark advance.
+
+        Args:
+            page: as it came.
+            ranks: of its records, where they are known to rise.
+
+        Raises:
+            WalkError: where a record comes before the one that it follows.
+            AnswerError: where a record has no replication key.
+        """
+        if not page.records:
+            return []
+        check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
+        ranks = ranks or ascending_ranks(self.plan, page.records)
+        before = _Known(self.unseen_count > 0, self.max_known_rank)
+        settled = self._advance(page, ranks)
+        wanted = self._not_below_min_rank(ranks)
+        known = self._drop_known(page.records, ranks, wanted, settled, before)
+        if not known and len(wanted) == len(ranks):
+            return [*page.records]
+        return [page.records[index] for index in wanted if index not in known]
+
+    def _advance(self, page: Page, ranks: Sequence[Rank | None]) -> int:
+        """Move position and mark; return how many records, from the first, are settled."""
+        settled = 0 if self.halted else self.settling.count(page, ranks)
+        self.halted = settled < len(ranks)
+        self._move(page.records, ranks, settled)
+        return settled
+
+    def _not_below_min_rank(self, ranks: Sequence[Rank | None]) -> Sequence[int]:
+        """Return the indexes of the records that are not below the least rank that is wanted."""
+        if self.min_rank is None:
+            return range(len(ranks))
+        if self.plan.walk is Walk.UNIQUE_KEYSET:  # its keys may be texts, which have no rank
+            return [index for index, place in enumerate(ranks) if place is None or place >= self.min_rank]
+        return range(bisect_left(cast("Sequence[Rank]", ranks), self.min_rank), len(ranks))
+
+    def _drop_known(
+        self,
+        records: Sequence[Record],
+        ranks: Sequence[Rank | None],
+        wanted: Sequence[int],
+        settled: int,
+        before: _Known,
+    ) -> set[int]:
+        """Return the indexes of the records that were let through before, by their content; remember the others.
+
+        Args:
+            records: the page's.
+            ranks: theirs.
+            wanted: the indexes that count.
+            settled: how many records, from the first, are settled.
+            before: what was known before the page.
+        """
+        keep_from, strictly_after = self._min_remembered_rank(), self.exact and not incremental_of(self.plan).lookback
+        new = self._new_by_rank(ranks, keep_from, settled, before, strictly_after=strictly_after)
+        known: set[int] = set()
+        for index in (*range(wanted[0], new.start), *range(new.stop, len(ranks))) if new else wanted:
+            record, place = records[index], ranks[index]
+            may_be_known = before.has_unseen or (
+                before.max_rank is not None and place is not None and place <= before.max_rank
+            )
+            kept = self.exact and index >= settled
+            kept = kept or (not strictly_after and place is not None and (keep_from is None or place >= keep_from))
+            if may_be_known or kept:
+                digest = content_hash(record)
+                if digest in self.hashes:
+                    self._remember_again(digest, place)
+                    if place is not None and keep_from is not None and place < keep_from:
+                        self.pruned_below = None
+                    known.add(index)
+                    continue
+                if kept:
+                    self._remember(digest, place)
+                    self.moved = True
+        self._prune(keep_from)
+        return known
+
+    def _new_by_rank(
+        self,
+        ranks: Sequence[Rank | None],
+        keep_from: Rank | None,
+        settled: int,
+        before: _Known,
+        *,
+        strictly_after: bool,
+    ) -> range:
+        """Return the indexes of those records, in a row, that are new by their rank alone: no content is looked at."""
+        if before.has_unseen or None in ranks or (keep_from is None and not strictly_after):
+            return range(0)
+        places = cast("Sequence[Rank]", ranks)
+        first = 0 if before.max_rank is None else bisect_right(places, before.max_rank)
+        first = first if self.min_rank is None else max(first, bisect_left(places, self.min_rank))
+        last = len(places) if strictly_after or keep_from is None else bisect_left(places, keep_from)
+        last = min(last, settled) if self.exact else last
+        return range(first, max(first, last))
+
+    def _remember(self, digest: str, place: Rank | None) -> None:
+        self.hashes[digest] = place
+        if place is None:
+            self.unseen_count += 1
+        elif self.max_known_rank is None or place > self.max_known_rank:
+            self.max_known_rank = place
+
+    def _remember_again(self, digest: str, place: Rank | None) -> None:
+        self.unseen_count -= self.hashes[digest] is None
+        self._remember(digest, place)
+
+    def _prune(self, keep_from: Rank | None) -> None:
+        """Forget what the mark has left behind; only where it moved, since a tie may hold many thousands."""
+        if keep_from is None or (self.pruned_below is not None and keep_from <= self.pruned_below):
+            return
+        self.hashes = {digest: place for digest, place in self.hashes.items() if place is None or place >= keep_from}
+        self.pruned_below = keep_from
+
+    def leaves_window(self, records: Sequence[Record]) -> bool:
+        """Whether records lead out of the window that is asked for now."""
+        value = cursor_of(self.plan, records[-1]).value if records else None
+        return value is not None and cursor_from(incremental_of(self.plan), value) != self.request_cursor
+
+    def hashes_in_window(self, records: Sequence[Record]) -> list[str]:
+        """The contents, hashed, of those records that are in the window that is asked for now."""
+        incremental = incremental_of(self.plan)
+        return [
+            content_hash(record)
+            for record in records
+            if cursor_from(incremental, cursor_of(self.plan, record).value) == self.request_cursor
+        ]
+
+    def finish(self) -> None:
+        """Forget what was remembered and did not come again: the list was read to its end."""
+        if self.unseen_count:
+            self.hashes = {digest: place for digest, place in self.hashes.items() if place is not None}
+            self.unseen_count, self.moved = 0, True
+
+    def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
+        last = cursor_of(self.plan, records[-1])
+        if self.exact or self.position is None or _precedes(rank_in(self.plan, self.position.value), ranks[-1]):
+            self.position = last
+        if settled:
+            mark = cursor_of(self.plan, records[settled - 1])
+            here = ranks[settled - 1]
+            if self.min_rank is not None and here is not None and here < self.min_rank:
+                return
+            if (
+                self.mark is None
+                or _precedes(rank_in(self.plan, self.mark.value), here)
+                or (self.exact and mark != self.mark)
+            ):
+                self.mark, self.moved = mark, True
+
+    def _min_remembered_rank(self) -> Rank | None:
+        """The least rank whose records must be known by their content; None for all."""
+        if self.mark is None:
+            return None
+        if self.exact and not incremental_of(self.plan).lookback:
+            return rank_in(self.plan, self.mark.value)
+        return rank(earliest(incremental_of(self.plan), self.mark.value))
+
+
+def _hashes_in(bookmark: Bookmark | None) -> dict[str, Rank | None]:
+    if bookmark is None:
+        return {}
+    return dict.fromkeys(bookmark.boundary)
+
+
+def _precedes(one: Rank | None, other: Rank | None) -> bool:
+    return one is None or other is None or one < other

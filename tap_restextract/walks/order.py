@@ -1,0 +1,229 @@
+"""The order of a list: where each record stands in it, and the check that a page is in it.
+
+Order is checked, not believed: a record before the one that it follows stops the walk, because a bookmark after it would
+skip what comes late.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import le, lt
+from typing import Any, Final, cast
+
+from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.values.cursor import Cursor, NoRankError, Rank, kind_and_rank, rank
+from tap_restextract.values.paths import MISSING, find, find_each
+from tap_restextract.walks.steps import Record
+
+SCALARS: Final = {str, int}
+
+
+@dataclass(slots=True)
+class OrderCheck:
+    """Checks that a compound list goes forward: keys never fall, and within one key no tie-breaker comes twice."""
+
+    plan: Plan
+    ties: set[Any] = field(default_factory=set)
+    ends: set[Any] = field(default_factory=set)
+
+    def check(self, cursor: Cursor | None, records: Sequence[Record]) -> list[Rank | None]:
+        """Compare each record with the one before it, the first with the cursor that it was asked behind; return their ranks.
+
+        Raises:
+            WalkError: where the API's filter or order isn't what the configuration states.
+        """
+        values, ties, ranks = keys_and_ranks(self.plan, records)
+        place = None if cursor is None else rank_in(self.plan, cursor.value)
+        if not (ranks and _go_forward(ranks, ties)):
+            self._check_one_by_one(cursor, place, values, ties, ranks)
+            return ranks
+        # Only those that may share the cursor's value can be out of place, and only the last ones' ties be met again.
+        places = cast("Sequence[Rank]", ranks)
+        alone = max(1, 0 if place is None else bisect_right(places, place))
+        self._check_one_by_one(cursor, place, values[:alone], ties[:alone], ranks[:alone])
+        if alone < len(ranks):
+            self.ties = {*ties[bisect_left(places, places[-1]) :]}
+        return ranks
+
+    def _check_one_by_one(
+        self,
+        cursor: Cursor | None,
+        place: Rank | None,
+        values: Sequence[Any],
+        ties: Sequence[Any],
+        ranks: Sequence[Rank | None],
+    ) -> None:
+        before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
+        is_first = True
+        for here, tie_here, rank_here in zip(values, ties, ranks, strict=True):
+            # Nearly all go forward by their rank, or share one and have rising numbers for tie-breakers.
+            forward = place is not None and rank_here is not None and rank_here > place
+            if not forward and type(tie) is type(tie_here) is int and rank_here is not None and rank_here == place:
+                forward = tie_here > tie
+            if not forward and before is not MISSING:
+                self._compare(Cursor(before, tie), place, Cursor(here, tie_here), rank_here, is_first=is_first)
+            if place != rank_here:
+                self.ties.clear()
+            self.ties.add(tie_here)
+            before, tie, place, is_first = here, tie_here, rank_here, False
+        if values and place is None:
+            # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
+            self.ties = {*ties}
+            self.ends.add(tie)
+
+    def _compare(
+        self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, is_first: bool
+    ) -> None:
+        key = incremental_of(self.plan).cursor_path
+        if place is None or rank_here is None:
+            forward = here.tie not in self.ties and here.tie not in self.ends and here.tie != before.tie
+        elif rank_here != place:
+            forward = rank_here > place
+        else:
+            numbers = isinstance(here.tie, int) and isinstance(before.tie, int)
+            forward = here.tie > before.tie if numbers else here.tie not in self.ties and here.tie != before.tie
+        if forward:
+            return
+        if is_first:
+            raise WalkError(
+                f"{label_of(self.plan)}: asked behind {key} {before.value!r}, the API answered a record at {here.value!r} that isn't behind it "
+                f"({len(self.ties)} records share the value so far); the filter must be strictly behind (key, tie-breaker), and the "
+                "API must show its values with all their digits. Mend the request's filter, or declare filter: inclusive"
+            )
+        raise WalkError(
+            f"{label_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
+            "of (key, tie-breaker); make the request sort by both, or declare another order"
+        )
+
+
+def _go_forward(ranks: Sequence[Rank | None], ties: Sequence[Any]) -> bool:
+    """Say whether each record is after the one before it, seen at once: by whole numbers, or by texts that differ."""
+    kinds = {*map(type, ties)}
+    if None in ranks or kinds not in ({int}, {str}):
+        return False
+    places: list[Any] = [*zip(ranks, ties, strict=True)]
+    if kinds == {int}:
+        return all(map(lt, places, places[1:]))
+    rising: Sequence[Any] = ranks
+    return len({*places}) == len(places) and all(map(le, rising, rising[1:]))
+
+
+def ascending_ranks(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
+    """Return the ranks of a page's records, which must not fall.
+
+    Raises:
+        WalkError: where a record's rank is less than the one before it.
+    """
+    ranks = keys_and_ranks(plan, records)[2]
+    for before, here, record in zip(ranks, ranks[1:], records[1:], strict=False):
+        if before is not None and here is not None and here < before:
+            key = incremental_of(plan).cursor_path
+            raise WalkError(
+                f"{label_of(plan)}: a record at {key} {find(key, record)!r} follows a later one, so the list isn't in ascending order; "
+                f"make the request sort by {key}, or leave `incremental` out to read the whole list each run"
+            )
+    return ranks
+
+
+def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], list[Any], list[Rank | None]]:
+    """The values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
+
+    Raises:
+        AnswerError: where a record has no place.
+    """
+    incremental = incremental_of(plan)
+    values = find_each(incremental.cursor_path, records)
+    if incremental.tie_breaker is not None:
+        ties = find_each(incremental.tie_breaker, records)
+    else:
+        ties = values if plan.walk is Walk.UNIQUE_KEYSET else [None] * len(records)
+    checked = [*values, *ties] if plan.walk is Walk.KEYSET else values
+    if not {*map(type, checked)} <= SCALARS:
+        cursors = [cursor_of(plan, record) for record in records]
+        values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
+    ranks: list[Rank | None] = []
+    before: Any = MISSING
+    place: Rank | None = None
+    for value in values:
+        # Records that share a value stand together.
+        if type(value) is not type(before) or value != before:
+            before, place = value, rank_in(plan, value)
+        ranks.append(place)
+    return values, ties, ranks
+
+
+def rank_in(plan: Plan, value: Any) -> Rank | None:
+    """Return the rank of a replication key's value; None for a text, where the walk can do without a rank.
+
+    Raises:
+        AnswerError: where the walk needs one.
+    """
+    try:
+        return rank(value)
+    except NoRankError as error:
+        if plan.walk is Walk.UNIQUE_KEYSET:
+            return None
+        key = incremental_of(plan).cursor_path
+        raise AnswerError(
+            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
+        ) from error
+
+
+def rank_of(plan: Plan, record: Record) -> Rank:
+    """The record's rank, where the walk can't do without one."""
+    place = rank_in(plan, cursor_of(plan, record).value)
+    assert place is not None
+    return place
+
+
+def cursor_of(plan: Plan, record: Record) -> Cursor:
+    """The record's place in the list.
+
+    Raises:
+        AnswerError: where it has no replication key, or no tie-breaker that the walk needs.
+    """
+    incremental = incremental_of(plan)
+    value = find(incremental.cursor_path, record)
+    if value is MISSING or value is None:
+        raise AnswerError(
+            f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
+            "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
+        )
+    if plan.walk is Walk.UNIQUE_KEYSET and isinstance(value, (dict, list)):
+        raise AnswerError(
+            f"{label_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
+        )
+    if incremental.tie_breaker is None:
+        return Cursor(value, value if plan.walk is Walk.UNIQUE_KEYSET else None)
+    tie = find(incremental.tie_breaker, record)
+    if plan.walk is Walk.KEYSET and (tie is MISSING or tie is None or isinstance(tie, (dict, list))):
+        raise AnswerError(
+            f"{label_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
+        )
+    return Cursor(value, tie)
+
+
+def check_kind(plan: Plan, value: Any, record: Record) -> None:
+    """A bookmark must be of the values' kind, or everything would seem to be before or behind it.
+
+    Raises:
+        AnswerError: where one is a number and the other an instant, or text.
+    """
+    if value is None:
+        return
+    kinds = [_kind(value), _kind(cursor_of(plan, record).value)]
+    if kinds[0] != kinds[1]:
+        raise AnswerError(
+            f"{label_of(plan)}: the bookmark or initial_value is {kinds[0]}, and the records' {incremental_of(plan).cursor_path} is {kinds[1]}; "
+            "give initial_value as the API writes it, or reset this stream's STATE"
+        )
+
+
+def _kind(value: Any) -> str:
+    try:
+        return {"number": "a number", "instant": "an instant"}[kind_and_rank(value)[0]]
+    except NoRankError:
+        return "text"

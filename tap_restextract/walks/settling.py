@@ -1,0 +1,85 @@
+"""Settling: how far into a page no more records can join, by the server's clock.
+
+A row of the server's current second may still be joined by others of the same value, with smaller tie-breakers; with a
+`lag`, late ones may come that long; a future-dated row would jump over everything until then. So records are settled
+that lie before the horizon: the server's clock (its Date, in whole seconds) less the lag.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+from tap_restextract.config.settings import Incremental
+from tap_restextract.errors import WalkError
+from tap_restextract.plan.plan import EPOCHS, Plan, Walk, incremental_of, label_of
+from tap_restextract.values.cursor import Rank, precision_of, resolution_of
+from tap_restextract.values.paths import find
+from tap_restextract.walks.steps import Page, Record
+
+
+@dataclass(slots=True)
+class Settling:
+    """Counts the settled records of each page of a run.
+
+    Attributes:
+        has_clock: the server's clock decided about the last page.
+        first_horizon: the least horizon of the run; with a lookback, all pages are judged by it.
+    """
+
+    plan: Plan
+    has_clock: bool = False
+    first_horizon: Rank | None = None
+
+    def count(self, page: Page, ranks: Sequence[Rank | None]) -> int:
+        """Return how many records of the page, from its first, the mark may move over."""
+        if None in ranks:
+            return len(ranks)
+        places = [place for place in ranks if place is not None]
+        bound = horizon(self.plan, page)
+        self.has_clock = bound is not None
+        if bound is None:
+            if incremental_of(self.plan).lookback:
+                raise WalkError(
+                    f"{label_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
+                    "a run goes on, and the answer has no Date header or the replication key is no time; declare `epoch` where "
+                    "it counts time, or leave `lookback` out"
+                )
+            # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
+            clockless = self.plan.walk in {Walk.KEYSET, Walk.TOKENS} and _is_instant(self.plan, page.records[-1])
+            return bisect_left(places, places[-1]) if clockless else len(places)
+        if incremental_of(self.plan).lookback:
+            # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.
+            self.first_horizon = bound if self.first_horizon is None else min(self.first_horizon, bound)
+            bound = self.first_horizon
+        return bisect_left(places, bound)
+
+
+def horizon(plan: Plan, page: Page) -> Rank | None:
+    """Return the rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock.
+
+    A value stands for all moments up to the next one that can be written: it is settled once the last of them is.
+    """
+    if not page.records or not _is_instant(plan, page.records[-1]):
+        return None
+    bound = horizon_at(incremental_of(plan), page.server_time)
+    if bound is None:
+        return None
+    step = resolution_of(find(incremental_of(plan).cursor_path, page.records[-1]))
+    return (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
+
+
+def horizon_at(incremental: Incremental, server_time: float | None) -> Rank | None:
+    """Return the server's clock, in whole seconds, less the lag, in the replication key's own unit."""
+    if server_time is None:
+        return None
+    seconds = Decimal(int(server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
+    return seconds * EPOCHS[incremental.epoch or "s"]
+
+
+def _is_instant(plan: Plan, record: Record) -> bool:
+    incremental = incremental_of(plan)
+    value = find(incremental.cursor_path, record)
+    return incremental.epoch is not None or (isinstance(value, str) and "-" in value[1:])
