@@ -22,7 +22,8 @@ from singer_sdk.plugin_base import JSONSchemaValidator, _ConfigInput
 from singer_sdk.schema.source import OpenAPISchema
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_restextract.config import settings
+from tap_restextract.config.json_schema import json_schema
+from tap_restextract.config.reading import read_settings, webhooks_in
 from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
@@ -40,10 +41,10 @@ from tap_restextract.walks.table import walk
 if TYPE_CHECKING:
     from types import FrameType
 
-    from tap_restextract.config.settings import StreamSettings
+    from tap_restextract.config.streams import StreamSettings
 
 SAMPLED_PARENTS: Final = 5
-SCHEMA: Final = settings.json_schema()
+SCHEMA: Final = json_schema()
 OWN: Final = frozenset(SCHEMA["properties"])  # before singer-sdk adds its settings to them
 
 
@@ -114,7 +115,7 @@ class TapRestextract(Tap):
         del raise_errors
         self.append_builtin_config(self.config_jsonschema)
         foreign = self.config_jsonschema["properties"].keys() - OWN
-        self._stream_settings = settings.read(self.config, foreign=foreign)
+        self._stream_settings = read_settings(self.config, foreign=foreign)
         sdk_schema = {"properties": {name: self.config_jsonschema["properties"][name] for name in foreign}}
         try:
             errors = [*JSONSchemaValidator(sdk_schema).iter_errors(dict(self.config))]
@@ -139,7 +140,7 @@ class TapRestextract(Tap):
         if plan.stream.source == "webhooks":
             from tap_restextract.webhooks.stream import WebhookStream  # noqa: PLC0415  a part that few configurations need
 
-            return WebhookStream(self, plan, schema, self._client, settings.webhooks_in(self.config))
+            return WebhookStream(self, plan, schema, self._client, webhooks_in(self.config))
         return RestStream(self, plan, schema, self._client, parents)
 
     def plans(self) -> list[Plan]:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from proofs.simulate.api import Api, written
 from proofs.simulate.quirks import BASE, Quirks
 from proofs.simulate.transport import SimulatedClient
-from tap_restextract.config.settings import StreamSettings, read
+from tap_restextract.config.reading import read_settings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.plan.bookmarks import Bookmark, combined_bookmark, from_state
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.stream import reader_of
@@ -100,7 +101,7 @@ def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
     if quirks.paginator == "single_page":
         parents["paginator"] = {"type": "single_page"}
     streams = [parents, stream] if quirks.parents else [stream]
-    return read({"base_url": "http://api", "max_attempts": 3, "streams": streams})
+    return read_settings({"base_url": "http://api", "max_attempts": 3, "streams": streams})
 
 
 def _incremental(quirks: Quirks) -> dict[str, Any]:

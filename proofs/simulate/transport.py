@@ -17,7 +17,7 @@ import requests
 from typing_extensions import Self
 
 from proofs.simulate.api import Api, Reply
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.http import retrying
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacer

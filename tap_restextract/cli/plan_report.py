@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import assert_never
 
-from tap_restextract.config.settings import (
+from tap_restextract.config.paginators import (
     CursorToken,
     HeaderCursor,
     HeaderLink,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tap_restextract.config import settings
+from tap_restextract.config.reading import webhooks_in
+from tap_restextract.config.webhooks import ReceiverSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.tap import TapRestextract, config_in, state_in
 from tap_restextract.webhooks.follow import StateFileTail, follow
@@ -165,8 +166,8 @@ def _tap(config: tuple[str, ...], state: Path | None, catalog: Path | None = Non
     return TapRestextract(config=given.config, parse_env_config=given.parse_env, setup_mapper=True, **options)
 
 
-def _receiver_settings(tap: TapRestextract) -> settings.ReceiverSettings:
-    received = settings.webhooks_in(tap.config)
+def _receiver_settings(tap: TapRestextract) -> ReceiverSettings:
+    received = webhooks_in(tap.config)
     if received.webhooks is None:
         raise ConfigurationError(
             ["config.webhooks is missing; say there who sends notifications, and how they are signed"]

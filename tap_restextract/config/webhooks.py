@@ -5,9 +5,11 @@ Key names are those of `feed`, where it has one: both are events that tell of re
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from tap_restextract.config.annotations import described
 
 TOLERANCE = 300.0  # seconds; what Standard Webhooks, Stripe and Slack recommend
 RATE = r"^[1-9][0-9]{0,8}/([1-9][0-9]{0,7})?[smhd]$"
@@ -15,10 +17,6 @@ RATE = r"^[1-9][0-9]{0,8}/([1-9][0-9]{0,7})?[smhd]$"
 Tolerance = Annotated[
     float, Meta(gt=0, le=86_400, description="Seconds by which a notification's time may differ from this clock.")
 ]
-
-
-def _described(text: str) -> Any:
-    return Meta(description=text)
 
 
 class StandardWebhooks(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="standard_webhooks"):
@@ -51,9 +49,9 @@ class Hmac(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", ta
     """Any HMAC of the body, or of a text that has it and a timestamp in it."""
 
     header: Annotated[str, Meta(min_length=1, description="Header that holds the signature.")]
-    algorithm: Annotated[Literal["sha256", "sha512", "sha384", "sha1"], _described("Hash of the HMAC.")] = "sha256"
-    encoding: Annotated[Literal["hex", "base64"], _described("How the signature is written.")] = "hex"
-    prefix: Annotated[str, _described("What stands before the signature in its header, such as sha256=.")] = ""
+    algorithm: Annotated[Literal["sha256", "sha512", "sha384", "sha1"], described("Hash of the HMAC.")] = "sha256"
+    encoding: Annotated[Literal["hex", "base64"], described("How the signature is written.")] = "hex"
+    prefix: Annotated[str, described("What stands before the signature in its header, such as sha256=.")] = ""
     signed: Annotated[
         str,
         Meta(
@@ -61,10 +59,10 @@ class Hmac(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", ta
             description="What is signed: {body}, or a text with {timestamp} and {body} in it.",
         ),
     ] = "{body}"
-    timestamp_header: Annotated[str, _described("Header that holds the time in seconds since 1970.")] | None = None
+    timestamp_header: Annotated[str, described("Header that holds the time in seconds since 1970.")] | None = None
     tolerance: Tolerance = TOLERANCE
     secret_encoding: Annotated[
-        Literal["text", "base64", "hex"], _described("How the key is written in webhook_secrets.")
+        Literal["text", "base64", "hex"], described("How the key is written in webhook_secrets.")
     ] = "text"  # noqa: S105  the name of an encoding
 
 
@@ -76,26 +74,26 @@ class Route(Struct, frozen=True, forbid_unknown_fields=True):
 
     stream: Annotated[str, Meta(min_length=1, description="The stream, which has source: webhooks.")]
     types: Annotated[
-        list[str], _described("Types that tell of this stream, with * for any text; all if not given.")
+        list[str], described("Types that tell of this stream, with * for any text; all if not given.")
     ] = []
-    deleted_types: Annotated[list[str], _described("Types that tell of a deletion.")] = []
-    object_path: Annotated[str, _described("JSONPath of the object in a notification; $ is all of it.")] = "data"
+    deleted_types: Annotated[list[str], described("Types that tell of a deletion.")] = []
+    object_path: Annotated[str, described("JSONPath of the object in a notification; $ is all of it.")] = "data"
     key: Annotated[
         dict[str, str],
-        _described(
+        described(
             "Where properties of primary_key lie in the notification, where they don't lie in the object: {id: data.id}."
         ),
     ] = {}
     fetch_path: (
         Annotated[
             str,
-            _described(
+            described(
                 "Path of the object's own request, with {event.PATH}; without it the notification carries the object."
             ),
         ]
         | None
     ) = None
-    fetch_records: Annotated[str, _described("JSONPath of the object in that answer.")] = "$"
+    fetch_records: Annotated[str, described("JSONPath of the object in that answer.")] = "$"
 
 
 class Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,27 +106,25 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
             description="Its name, in logs and webhook_secrets: letters, digits, _ . and -, at most 64.",
         ),
     ]
-    signature: Annotated[Signature, _described("How its requests are signed, by its type.")]
+    signature: Annotated[Signature, described("How its requests are signed, by its type.")]
     streams: Annotated[list[Route], Meta(min_length=1, description="The streams that it tells of.")]
     path: (
         Annotated[str, Meta(pattern=r"^/[^{}]*$", description="Path that it posts to; / and its name if not given.")]
         | None
     ) = None
     events_path: Annotated[
-        str, _described("JSONPath of the notifications in a body that holds several; $ is one, or a list of them.")
+        str, described("JSONPath of the notifications in a body that holds several; $ is one, or a list of them.")
     ] = "$"
-    type_path: (
-        Annotated[str, _described("JSONPath of a notification's type; type if nothing else is known.")] | None
-    ) = None
-    type_header: Annotated[str, _described("Header of the type, where the body doesn't hold it.")] | None = None
-    id_path: Annotated[str, _described("JSONPath of a notification's own id, by which a repeat is known.")] | None = (
+    type_path: Annotated[str, described("JSONPath of a notification's type; type if nothing else is known.")] | None = (
         None
     )
-    id_header: Annotated[str, _described("Header of that id, where the body doesn't hold it.")] | None = None
+    type_header: Annotated[str, described("Header of the type, where the body doesn't hold it.")] | None = None
+    id_path: Annotated[str, described("JSONPath of a notification's own id, by which a repeat is known.")] | None = None
+    id_header: Annotated[str, described("Header of that id, where the body doesn't hold it.")] | None = None
     time_path: (
         Annotated[
             str,
-            _described(
+            described(
                 "JSONPath of a notification's time: the version of an object, or a deletion, that doesn't tell its own."
             ),
         ]
@@ -157,3 +153,11 @@ class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, description="Requests that may wait to be stored; beyond it senders are told 503.")
     ] = 2_000
     body_timeout: Annotated[float, Meta(gt=0, le=3600, description="Seconds in which a body must have arrived.")] = 10.0
+
+
+class ReceiverSettings(Struct, frozen=True):
+    """The configuration of webhooks, with its secrets by source."""
+
+    webhooks: Webhooks | None
+    queue: str
+    secrets: dict[str, list[str]]

@@ -13,8 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import msgspec
 from typing_extensions import assert_never
 
-from tap_restextract.config.settings import (
-    SECRETS,
+from tap_restextract.config.auth import (
     ApiKey,
     Bearer,
     HttpBasic,
@@ -22,8 +21,8 @@ from tap_restextract.config.settings import (
     OAuth2ClientCredentials,
     OAuth2RefreshToken,
     Plugin,
-    StreamSettings,
 )
+from tap_restextract.config.streams import SECRETS, StreamSettings
 from tap_restextract.exchange.request import Request, host_address, origin_of
 
 

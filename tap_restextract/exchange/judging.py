@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError, QuotaError
 from tap_restextract.exchange import rates, response_rules, retry
 from tap_restextract.exchange.answer import Answer

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from typing_extensions import assert_never
 
-from tap_restextract.config.settings import (
+from tap_restextract.config.paginators import (
     CursorToken,
     HeaderCursor,
     HeaderLink,

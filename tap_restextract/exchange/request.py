@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange.placeholders import fill, fill_path, names, text
 from tap_restextract.values.cursor import Cursor

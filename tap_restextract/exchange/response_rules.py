@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from tap_restextract.config.settings import ResponseRule
+from tap_restextract.config.streams import ResponseRule
 from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.values.paths import MISSING, find

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.request import Request, request_for
 from tap_restextract.exchange.retry import http_date

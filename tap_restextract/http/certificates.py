@@ -7,7 +7,7 @@ import os
 import ssl
 from pathlib import Path
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange.request import host_address
 

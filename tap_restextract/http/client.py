@@ -19,7 +19,8 @@ import msgspec
 import requests
 from requests.utils import get_environ_proxies
 
-from tap_restextract.config.settings import Plugin, StreamSettings
+from tap_restextract.config.auth import Plugin
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError
 from tap_restextract.exchange import rates, response_rules
 from tap_restextract.exchange.answer import Answer, answer_of, facts_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer, outline
 from tap_restextract.exchange.paginators import following, total_of

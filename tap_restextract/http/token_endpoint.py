@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import requests
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ApiError, NoAnswerError
 from tap_restextract.exchange.auth import TokenRequest
 from tap_restextract.exchange.request import Request, redacted_request

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from tap_restextract.config.settings import OAuth2ClientCredentials, OAuth2RefreshToken, StreamSettings
+from tap_restextract.config.auth import OAuth2ClientCredentials, OAuth2RefreshToken
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange.auth import TokenRequest, token_request
 

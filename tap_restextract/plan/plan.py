@@ -19,20 +19,21 @@ One row a rule, the first that fits; what fits no row is refused with what would
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from tap_restextract.config.settings import Feed, Incremental, Lookup, SinglePage, StreamSettings
+from tap_restextract.config.paginators import SinglePage
+from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.placeholders import FORMS, forms, names
 from tap_restextract.exchange.request import cursor_names
 from tap_restextract.values.cursor import Cursor, NoRankError, floor, precision_of, rank, resolution_of, step_back
 from tap_restextract.values.paths import steps
+from tap_restextract.values.spelling import nearest
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -202,9 +203,9 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
         return
     parent = by_name.get(plan.parent)
     if parent is None:
-        near = difflib.get_close_matches(plan.parent, by_name, n=1)
+        near = nearest(plan.parent, by_name)
         yield f"its parent {plan.parent!r} is no stream" + (
-            f"; did you mean {near[0]!r}?" if near else "; declare it under streams"
+            f"; did you mean {near!r}?" if near else "; declare it under streams"
         )
     elif parent.parent is not None:
         yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
@@ -268,9 +269,9 @@ def _faults(stream: StreamSettings) -> Iterator[str]:
     yield from _sweep_faults(stream, mentioned)
     mentioned = {name for name in mentioned if not name.startswith("parent.")}
     for name in sorted(mentioned - known):
-        near = difflib.get_close_matches(name, known, n=1)
+        near = nearest(name, known)
         hint = (
-            f"did you mean {{{near[0]}}}?"
+            f"did you mean {{{near}}}?"
             if near
             else f"known are {', '.join(f'{{{name}}}' for name in sorted(known)) or 'none'}, and a brace itself is {{{{ or }}}}"
         )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.plan.plan import EPOCHS, Plan
 from tap_restextract.values.cursor import INSTANT, NoRankError, format_like, kind_and_rank
 from tap_restextract.values.paths import find

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tap_restextract.config.settings import Incremental
+from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import INSTANT

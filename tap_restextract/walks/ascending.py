@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from tap_restextract.config.settings import SinglePage
+from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.plan import Plan, Walk, earliest, incremental_of, label_of

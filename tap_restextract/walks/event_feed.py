@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from tap_restextract.config.settings import Feed, SinglePage
+from tap_restextract.config.paginators import SinglePage
+from tap_restextract.config.streams import Feed
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.exchange.placeholders import names

@@ -22,7 +22,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tap_restextract.config.settings import Offset, PageNumber, SinglePage
+from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from tap_restextract.config.settings import Incremental
+from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import EPOCHS, Plan, Walk, incremental_of, label_of
 from tap_restextract.values.cursor import Rank, precision_of, resolution_of

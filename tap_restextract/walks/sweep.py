@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from tap_restextract.config.settings import Offset, SinglePage
+from tap_restextract.config.paginators import Offset, SinglePage
 from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tap_restextract.config.settings import Json
+from tap_restextract.config.annotations import Json
 from tap_restextract.config.webhooks import GitHub, Route, Shopify, Signature, Slack, Source, StandardWebhooks
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.placeholders import names

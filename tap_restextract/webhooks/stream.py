@@ -26,8 +26,8 @@ from msgspec import structs
 from singer_sdk import metrics
 from singer_sdk.singerlib import StateMessage
 
-from tap_restextract.config.settings import ReceiverSettings, SinglePage
-from tap_restextract.config.webhooks import Route
+from tap_restextract.config.paginators import SinglePage
+from tap_restextract.config.webhooks import ReceiverSettings, Route
 from tap_restextract.errors import AnswerError, StateError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.locations import open_cache

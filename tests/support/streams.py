@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tap_restextract.config.settings import StreamSettings, read
+from tap_restextract.config.reading import read_settings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.plan.plan import Plan, plan_for
 
 SCHEMA: dict[str, Any] = {
@@ -33,7 +34,7 @@ def config(base_url: str = "https://api.example.com/v1", **keys: Any) -> dict[st
 
 def stream(**keys: Any) -> StreamSettings:
     """The settings of that stream."""
-    (only,) = read(config(**keys))
+    (only,) = read_settings(config(**keys))
     return only
 
 

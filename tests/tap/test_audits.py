@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
@@ -56,7 +56,7 @@ class Notes:
             **{**WALKS, "untimed": UNTIMED}[walk],
         }
         config = {"base_url": "http://api", "records": "data", "deleted_path": "deleted", "streams": [stream]}
-        (self.plan,) = plans_for(read(config))
+        (self.plan,) = plans_for(read_settings(config))
         self.rows: dict[int, Row] = {
             number: {"id": number, "at": BEGIN + number // 3, "rev": 0} for number in range(40)
         }

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tap_restextract.config.settings import StreamSettings
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.exchange.auth import authenticated, secrets_of, token_request
 from tap_restextract.exchange.request import Request
 from tests.support.streams import stream

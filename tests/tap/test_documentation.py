@@ -6,17 +6,20 @@ from pathlib import Path
 
 import msgspec
 
-from tap_restextract.config import settings, webhooks
+from tap_restextract.config import webhooks
+from tap_restextract.config.auth import Auth
+from tap_restextract.config.paginators import Paginator
+from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.plan.plan import Walk
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tap.md").read_text(encoding="utf-8")
 STRUCTS = [
-    settings.StreamSettings,
-    settings.Incremental,
-    settings.Feed,
-    settings.Lookup,
-    *settings.Paginator.__args__,
-    *settings.Auth.__args__,
+    StreamSettings,
+    Incremental,
+    Feed,
+    Lookup,
+    *Paginator.__args__,
+    *Auth.__args__,
 ]
 
 

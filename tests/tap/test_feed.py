@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import AnswerError, ConfigurationError, WalkError
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import paged
@@ -93,7 +93,7 @@ class Play:
             "paginator": {"type": "offset", "limit": 5},
         }
         (self.plan,) = plans_for(
-            read({"base_url": "http://api", "streams": [{**stream, "feed": {**FEED, **self.facts}}]})
+            read_settings({"base_url": "http://api", "streams": [{**stream, "feed": {**FEED, **self.facts}}]})
         )
 
     def run(self, *, busy: bool, lives: int | None = None) -> None:

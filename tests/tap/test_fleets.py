@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import paged
@@ -209,7 +209,7 @@ def _play(seed: int, stream: dict[str, Any], *, window: int | None = None, moves
             {"name": "rows", "params": {"since": "{cursor.updated_at}"}, "incremental": incremental, **stream},
         ],
     }
-    parents, plan = plans_for(read(config))
+    parents, plan = plans_for(read_settings(config))
     with closing(SqliteHashes(":memory:", "rows")) as cache, closing(SqliteHashes(":memory:", "rows/nulls")) as nulls:
         play = Play(shop, plan, parents if plan.parent else None, cache, nulls)
         for _ in range(rng.randrange(120)):

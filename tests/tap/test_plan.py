@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import Incremental
+from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import NIL_UUID, Walk, cursor_from, plan_for, window
 from tap_restextract.values.cursor import Cursor

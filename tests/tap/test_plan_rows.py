@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.cli.plan_report import preview
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan, plans_for
 
@@ -60,7 +60,7 @@ def planned(**keys: Any) -> Plan:
     config = {"base_url": "https://api.example.com", "auth": {"type": "bearer"}, "auth_token": "S3cret"}
     parents = {"name": "parents", "path": "/parents", "primary_key": ["id"]}
     stream = {"name": "things", "path": "/things", "primary_key": ["id"], **keys}
-    return plans_for(read({**config, "streams": [parents, stream]}))[1]
+    return plans_for(read_settings({**config, "streams": [parents, stream]}))[1]
 
 
 @pytest.mark.parametrize(("walk", "facts"), ROWS, ids=[walk for walk, _ in ROWS])

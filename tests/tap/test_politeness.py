@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError, QuotaError
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
@@ -335,7 +335,7 @@ def test_a_rule_may_ask_for_another_access_token() -> None:
 def test_faults_of_rules_are_told_with_all_others(given: Any, told: str) -> None:
     faulty = config(response_rules=[given], sweep=True, pat="x", schema=SCHEMA)
     with pytest.raises(ConfigurationError) as caught:
-        read(faulty)
+        read_settings(faulty)
     assert told in str(caught.value)
     assert "unknown key 'pat'" in str(caught.value)
 
@@ -343,4 +343,4 @@ def test_faults_of_rules_are_told_with_all_others(given: Any, told: str) -> None
 @pytest.mark.parametrize("rate", ["0/s", "10", "10/", "ten/s", "10/0s", "-1/s", "1/s ", 10])
 def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
     with pytest.raises(ConfigurationError, match="rate_limit"):
-        read(config(rate_limit=rate))
+        read_settings(config(rate_limit=rate))

@@ -6,18 +6,11 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import (
-    SECRETS,
-    Bearer,
-    CursorToken,
-    Incremental,
-    JsonLink,
-    Offset,
-    SinglePage,
-    StreamSettings,
-    json_schema,
-    read,
-)
+from tap_restextract.config.auth import Bearer
+from tap_restextract.config.json_schema import json_schema
+from tap_restextract.config.paginators import CursorToken, JsonLink, Offset, SinglePage
+from tap_restextract.config.reading import read_settings
+from tap_restextract.config.streams import SECRETS, Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
 
 URL = "https://api.example.com/v1"
@@ -26,14 +19,14 @@ ORDERS: dict[str, Any] = {"name": "orders", "path": "/orders"}
 
 def one(top: dict[str, Any] | None = None, **keys: Any) -> StreamSettings:
     """The settings of a single stream."""
-    (only,) = read({"base_url": URL, **(top or {}), "streams": [{**ORDERS, **keys}]})
+    (only,) = read_settings({"base_url": URL, **(top or {}), "streams": [{**ORDERS, **keys}]})
     return only
 
 
 def faults(config: dict[str, Any]) -> list[str]:
     """What is wrong with a configuration."""
     with pytest.raises(ConfigurationError) as caught:
-        read(config)
+        read_settings(config)
     return caught.value.faults
 
 
@@ -227,7 +220,7 @@ def test_a_stream_may_have_secrets_of_its_own() -> None:
 
 
 def test_a_whole_address_as_path_needs_no_base_url() -> None:
-    (only,) = read({"streams": [{"name": "orders", "path": f"{URL}/orders"}]})
+    (only,) = read_settings({"streams": [{"name": "orders", "path": f"{URL}/orders"}]})
     assert only.path == f"{URL}/orders"
 
 
@@ -238,10 +231,10 @@ def test_numbers_and_booleans_may_be_text_as_environment_variables_are() -> None
 
 def test_keys_of_singer_sdk_are_left_to_it_at_the_top_alone() -> None:
     config = {"base_url": URL, "stream_maps": {}, "streams": [ORDERS]}
-    assert read(config, foreign={"stream_maps"})
+    assert read_settings(config, foreign={"stream_maps"})
     assert "config: unknown key 'stream_maps'" in faults(config)[0]
     with pytest.raises(ConfigurationError, match="stream orders: unknown key 'stream_maps'"):
-        read({"base_url": URL, "streams": [{**ORDERS, "stream_maps": {}}]}, foreign={"stream_maps"})
+        read_settings({"base_url": URL, "streams": [{**ORDERS, "stream_maps": {}}]}, foreign={"stream_maps"})
 
 
 def test_no_fault_shows_a_secret() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.config.settings import read
+from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import ConfigurationError
 from tests.support.api import Api, Asked, Reply, serving
 from tests.support.streams import config
@@ -124,4 +124,4 @@ def test_a_signer_that_does_not_work_is_told_without_a_secret(
 
 def test_a_plugin_without_a_name_is_a_fault_of_the_configuration() -> None:
     with pytest.raises(ConfigurationError, match="auth: the key 'name' is missing"):
-        read(config(auth={"type": "plugin"}))
+        read_settings(config(auth={"type": "plugin"}))

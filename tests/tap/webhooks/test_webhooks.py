@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_restextract.config.settings import read, webhooks_in
+from tap_restextract.config.reading import read_settings, webhooks_in
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.webhooks.notifications import changes_in, channels_of, notifications
@@ -87,7 +87,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_an_object_that_is_to_be_fetched_needs_an_api() -> None:
     route = {"stream": "things", "fetch_path": "/things/{event.data.id}"}
     with pytest.raises(ConfigurationError, match="the stream things has no base_url; set it"):
-        read(configuration("", {"streams": [route]}))
+        read_settings(configuration("", {"streams": [route]}))
 
 
 @pytest.mark.parametrize("what", FAULTS)
@@ -95,7 +95,7 @@ def test_a_stream_that_can_not_take_webhooks_is_a_fault_with_a_remedy(what: str)
     changed, said = FAULTS[what]
     config = configuration("", **changed)
     with pytest.raises(ConfigurationError) as caught:
-        plans_for(read(config))
+        plans_for(read_settings(config))
     assert said in str(caught.value)
 
 
@@ -107,7 +107,7 @@ def test_type_and_id_lie_where_the_senders_of_a_scheme_put_them(scheme: str, kin
     received = webhooks_in(config)
     assert received.webhooks is not None
     (source,) = received.webhooks.sources
-    channels = channels_of(source, {plan.stream.name: plan for plan in plans_for(read(config))})
+    channels = channels_of(source, {plan.stream.name: plan for plan in plans_for(read_settings(config))})
     body = b'{"type": "a/b", "data": {"id": 1}}'
     ids = {"x-github-delivery": "1", "x-shopify-webhook-id": "1"}
     headers = {kind.lower(): "a/b"} if kind else {}
@@ -119,7 +119,7 @@ def test_type_and_id_lie_where_the_senders_of_a_scheme_put_them(scheme: str, kin
 RECEIVED = webhooks_in(configuration(""))
 assert RECEIVED.webhooks is not None
 (SOURCE,) = RECEIVED.webhooks.sources
-CHANNELS = channels_of(SOURCE, {plan.stream.name: plan for plan in plans_for(read(configuration("")))})
+CHANNELS = channels_of(SOURCE, {plan.stream.name: plan for plan in plans_for(read_settings(configuration("")))})
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,0 +1,104 @@
+"""Reading: a configuration as JSON values becomes settings, or every fault of it at once."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import msgspec
+
+from tap_restextract.config.annotations import Json
+from tap_restextract.config.faults import struct_faults
+from tap_restextract.config.requirements import requirement_faults, webhook_faults
+from tap_restextract.config.streams import Settings, Shared, StreamSettings
+from tap_restextract.config.webhooks import ReceiverSettings, Webhooks
+from tap_restextract.errors import ConfigurationError
+
+_SHARED_KEYS = {field.name for field in msgspec.structs.fields(Shared)}
+_STREAM_KEYS = {field.name for field in msgspec.structs.fields(StreamSettings)}
+
+
+def read_settings(
+    config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = ()
+) -> tuple[StreamSettings, ...]:
+    """Every stream's settings, the top's merged below them.
+
+    Args:
+        config: the whole configuration, as JSON values.
+        foreign: keys at the top that belong to singer-sdk.
+
+    Raises:
+        ConfigurationError: with every fault of the configuration at once.
+    """
+    top = {key: value for key, value in config.items() if key not in foreign}
+    faults: list[str] = []
+    streams = top.get("streams")
+    if not isinstance(streams, list) or not streams:
+        faults += struct_faults(
+            Settings,
+            {key: value for key, value in top.items() if key != "streams"} | {"streams": [{}]},
+            "config",
+            foreign,
+        )
+        faults.append(
+            "config.streams: a list of at least one stream is needed, such as [{name: orders, path: /orders}]"
+        )
+        raise ConfigurationError(faults)
+    faults += struct_faults(Settings, {**top, "streams": [{}]}, "config", foreign)
+    if not faults:
+        faults += webhook_faults(webhooks_in(top), streams, top.get("base_url"))
+    shared = {key: value for key, value in top.items() if key != "streams"}
+    result = []
+    names: set[str] = set()
+    for index, stream in enumerate(streams):
+        location = f"config.streams[{index}]"
+        if not isinstance(stream, dict):
+            faults.append(f"{location}: a mapping is needed, such as {{name: orders, path: /orders}}")
+            continue
+        name = stream.get("name")
+        if isinstance(name, str) and name:
+            location = f"stream {name}"
+            if name in names:
+                faults.append(f"{location}: the name is used twice; give each stream its own")
+            names.add(name)
+        stream_faults = struct_faults(StreamSettings, stream, location, ())
+        if stream.get("path") is None and stream.get("source") != "webhooks":
+            stream_faults.append(f"{location}: the key 'path' is missing")
+        merged = _merged({key: value for key, value in shared.items() if key in _SHARED_KEYS}, stream)
+        faults += stream_faults
+        try:
+            settings = msgspec.convert(
+                {key: value for key, value in merged.items() if key in _STREAM_KEYS}, StreamSettings, strict=False
+            )
+        except msgspec.ValidationError as error:
+            faults += [] if faults else [f"{location}: {error}"]
+            continue
+        faults += [f"{location}: {fault}" for fault in requirement_faults(settings)]
+        result.append(settings)
+    if faults:
+        raise ConfigurationError(list(dict.fromkeys(faults)))
+    return tuple(result)
+
+
+def _merged(below: Json, over: Json) -> Json:
+    merged = dict(below)
+    for key, value in over.items():
+        if key in {"headers", "params", "json"} and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            both = {**merged[key], **value}
+            merged[key] = {name: each for name, each in both.items() if each is not None}
+        elif value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def webhooks_in(config: typing.Mapping[str, Any]) -> ReceiverSettings:
+    """What a configuration that was read says of webhooks."""
+    webhooks = config.get("webhooks")
+    secrets = msgspec.convert(config.get("webhook_secrets") or {}, dict[str, str | list[str]], strict=False)
+    return ReceiverSettings(
+        None if webhooks is None else msgspec.convert(webhooks, Webhooks, strict=False),
+        config.get("webhook_queue") or "",
+        {name: [value] if isinstance(value, str) else value for name, value in secrets.items()},
+    )

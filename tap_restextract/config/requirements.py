@@ -1,0 +1,145 @@
+"""What one setting needs of another, which no struct can say; each fault with its remedy."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+from urllib.parse import urlsplit
+
+from tap_restextract.config.auth import ApiKey, Bearer, HttpBasic, OAuth2ClientCredentials, OAuth2RefreshToken
+from tap_restextract.config.streams import StreamSettings
+from tap_restextract.config.webhooks import ReceiverSettings
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.values.paths import find
+from tap_restextract.values.spelling import hint
+
+CACHES = frozenset({"", "redis", "rediss", "postgresql", "postgres"})
+
+
+OWN_ADDRESSES = {"/health", "/ready", "/metrics"}
+
+
+def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    """What one value needs of another, which no struct can say."""
+    if stream.source == "webhooks" and not stream.path and not stream.base_url:
+        pass  # nothing is asked of any API
+    elif not stream.base_url and "://" not in stream.path:
+        yield "base_url is missing; set it at the top or in the stream, such as https://api.example.com/v1"
+    elif "://" not in stream.path and not _is_web_address(stream.base_url):
+        yield "base_url is no web address; it is written like https://api.example.com/v1"
+    if isinstance(stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)) and not _is_web_address(
+        stream.auth.access_token_url
+    ):
+        yield "auth.access_token_url is no web address; it is written like https://api.example.com/oauth/token"
+    needed: dict[type, tuple[str, ...]] = {
+        Bearer: ("auth_token",),
+        ApiKey: ("auth_api_key",),
+        HttpBasic: ("auth_username", "auth_password"),
+        OAuth2ClientCredentials: ("auth_client_id", "auth_client_secret"),
+        OAuth2RefreshToken: ("auth_refresh_token",),
+    }
+    for name in needed.get(type(stream.auth), ()):
+        if getattr(stream, name) in {None, ""}:
+            kind = type(stream.auth).__struct_config__.tag
+            yield f"auth type {kind} needs the setting {name}; set it, or the variable TAP_RESTEXTRACT_{name.upper()}"
+    yield from _path_faults(stream)
+    yield from _rule_faults(stream)
+    if stream.client_key and not stream.client_certificate:
+        yield "client_key is set, but no client_certificate; set it, or leave both out"
+    scheme = stream.hash_cache.partition("://")[0] if "://" in stream.hash_cache else ""
+    if scheme not in CACHES:
+        yield f"hash_cache has the scheme {scheme}, which is none of {', '.join(sorted(filter(None, CACHES)))}; a path is a SQLite file"
+    if isinstance(stream.schema, str) and not stream.openapi:
+        yield f"schema names the component {stream.schema!r}, but no `openapi` document is given"
+    if stream.json is not None and stream.method == "GET":
+        yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
+
+
+def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:
+    """What sources, secrets and streams need of each other."""
+    by_name = {stream.get("name"): stream for stream in streams if isinstance(stream, dict)}
+    taking_webhooks = {name for name, stream in by_name.items() if stream.get("source") == "webhooks"}
+    sources = received.webhooks.sources if received.webhooks else []
+    for index, source in enumerate(sources):
+        location = f"webhooks source {source.name}"
+        if source.name in {other.name for other in sources[:index]}:
+            yield f"{location}: the name is used twice; give each source its own"
+        if source.address in {other.address for other in sources[:index]} | OWN_ADDRESSES:
+            yield f"{location}: the path {source.address} is taken; give each source its own"
+        if not [secret for secret in received.secrets.get(source.name, ()) if secret]:
+            yield f"{location}: it has no secret; set webhook_secrets: {{{source.name}: …}}, or the variable TAP_RESTEXTRACT_WEBHOOK_SECRETS as JSON"
+        for name in ("events_path", "type_path", "id_path", "time_path"):
+            yield from (f"{location}: {name}: {fault}" for fault in _no_path(getattr(source, name)))
+        for route in source.streams:
+            for path in (route.object_path, route.fetch_records, *route.key.values()):
+                yield from (f"{location}: stream {route.stream}: {fault}" for fault in _no_path(path))
+            if route.stream not in taking_webhooks:
+                yield f"{location}: the stream {route.stream} doesn't take webhooks; declare it with source: webhooks"
+            elif (
+                route.fetch_path
+                and "://" not in route.fetch_path
+                and not (by_name[route.stream].get("base_url") or base_url)
+            ):
+                yield f"{location}: fetch_path is a path of the API, and the stream {route.stream} has no base_url; set it"
+    names = [source.name for source in sources]
+    yield from (
+        f"config.webhook_secrets: there is no source {name!r}{hint(name, names)}"
+        for name in received.secrets
+        if name not in names
+    )
+    sent = {route.stream for source in sources for route in source.streams}
+    yield from (
+        f"stream {name}: source is webhooks, but no source tells of it; name it in the streams of one of webhooks.sources"
+        for name in sorted(taking_webhooks - sent, key=str)
+    )
+
+
+def _path_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    """Paths that no JSONPath engine can read, before a request is made for what would then be looked at."""
+    tables: dict[str, tuple[object, tuple[str, ...]]] = {
+        "": (stream, ("records", "deleted_path")),
+        "paginator.": (stream.paginator, ("cursor_path", "next_url_path", "has_more_path", "total_path")),
+        "incremental.": (stream.incremental, ("cursor_path", "tie_breaker")),
+        "lookup.": (stream.lookup, ("records",)),
+        "feed.": (stream.feed, ("records", "type_path", "object_path", "fetch_records")),
+        "feed.incremental.": (stream.feed and stream.feed.incremental, ("cursor_path", "tie_breaker")),
+        "feed.paginator.": (
+            stream.feed and stream.feed.paginator,
+            ("cursor_path", "next_url_path", "has_more_path", "total_path"),
+        ),
+    }
+    for location, (table, names) in tables.items():
+        for name in names:
+            yield from (f"{location}{name}: {fault}" for fault in _no_path(getattr(table, name, None)))
+
+
+def _no_path(path: str | None) -> list[str]:
+    try:
+        find(path or "$", None)
+    except ConfigurationError as error:
+        return error.faults
+    return []
+
+
+def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    for index, rule in enumerate(stream.response_rules):
+        location = f"response_rules[{index}]"
+        if not rule.http_codes and rule.error_message_contains is None and rule.predicate is None:
+            yield f"{location} fits every answer; give it http_codes, error_message_contains or predicate"
+        if rule.equals is not None and rule.predicate is None:
+            yield f"{location} has equals without a predicate; say where the value lies"
+        yield from (f"{location}.predicate: {fault}" for fault in _no_path(rule.predicate))
+        if rule.action == "REFRESH_TOKEN" and not isinstance(
+            stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)
+        ):
+            yield f"{location}: REFRESH_TOKEN needs an auth type with a token to refresh, oauth2_client_credentials or oauth2_refresh_token"
+        if rule.action == "IGNORE" and (stream.sweep or stream.sweep_every):
+            yield f"{location}: IGNORE would make a sweep take what an answer hides for deleted; use FAIL or RETRY, or leave the sweep out"
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+    except ValueError:  # an IPv6 address or a port that is none
+        return False
