@@ -14,10 +14,11 @@ from proofs.simulate.transport import SimulatedClient
 from tap_restextract.config.reading import read_settings
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.plan.bookmarks import Bookmark, combined_bookmark, from_state
+from tap_restextract.plan.derived import lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.stream import reader_of
-from tap_restextract.walks.combined import NULLS, null_key_plan
-from tap_restextract.walks.sweep import LOOKUP, lookup_plan
+from tap_restextract.walks.combined import NULLS
+from tap_restextract.walks.sweep import LOOKUP
 
 INITIAL: Final = BASE + 1_500
 KEY_TYPES: Final = {"text": "string"}

@@ -22,9 +22,10 @@ from tap_restextract.exchange.auth import authenticated, secrets_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.exchange.request import HIDDEN, Request, redacted, redacted_body, redacted_request, request_for
 from tap_restextract.plan.bookmarks import Bookmark
-from tap_restextract.plan.plan import NIL_UUID, Plan, Walk, cursor_from
+from tap_restextract.plan.derived import feed_plan
+from tap_restextract.plan.plan import NIL_UUID, Plan, Walk
+from tap_restextract.plan.ranges import cursor_from
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.event_feed import feed_plan
 from tap_restextract.walks.pages import undetected_shifts
 from tap_restextract.walks.steps import PageRequest
 from tap_restextract.walks.sweep import is_validated, proof_of

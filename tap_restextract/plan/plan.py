@@ -22,20 +22,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.config.paginators import SinglePage
-from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
+from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
-from tap_restextract.exchange.placeholders import FORMS, forms, names
 from tap_restextract.exchange.request import cursor_names
-from tap_restextract.values.cursor import Cursor, NoRankError, floor, precision_of, rank, resolution_of, step_back
+from tap_restextract.plan.checks import stream_faults
 from tap_restextract.values.paths import steps
 from tap_restextract.values.spelling import nearest
 
-EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -224,7 +221,7 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
     Raises:
         ConfigurationError: with every reason why no walk is, each with what would make it safe.
     """
-    faults = [f"stream {stream.name}: {fault}" for fault in _faults(stream)]
+    faults = [f"stream {stream.name}: {fault}" for fault in stream_faults(stream)]
     if faults:
         raise ConfigurationError(faults)
     return Plan(stream, _walk(stream), _tie_floor(stream.incremental, schema))
@@ -251,148 +248,6 @@ def _walk(stream: StreamSettings) -> Walk:
     return Walk.TOKENS if paginators.is_stable(stream.paginator) else Walk.RESTART
 
 
-def _faults(stream: StreamSettings) -> Iterator[str]:
-    incremental = stream.incremental
-    mentioned = cursor_names(stream)
-    known = set()
-    if stream.source == "webhooks":
-        yield from _webhook_faults(stream, mentioned)
-        if not stream.path:
-            return
-    if incremental:
-        known.add(f"cursor.{incremental.cursor_path}")
-        if incremental.tie_breaker and incremental.filter == "compound":
-            known.add(f"cursor.{incremental.tie_breaker}")
-        if incremental.step or incremental.max_window_results:
-            known.add(f"until.{incremental.cursor_path}")
-        yield from _incremental_faults(incremental, mentioned)
-    yield from _sweep_faults(stream, mentioned)
-    mentioned = {name for name in mentioned if not name.startswith("parent.")}
-    for name in sorted(mentioned - known):
-        near = nearest(name, known)
-        hint = (
-            f"did you mean {{{near}}}?"
-            if near
-            else f"known are {', '.join(f'{{{name}}}' for name in sorted(known)) or 'none'}, and a brace itself is {{{{ or }}}}"
-        )
-        yield f"the request mentions {{{name}}}, which has no value; {hint}"
-    for part in (stream.path, stream.params, stream.headers, stream.json):
-        for form in forms(part):
-            if form not in FORMS and "%" not in form:
-                yield f"the placeholder form {form!r} is unknown; use {', '.join(FORMS)}, or a strftime form such as %Y-%m-%d"
-    if any("cursor." in name for name in _path_names(stream)) and incremental and incremental.initial_value is None:
-        yield "the path mentions a cursor, and the first run has none; set incremental.initial_value"
-
-
-def _path_names(stream: StreamSettings) -> set[str]:
-    return {name for name in cursor_names(stream) if f"{{{name}" in stream.path}
-
-
-def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
-    key, tie = incremental.cursor_path, incremental.tie_breaker
-    if incremental.order != "asc" and incremental.filter == "compound":
-        yield f"filter: compound needs order: asc, as it asks behind (key, tie-breaker); sort ascending, or filter by {key} alone"
-    if incremental.order == "asc" and incremental.filter == "none":
-        yield (
-            f"order: asc with filter: none reads the whole list each run; declare the filter by {key} that the API has, "
-            "or leave `incremental` out"
-        )
-    if incremental.order == "none" and incremental.filter == "none":
-        yield f"order: none with filter: none has no use for {key}; leave `incremental` out to read the whole list each run"
-    if incremental.filter == "compound" and tie is None:
-        yield "filter: compound needs tie_breaker, a unique value by which the API orders ties, such as tie_breaker: id"
-    if incremental.filter != "none" and f"cursor.{key}" not in mentioned:
-        yield (
-            f"filter: {incremental.filter} is declared, but no part of the request mentions {{cursor.{key}}}; "
-            "put it where the API filters, such as params: {since: " + f'"{{cursor.{key}}}"' + "}"
-        )
-    if incremental.filter == "compound" and tie and f"cursor.{tie}" not in mentioned:
-        yield f"filter: compound is declared, but no part of the request mentions {{cursor.{tie}}}"
-    if incremental.step or incremental.max_window_results:
-        yield from _window_faults(incremental, mentioned)
-    if incremental.initial_value is not None:
-        try:
-            rank(incremental.initial_value)
-        except NoRankError:
-            yield "incremental.initial_value is neither an instant (2020-01-01T00:00:00Z) nor a number"
-    if incremental.precision is not None and precision_of(incremental.precision) <= 0:
-        yield "incremental.precision must be more than nothing, such as 1s"
-
-
-def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
-    incremental = stream.incremental
-    if stream.sweep and incremental:
-        yield "sweep: true compares the whole list each run and `incremental` reads on from a bookmark; declare one of them"
-    if (stream.sweep or stream.sweep_every) and not stream.primary_key:
-        yield "a sweep needs primary_key, to tell which records are gone"
-    if (
-        stream.fixed_order
-        and incremental
-        and incremental.order != "none"
-        and stream.primary_key != [incremental.cursor_path]
-    ):
-        yield f"fixed_order: true says that changes move no record, and a list sorted by {incremental.cursor_path} moves those that change; leave it out, and declare `lookup` if deletions are wanted"
-    if stream.lookup is not None:
-        yield from _lookup_faults(stream, stream.lookup)
-    if stream.deleted_path and not stream.primary_key:
-        yield "deleted_path needs primary_key, which is what a deletion tells of a record"
-    if stream.feed is not None:
-        yield from _feed_faults(stream, stream.feed)
-    if stream.sweep_every and incremental is None:
-        yield "sweep_every is for incremental streams; for a list without order and filter declare sweep: true"
-    if incremental and incremental.null_params is not None and not stream.primary_key:
-        yield "null_params needs primary_key, to tell its records apart"
-    if (stream.sweep_every or (incremental and incremental.null_params)) and (
-        any(name.startswith("parent.") for name in mentioned)
-        or (incremental and (incremental.step or incremental.max_window_results))
-    ):
-        yield "sweep_every and null_params don't go with time ranges or parents yet; declare them in a stream without"
-
-
-def _webhook_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
-    if not stream.primary_key:
-        yield "source: webhooks needs primary_key, to put versions of one record in order"
-    if stream.feed is not None:
-        yield "feed and source: webhooks both tell what changed in the list; declare one of them"
-    if not stream.path and stream.schema is None:
-        yield "source: webhooks without a path has no list to infer a schema from; declare `schema`"
-    if any(name.startswith("parent.") for name in mentioned):
-        yield "source: webhooks doesn't go with parents; declare it in a stream without"
-
-
-def _lookup_faults(stream: StreamSettings, lookup: Lookup) -> Iterator[str]:
-    known = {f"key.{name}" for name in stream.primary_key}
-    asked_for = {name for part in (lookup.path, lookup.params) for name in names(part)}
-    for name in sorted(asked_for - known):
-        yield f"lookup mentions {{{name}}}, which has no value; known are {', '.join(f'{{{each}}}' for each in sorted(known)) or 'none'}"
-    if known - asked_for:
-        yield f"lookup asks for one record, but mentions no {', '.join(f'{{{name}}}' for name in sorted(known - asked_for))}; put it into its path or params"
-
-
-def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
-    if stream.incremental is not None or stream.sweep:
-        yield "feed tells what changed, so incremental and sweep have nothing to do; declare one of them"
-    if not stream.primary_key:
-        yield "feed needs primary_key, to tell objects apart"
-    if feed.incremental.order != "asc" or feed.incremental.filter not in {"compound", "exclusive"}:
-        yield "feed.incremental must read the events behind the last one: order: asc with filter: exclusive on the event's id, or compound"
-    inner = {name for part in (feed.path, feed.params) for name in names(part)}
-    yield from (f"feed: {fault}" for fault in _incremental_faults(feed.incremental, inner))
-    foreign = sorted(name for name in names(feed.fetch_path or "") if not name.startswith("event."))
-    for name in foreign:
-        yield f"feed.fetch_path mentions {{{name}}}, which has no value; write {{event.PATH}}"
-
-
-def _window_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
-    key = incremental.cursor_path
-    if incremental.filter not in {"inclusive", "exclusive"}:
-        yield f"step and max_window_results cut the list by {key}, so they need filter: inclusive or exclusive"
-    if f"until.{key}" not in mentioned:
-        yield f"step and max_window_results need the end of a range in the request, such as params: {{before: '{{until.{key}}}'}}"
-    if incremental.initial_value is None:
-        yield "step and max_window_results need initial_value, where the first range begins"
-
-
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
     """A tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
     if incremental is None or incremental.tie_breaker is None:
@@ -417,34 +272,3 @@ def _described(schema: Any, name: str) -> dict[str, Any]:
         if isinstance(kinds, list)
         else [],
     }
-
-
-def measure(incremental: Incremental, duration: str) -> Decimal:
-    """A duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
-    return precision_of(duration) * (EPOCHS[incremental.epoch] if incremental.epoch and not duration.isdigit() else 1)
-
-
-def window(incremental: Incremental, value: Any) -> Any:
-    """The first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
-    return floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
-
-
-def earliest(incremental: Incremental, mark: Any) -> Any:
-    """The first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback.
-
-    A lookback ends at the initial value: what is before it was never wanted.
-    """
-    if not incremental.lookback:
-        return window(incremental, mark)
-    first = step_back(mark, measure(incremental, incremental.lookback))
-    least = min(incremental.initial_value or first, mark, key=rank)
-    return window(incremental, max(first, least, key=rank))
-
-
-def cursor_from(incremental: Incremental, value: Any) -> Cursor:
-    """The cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
-    first = window(incremental, value)
-    if incremental.filter != "exclusive":
-        return Cursor(first)
-    step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(first)
-    return Cursor(step_back(first, step))

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.config.streams import StreamSettings
-from tap_restextract.plan.plan import EPOCHS, Plan
+from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.ranges import EPOCHS
 from tap_restextract.values.cursor import INSTANT, NoRankError, format_like, kind_and_rank
 from tap_restextract.values.paths import find
 

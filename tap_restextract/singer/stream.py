@@ -33,6 +33,7 @@ from tap_restextract.plan.bookmarks import (
     feed_state,
     from_state,
 )
+from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
@@ -41,11 +42,11 @@ from tap_restextract.values.paths import find
 from tap_restextract.values.paths import steps as keys_of
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
-from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk, null_key_plan
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk, event_object_plan, feed_of, feed_plan
+from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk
+from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.protocol import StreamWalk
 from tap_restextract.walks.steps import PageRequest, Record, Step
-from tap_restextract.walks.sweep import LOOKUP, lookup_plan, proof_of
+from tap_restextract.walks.sweep import LOOKUP, proof_of
 from tap_restextract.walks.table import stream_walk_for
 
 if TYPE_CHECKING:

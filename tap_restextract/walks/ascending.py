@@ -12,7 +12,8 @@ from collections.abc import Generator, Sequence
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark
-from tap_restextract.plan.plan import Plan, Walk, earliest, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator

@@ -21,7 +21,8 @@ from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark, Sweep
 from tap_restextract.plan.keys import key_of
-from tap_restextract.plan.plan import Plan, earliest
+from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from msgspec import structs
-
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.derived import null_key_plan
 from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.plan.tombstones import is_tombstone
@@ -163,14 +162,6 @@ class CombinedWalk:
         if self.nulls is not None:
             self.reconciliation.null_list = null_key_plan(self.plan), NULLS
         return compare(self.reconciliation, whole=True)
-
-
-def null_key_plan(plan: Plan) -> Plan:
-    """The plan of the records that have no replication key: all that `null_params` asks for."""
-    incremental = plan.stream.incremental
-    assert incremental is not None
-    params = {**plan.stream.params, **(incremental.null_params or {})}
-    return Plan(structs.replace(plan.stream, params=params, incremental=None, sweep=True), Walk.SWEEP)
 
 
 @dataclass(slots=True)

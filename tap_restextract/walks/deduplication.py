@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, Walk, cursor_from, earliest, incremental_of, window
+from tap_restextract.plan.plan import Plan, Walk, incremental_of
+from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
 from tap_restextract.walks.settling import Settling

@@ -15,15 +15,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from msgspec import structs
-
-from tap_restextract.config.paginators import SinglePage
-from tap_restextract.config.streams import Feed
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
-from tap_restextract.exchange.placeholders import names
 from tap_restextract.plan.bookmarks import Bookmark, Sweep
-from tap_restextract.plan.plan import Plan, Walk, label_of, plan_for
+from tap_restextract.plan.derived import feed_names, feed_of
+from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks import ascending
@@ -166,48 +162,6 @@ class EventFeedWalk:
         return {name: record.get(name) for name in self.plan.stream.primary_key} | {"_sdc_deleted_at": self.now}
 
 
-def feed_of(plan: Plan) -> Feed:
-    """The facts about the feed, which the plan of a feed's stream has."""
-    assert plan.stream.feed is not None
-    return plan.stream.feed
-
-
-def feed_plan(plan: Plan) -> Plan:
-    """The plan of the feed itself: a list of events, read behind the last one."""
-    feed, stream = feed_of(plan), plan.stream
-    events = structs.replace(
-        stream,
-        path=feed.path,
-        params=feed.params,
-        records=feed.records,
-        paginator=feed.paginator,
-        primary_key=[feed.incremental.cursor_path] if feed.incremental.filter == "exclusive" else [],
-        incremental=feed.incremental,
-        feed=None,
-        json=None,
-        method="GET",
-    )
-    made = plan_for(events)
-    assert made.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
-    return made
-
-
-def event_object_plan(plan: Plan) -> Plan:
-    """The plan of one object's request."""
-    feed = feed_of(plan)
-    stream = structs.replace(
-        plan.stream,
-        path=feed.fetch_path or "",
-        params={},
-        records=feed.fetch_records,
-        paginator=SinglePage(),
-        feed=None,
-        json=None,
-        method="GET",
-    )
-    return Plan(stream, Walk.TRAVERSAL)
-
-
 def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
     scope = []
     for name in feed_names(plan):
@@ -218,8 +172,3 @@ def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
             )
         scope.append((name, value))
     return tuple(scope)
-
-
-def feed_names(plan: Plan) -> list[str]:
-    """The placeholders of `fetch_path` that an event fills."""
-    return sorted(set(names(feed_of(plan).fetch_path or "")))

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, cursor_from, earliest, incremental_of, label_of, window
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
+from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.cycles import CycleGuard

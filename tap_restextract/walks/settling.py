@@ -14,7 +14,8 @@ from decimal import ROUND_FLOOR, Decimal
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
-from tap_restextract.plan.plan import EPOCHS, Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.ranges import EPOCHS
 from tap_restextract.values.cursor import Rank, precision_of, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Page, Record

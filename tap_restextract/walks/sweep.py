@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
-from msgspec import structs
 
 from tap_restextract.config.paginators import Offset, SinglePage
 from tap_restextract.exchange.paginators import is_stable
@@ -64,23 +63,6 @@ def proof_of(plan: Plan) -> Proof:
     if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):
         return Proof.ORDER
     return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
-
-
-def lookup_plan(plan: Plan) -> Plan:
-    """The plan of the request for one record."""
-    lookup = plan.stream.lookup
-    assert lookup is not None
-    stream = structs.replace(
-        plan.stream,
-        path=lookup.path,
-        params=lookup.params,
-        records=lookup.records,
-        paginator=SinglePage(),
-        incremental=None,
-        json=None,
-        method="GET",
-    )
-    return Plan(stream, Walk.TRAVERSAL)
 
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:

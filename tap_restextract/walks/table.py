@@ -6,12 +6,13 @@ from typing_extensions import assert_never
 
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark
+from tap_restextract.plan.derived import feed_plan
 from tap_restextract.plan.plan import Plan, Walk
 from tap_restextract.walks import ascending, full_list
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import CombinedWalk, SweepWalk
 from tap_restextract.walks.descending import descending
-from tap_restextract.walks.event_feed import EventFeedWalk, feed_plan
+from tap_restextract.walks.event_feed import EventFeedWalk
 from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import Steps
 from tap_restextract.walks.sweep import sweep

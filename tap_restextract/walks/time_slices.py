@@ -18,7 +18,8 @@ from tap_restextract.config.paginators import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, cursor_from, earliest, incremental_of, label_of, measure, window
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
+from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
 from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.order import check_kind, rank_of

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tap_restextract.errors import QueueError, StateError
+from tap_restextract.webhooks.drain import Drain
 from tap_restextract.webhooks.queues.protocol import Queue
-from tap_restextract.webhooks.stream import Drain, WebhookStream
+from tap_restextract.webhooks.stream import WebhookStream
 
 WAIT_SECONDS: Final = 0.5
 MAX_REPEAT_SECONDS: Final = 60.0

@@ -17,8 +17,9 @@ from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import request_for
 from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import feed_bookmark, feed_state
+from tap_restextract.plan.derived import event_object_plan, feed_plan
 from tap_restextract.plan.plan import Walk, plans_for
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk, event_object_plan, feed_plan
+from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
 

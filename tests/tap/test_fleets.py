@@ -20,11 +20,12 @@ from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
+from tap_restextract.plan.derived import lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan, plans_for
-from tap_restextract.walks.combined import NULLS, null_key_plan
+from tap_restextract.walks.combined import NULLS
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
-from tap_restextract.walks.sweep import LOOKUP, lookup_plan
+from tap_restextract.walks.sweep import LOOKUP
 from tap_restextract.walks.table import stream_walk_for
 
 START = 1_704_067_200

@@ -8,7 +8,8 @@ import pytest
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan.plan import NIL_UUID, Walk, cursor_from, plan_for, window
+from tap_restextract.plan.plan import NIL_UUID, Walk, plan_for
+from tap_restextract.plan.ranges import cursor_from, window
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan, stream
 

@@ -1,0 +1,74 @@
+"""How far a queue of webhooks was drained, and how STATE says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tap_restextract.errors import StateError
+from tap_restextract.plan.bookmarks import Bookmark, Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition(Bookmark):
+    """How far the queue was drained.
+
+    Attributes:
+        queue: its identity.
+        position: of the last notification that came out; None where none ever did.
+        told: the pass of the hash cache that remembers what notifications told.
+        polled: whether the stream was polled to its end since webhooks are listened to.
+    """
+
+    queue: str = ""
+    position: str | None = None
+    cache_pass: Sweep | None = None
+    polled: bool = False
+
+
+def position_state(position: QueuePosition) -> dict[str, Any]:
+    """The place as STATE keeps it."""
+    state: dict[str, Any] = {"queue": position.queue, "position": position.position}
+    if position.cache_pass is not None:
+        state["told"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
+    return state | ({"polled": True} if position.polled else {})
+
+
+def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
+    """The place that STATE names; None for a first run.
+
+    Raises:
+        StateError: where it can't be read.
+    """
+    stored = state.get("webhooks")
+    if stored is None:
+        return None
+    try:
+        position = msgspec.convert(stored, StoredPosition)
+    except msgspec.ValidationError as error:
+        raise StateError(
+            f"stream {stream}: STATE names no place in a queue of webhooks that can be read; reset this stream's STATE"
+        ) from error
+    cache_pass = Sweep(position.cache_pass.number, position.cache_pass.cache) if position.cache_pass else None
+    return QueuePosition(
+        None, queue=position.queue, position=position.position, cache_pass=cache_pass, polled=position.polled
+    )
+
+
+class CachePass(msgspec.Struct, frozen=True):
+    """A pass of the hash cache, as STATE names it."""
+
+    number: int
+    cache: str
+
+
+class StoredPosition(msgspec.Struct, frozen=True):
+    """A place, as STATE names it."""
+
+    queue: str
+    position: str | None = None
+    cache_pass: CachePass | None = msgspec.field(default=None, name="told")  # STATE's name
+    polled: bool = False
