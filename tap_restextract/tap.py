@@ -59,7 +59,7 @@ class TapRestextract(Tap):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
-        """The configuration in the files that the command line names."""
+        """Return the configuration in the files that the command line names."""
         del ctx, param
         return config_in(value)
 
@@ -89,7 +89,7 @@ class TapRestextract(Tap):
 
     @classproperty
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805  a classproperty's argument is the class
-        """The configuration in environment variables, each checked for the form that its setting needs."""
+        """Return the configuration in environment variables, each checked for the form that its setting needs."""
         cls.append_builtin_config(cls.config_jsonschema)
         # singer-sdk looks for a type in each branch of an anyOf, and ours are references: the type beside it is enough.
         schema = {
@@ -127,7 +127,7 @@ class TapRestextract(Tap):
         return []
 
     def discover_streams(self) -> Sequence[RestStream]:
-        """Every configured stream, with its plan and schema.
+        """Return every configured stream, with its plan and schema.
 
         Raises:
             ConfigurationError: with the faults of all streams' facts at once.
@@ -144,7 +144,7 @@ class TapRestextract(Tap):
         return RestStream(self, plan, schema, self._client, parents)
 
     def plans(self) -> list[Plan]:
-        """Every stream's plan.
+        """Return every stream's plan.
 
         Raises:
             ConfigurationError: with the faults of all streams' facts at once.
@@ -220,7 +220,7 @@ class TapRestextract(Tap):
         return inferred(records)
 
     def _sampled_parents(self, plan: Plan, parents: Plan | None) -> list[tuple[tuple[str, Any], ...]]:
-        """What fills the placeholders of a sample: nothing, or the first parents' values."""
+        """Return what fills the placeholders of a sample: nothing, or the first parents' values."""
         if parents is None:
             return [()]
         with closing(self._client(parents)) as client:
@@ -236,7 +236,7 @@ class TapRestextract(Tap):
 
 @functools.lru_cache(maxsize=1024)
 def _check_json_schema(schema: str) -> None:
-    """Once for equal schemas: the check takes longer than a page."""
+    """Check a schema, once for equal schemas: the check takes longer than a page."""
     DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(json.loads(schema))
 
 
@@ -251,7 +251,7 @@ def _check_schema(stream: str, schema: dict[str, Any]) -> None:
 
 
 def config_in(paths: Sequence[str]) -> _ConfigInput:
-    """The configuration in files, a later one's keys over an earlier one's; the path ENV stands for the environment.
+    """Return the configuration in files, a later one's keys over an earlier one's; the path ENV stands for the environment.
 
     Raises:
         ConfigurationError: where a file can't be read, or holds no JSON object.
@@ -273,7 +273,7 @@ def config_in(paths: Sequence[str]) -> _ConfigInput:
 
 
 def state_in(content: bytes, place: str) -> dict[str, Any]:
-    """The STATE in a file.
+    """Return the STATE in a file.
 
     Raises:
         StateError: where it is no JSON object, or no STATE of a tap: it would mean a full backfill, and nobody said so.

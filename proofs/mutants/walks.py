@@ -452,7 +452,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "DescendingPass._emitted_range",
-                "            return None  # the stretch of before isn't met yet, and it is worth more\n",
+                "            return None  # the range emitted before isn't met yet, and it is worth more\n",
                 "            pass\n",
             ),
         ),

@@ -101,7 +101,7 @@ def _exit_code(run: Callable[[], Any]) -> int:
 
 
 def _is_of_the_sdk(error: Exception) -> bool:
-    """Whether singer-sdk says what a person can mend; nothing has been of it while it wasn't imported."""
+    """Say whether singer-sdk names what a person can fix; without its import, nothing was raised by it."""
     if "singer_sdk.exceptions" not in sys.modules:
         return False
     from singer_sdk.exceptions import SingerSDKError  # noqa: PLC0415  its import takes a quarter of a second
@@ -110,7 +110,7 @@ def _is_of_the_sdk(error: Exception) -> bool:
 
 
 def _reader_gone() -> int:
-    """The reader is gone; what it read is covered by the last STATE that it read. Nothing is left to flush to."""
+    """Report that stdout's reader has ended; what it read is covered by the last STATE in it, and nothing is left to flush to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     click.echo("tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True)
     return 1

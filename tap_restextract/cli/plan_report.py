@@ -37,7 +37,7 @@ EXAMPLE_NUMBER = 1767225600
 
 
 def preview(plan: Plan, bookmark: Bookmark | None) -> str:
-    """The plan of one stream as text."""
+    """Return the plan of one stream as text."""
     if plan.walk is Walk.WEBHOOKS:
         head = [plan.stream.name, *_row("walk", plan.walk.value), *_row("safe", plan.safe_because)]
         return "\n".join(
@@ -115,7 +115,7 @@ def _line(plan: Plan, page_request: PageRequest) -> str:
 
 
 def _redacted_header(name: str, value: str, plain: Request, secrets: frozenset[str]) -> str:
-    """A header as a person may see it: one that holds credentials, or may, hides its value."""
+    """Return a header as a person may see it: one that holds credentials, or may, hides its value."""
     harmless = {"accept", "content-type", "prefer"}
     return redacted(str(value), secrets) if name.lower() in harmless and name in plain.headers else HIDDEN
 

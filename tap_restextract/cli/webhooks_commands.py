@@ -32,7 +32,7 @@ CONFIG = click.option(
 
 @click.group(help="Receive webhooks, keep them in a queue, and emit what they tell.")
 def webhooks() -> None:
-    """The group."""
+    """Group the commands of webhooks."""
 
 
 @webhooks.command(help="Receive notifications: verify, store durably, answer 2xx. Any number may run.")

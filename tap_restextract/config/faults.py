@@ -16,12 +16,12 @@ from tap_restextract.values.spelling import hint, nearest
 
 @functools.lru_cache(maxsize=256)
 def _fields(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
-    """A struct's fields by their keys; msgspec reads all annotations each time that it is asked."""
+    """Return a struct's fields by their keys; msgspec reads all annotations each time that it is asked."""
     return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
 def struct_faults(struct: Any, value: Any, location: str, foreign: typing.Collection[str]) -> list[str]:
-    """Every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
+    """Return every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
     if not isinstance(value, dict):
         return [f"{location}: a mapping is needed, not {_type_name(value)}"]
     faults: list[str] = []
@@ -78,7 +78,7 @@ def _value_faults(kind: Any, value: Any, location: str) -> list[str]:
 
 
 def _wrong_members(kind: Any, value: Any, location: str) -> list[str]:
-    """The faults of a list's or a mapping's own members, each with its place."""
+    """Return the faults of a list's or a mapping's own members, each with its place."""
     container = next((member for member in _members(kind) if typing.get_origin(member) is type(value)), None)
     if container is None:
         return []
@@ -96,7 +96,7 @@ def _wrong_members(kind: Any, value: Any, location: str) -> list[str]:
 
 
 def _in_words(kind: Any, value: Any) -> str:
-    """What is needed instead of a wrong value; the value itself is told only where it can be no secret."""
+    """Return what is needed instead of a wrong value; the value itself is shown only where it can be no secret."""
     given = repr(value) if isinstance(value, (str, bool, int, float)) else _type_name(value)
     metas = [meta for meta in _metas(kind) if isinstance(meta, Meta)]
     members = [member for member in _members(kind) if member is not type(None)]
@@ -135,7 +135,7 @@ def _bounds(metas: list[Meta]) -> str:
 
 
 def _metas(kind: Any) -> list[Any]:
-    """What a field's annotation says beside its type."""
+    """Return what a field's annotation says beside its type."""
     if typing.get_origin(kind) is Annotated:
         inner, *metas = typing.get_args(kind)
         return [*metas, *_metas(inner)]
@@ -149,7 +149,7 @@ def _lowered(text: str) -> str:
 
 
 def _listed_struct(kind: Any) -> Any:
-    """The struct that a list's members are, where they are one."""
+    """Return the struct that a list's members are, where they are one."""
     for member in _members(kind):
         if typing.get_origin(member) is list:
             (member_type,) = typing.get_args(member)

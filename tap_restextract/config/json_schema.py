@@ -9,7 +9,7 @@ from tap_restextract.config.streams import Settings
 
 
 def json_schema() -> Json:
-    """The settings' JSON Schema, for singer-sdk's `--about` and for Meltano."""
+    """Return the settings' JSON Schema, for singer-sdk's `--about` and for Meltano."""
     _, components = msgspec.json.schema_components([Settings], ref_template="#/$defs/{name}")
     own = components.pop("Settings")
     properties = {name: _without_null(described) for name, described in own["properties"].items()}
@@ -17,7 +17,7 @@ def json_schema() -> Json:
 
 
 def _without_null(described: Json) -> Json:
-    """An optional setting as singer-sdk's users read it: its own type, and no null as its default."""
+    """Return an optional setting as singer-sdk's users read it: its own type, and no null as its default."""
     kept = {key: value for key, value in described.items() if key != "default" or value is not None}
     members = [member for member in kept.get("anyOf", []) if member != {"type": "null"}]
     if len(members) == 1 and "$ref" not in members[0]:

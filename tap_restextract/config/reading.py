@@ -21,7 +21,7 @@ _STREAM_KEYS = {field.name for field in msgspec.structs.fields(StreamSettings)}
 def read_settings(
     config: typing.Mapping[str, Any], *, foreign: typing.Collection[str] = ()
 ) -> tuple[StreamSettings, ...]:
-    """Every stream's settings, the top's merged below them.
+    """Return every stream's settings, the top's merged below them.
 
     Args:
         config: the whole configuration, as JSON values.
@@ -94,7 +94,7 @@ def _merged(below: Json, over: Json) -> Json:
 
 
 def webhooks_in(config: typing.Mapping[str, Any]) -> ReceiverSettings:
-    """What a configuration that was read says of webhooks."""
+    """Return what a configuration that was read says of webhooks."""
     webhooks = config.get("webhooks")
     secrets = msgspec.convert(config.get("webhook_secrets") or {}, dict[str, str | list[str]], strict=False)
     return ReceiverSettings(

@@ -20,7 +20,7 @@ OWN_ADDRESSES = {"/health", "/ready", "/metrics"}
 
 
 def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
-    """What one value needs of another, which no struct can say."""
+    """Yield the faults of settings that need each other, which no struct can say."""
     if stream.source == "webhooks" and not stream.path and not stream.base_url:
         pass  # nothing is asked of any API
     elif not stream.base_url and "://" not in stream.path:
@@ -56,7 +56,7 @@ def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
 
 
 def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:
-    """What sources, secrets and streams need of each other."""
+    """Yield the faults of sources, secrets and streams that need each other."""
     by_name = {stream.get("name"): stream for stream in streams if isinstance(stream, dict)}
     taking_webhooks = {name for name, stream in by_name.items() if stream.get("source") == "webhooks"}
     sources = received.webhooks.sources if received.webhooks else []

@@ -36,7 +36,7 @@ class TokenRequest:
 
 
 def authenticated(request: Request, stream: StreamSettings, access_token: str | None = None) -> Request:
-    """The request with the stream's credentials; an OAuth type needs the access token."""
+    """Return the request with the stream's credentials; an OAuth type needs the access token."""
     auth = stream.auth
     match auth:
         case NoAuth() | Plugin():  # a signer adds its headers to each attempt
@@ -61,7 +61,7 @@ def authenticated(request: Request, stream: StreamSettings, access_token: str | 
 
 
 def token_request(stream: StreamSettings, refresh_token: str | None) -> TokenRequest:
-    """What asks the token endpoint for an access token."""
+    """Return what asks the token endpoint for an access token."""
     auth = stream.auth
     assert isinstance(auth, (OAuth2ClientCredentials, OAuth2RefreshToken))
     form: dict[str, str] = {}
@@ -101,7 +101,7 @@ def quota_identity(stream: StreamSettings) -> object:
 
 
 def secrets_of(stream: StreamSettings) -> frozenset[str]:
-    """Every secret of the stream, in each form in which it goes over the wire."""
+    """Return every secret of the stream, in each form in which it goes over the wire."""
     plain = {value for name in SECRETS if (value := getattr(stream, name))}
     if stream.auth_password:
         plain.add(_basic(stream.auth_username or "", stream.auth_password).removeprefix("Basic "))

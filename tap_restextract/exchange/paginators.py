@@ -66,7 +66,7 @@ Continuation = Token | Link | Number | Start
 
 
 def following(paginator: Paginator, answer: Answer, at: Continuation | None, count: int) -> Continuation | None:
-    """What asks for the page behind this answer; None where the API states the end.
+    """Return the continuation that asks for the page after this answer; None where the API states the end.
 
     Args:
         paginator: the stream's.
@@ -120,7 +120,7 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
 
 
 def paged(paginator: Paginator, request: Request, at: Continuation | None) -> Request:
-    """The request for a page: the first one where `at` is None."""
+    """Return the request for a page: the first one where `at` is None."""
     match paginator:
         case SinglePage():
             return request
@@ -152,12 +152,12 @@ def paged(paginator: Paginator, request: Request, at: Continuation | None) -> Re
 
 
 def total_of(paginator: Paginator, answer: Answer) -> int | None:
-    """How many records the whole list has, where the answer says so."""
+    """Return how many records the whole list has, where the answer says so."""
     return _total(paginator.total_path, answer.body) if isinstance(paginator, (Offset, CursorToken)) else None
 
 
 def next_continuation(paginator: Paginator, at: Continuation | None) -> Continuation | None:
-    """What will ask for the page behind this one, should that one be full; None where only its answer tells."""
+    """Return the continuation for the page after this one, should that one be full; None where only its answer says."""
     match paginator:
         case PageNumber():
             return Number((at.page if isinstance(at, Number) else paginator.base_page) + 1)
@@ -168,13 +168,13 @@ def next_continuation(paginator: Paginator, at: Continuation | None) -> Continua
 
 
 def paths_of(paginator: Paginator) -> list[str]:
-    """The paths that the paginator looks at in an answer."""
+    """Return the paths that the paginator looks at in an answer."""
     names = ("cursor_path", "has_more_path", "total_path", "next_url_path")
     return [path for name in names if (path := getattr(paginator, name, None)) is not None]
 
 
 def is_stable(paginator: Paginator) -> bool:
-    """Whether the paginator's tokens name a position or a snapshot, as the configuration states."""
+    """Return whether the paginator's tokens name a position or a snapshot, as the configuration states."""
     return isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)) and paginator.stable
 
 
@@ -198,7 +198,7 @@ def _link(value: Any, base: str, place: str) -> Link | None:
 
 
 def _on_the_same_origin(url: str, base: str, place: str) -> str:
-    """The link, unless it would carry credentials elsewhere; a proxied http link is followed as https."""
+    """Return the link, unless it would carry credentials elsewhere; a proxied http link is followed as https."""
     link, origin = urlsplit(url), urlsplit(base)
     if link.hostname == origin.hostname and link.scheme in {"http", "https"}:
         ports = {80, 443, None}
@@ -211,7 +211,7 @@ def _on_the_same_origin(url: str, base: str, place: str) -> str:
 
 
 def _target(header: str | None, relation: str) -> str | None:
-    """The target of a Link header's relation (RFC 8288)."""
+    """Return the target of a Link header's relation (RFC 8288)."""
     for link in LINK.finditer(header or ""):
         rel = RELATION.search(link["parameters"])
         if rel and relation.lower() in (rel["quoted"] or rel["bare"] or "").lower().split():
@@ -229,7 +229,7 @@ def _more(path: str | None, body: Any) -> bool | None:
 
 
 def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:
-    """Whether more follows a page that is counted; an empty one that says so can't be gone on from."""
+    """Return whether more follows a page that is counted; an empty one that says so can't be continued."""
     if answer.status == 204:
         return False
     more = _more(path, answer.body)
@@ -255,7 +255,7 @@ def _with_param(request: Request, name: str, value: object) -> Request:
 
 
 def _linked(request: Request, url: str) -> Request:
-    """The link as the API wrote it: it is an address that is whole, so nothing is added to it."""
+    """Return the link as the API wrote it: it is an address that is whole, so nothing is added to it."""
     return replace(request, url=url, params=())
 
 

@@ -27,12 +27,12 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def names(template: Any) -> Iterator[str]:
-    """Every name that the template mentions, such as `cursor.updated_at`."""
+    """Return every name that the template mentions, such as `cursor.updated_at`."""
     return (match["name"] for match in _mentioned(template) if match["name"])
 
 
 def forms(template: Any) -> Iterator[str]:
-    """Every form that the template asks for, to be checked before the first request."""
+    """Return every form that the template asks for, to be checked before the first request."""
     return (match["form"] for match in _mentioned(template) if match["form"] is not None)
 
 
@@ -45,7 +45,7 @@ def _mentioned(template: Any) -> Iterator[re.Match[str]]:
 
 
 def fill(template: Any, scope: Scope) -> Any:
-    """The template with each placeholder's value in its place.
+    """Return the template with each placeholder's value in its place.
 
     Raises:
         ConfigurationError: for a name that the scope hasn't, or a form that the value hasn't.
@@ -66,7 +66,7 @@ def fill(template: Any, scope: Scope) -> Any:
 
 
 def fill_path(template: str, scope: Scope) -> str:
-    """The path with each placeholder's value percent-encoded in its place."""
+    """Return the path with each placeholder's value percent-encoded in its place."""
     return PLACEHOLDER.sub(
         lambda match: _text(match, scope) if match["name"] is None else quote(_text(match, scope), safe=""), template
     )
@@ -80,7 +80,7 @@ def _text(match: re.Match[str], scope: Scope) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as it stands in a query, a header or a longer string: as JSON would write it, but without quotes."""
+    """Return a value as it stands in a query, a header or a longer string: as JSON would write it, but without quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -65,7 +65,7 @@ class Pace:
 
 
 def spacing_of(rate: str | None) -> float:
-    """The seconds between two requests at a rate such as 10/s, 600/m or 1/2s."""
+    """Return the seconds between two requests at a rate such as 10/s, 600/m or 1/2s."""
     if rate is None:
         return 0.0
     requests, _, per = rate.partition("/")
@@ -73,23 +73,23 @@ def spacing_of(rate: str | None) -> float:
 
 
 def departure(pace: Pace, spacing: float, now: float) -> float:
-    """When the next request may leave, with the seconds between two that the configuration asks for."""
+    """Return when the next request may leave, with the seconds between two that the configuration asks for."""
     slower = max(spacing, pace.spacing if pace.last < pace.until else 0.0)
     return max(now, pace.not_before, pace.last + slower)
 
 
 def departed(pace: Pace, at: float) -> Pace:
-    """The pace once a request's departure is settled."""
+    """Return the pace once a request's departure is settled."""
     return replace(pace, last=max(pace.last, at))
 
 
 def paused(pace: Pace, until: float) -> Pace:
-    """The pace once the API asked to wait."""
+    """Return the pace once the API asked to wait."""
     return replace(pace, not_before=max(pace.not_before, until))
 
 
 def learned(pace: Pace, quotas: tuple[Quota, ...], now: float, flying: int = 0) -> Pace:
-    """The pace after an answer that told of quotas; without any, as it was.
+    """Return the pace after an answer that reports quotas; without any, as it was.
 
     Args:
         pace: until then.
@@ -106,7 +106,7 @@ def learned(pace: Pace, quotas: tuple[Quota, ...], now: float, flying: int = 0) 
 
 
 def spread(quota: Quota) -> float:
-    """The seconds between requests that make what is left of a quota last, once that is little."""
+    """Return the seconds between requests that make what is left of a quota last, once that is little."""
     little = LOW_QUOTA_REQUESTS if quota.limit is None else max(1.0, quota.limit * LOW_QUOTA_SHARE)
     if quota.is_empty or quota.remaining > little:
         return 0.0
@@ -122,12 +122,12 @@ def quotas(headers: Mapping[str, str], clock: float) -> tuple[Quota, ...]:
 
 
 def exhausted(reported: tuple[Quota, ...]) -> float | None:
-    """The seconds until every empty quota is full again; None where none is empty."""
+    """Return the seconds until every empty quota is full again; None where none is empty."""
     return max((quota.reset for quota in reported if quota.is_empty), default=None)
 
 
 def _structured(headers: Mapping[str, str]) -> list[Quota]:
-    """The fields `RateLimit: "name";r=50;t=30` and, before draft 08, `limit=100, remaining=50, reset=30`."""
+    """Return the fields `RateLimit: "name";r=50;t=30` and, before draft 08, `limit=100, remaining=50, reset=30`."""
     text = headers.get("ratelimit", "")
     if pairs := {name.lower(): float(value) for name, value in PAIR.findall(text)}:
         if "remaining" not in pairs or "reset" not in pairs:
@@ -161,7 +161,7 @@ def _plain(headers: Mapping[str, str], prefix: str, clock: float) -> Quota | Non
 
 
 def _number(text: str) -> float | None:
-    """A field's first number; parameters and more members may stand behind it."""
+    """Return a field's first number; parameters and more members may stand behind it."""
     match = NUMBER.match(text)
     return float(match[1]) if match else None
 

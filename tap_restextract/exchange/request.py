@@ -37,7 +37,7 @@ class Request:
 def request_for(
     stream: StreamSettings, cursor: Cursor | None, until: Any = None, more: Iterable[tuple[str, Any]] = ()
 ) -> Request:
-    """The first request of a list behind, or at, the cursor; paginators go on from it.
+    """Return the first request of a list after, or at, the cursor; paginators go on from it.
 
     Args:
         stream: whose list.
@@ -86,7 +86,7 @@ def origin_of(address: str) -> str:
 
 
 def redacted_request(request: Request, secrets: Collection[str] = ()) -> str:
-    """The request as a person may see it: secrets, and values of names that sound like secrets, hidden."""
+    """Return the request as a person may see it: secrets, and values of names that sound like secrets, hidden."""
     split = urlsplit(request.url)
     host = split.netloc.rpartition("@")[2]
     query = split.query + ("&" if split.query and request.params else "") + urlencode(request.params)
@@ -94,7 +94,7 @@ def redacted_request(request: Request, secrets: Collection[str] = ()) -> str:
 
 
 def redacted_body(body: Any, secrets: Collection[str] = ()) -> str:
-    """A JSON body as a person may see it, likewise."""
+    """Return a JSON body as a person may see it, likewise."""
     return redacted(str(_without_secrets(body)), secrets)
 
 
@@ -108,7 +108,7 @@ def _without_secrets(body: Any) -> Any:
 
 
 def redacted(line: str, secrets: Collection[str] = ()) -> str:
-    """The text without secrets: the given ones, in any of a query's writings, and values of names that sound like one."""
+    """Return the text without secrets: the given ones, in any of a query's writings, and values of names that sound like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         for form in {secret, quote(secret, safe=""), quote(secret), urlencode({"": secret})[1:]}:
             line = line.replace(form, HIDDEN)
@@ -120,7 +120,7 @@ def redacted(line: str, secrets: Collection[str] = ()) -> str:
 
 
 def cursor_names(stream: StreamSettings) -> set[str]:
-    """Every placeholder name in the parts of the stream's request."""
+    """Return every placeholder name in the parts of the stream's request."""
     return {name for part in (stream.path, stream.params, stream.headers, stream.json) for name in names(part)}
 
 
@@ -134,7 +134,7 @@ def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
 
 
 def _sent(part: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts whose cursor or end there is; a compound cursor's parts come together."""
+    """Return the parts whose cursor or end there is; a compound cursor's parts come together."""
     families = {name.partition(".")[0] for name in scope}
     return {
         name: fill(template, scope)

@@ -25,17 +25,17 @@ VERDICTS: Final = {
 
 
 def matching_rule(rules: Sequence[ResponseRule], answer: Answer) -> int | None:
-    """The index of the first rule that fits the answer."""
+    """Return the index of the first rule that fits the answer."""
     return next((index for index, rule in enumerate(rules) if _fits(rule, answer)), None)
 
 
 def rule_name(rules: Sequence[ResponseRule], index: int) -> str:
-    """A rule as messages name it, by its place in the list."""
+    """Return a rule as messages name it, by its index in the list."""
     return f"response_rules[{index}] ({rules[index].action})"
 
 
 def error_texts(body: Any) -> Iterator[str]:
-    """An API's own words for an error, from the places where they usually stand; a text is all words."""
+    """Return an API's own words for an error, from the places where they usually stand; a text is all words."""
     if isinstance(body, str):
         yield body
     if not isinstance(body, dict):
@@ -61,7 +61,7 @@ def _fits(rule: ResponseRule, answer: Answer) -> bool:
 
 
 def _holds(rule: ResponseRule, body: Any) -> bool:
-    """Whether the predicate finds what it should: the value of `equals`, or anything but null, false and emptiness."""
+    """Return whether the predicate finds what it should: the value of `equals`, or anything but null, false and emptiness."""
     value = find(rule.predicate or "", body)
     if isinstance(rule.equals, (str, bool, int, float)):
         return bool(value == rule.equals) and isinstance(value, bool) == isinstance(rule.equals, bool)

@@ -85,7 +85,7 @@ class RetrySchedule:
 
 
 def verdict(status: int) -> Verdict:
-    """What an HTTP status asks for: 408, 425, 429 and 5xx pass; other 4xx don't."""
+    """Return what an HTTP status asks for: 408, 425, 429 and 5xx pass; other 4xx don't."""
     if 200 <= status < 300:
         return Verdict.ACCEPT
     if status == 429:
@@ -100,7 +100,7 @@ def verdict(status: int) -> Verdict:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the server asks to wait; None where it doesn't say.
+    """Return the seconds that the server asks to wait; None where it doesn't say.
 
     Args:
         headers: under lower-case names.
@@ -117,7 +117,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 @functools.lru_cache(maxsize=64)
 def http_date(text: str) -> float | None:
-    """An HTTP date in seconds since the epoch; None for anything else."""
+    """Return an HTTP date in seconds since the epoch; None for anything else."""
     try:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
@@ -126,5 +126,5 @@ def http_date(text: str) -> float | None:
 
 
 def max_backoff(attempt: int) -> float:
-    """The most seconds to wait before another try, where the server doesn't say; the first attempt is 1."""
+    """Return the most seconds to wait before another try, where the server doesn't say; the first attempt is 1."""
     return min(MAX_BACKOFF_SECONDS, 2.0 ** (attempt - 1))

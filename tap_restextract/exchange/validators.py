@@ -48,7 +48,7 @@ class Validator:
 
 
 def validator_of(stream: StreamSettings, answer: Answer) -> Validator | None:
-    """What a good answer is known by; None where it tells nothing that the configuration believes."""
+    """Return the validator of a good answer: its ETag or Last-Modified; None where the configuration believes neither."""
     if answer.status != 200 or stream.validator == "none":
         return None
     tag = answer.headers.get("etag", "").strip()
@@ -66,32 +66,32 @@ def validator_of(stream: StreamSettings, answer: Answer) -> Validator | None:
 
 
 def asked_unless(request: Request, validator: Validator | None) -> Request:
-    """The request for what has changed since the validator's answer."""
+    """Return the request for what has changed since the validator's answer."""
     if validator is None:
         return request
     return replace(request, headers={**request.headers, CONDITIONS[validator.name]: validator.value})
 
 
 def without_condition(request: Request) -> Request:
-    """The request for the whole answer, whatever it was before."""
+    """Return the request for the whole answer, whatever it was before."""
     conditions = {name.lower() for name in CONDITIONS.values()}
     headers = {name: value for name, value in request.headers.items() if name.lower() not in conditions}
     return request if len(headers) == len(request.headers) else replace(request, headers=headers)
 
 
 def without_validators(answer: Answer) -> Answer:
-    """The answer without what it is known by."""
+    """Return the answer without its validators."""
     headers = {name: value for name, value in answer.headers.items() if name not in CONDITIONS}
     return replace(answer, facts=replace(answer.facts, headers=headers))
 
 
 def is_conditional(headers: Mapping[str, object]) -> bool:
-    """Whether the configuration's own headers have a condition: then none is added."""
+    """Return whether the configuration's own headers have a condition: then none is added."""
     return any(name.lower() in {"if-none-match", "if-modified-since"} for name in headers)
 
 
 def fingerprint(stream: StreamSettings) -> str:
-    """What tells one request for a whole list, and what is read of its answer, from another; no secret can be read from it.
+    """Return what tells one request for a whole list, and what is read of its answer, from another; no secret can be read from it.
 
     Passwords and what OAuth 2.0 renews are left out: who asks is told by the user's name or the client's id.
     """
@@ -105,10 +105,10 @@ def fingerprint(stream: StreamSettings) -> str:
 
 
 def encoded_validator(validator: Validator) -> str:
-    """The validator as caches hold it."""
+    """Return the validator as caches hold it."""
     return msgspec.json.encode(validator).decode()
 
 
 def decode_validator(text: str) -> Validator:
-    """The validator that `written` wrote."""
+    """Return the validator that `encoded_validator` wrote."""
     return msgspec.json.decode(text, type=Validator)

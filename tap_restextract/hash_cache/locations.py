@@ -9,7 +9,7 @@ from tap_restextract.hash_cache.sqlite import SqliteHashes
 
 
 def open_cache(location: str, stream: str) -> HashCache:
-    """The stream's part of the cache at this location.
+    """Return the stream's part of the cache at this location.
 
     Raises:
         ConfigurationError: where it can't be opened, or its client isn't installed.
@@ -27,7 +27,7 @@ def open_cache(location: str, stream: str) -> HashCache:
 
 
 def redacted_location(location: str) -> str:
-    """The location as a person may see it: a path as it is, an address without user, password and options."""
+    """Return the location as a person may see it: a path as it is, an address without user, password and options."""
     if "://" not in location:
         return location
     scheme = location.partition("://")[0]

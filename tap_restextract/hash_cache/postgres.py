@@ -75,7 +75,7 @@ class PostgresHashes:
         return str(self._rows("select identity from tap_restextract.cache")[0][0])
 
     def begin(self, confirmed: int | None) -> int:
-        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
         query = "select begun, finished, validator, validated from tap_restextract.passes where stream = %s"
         begun = self._rows(query, self._stream)
         (last, finished, validator, number), trusted = begun[0] if begun else (0, 0, None, 0), confirmed or 0
@@ -99,12 +99,12 @@ class PostgresHashes:
         return int(number)
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
-        """The hashes of those keys whose content is known."""
+        """Return the hashes of those keys whose content is known."""
         query = "select key, hash from tap_restextract.hashes where stream = %s and key = any(%s) and hash <> '' and not deleted"
         return dict(self._rows(query, self._stream, list(keys)) if keys else ())
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
-        """Remember what a pass emitted."""
+        """Record the hashes that a pass emitted."""
         if hashes:
             self._do(
                 "insert into tap_restextract.hashes select %s, key, hash, %s, %s, false from unnest(%s::text[], %s::text[]) as page (key, hash) "
@@ -117,13 +117,13 @@ class PostgresHashes:
             )
 
     def record_seen(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass saw these keys, unchanged."""
+        """Record that a pass saw these keys, unchanged."""
         if keys:
             query = "update tap_restextract.hashes set seen = %s where stream = %s and key = any(%s)"
             self._do(query, number, self._stream, list(keys))
 
     def missing(self, since: int) -> Iterator[Key]:
-        """The keys that were live and that no pass from this one on saw."""
+        """Yield the keys that were live and that no pass from this one on saw."""
         query = (
             "select key from tap_restextract.hashes where stream = %s and key > %s and seen < %s and not deleted "
             "order by key limit %s"
@@ -134,23 +134,23 @@ class PostgresHashes:
             last = rows[-1][0]
 
     def record_deleted(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass emitted these keys' deletion."""
+        """Record that a pass emitted these keys' deletion."""
         if keys:
             query = "update tap_restextract.hashes set deleted = true, hash = '', emitted = %s where stream = %s and key = any(%s)"
             self._do(query, number, self._stream, list(keys))
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
         encoded = None if validator is None else encoded_validator(validator)
         query = "update tap_restextract.passes set finished = %s, validator = %s, validated = %s where stream = %s"
         self._do(query, number, encoded, number, self._stream)
 
     def is_empty(self) -> bool:
-        """Whether nothing is known of the stream."""
+        """Return whether nothing is known of the stream."""
         return not self._rows("select 1 from tap_restextract.hashes where stream = %s limit 1", self._stream)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the cache."""
         self._connection.close()
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -175,6 +175,6 @@ class PostgresHashes:
 
 
 def _fault(error: Exception) -> str:
-    """What happened, without Postgres's own words: those of a connection hold its address and user."""
+    """Return what happened without Postgres's own words: those of a connection hold its address and user."""
     code = getattr(error, "pgcode", None)
     return f"{type(error).__name__}{f', SQLSTATE {code}' if code else ''}"

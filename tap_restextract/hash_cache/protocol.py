@@ -38,42 +38,42 @@ class HashCache(Protocol):
         ...
 
     def begin(self, confirmed: int | None) -> int:
-        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
         ...
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
-        """The hashes of those keys whose content is known."""
+        """Return the hashes of those keys whose content is known."""
         ...
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
-        """Remember what a pass emitted."""
+        """Record the hashes that a pass emitted."""
         ...
 
     def record_seen(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass saw these keys, unchanged."""
+        """Record that a pass saw these keys, unchanged."""
         ...
 
     def missing(self, since: int) -> Iterator[Key]:
-        """The keys that were live and that no pass from this one on saw."""
+        """Yield the keys that were live and that no pass from this one on saw."""
         ...
 
     def record_deleted(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass emitted these keys' deletion."""
+        """Record that a pass emitted these keys' deletion."""
         ...
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
         ...
 
     def is_empty(self) -> bool:
-        """Whether nothing is known of the stream."""
+        """Return whether nothing is known of the stream."""
         ...
 
     def close(self) -> None:
-        """Write what is in hand and let go."""
+        """Close the cache."""
         ...
 
 
 def confirmed_validator(validator: Validator, number: int, *, trusted: int) -> Validator | None:
-    """The validator that a pass left, where it is the confirmed one."""
+    """Return the validator that a pass left, where it is the confirmed one."""
     return validator if number == trusted else None

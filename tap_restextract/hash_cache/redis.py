@@ -68,7 +68,7 @@ class RedisHashes:
         return str(self._call(self._redis.get, f"{PREFIX}:identity"))
 
     def begin(self, confirmed: int | None) -> int:
-        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
         last = int(self._call(self._redis.get, self._begun) or 0)
         trusted = confirmed or 0
         if int(self._call(self._redis.get, self._finished) or 0) < trusted:
@@ -83,7 +83,7 @@ class RedisHashes:
         return int(raised)
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
-        """The hashes of those keys whose content is known."""
+        """Return the hashes of those keys whose content is known."""
         result: dict[Key, str] = {}
         for chunk in _chunks(keys):
             values = self._call(self._redis.hmget, self._hashes, chunk)
@@ -92,7 +92,7 @@ class RedisHashes:
         return result
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
-        """Remember what a pass emitted."""
+        """Record the hashes that a pass emitted."""
         if hashes:
             batch = self._redis.pipeline(transaction=True)
             batch.hset(self._hashes, mapping={key: f"{number}:{digest}" for key, digest in hashes.items()})
@@ -100,12 +100,12 @@ class RedisHashes:
             self._call(batch.execute)
 
     def record_seen(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass saw these keys, unchanged."""
+        """Record that a pass saw these keys, unchanged."""
         if keys:
             self._call(self._redis.zadd, self._live, dict.fromkeys(keys, number), xx=True)
 
     def missing(self, since: int) -> Iterator[Key]:
-        """The keys that were live and that no pass from this one on saw."""
+        """Yield the keys that were live and that no pass from this one on saw."""
         self._call(self._redis.zrangestore, self._missing, self._live, "-inf", f"({since}", byscore=True)
         self._call(self._redis.expire, self._missing, SNAPSHOT_SECONDS)
         start = 0
@@ -115,7 +115,7 @@ class RedisHashes:
         self._call(self._redis.delete, self._missing)
 
     def record_deleted(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass emitted these keys' deletion."""
+        """Record that a pass emitted these keys' deletion."""
         for chunk in _chunks(keys):
             batch = self._redis.pipeline(transaction=True)
             batch.hset(self._hashes, mapping=dict.fromkeys(chunk, f"{number}:"))
@@ -123,7 +123,7 @@ class RedisHashes:
             self._call(batch.execute)
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
         batch = self._redis.pipeline(transaction=True)
         batch.set(self._finished, number)
         if validator is None:
@@ -133,11 +133,11 @@ class RedisHashes:
         self._call(batch.execute)
 
     def is_empty(self) -> bool:
-        """Whether nothing is known of the stream."""
+        """Return whether nothing is known of the stream."""
         return not self._call(self._redis.exists, self._hashes)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the cache."""
         self._redis.close()
 
     def _forget(self, confirmed: int) -> None:
@@ -155,7 +155,7 @@ class RedisHashes:
                 return
 
     def _call(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        """A command's answer.
+        """Return a command's answer.
 
         Raises:
             CacheError: where there is none; without its words, which may hold the address.

@@ -56,7 +56,7 @@ class SqliteHashes:
             return str(self._database.execute("select identity from cache").fetchone()[0])
 
     def begin(self, confirmed: int | None) -> int:
-        """A new pass's number, after forgetting what passes behind the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
         with self._transaction():
             begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
             last, trusted = begun[0] if begun else 0, confirmed or 0
@@ -76,7 +76,7 @@ class SqliteHashes:
             return number
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
-        """The hashes of those keys whose content is known."""
+        """Return the hashes of those keys whose content is known."""
         result: dict[Key, str] = {}
         for chunk in _chunks(list(keys)):
             marks = ",".join("?" * len(chunk))
@@ -86,7 +86,7 @@ class SqliteHashes:
         return result
 
     def record_emitted(self, hashes: Mapping[Key, str], number: int) -> None:
-        """Remember what a pass emitted."""
+        """Record the hashes that a pass emitted."""
         with self._transaction():
             self._database.executemany(
                 "insert or replace into hashes values (?, ?, ?, ?, ?, 0)",
@@ -94,14 +94,14 @@ class SqliteHashes:
             )
 
     def record_seen(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass saw these keys, unchanged."""
+        """Record that a pass saw these keys, unchanged."""
         with self._transaction():
             self._database.executemany(
                 "update hashes set seen = ? where stream = ? and key = ?", [(number, self._stream, key) for key in keys]
             )
 
     def missing(self, since: int) -> Iterator[Key]:
-        """The keys that were live and that no pass from this one on saw."""
+        """Yield the keys that were live and that no pass from this one on saw."""
         query = "select key from hashes where stream = ? and key > ? and deleted = 0 and seen < ? order by key limit ?"
         last = ""
         while True:
@@ -113,7 +113,7 @@ class SqliteHashes:
             last = rows[-1][0]
 
     def record_deleted(self, keys: Collection[Key], number: int) -> None:
-        """Remember that a pass emitted these keys' deletion."""
+        """Record that a pass emitted these keys' deletion."""
         with self._transaction():
             self._database.executemany(
                 "update hashes set deleted = 1, hash = '', emitted = ? where stream = ? and key = ?",
@@ -121,7 +121,7 @@ class SqliteHashes:
             )
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Remember that all of a pass was written, and what its answer was known by; STATE may confirm it only behind this."""
+        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
         with self._transaction():
             self._database.execute("delete from validators where stream = ?", (self._stream,))
             if validator is not None:
@@ -130,13 +130,13 @@ class SqliteHashes:
             self._database.execute("insert or replace into finished values (?, ?)", (self._stream, number))
 
     def is_empty(self) -> bool:
-        """Whether nothing is known of the stream."""
+        """Return whether nothing is known of the stream."""
         with self._named_errors():
             found = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
             return found.fetchone() is None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the cache."""
         self._database.close()
 
     @contextmanager
@@ -147,7 +147,7 @@ class SqliteHashes:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """What SQLite says of the file, in words.
+        """Translate what SQLite raises into an error that names the file.
 
         Raises:
             CacheError: where it can't be read or written.

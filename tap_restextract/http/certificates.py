@@ -13,7 +13,7 @@ from tap_restextract.exchange.request import host_address
 
 
 def certificates(stream: StreamSettings) -> tuple[str | bool, str | tuple[str, str] | None]:
-    """What TLS connections are verified with (True: requests' own bundle), and this client's own certificate.
+    """Return what TLS connections are verified with (True: requests' own bundle), and this client's own certificate.
 
     Raises:
         ConfigurationError: for a file that can't be read, or that holds no certificate or key.

@@ -17,7 +17,6 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
-from requests.utils import get_environ_proxies
 
 from tap_restextract.config.auth import Plugin
 from tap_restextract.config.streams import StreamSettings
@@ -48,7 +47,7 @@ from tap_restextract.http.certificates import certificates
 from tap_restextract.http.pacing import Pacers, TooLongError
 from tap_restextract.http.pages import page_of
 from tap_restextract.http.retrying import with_retries
-from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, TooLargeError, read_content
+from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, TooLargeError, environment_proxies, read_content
 from tap_restextract.http.signers import Unsigned, signature_headers, signer
 from tap_restextract.http.token_endpoint import fetch_token
 from tap_restextract.http.tokens import TokenKeeper
@@ -84,10 +83,7 @@ class Client:
         self._user_agent = stream.user_agent or f"tap-restextract/{version}"
         self._pacer = (pacers or Pacers()).of(quota_identity(stream))
         self._spacing = rates.spacing_of(stream.rate_limit)
-        self._proxies = {
-            origin_of(address): get_environ_proxies(address)
-            for address in (host_address(stream), getattr(stream.auth, "access_token_url", ""))
-        }
+        self._proxies = environment_proxies(host_address(stream), getattr(stream.auth, "access_token_url", ""))
         self._verify, self._certificate = certificates(stream)
         self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
@@ -160,16 +156,9 @@ class Client:
                 continue
             raise AnswerError(
                 f"{self._named(request)} was answered {answer.status} "
-                f"{why or failures.reason_of(answer.body, self._all_secrets)}; {self._remedy(answer.status, rule)}",
+                f"{why or failures.reason_of(answer.body, self._all_secrets)}; {failures.remedy_of(answer.status, self._stream.response_rules, rule)}",
                 answer.status,
             )
-
-    def _remedy(self, status: int, rule: int | None) -> str:
-        rules = self._stream.response_rules
-        if rule is None:
-            return failures.remedy_of(status)
-        message = rules[rule].error_message
-        return f"{response_rules.rule_name(rules, rule)} refuses it{f': {message}' if message else ''}"
 
     def _with_retries(self, authentic: Request, plain: Request) -> JudgedAnswer:
         schedule = RetrySchedule(self._stream.max_attempts)
@@ -212,8 +201,7 @@ class Client:
 
     def _attempt(self, request: Request) -> JudgedAnswer:
         """Send a request once, and follow its redirects on the same origin."""
-        url = request.url
-        params: Any = request.params
+        url, params = request.url, request.params
         for redirects in range(MAX_REDIRECTS):
             judged = judge(self._stream, self._send(request, url, params), partial(self._named, request), time.time())
             answer = judged.answer

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import SplitResult
 
 import requests
 import urllib3.exceptions
 
+from tap_restextract.config.streams import ResponseRule
 from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError
 from tap_restextract.exchange import response_rules
 from tap_restextract.exchange.request import redacted
@@ -97,8 +99,17 @@ def why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:
     return f"and redirects to {target}, another place, where credentials aren't sent to"
 
 
-def remedy_of(status: int) -> str:
-    """Say what a person can do about an answer of this status."""
+def remedy_of(status: int, rules: Sequence[ResponseRule], rule: int | None) -> str:
+    """Say what a person can do about an answer of this status.
+
+    Args:
+        status: the HTTP status.
+        rules: the stream's response rules.
+        rule: the index of the one that refused the answer; None where its status did.
+    """
+    if rule is not None:
+        message = rules[rule].error_message
+        return f"{response_rules.rule_name(rules, rule)} refuses it{f': {message}' if message else ''}"
     if status == 304:
         return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, mended"
     if 300 <= status < 400:

@@ -1,13 +1,13 @@
-"""The driver: a fleet's walks in one thread, their pages fetched beside it.
+"""Fetching: a stream's sub-walks run in one thread, their pages are fetched beside it.
 
 Theory of operation. All decisions are made by the caller's thread: it takes a page that has come, sends it into its
-walk, hands the next question to a worker at once, and only then gives out the step to be written. So a page is on its
+walk, hands the next request to a worker at once, and only then gives out the step to be written. So a page is on its
 way while the one before is encoded, each walk sees its own pages in order, and nothing but fetching is concurrent. The
 workers are daemons: a process that is told to end doesn't wait for an answer in flight.
 
-One interpreter runs one thread at a time, and a page is encoded without a pause: a question that was only handed over would
-leave after the page. So the caller's thread waits until it is about to leave, but not longer than `DEPARTURE_SECONDS`, since
-a request may have to wait for its turn.
+One interpreter runs one thread at a time, and a page is encoded without a pause: a request that was only handed over would
+leave after the page. So the caller's thread waits until the request is about to leave, at most `MAX_SEND_WAIT_SECONDS`,
+since a request may have to wait for its turn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_SEND_WAIT_SECONDS: Final = 0.005
 
 
 class PendingFetch:
-    """A question and, once it is there, its page or the error that came instead."""
+    """A request and, once it is there, its page or the error that came instead."""
 
     __slots__ = ("_done", "_sent", "answered", "error", "page", "request")
 
@@ -53,7 +53,7 @@ class PendingFetch:
         on_request_sent()
 
     def wait_until_sent(self) -> None:
-        """Wait until its request is about to leave, or for so long that it must have to wait for its turn."""
+        """Block until the request has been sent, at most `MAX_SEND_WAIT_SECONDS`."""
         self._sent.acquire(timeout=MAX_SEND_WAIT_SECONDS)
 
     def result(self) -> Page:
@@ -87,7 +87,7 @@ class Workers:
         self._done = done
 
     def submit(self, request: PageRequest) -> PendingFetch:
-        """The page to come, its request on its way or waiting for its turn."""
+        """Submit a request; return its page to come, once the request has left or waits for its turn."""
         pending = PendingFetch(request)
         self._open = [other for other in self._open if not other.answered]
         if len(self._open) >= self._started < self._most:
@@ -111,7 +111,7 @@ class Workers:
 
 
 class Prefetcher:
-    """Asks for pages before their turn, where their questions are known by counting.
+    """Asks for pages before their turn, where their requests are known by counting.
 
     It begins once the second page is asked for, with one page, and doubles with each that was wanted: a short list costs
     few requests too many, those behind its end. What comes of a page that isn't asked for is dropped, errors too.
@@ -125,7 +125,7 @@ class Prefetcher:
         self._pending: dict[PageRequest, PendingFetch] = {}
 
     def __call__(self, request: PageRequest) -> Page:
-        """The page, perhaps asked for already."""
+        """Return the page, which may have been asked for already."""
         pending = self._pending.pop(request, None)
         if pending is None:
             # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins anew.
@@ -148,7 +148,7 @@ class Prefetcher:
 
 
 def run_walks(stream_walk: StreamWalk, fetch: Fetch, concurrency: int) -> Iterator[Step]:
-    """The stream's steps, in the order in which pages come.
+    """Yield the stream's steps, in the order in which pages come.
 
     Args:
         stream_walk: the stream's sub-walks.
@@ -156,7 +156,7 @@ def run_walks(stream_walk: StreamWalk, fetch: Fetch, concurrency: int) -> Iterat
         concurrency: walks at once.
 
     Raises:
-        ApiError: what a fetch raised and the fleet can't go on without.
+        ApiError: what a fetch raised, without which the stream can't go on.
         WalkError: what a walk raised.
     """
     done: queue.SimpleQueue[PendingFetch] = queue.SimpleQueue()

@@ -64,13 +64,13 @@ class Pacer:
                 self._flying -= 1
 
     def answered(self, quotas: tuple[Quota, ...] = ()) -> None:
-        """A request is over, with what its answer said of quotas."""
+        """Count a request as over, and learn from the quotas of its answer."""
         with self._lock:
             self._flying -= 1
             self._pace = rates.learned(self._pace, quotas, self._clock(), self._flying)
 
     def pause(self, seconds: float) -> None:
-        """The API asked everyone to wait."""
+        """Make everyone wait, as the API asked."""
         with self._lock:
             self._pace = rates.paused(self._pace, self._clock() + seconds)
 
@@ -83,6 +83,6 @@ class Pacers:
         self._lock = threading.Lock()
 
     def of(self, identity: object) -> Pacer:
-        """The pacer of those who share this identity."""
+        """Return the pacer of those who share this identity."""
         with self._lock:
             return self._pacers.setdefault(identity, Pacer())

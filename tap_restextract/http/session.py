@@ -19,9 +19,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
+
+from tap_restextract.exchange.request import origin_of as host_origin
 
 Certificate = str | tuple[str, str] | None
 CHUNK_BYTES: Final = 1 << 16
@@ -32,12 +35,12 @@ _here = threading.local()
 
 
 def notify_when_sent(callback: Callable[[], None]) -> None:
-    """Have this told once, when this thread's next request is about to leave; `departed` tells it of one that never does."""
+    """Call back once, when this thread's next request is about to leave; `on_request_sent` calls for one that never does."""
     _here.callback = callback
 
 
 def on_request_sent() -> None:
-    """Tell what was to be told, if it wasn't."""
+    """Call back what waits for this thread's request to leave, if it wasn't called yet."""
     callback: Callable[[], None] | None = getattr(_here, "callback", None)
     if callback is not None:
         _here.callback = None
@@ -55,7 +58,7 @@ class _Connection(HTTPConnection):
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
-    """The same; what `_Connection` leaves to its parent is TLS's here."""
+    """`_Connection` over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -70,9 +73,9 @@ POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _Se
 
 
 class _Adapter(HTTPAdapter):
-    """requests' own, over connections that tell when a request leaves; what pages have in common it does once.
+    """requests' own, over connections that call back when a request leaves; what pages have in common is done once.
 
-    It serves one `Wire`, so that verification and certificate are always the same. Cookies are the wire's business.
+    It serves one `HttpSession`, so that verification and certificate are always the same. Cookies are the session's business.
     """
 
     def __init__(self) -> None:
@@ -101,7 +104,7 @@ class _Adapter(HTTPAdapter):
         return pool
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Nothing: it is done when a pool is made."""
+        """Do nothing: certificates are checked when a pool is made."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         url = request.url or ""
@@ -143,7 +146,7 @@ class HttpSession:
         timeout: tuple[float, float],
         proxies: dict[str, str] | None,
     ) -> requests.Response:
-        """The answer, its body still to be read; redirects aren't followed.
+        """Return the answer, its body still to be read; redirects aren't followed.
 
         Raises:
             requests.RequestException: where none comes.
@@ -193,6 +196,11 @@ class HttpSession:
         return prepared
 
 
+def environment_proxies(*addresses: str) -> dict[str, dict[str, str]]:
+    """Return the environment's proxies for each address's origin, read once."""
+    return {host_origin(address): get_environ_proxies(address) for address in addresses}
+
+
 class TooLargeError(Exception):
     """A body is larger than it may be."""
 
@@ -218,7 +226,7 @@ def read_content(response: Any, max_bytes: int) -> bytes:
 
 
 def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
-    """The body in chunks, as bytes without their encoding; one chunk, where its length is stated.
+    """Yield the body in chunks, as bytes without their encoding; one chunk, where its length is stated.
 
     Raises:
         requests.RequestException: where it ends before its end.
@@ -238,14 +246,14 @@ def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a prepared address: what stands before its path."""
+    """Return scheme, host and port of a prepared address: what stands before its path."""
     end = url.find("/", url.find("://") + 3)
     return url if end < 0 else url[:end]
 
 
 @functools.lru_cache(maxsize=1024)
 def _address(url: str) -> str:
-    """The address as requests would send it."""
+    """Return the address as requests would send it."""
     request = requests.PreparedRequest()
     request.prepare_url(url, None)
     return request.url or url

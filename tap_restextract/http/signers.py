@@ -41,7 +41,7 @@ Signer = Callable[[Unsigned], Mapping[str, str]]
 
 
 def signer(name: str) -> Signer:
-    """The installed signer of this name.
+    """Return the installed signer of this name.
 
     Raises:
         ConfigurationError: where there is none, or it can't be imported.
@@ -66,7 +66,7 @@ def signer(name: str) -> Signer:
 
 
 def signature_headers(name: str, sign: Signer, unsigned: Unsigned) -> dict[str, str]:
-    """The signer's headers.
+    """Return the signer's headers.
 
     Raises:
         ConfigurationError: where it fails, without its words: they may hold secrets.

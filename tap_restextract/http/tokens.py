@@ -27,7 +27,7 @@ Fetch = Callable[[TokenRequest], dict[str, object]]
 
 
 StoredToken = dict[str, str]
-"""What `token_file` holds: the newest refresh token, under the fingerprint of the configured one."""
+"""The content of `token_file`: fingerprint of the configured refresh token → the newest refresh token."""
 
 
 class TokenKeeper:
@@ -38,7 +38,7 @@ class TokenKeeper:
         self._lock = threading.Lock()
 
     def access_token(self, stream: StreamSettings, fetch: Fetch, *, stale: str | None = None) -> str | None:
-        """The stream's access token; None for other types of auth.
+        """Return the stream's access token; None for other types of auth.
 
         Args:
             stream: whose credentials.

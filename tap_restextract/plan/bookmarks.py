@@ -69,7 +69,7 @@ class ChildrenBookmark:
     Attributes:
         floor: everything before it, of every parent that was read before.
         parents: those that are further, or have more to remember, by their primary key's values as JSON.
-        pass_: the pass over all parents that the hash cache is confirmed to.
+        pass_: the pass over all parents that STATE confirms to the hash cache.
     """
 
     floor: Any = None
@@ -78,7 +78,7 @@ class ChildrenBookmark:
 
 
 def content_hash(record: Mapping[str, Any]) -> str:
-    """Twelve characters that stand for a record's whole content, whatever the order of its keys."""
+    """Return twelve characters that stand for a record's whole content, whatever the order of its keys."""
     if not isinstance(record, dict):
         record = dict(record)  # a row's raw values are decoded: numbers and blanks are written in many ways
     digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()
@@ -86,7 +86,7 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 
 def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
-    """The bookmark as the stream's part of STATE."""
+    """Return the bookmark as the stream's part of STATE."""
     if bookmark.children is not None:
         return _children_state(plan, bookmark.children)
     if bookmark.sweep is not None:
@@ -112,12 +112,12 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
 
 
 def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> dict[str, Any]:
-    """The stream's part of STATE once the bookmark is true: keys of other walks go, those of others stay."""
+    """Return the stream's part of STATE once the bookmark is true: keys of other walks go, those of others stay."""
     return {key: value for key, value in state.items() if key not in OWN_KEYS} | to_state(plan, bookmark)
 
 
 def feed_bookmark(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
-    """The bookmark of an events feed, by the plan of the feed itself, and when it was read."""
+    """Return the bookmark of an events feed, by the plan of the feed itself, and when it was read."""
     held = state.get("feed")
     if held is None:
         return None
@@ -132,14 +132,14 @@ def feed_bookmark(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
 
 
 def feed_state(events: Plan, bookmark: Bookmark) -> dict[str, Any]:
-    """The feed's bookmark as the stream's part of STATE."""
+    """Return the feed's bookmark as the stream's part of STATE."""
     read = bookmark.reconciliation or Sweep(0, "")
     listed = {} if read.number == 0 else {"listed": False}
     return {"feed": to_state(events, replace(bookmark, reconciliation=None)), "read_at": read.at, **listed}
 
 
 def combined_bookmark(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
-    """The bookmark with the parts of a stream that is read in turns (sweep_every, null_params)."""
+    """Return the bookmark with the parts of a combined walk (sweep_every, null_params)."""
     place = f"stream {plan.stream.name}: STATE"
     parts = {name: _swept({"sweep": state.get(name)}, place) for name in ("audit", "nulls")}
     named = {name: part.sweep for name, part in parts.items() if part is not None}
@@ -147,7 +147,7 @@ def combined_bookmark(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark |
 
 
 def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = False) -> Bookmark | None:
-    """The bookmark of an earlier run; None for a first one.
+    """Return the bookmark of an earlier run; None for a first one.
 
     Raises:
         StateError: for a STATE that can't be read, or that belongs to another replication key.

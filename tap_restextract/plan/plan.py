@@ -164,12 +164,12 @@ def label_of(plan: Plan) -> str:
 
 
 def replication_key(incremental: Incremental) -> str:
-    """A property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
+    """Return a property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
     return "__".join(steps(incremental.cursor_path) or (incremental.cursor_path,))
 
 
 def plans_for(streams: Sequence[StreamSettings]) -> list[Plan]:
-    """The plans of all streams, parents and children checked against each other.
+    """Return the plans of all streams, parents and children checked against each other.
 
     Raises:
         ConfigurationError: with the faults of all streams' facts at once.
@@ -216,7 +216,7 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
 
 
 def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Plan:
-    """The walk that is safe for the stream's facts.
+    """Return the plan with the walk that is safe for the stream's facts.
 
     Raises:
         ConfigurationError: with every reason why no walk is, each with what would make it safe.
@@ -249,7 +249,7 @@ def _walk(stream: StreamSettings) -> Walk:
 
 
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
-    """A tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
+    """Return a tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
     if incremental is None or incremental.tie_breaker is None:
         return None
     described = _described(schema, incremental.tie_breaker)
@@ -259,7 +259,7 @@ def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -
 
 
 def _described(schema: Any, name: str) -> dict[str, Any]:
-    """A property's description with its types as a list, whatever the schema is: what it must be is checked later."""
+    """Return a property's description with its types as a list, whatever the schema is: what it must be is checked later."""
     for key in ("properties", name):
         schema = schema.get(key) if isinstance(schema, dict) else None
     described = schema if isinstance(schema, dict) else {}

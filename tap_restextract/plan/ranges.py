@@ -12,17 +12,17 @@ EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 
 
 def measure(incremental: Incremental, duration: str) -> Decimal:
-    """A duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
+    """Return a duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
     return precision_of(duration) * (EPOCHS[incremental.epoch] if incremental.epoch and not duration.isdigit() else 1)
 
 
 def window(incremental: Incremental, value: Any) -> Any:
-    """The first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
+    """Return the first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
     return floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
 
 
 def earliest(incremental: Incremental, mark: Any) -> Any:
-    """The first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback.
+    """Return the first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback.
 
     A lookback ends at the initial value: what is before it was never wanted.
     """
@@ -34,7 +34,7 @@ def earliest(incremental: Incremental, mark: Any) -> Any:
 
 
 def cursor_from(incremental: Incremental, value: Any) -> Cursor:
-    """The cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
+    """Return the cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
     first = window(incremental, value)
     if incremental.filter != "exclusive":
         return Cursor(first)

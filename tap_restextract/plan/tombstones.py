@@ -21,12 +21,12 @@ DELETED_AT: Final = "_sdc_deleted_at"
 
 
 def is_tombstone(stream: StreamSettings, record: Mapping[str, Any]) -> bool:
-    """Whether the record says that it is deleted: its mark is there, and neither null, false, zero nor empty."""
+    """Return whether the record says that it is deleted: its mark is there, and neither null, false, zero nor empty."""
     return stream.deleted_path is not None and bool(find(stream.deleted_path, record))
 
 
 def as_deletion(plan: Plan, record: Mapping[str, Any], now: str) -> dict[str, Any]:
-    """The record as the deletion that it stands for; `now` is ISO 8601."""
+    """Return the record as the deletion that it stands for; `now` is ISO 8601."""
     keys = (*plan.stream.primary_key, *filter(None, [plan.replication_key]))
     return {name: record[name] for name in keys if name in record} | {DELETED_AT: _moment(plan, record, now)}
 

@@ -31,7 +31,7 @@ class _Message(Struct, tag_field="type", tag="RECORD", gc=False):
 
 
 def record_lines(stream: str, records: Sequence[Any], extracted: str, version: int | None = None) -> bytes:
-    """The page's RECORD lines.
+    """Return the page's RECORD lines.
 
     Args:
         stream: the stream's name.
@@ -44,7 +44,7 @@ def record_lines(stream: str, records: Sequence[Any], extracted: str, version: i
 
 
 def projected(records: Sequence[Any], selected: AbstractSet[str]) -> Sequence[Any]:
-    """The records with their selected properties only, in their own order; the same sequence where that is all of them."""
+    """Return the records with their selected properties only, in their own order; the same sequence where that is all of them."""
     if records and isinstance(records[0], Row) and len(kinds := set(map(type, records))) == 1:
         return _projected_rows(records, kinds.pop(), frozenset(selected))
     if all(record.keys() <= selected if isinstance(record, dict) else False for record in records):
@@ -58,7 +58,7 @@ def projected(records: Sequence[Any], selected: AbstractSet[str]) -> Sequence[An
 
 
 def lacking(records: Sequence[Any], known: AbstractSet[str]) -> set[str]:
-    """The records' properties that aren't among the known."""
+    """Return the records' properties that aren't among the known."""
     kinds = set(map(type, records))
     if all(issubclass(kind, Row) and kind.fields.keys() <= known for kind in kinds):
         return set()
@@ -66,7 +66,7 @@ def lacking(records: Sequence[Any], known: AbstractSet[str]) -> set[str]:
 
 
 def not_whole(records: Sequence[Any], names: AbstractSet[str]) -> set[str]:
-    """Those of the properties that hold anything but whole numbers and null in some record."""
+    """Return those of the properties that hold anything but whole numbers and null in some record."""
     return {name for name in names if not _are_whole(records, name)}
 
 
@@ -88,7 +88,7 @@ def _projected_rows(records: Sequence[Row], kind: type[Row], selected: frozenset
 
 @functools.lru_cache(maxsize=64)
 def _part(kind: type[Row], selected: frozenset[str]) -> tuple[Any, Any]:
-    """A struct type of the selected properties alone, and what gets their values from a row."""
+    """Return a struct type of the selected properties alone, and what gets their values from a row."""
     fields = {name: attribute for name, attribute in kind.fields.items() if name in selected}
     part = msgspec.defstruct(
         "Part",

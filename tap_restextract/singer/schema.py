@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 
 def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
-    """The narrowest flat schema that each record of the sample fits; every property may be null or missing."""
+    """Return the narrowest flat schema that each record of the sample fits; every property may be null or missing."""
     kinds: dict[str, set[str]] = {}
     for record in records:
         for name, value in record.items():
@@ -28,7 +28,7 @@ def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
 
 
 def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema:
-    """The schema with the property that holds a nested replication key, and checked for the keys that the plan needs.
+    """Return the schema with the property that holds a nested replication key, and checked for the keys that the plan needs.
 
     Raises:
         ConfigurationError: where it has no properties, or lacks a key.
@@ -66,7 +66,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
 
 
 def _nested(schema: Schema, key: str, incremental: Incremental) -> Schema:
-    """The property of a nested replication key, by which a target puts versions in order: an instant or a number.
+    """Return the property of a nested replication key, by which a target puts versions in order: an instant or a number.
 
     Never both: a column for both would be a text, in which 10 is older than 9, and a second older than its own half. Where
     the schema doesn't describe the key it is taken for an instant; a number is then refused, aloud.

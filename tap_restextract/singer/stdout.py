@@ -48,7 +48,7 @@ class WholeLines(SingerWriter):
 
 
 def write(lines: bytes) -> None:
-    """Whole lines to stdout, flushed; a stdout that was replaced may have no bytes below it."""
+    """Write whole lines to stdout, and flush; a stdout that was replaced may have no bytes below it."""
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(lines.decode())

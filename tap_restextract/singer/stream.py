@@ -75,7 +75,7 @@ class OpenClient(Protocol):
     """Makes the client of a plan's list."""
 
     def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
-        """The client, which decodes pages with the reader."""
+        """Return the client, which decodes pages with the reader."""
         ...
 
 
@@ -113,13 +113,13 @@ class RestStream(Stream):
             super().log(message, *args, level=level, **kwargs)
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        """The stream's records without their messages, as BATCH files and other callers of singer-sdk take them."""
+        """Yield the stream's records without their messages, as BATCH files and other callers of singer-sdk take them."""
         del context
         for step in self._steps():
             yield from self._complete(step.records)
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: the walk bounds its own bookmark."""
+        """Return None: the walk bounds its own bookmark."""
         del context
 
     def _sync_records(
@@ -186,7 +186,7 @@ class RestStream(Stream):
             self._report(stream_walk)
 
     def _report(self, stream_walk: StreamWalk) -> None:
-        """Say what a person should learn of the API from this run."""
+        """Log what a person should learn of the API from this run."""
         if isinstance(stream_walk, ChildrenWalk) and stream_walk.gone:
             self.logger.info(
                 "stream %s: %d parents vanished between their listing and their children", self.name, stream_walk.gone
@@ -217,7 +217,7 @@ class RestStream(Stream):
             )
 
     def _warn_other_cache(self, identity: str, bookmark: Bookmark | None) -> None:
-        """Say so where STATE belongs to another hash cache: nothing is lost, but much comes out again."""
+        """Warn where STATE belongs to another hash cache: nothing is lost, but much is emitted again."""
         if bookmark is None:
             return
         named = bookmark.children.pass_ if bookmark.children else bookmark.reconciliation or bookmark.sweep
@@ -248,7 +248,7 @@ class RestStream(Stream):
         return cast("dict[str, Any]", self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
-        """The records with a nested replication key copied to the top, tombstones told, each checked for its primary key."""
+        """Return the records with a nested replication key copied to the top, tombstones as deletions, each checked for its primary key."""
         incremental, key = self._plan.stream.incremental, self._plan.replication_key
         if incremental and key and key != incremental.cursor_path:
             records = [{**record, key: find(incremental.cursor_path, record)} for record in records]
@@ -282,7 +282,7 @@ class RestStream(Stream):
             self._write_record_message(copied)
 
     def _warn_unknown_properties(self, records: Sequence[Record]) -> None:
-        """Say once of each property that it is left out: a sample, or a declaration, may be older than the API."""
+        """Warn once of each property that is left out: a sample, or a declaration, may be older than the API."""
         new = lacking(records, self.schema["properties"].keys() | self._warned)
         if new:
             self._warned |= new
@@ -293,7 +293,7 @@ class RestStream(Stream):
             )
 
     def _warn_fractions(self, records: Sequence[Record]) -> None:
-        """Say once of each number that it is no whole one, where a sample of whole ones made the schema: targets refuse it."""
+        """Warn once per property whose inferred type is integer but which now has fractions; targets would reject it."""
         new = not_whole(records, self._sampled_integers - self._warned)
         if new:
             self._warned |= new
@@ -325,7 +325,7 @@ class RestStream(Stream):
 
 
 def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
-    """What decodes the stream's pages into rows; None where its walk, or its configuration, takes records apart."""
+    """Return the reader that decodes the stream's pages into rows; None where its walk, or its configuration, takes records apart."""
     stream, incremental = plan.stream, plan.stream.incremental
     around = keys_of(stream.records)
     simple = (
@@ -348,7 +348,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
 
 
 def _next_request(plan: Plan, request: PageRequest) -> PageRequest | None:
-    """The question behind this one, where pages or records are counted."""
+    """Return the request for the page after this one, where pages or records are counted."""
     continuation = next_continuation(plan.stream.paginator, request.at)
     return None if continuation is None else replace(request, at=continuation)
 

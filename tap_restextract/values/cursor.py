@@ -35,7 +35,7 @@ EARLIEST: Final = int((datetime.min.replace(tzinfo=timezone.utc) - EPOCH).total_
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the order: the replication key's value and, where the cursor is compound, the tie-breaker's."""
+    """A position in the order: the replication key's value and, where the cursor is compound, the tie-breaker's."""
 
     value: Any
     tie: Any = None
@@ -81,7 +81,7 @@ def _offset(text: str | None) -> int:
 
 
 def kind_and_rank(value: Any) -> tuple[str, Rank]:
-    """The value's kind ("instant" or "number") and its rank.
+    """Return the value's kind ("instant" or "number") and its rank.
 
     Raises:
         NoRankError: for a value that is neither.
@@ -94,18 +94,18 @@ def kind_and_rank(value: Any) -> tuple[str, Rank]:
 
 
 def rank(value: Any) -> Rank:
-    """The value's rank: seconds since the epoch (UTC) for an instant, itself for a number."""
+    """Return the value's rank: seconds since the epoch (UTC) for an instant, itself for a number."""
     return kind_and_rank(value)[1]
 
 
 def precision_of(text: str) -> Decimal:
-    """A duration such as 1s, 500ms or 1d in seconds; a bare number in the values' own unit."""
+    """Return a duration such as 1s, 500ms or 1d in seconds; a bare number in the values' own unit."""
     digits = text.rstrip("usmhd")
     return Decimal(digits) * UNITS.get(text[len(digits) :], Decimal(1))
 
 
 def resolution_of(value: Any) -> Decimal:
-    """The smallest step that the value's own writing shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
+    """Return the smallest step that the value's own writing shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
     if isinstance(value, str) and (match := INSTANT.match(value)):
         if match["time"] is None:
             return UNITS["d"]
@@ -115,18 +115,18 @@ def resolution_of(value: Any) -> Decimal:
 
 
 def step_back(value: Any, step: Decimal) -> Any:
-    """The value one step earlier, written as the value is written; nothing is before the year 1."""
+    """Return the value one step earlier, written as the value is written; nothing is before the year 1."""
     return format_like(value, rank(value) - step)
 
 
 def floor(value: Any, step: Decimal) -> Any:
-    """The latest multiple of the step that isn't behind the value, written as the value is written."""
+    """Return the latest multiple of the step that isn't behind the value, written as the value is written."""
     steps = (Decimal(rank(value)) / step).to_integral_value(rounding=ROUND_FLOOR)
     return format_like(value, steps * step)
 
 
 def format_like(like: Any, value: Rank) -> Any:
-    """A rank in the writing of another value: its separator, offset and at least its fractional digits."""
+    """Return a rank in the writing of another value: its separator, offset and at least its fractional digits."""
     if not isinstance(like, str):
         whole = Decimal(value) == Decimal(value).to_integral_value()
         return int(value) if whole else Decimal(value)

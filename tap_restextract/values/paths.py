@@ -31,7 +31,7 @@ MISSING: Final = Missing()
 
 
 def find(path: str, value: Any) -> Any:
-    """The first value at the path, or MISSING. A key that holds dots itself, such as @odata.nextLink, is found too.
+    """Return the first value at the path, or MISSING. A key that holds dots itself, such as @odata.nextLink, is found too.
 
     Raises:
         ConfigurationError: where the path is no JSONPath.
@@ -50,14 +50,14 @@ def find(path: str, value: Any) -> Any:
 
 
 def find_each(path: str, records: Sequence[Any]) -> list[Any]:
-    """What `find` finds in each of the records."""
+    """Return what `find` finds in each of the records."""
     if steps(path) == (path,) and all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
         return column(records, path, MISSING)
     return [find(path, record) for record in records]
 
 
 def find_list(path: str, value: Any) -> list[Any] | Missing:
-    """The records at the path: a list as it is, null as none, an object as one record; MISSING where nothing lies."""
+    """Return the records at the path: a list as it is, null as none, an object as one record; MISSING where nothing lies."""
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
         matches = _compiled(path).find(value)
@@ -74,7 +74,7 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
 
 
 def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
-    """What a path means that matches nothing: no records where a list on its way is empty, else MISSING.
+    """Return what a path means that matches nothing: no records where a list on its way is empty, else MISSING.
 
     `edges[*].node` of {"edges": []} is an empty page; of {"edges": [{"nod": …}]} it is a path that is wrong.
     """
@@ -100,7 +100,7 @@ def _parts(path: Any) -> list[Any]:
 
 @functools.lru_cache(maxsize=256)
 def steps(path: str) -> tuple[str, ...] | None:
-    """A dotted path's keys; None for a path that needs a JSONPath engine."""
+    """Return a dotted path's keys; None for a path that needs a JSONPath engine."""
     match = DOTTED.match(path)
     if match is None:
         return None

@@ -50,19 +50,19 @@ class Row(Struct, gc=False):
         return any_json.decode(value) if type(value) is Raw else value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The property's value, or what is given instead."""
+        """Return the property's value, or what is given instead."""
         return self[name] if name in self else default  # noqa: SIM401  it is `get` itself
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, attribute in self.fields.items() if getattr(self, attribute) is not UNSET)
 
     def keys(self) -> Iterator[str]:
-        """The properties that the API sent."""
+        """Return the properties that the API sent."""
         return iter(self)
 
 
 def column(records: Sequence[Any], name: str, default: Any = None) -> list[Any]:
-    """The property's value in each record, or what is given where it is missing."""
+    """Return the property's value in each record, or what is given where it is missing."""
     kinds = set(map(type, records))
     if len(kinds) != 1 or not isinstance(records[0], Row) or name in records[0].raw:
         return [record.get(name, default) for record in records]
@@ -103,7 +103,7 @@ class Reader:
     lessons: int = field(default=0)
 
     def body(self, content: bytes) -> Any:
-        """The answer's body, its records as rows where that is possible, else as dicts.
+        """Return the answer's body, its records as rows where that is possible, else as dicts.
 
         Raises:
             msgspec.MsgspecError, UnicodeDecodeError, RecursionError: where it is no JSON.
@@ -148,7 +148,7 @@ class Reader:
 
 
 def is_plain(content: bytes) -> bool:
-    """Whether raw parts of it may stand in a line: no line breaks, all UTF-8."""
+    """Return whether raw parts of it may stand in a line: no line breaks, all UTF-8."""
     if b"\n" in content or b"\r" in content:
         return False
     if content.isascii():

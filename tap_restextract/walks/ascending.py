@@ -23,7 +23,7 @@ from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
 def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """After each page, ask behind its last (key, tie-breaker)."""
+    """Ask, after each page, for what is after its last (key, tie-breaker)."""
     start, least = _keyset_start(plan, bookmark)
     order_check, deduplicator = OrderCheck(plan), Deduplicator.after_cursor(plan, bookmark, start, least)
     page = yield Step(request=PageRequest(start))
@@ -46,7 +46,7 @@ def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
 
 
 def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """From the bookmark, follow tokens to their end; the boundary's records are known by their content."""
+    """Follow tokens from the bookmark to their end; the boundary's records are known by their content."""
     deduplicator, guard = Deduplicator.inclusive(plan, bookmark), CycleGuard(plan)
     start = deduplicator.request_cursor
     page = yield Step(request=PageRequest(start))
@@ -59,7 +59,7 @@ def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
 
 
 def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """One answer holds all; or, with a `limit`, each is asked for from the last one's key until nothing moves."""
+    """Ask for all in one answer; with a `limit`, again from each answer's last key until nothing moves."""
     assert isinstance(plan.stream.paginator, SinglePage)
     limit = plan.stream.paginator.limit
     deduplicator = Deduplicator.inclusive(plan, bookmark)
@@ -84,7 +84,7 @@ def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
 
 
 def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """After each page, ask again from its last key; count pages, or follow tokens, only inside a tie."""
+    """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
     deduplicator = Deduplicator.inclusive(plan, bookmark)
     step = Step(request=PageRequest(deduplicator.request_cursor))
     while step.request is not None:
@@ -98,7 +98,7 @@ def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
 def _through_tie(
     plan: Plan, deduplicator: Deduplicator, listing: Listing, records: Sequence[Record]
 ) -> Generator[Step, Page, Step]:
-    """Read on while a tie fills the pages; returns the step that leaves it. A tie that moves is read again.
+    """Read on while a tie fills the pages; return the step that leaves it. A tie that moves is read again.
 
     While the server's clock hasn't left a tie it may be joined; the mark then stands still before it, so that the next
     run reads it again. Once it has, records only leave it, and a seam that holds can't have shifted to and fro. Where
@@ -141,7 +141,7 @@ def _through_tie(
 
 
 def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None, Rank | None]:
-    """Where to ask from, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
+    """Return from where to ask, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
     incremental = incremental_of(plan)
     mark = bookmark.cursor if bookmark else None
     exact = mark is not None and (mark.tie is not None or plan.walk is Walk.UNIQUE_KEYSET)

@@ -1,4 +1,4 @@
-"""Children: a list for each record of a parent stream, as a fleet.
+"""Children: a list for each record of a parent stream, a sub-walk each.
 
 Theory of operation. Each run reads the parents' list whole, its seams checked, and walks each parent's children from
 that parent's own bookmark. STATE stays small whatever the number of parents: once a pass over all parents is done,
@@ -6,7 +6,7 @@ everything up to the server's clock at its start, less the lag, was read, and th
 only parents with newer records keep one of their own. The hash cache remembers which parents were read (STATE confirms
 it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are, and so does one that
 a pass didn't list. In mid-pass the
-parents that are done keep their bookmarks in STATE, up to a number; beyond it, an interrupted pass repeats some.
+parents that are done keep their bookmarks in STATE, at most `MAX_PARENT_BOOKMARKS`; beyond it, an interrupted pass repeats some.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ Begin = Callable[[Plan, Bookmark | None], Steps]
 
 @dataclass(slots=True)
 class ChildrenWalk:
-    """The children's walks, one a parent, behind the parents' own list.
+    """The children's walks, one a parent, after the parents' own list.
 
     Attributes:
         plan: the children's.
         parents: the parents' plan, read whole.
-        family: the bookmark of the run before.
+        bookmark: the bookmark of the run before.
         cache: which parents were read before; None where the children have no bookmark.
         begin: makes one parent's walk.
         floor: everything before it is read once this pass is done; known when the first page of parents has come.
@@ -71,7 +71,7 @@ class ChildrenWalk:
             self.number = self.cache.begin(confirmed)
 
     def next(self) -> SubWalk | None:
-        """The parents' list first, then each parent as it comes."""
+        """Return the parents' list first, then each parent's walk as the parent comes."""
         if not self.listing:
             self.listing = True
             return SubWalk(with_scope(self._parents(), (), list_name=self.parents.stream.name), "parents")
@@ -86,7 +86,7 @@ class ChildrenWalk:
         return sub_walk
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """The step, its records with what they take from their parent, and the family's bookmark."""
+        """Translate a sub-walk's step: its records with what they take from their parent, and the bookmark of all children."""
         if sub_walk.name == "parents":
             return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
         if step.bookmark is not None:
@@ -98,7 +98,7 @@ class ChildrenWalk:
         return Step(records, self._bookmarks(), step.request)
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
-        """A parent that vanished since it was listed has no children."""
+        """Recover from a parent that vanished since it was listed: it has no children."""
         if sub_walk.name == "parents" or error.status not in GONE:
             return None
         self.gone += 1
@@ -106,7 +106,7 @@ class ChildrenWalk:
         return Step((), self._bookmarks())
 
     def _parents(self) -> Steps:
-        """Read the parents' list; they wait until there is room for their walks."""
+        """Read the parents' list; parents wait until there is room for their walks."""
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.parents, None)
             try:
@@ -152,7 +152,7 @@ class ChildrenWalk:
                 self.waiting.append((key, record))
 
     def _bookmark(self, key: Key) -> Bookmark | None:
-        """Where a parent's walk goes on: its own bookmark, the family's floor if it was read before, or the beginning."""
+        """Return from where a parent's walk goes on: its own bookmark, the floor if the parent was read before, or the beginning."""
         own = self.bookmark.parents.get(key)
         if own is not None or self.cache is None or self.bookmark.floor is None:
             return own
@@ -180,7 +180,7 @@ class ChildrenWalk:
         return self.listed and not self.waiting and self.active_count == 0
 
     def _final_bookmark(self) -> Bookmark | None:
-        """The floor for all, and the bookmarks of those parents that have newer records."""
+        """Return the floor for all, and the bookmarks of those parents that have newer records."""
         if self.cache is None or self.plan.stream.incremental is None:
             return None
         floor = self.floor
@@ -203,7 +203,7 @@ class ChildrenWalk:
 
 
 def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
-    """Whether a parent has records that a run from the floor would read again; one that brought nothing keeps what it had."""
+    """Return whether a parent has records that a run from the floor would read again; one that brought nothing keeps what it had."""
     newest = bookmark.newest
     return bool(bookmark.boundary) if newest is None else rank(newest) >= first
 
@@ -213,7 +213,7 @@ def _latest(bookmarks: dict[Key, Bookmark]) -> dict[Key, Bookmark]:
 
 
 def scope_of(plan: Plan, parents: Plan, record: Record) -> tuple[tuple[str, Any], ...]:
-    """The values that a parent's record gives to the placeholders of its children's request.
+    """Return the values that a parent's record gives to the placeholders of its children's request.
 
     Raises:
         AnswerError: where it lacks one.

@@ -1,9 +1,9 @@
-"""A stream that is read in turns: its walk, then the records that have no replication key, then perhaps a sweep.
+"""A combined walk: the stream's own, then the records that have no replication key, then perhaps a reconciliation sweep.
 
 Theory of operation. The walk's records are remembered in the hash cache as they are emitted. So a sweep at an interval
 (`sweep_every`) finds exactly what the walk could not: records that changed without moving their replication key, and
 deletions. What the run wrote into the cache counts once the STATE at its end comes back; a run that dies before leaves
-the cache unconfirmed, and the next sweep tells some records again. Records whose replication key is null have no place
+the cache unconfirmed, and the next sweep emits some records again. Records whose replication key is null have no place
 in the walk's order; a request of their own (`null_params`) reads them whole, against a part of the cache of their own.
 """
 
@@ -38,11 +38,11 @@ _READ_BY: Final[Mapping[Walk, Callable[[Plan, Bookmark | None], Steps]]] = {
 
 @dataclass(slots=True)
 class CombinedWalk:
-    """The stream's walk and what follows it, one at a time.
+    """The stream's own walk and the sub-walks that follow it, one at a time.
 
     Attributes:
         walk: the stream's own.
-        held: what STATE may say, all parts of it.
+        bookmark: what STATE may say, all parts of it.
         cache: remembers the walk's records, where `sweep_every` is set.
         nulls: remembers the records without replication key, where `null_params` is set.
         now: this moment, ISO 8601.
@@ -66,7 +66,7 @@ class CombinedWalk:
             self.number = self.cache.begin(confirmed_pass(self.bookmark.reconciliation, self.cache))
 
     def next(self) -> SubWalk | None:
-        """The walk, then each turn behind it, when the one before has ended."""
+        """Return the next sub-walk, when the one before has ended."""
         if self.busy or self.started_count == len(self._sub_walk_names):
             return None
         name = self._sub_walk_names[self.started_count]
@@ -83,7 +83,7 @@ class CombinedWalk:
         ]
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """The step, with what STATE may say of all parts."""
+        """Translate a sub-walk's step: STATE speaks of all parts."""
         self.busy = step.request is not None
         if sub_walk.name == "walk":
             return self._after_walk(step)
@@ -102,7 +102,7 @@ class CombinedWalk:
         return Step(step.records, self.bookmark, step.request)
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
-        """A record that is looked up and gone; its walk goes on."""
+        """Recover from a record that is looked up and gone; its walk goes on."""
         return self.translate(sub_walk, sub_walk.steps.send(Page(()))) if _is_gone(self.reconciliation, error) else None
 
     def _after_walk(self, step: Step) -> Step:
@@ -166,25 +166,25 @@ class CombinedWalk:
 
 @dataclass(slots=True)
 class SweepWalk:
-    """A sweep as a fleet of one."""
+    """A sweep as a stream's only sub-walk."""
 
     comparison: Comparison
     started: bool = False
 
     def next(self) -> SubWalk | None:
-        """The sweep, once."""
+        """Return the next sub-walk, when the one before has ended."""
         if self.started:
             return None
         self.started = True
         return SubWalk(compare(self.comparison, whole=True))
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """The step as it is."""
+        """Translate a sub-walk's step: STATE speaks of all parts."""
         del sub_walk
         return step
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
-        """A record that is looked up and gone; the sweep goes on."""
+        """Recover from a record that is looked up and gone; its walk goes on."""
         return sub_walk.steps.send(Page(())) if _is_gone(self.comparison, error) else None
 
 
@@ -193,7 +193,7 @@ def _is_gone(comparison: Comparison | None, error: AnswerError) -> bool:
 
 
 def compare(comparison: Comparison, *, whole: bool = False) -> Steps:
-    """The list against the cache; deletions are told of a whole one alone."""
+    """Compare the list with the cache; only a whole list proves deletions."""
     records = yield from comparison.complete() if whole else comparison.read_changes()
     if not whole:
         comparison.forget_the_missing()

@@ -76,7 +76,7 @@ class Deduplicator:
 
     @classmethod
     def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Deduplicator:
-        """For walks that ask from a value on."""
+        """Make one for walks that ask from a value on."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
         first = earliest(incremental, mark.value) if mark else incremental.initial_value
@@ -88,7 +88,7 @@ class Deduplicator:
     def after_cursor(
         cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None
     ) -> Deduplicator:
-        """For walks that ask strictly behind a cursor."""
+        """Make one for walks that ask strictly after a cursor."""
         mark = bookmark.cursor if bookmark else None
         return cls(plan, position, mark, exact=True, min_rank=least, hashes=_hashes_in(bookmark))
 
@@ -216,19 +216,19 @@ class Deduplicator:
         self._remember(digest, place)
 
     def _prune(self, keep_from: Rank | None) -> None:
-        """Forget what the mark has left behind; only where it moved, since a tie may hold many thousands."""
+        """Forget hashes below the mark; only where it moved, since a tie may hold many thousands."""
         if keep_from is None or (self.pruned_below is not None and keep_from <= self.pruned_below):
             return
         self.hashes = {digest: place for digest, place in self.hashes.items() if place is None or place >= keep_from}
         self.pruned_below = keep_from
 
     def leaves_window(self, records: Sequence[Record]) -> bool:
-        """Whether records lead out of the window that is asked for now."""
+        """Return whether records lead out of the window that is asked for now."""
         value = cursor_of(self.plan, records[-1]).value if records else None
         return value is not None and cursor_from(incremental_of(self.plan), value) != self.request_cursor
 
     def hashes_in_window(self, records: Sequence[Record]) -> list[str]:
-        """The contents, hashed, of those records that are in the window that is asked for now."""
+        """Return the content hashes of those records that are in the window that is asked for now."""
         incremental = incremental_of(self.plan)
         return [
             content_hash(record)
@@ -237,7 +237,7 @@ class Deduplicator:
         ]
 
     def finish(self) -> None:
-        """Forget what was remembered and did not come again: the list was read to its end."""
+        """Forget hashes that did not come again: the list was read to its end."""
         if self.unseen_count:
             self.hashes = {digest: place for digest, place in self.hashes.items() if place is not None}
             self.unseen_count, self.moved = 0, True
@@ -259,7 +259,7 @@ class Deduplicator:
                 self.mark, self.moved = mark, True
 
     def _min_remembered_rank(self) -> Rank | None:
-        """The least rank whose records must be known by their content; None for all."""
+        """Return the least rank whose records must be known by their content; None for all."""
         if self.mark is None:
             return None
         if self.exact and not incremental_of(self.plan).lookback:

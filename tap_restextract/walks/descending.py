@@ -34,7 +34,7 @@ from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 
 def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """Newest first, down to the old high-water mark and past the end of its tie and page."""
+    """Walk newest first, down to the old high-water mark and past the end of its tie and page."""
     descending_pass = DescendingPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
         listing = Listing(plan, descending_pass.request_cursor)
@@ -58,12 +58,12 @@ class DescendingPass:
 
     Attributes:
         mark: the old high-water mark, the floor; None on a first run.
-        done: the stretch that was emitted below the top, by an interrupted pass or by this one before a shift.
+        emitted_range: what was emitted below the top, by an interrupted pass or by this one before a shift.
         high: the new high-water mark: the newest record that was settled when the pass began.
         low: the last record read.
-        proven: the last one above which nothing can have slipped through; a seam that was asked about is, once the next one was, too.
-        hashes: what was emitted where a rank alone doesn't tell, by content. The rank is None until it is seen again.
-        reached: a record before the floor was seen.
+        proven: the last record above which nothing can have slipped through; a page boundary is proven once the next one was checked.
+        hashes: content hash → rank of what was emitted where a rank alone doesn't decide; None for hashes of STATE not seen yet.
+        reached_floor: a record before the floor was seen.
     """
 
     plan: Plan
@@ -77,7 +77,7 @@ class DescendingPass:
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: Bookmark | None) -> DescendingPass:
-        """The pass that goes on from a bookmark."""
+        """Return the pass that goes on from a bookmark."""
         if bookmark is None:
             return cls(plan, None, None)
         return cls(plan, bookmark.cursor, bookmark.emitted_range, dict.fromkeys(bookmark.boundary))
@@ -98,7 +98,7 @@ class DescendingPass:
         self.low, self.proven, self.reached_floor = None, None, False
 
     def fresh(self, page: Page) -> list[Record]:
-        """The page's records that were not emitted before.
+        """Return the page's records that were not emitted before.
 
         Raises:
             WalkError: where a record comes behind a lesser one.
@@ -146,7 +146,7 @@ class DescendingPass:
     def bookmark(self) -> Bookmark | None:
         """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
 
-        A page whose seam isn't proven is no part of the stretch, but its records are known by their content.
+        A page whose boundary isn't proven is no part of the emitted range, but its records are known by their content.
         """
         emitted_range = self._emitted_range
         if not proves_seams(self.plan):
@@ -175,17 +175,17 @@ class DescendingPass:
         if self.emitted_range is None:
             return EmittedRange(self.high, self.proven)
         if rank(self.proven) >= self._window(self.emitted_range.high):
-            return None  # the stretch of before isn't met yet, and it is worth more
+            return None  # the range emitted before isn't met yet, and it is worth more
         return EmittedRange(self.high, min(self.proven, self.emitted_range.low, key=rank))
 
     def _is_emitted(self, record_rank: Rank) -> bool:
-        """Whether everything of this rank was emitted; a stretch's two edges, and what may have come late, are told by content."""
+        """Return whether everything of this rank was emitted; at an emitted range's edges, and for late records, content decides."""
         if self.emitted_range is None:
             return False
         return rank(self.emitted_range.low) < record_rank < self._settled_below(self.emitted_range.high)
 
     def _unproven(self, record_rank: Rank) -> bool:
-        """Whether this pass may come here once more, as the list may have shifted: then content tells what was emitted."""
+        """Return whether this pass may come here once more, as the list may have shifted: then content decides."""
         return not proves_seams(self.plan) and (self.proven is None or record_rank <= rank(self.proven))
 
     def _needs_hash(self, record_rank: Rank) -> bool:
@@ -214,7 +214,7 @@ class DescendingPass:
         return None if value is None else self._window(value)
 
     def _settled_below(self, high: Any) -> Rank:
-        """Nothing came late before this rank, once a pass had begun at `high`."""
+        """Return the rank before which nothing came late, once a pass had begun at `high`."""
         return rank(earliest(incremental_of(self.plan), high))
 
     def _window(self, value: Any) -> Rank:
@@ -224,7 +224,7 @@ class DescendingPass:
         return find(incremental_of(self.plan).cursor_path, record)
 
     def _check_the_seam(self, record: Record, record_rank: Rank) -> None:
-        """Over a seam within a tie, only a tie-breaker that the API sorts by keeps the order still."""
+        """Refuse a page boundary within a tie, unless the API sorts by a tie-breaker."""
         stream, incremental = self.plan.stream, incremental_of(self.plan)
         if self.low is None or record_rank < rank(self.low) or incremental.tie_breaker or is_stable(stream.paginator):
             return

@@ -37,9 +37,8 @@ class EventFeedWalk:
 
     Attributes:
         events: the plan of the feed itself.
-        held: the feed's bookmark, and when it was read.
+        bookmark: the feed's bookmark, and when it was read.
         now: this moment, ISO 8601.
-        late: the feed's retention is shorter than the time since the last run.
     """
 
     plan: Plan
@@ -64,21 +63,21 @@ class EventFeedWalk:
         )
 
     def next(self) -> SubWalk | None:
-        """The whole stream is one walk after another."""
+        """Return the one sub-walk, once."""
         if self.started:
             return None
         self.started = 1
         return SubWalk(self._steps(), "feed")
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """The step, stamped with the moment of reading."""
+        """Stamp the step with the moment of reading."""
         del sub_walk
         if step.bookmark is None:
             return step
         return replace(step, bookmark=replace(step.bookmark, reconciliation=Sweep(int(self.listing), "", self.now)))
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
-        """An object that is gone when its event is read is a deletion; its walk goes on."""
+        """Recover from an object that is gone when its event is read: it is a deletion, and its walk goes on."""
         if not self.is_fetching_object or error.status not in GONE:
             return None
         return self.translate(sub_walk, sub_walk.steps.send(Page(())))
@@ -95,7 +94,7 @@ class EventFeedWalk:
         yield from self._events(start, step)
 
     def _end_of_the_feed(self) -> Generator[Step, Page, Bookmark | None]:
-        """Read the feed without emitting; returns the bookmark behind its last event."""
+        """Read the feed without emitting; return the bookmark after its last event."""
         steps = with_scope(ascending.keyset(self.events, None), (), list_name=EVENTS)
         step = next(steps)
         bookmark = None
@@ -105,7 +104,7 @@ class EventFeedWalk:
         return bookmark
 
     def _list(self, start: Bookmark) -> Generator[Step, Page, Step]:
-        """Read the list whole, STATE saying that it isn't yet; returns its last step, still to be written."""
+        """Read the list whole, STATE saying that it isn't yet; return its last step, still to be written."""
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.plan, None)
             try:
@@ -129,7 +128,7 @@ class EventFeedWalk:
         yield Step(records, bookmark)
 
     def _objects(self, events: Sequence[Record]) -> Generator[Step, Page, list[Record]]:
-        """What the events tell of this stream's objects, the latest of each."""
+        """Return this stream's objects that the events name, the latest version of each."""
         feed = feed_of(self.plan)
         latest: dict[str, Record] = {}
         for event in events:

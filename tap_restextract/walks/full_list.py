@@ -32,7 +32,7 @@ MAX_IDENTICAL_PAGES: Final = 100
 
 
 def traversal(plan: Plan) -> Steps:
-    """The whole list, page by page; there is no bookmark."""
+    """Walk the whole list, page by page; there is no bookmark."""
     guard, repeats = CycleGuard(plan), 0
     request = PageRequest()
     page = yield Step(request=request)
@@ -50,7 +50,7 @@ def traversal(plan: Plan) -> Steps:
 
 
 def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """All from the bookmark on, in any order; then the bookmark is the server's time at the start, less the lag."""
+    """Walk all from the bookmark on, in any order; the next bookmark is the server's time at the start, less the lag."""
     full_pass = FullPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
         listing = Listing(plan, full_pass.request_cursor)
@@ -88,7 +88,7 @@ class FullPass:
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: Bookmark | None) -> FullPass:
-        """The pass that goes on from a bookmark."""
+        """Return the pass that goes on from a bookmark."""
         return cls(plan, bookmark.cursor if bookmark else None, bookmark.boundary if bookmark else frozenset())
 
     @property
@@ -98,7 +98,7 @@ class FullPass:
         return None if value is None else cursor_from(incremental_of(self.plan), value)
 
     def fresh(self, page: Page) -> list[Record]:
-        """The page's records that were not emitted before.
+        """Return the page's records that were not emitted before.
 
         Raises:
             WalkError: where the server shows no clock.
@@ -161,5 +161,5 @@ class FullPass:
 
 
 def window_rank(plan: Plan, value: Any) -> Rank:
-    """The rank of the first value that the API's filter can't tell from this one."""
+    """Return the rank of the first value that the API's filter can't tell from this one."""
     return rank(window(incremental_of(plan), value))

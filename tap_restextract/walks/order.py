@@ -129,7 +129,7 @@ def ascending_ranks(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
 
 
 def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], list[Any], list[Rank | None]]:
-    """The values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
+    """Return the values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
 
     Raises:
         AnswerError: where a record has no place.
@@ -173,14 +173,14 @@ def rank_in(plan: Plan, value: Any) -> Rank | None:
 
 
 def rank_of(plan: Plan, record: Record) -> Rank:
-    """The record's rank, where the walk can't do without one."""
+    """Return the record's rank, where the walk can't do without one."""
     place = rank_in(plan, cursor_of(plan, record).value)
     assert place is not None
     return place
 
 
 def cursor_of(plan: Plan, record: Record) -> Cursor:
-    """The record's place in the list.
+    """Return the record's cursor: its replication key and tie-breaker.
 
     Raises:
         AnswerError: where it has no replication key, or no tie-breaker that the walk needs.
@@ -207,7 +207,7 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
 
 
 def check_kind(plan: Plan, value: Any, record: Record) -> None:
-    """A bookmark must be of the values' kind, or everything would seem to be before or behind it.
+    """Refuse a bookmark of another kind than the values: everything would seem to be before or after it.
 
     Raises:
         AnswerError: where one is a number and the other an instant, or text.

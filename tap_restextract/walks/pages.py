@@ -46,7 +46,7 @@ class MovedSeamError(Exception):
 
 
 def unstable_list_error(plan: Plan) -> WalkError:
-    """What stops a walk whose list shifted each time that it was read."""
+    """Return the error of a list that shifted each time that it was read."""
     return WalkError(
         f"{label_of(plan)}: the list shifted between two pages each of {SEAM_ATTEMPTS} times that it was read; ask for larger "
         "pages, or declare a paginator whose tokens are stable, where the API has one"
@@ -54,7 +54,7 @@ def unstable_list_error(plan: Plan) -> WalkError:
 
 
 def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
-    """What stops a walk where two page numbers, or two offsets, have the same page."""
+    """Return the error of two page numbers, or two offsets, that have the same page."""
     paginator = plan.stream.paginator
     if isinstance(paginator, Offset):
         here, sent = (
@@ -79,7 +79,7 @@ def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
 
 
 def check_distinct(plan: Plan, page: Page, next_page: Page, request: PageRequest) -> Generator[Step, Page, None]:
-    """Nothing, where a counted page holds other records than the one before it; else that one is asked for again.
+    """Check that a counted page holds other records than the one before it; else ask for that one again.
 
     A whole page of records that joins the list pushes a page to the next number, but then it isn't where it was.
 
@@ -105,7 +105,7 @@ def check_distinct(plan: Plan, page: Page, next_page: Page, request: PageRequest
 
 
 def is_counted(plan: Plan) -> bool:
-    """Whether pages are asked for by their number, or by how many records lie before them."""
+    """Return whether pages are asked for by their number, or by how many records lie before them."""
     return isinstance(plan.stream.paginator, (PageNumber, Offset))
 
 
@@ -116,7 +116,7 @@ def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:
 
 
 def split_tie_error(plan: Plan, value: object) -> WalkError:
-    """What stops a walk where a seam lies within a tie that nothing orders."""
+    """Return the error of a page boundary within a tie that nothing orders."""
     return WalkError(
         f"{label_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
         "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
@@ -131,10 +131,10 @@ class Listing:
     Attributes:
         page: the last one, as it came.
         at: what asked for it.
-        brought: it held records that the one before didn't.
-        longest: how many records the longest page held; an API may give fewer than it is asked for.
-        before: who was on the page before it, each time that that was read.
-        moved: how many records were found on the page behind their own, pushed over the seam by others.
+        has_new_records: the last page held records that the one before didn't.
+        max_page_length: records of the longest page; an API may give fewer than it is asked for.
+        earlier_identities: the records of the page before the last one, from each time that it was read.
+        moved_count: records found on the page after their own, pushed over the boundary by others.
     """
 
     plan: Plan
@@ -161,12 +161,12 @@ class Listing:
         return is_last_page(self.plan, self.page)
 
     def first_page(self, records: Sequence[Record] = (), bookmark: Bookmark | None = None) -> Pages:
-        """The list's first page; `records` and `bookmark` are written meanwhile."""
+        """Fetch the list's first page while the given records and bookmark are written."""
         self._take_page((yield Step(records, bookmark, PageRequest(self.start, until=self.until))), None)
         return self.page
 
     def next_page(self, records: Sequence[Record], bookmark: Bookmark | None = None) -> Pages:
-        """The page behind the last one; what is given is written meanwhile.
+        """Fetch the next page while the given records and bookmark are written.
 
         Raises:
             MovedSeamError: where the seam has moved; what was given to be written has been written.
@@ -235,20 +235,20 @@ class Listing:
         return replace(page, records=page.records[moved:])
 
     def _anchors(self, page: Page) -> Iterator[object]:
-        """What must come again as it is, the last record first: who it is where places are fixed, else its whole content."""
+        """Yield what must come again as it is, the last record first: its identity where places are fixed, else its content hash."""
         fixed = self.plan.stream.fixed_order
         return (
             record_identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records)
         )
 
     def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
-        """Before the anchor stands what was on the page before, or an order that changes may have put it there."""
+        """Check that what stands before the anchor was on the page before: an order that changes may have put it there."""
         known = self._identities(before)
         if not all(record_identity(self.plan, record) in known for record in records):
             raise MovedSeamError
 
     def _reread(self, page: Page, at: Continuation | None, next_page: Page | None) -> Generator[Step, Page, int]:
-        """Ask for a page once more; returns how many of its records moved over to the one behind it."""
+        """Ask for a page once more; return how many of its records moved over to the page after it."""
         now = yield Step(request=PageRequest(self.start, at, self.until))
         again, identities = self._identities(now), self._identities(page)
         moved = moved_over(identities, None if next_page is None else self._identities(next_page), again)
@@ -262,7 +262,7 @@ class Listing:
         return moved
 
     def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
-        """Whether the last record above a seam and the first below share a value, and nothing says which comes first."""
+        """Return whether the last record above a seam and the first below share a value, and nothing says which comes first."""
         ranks = {rank_of(self.plan, record) for record in (*above, *below)}
         return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
 
@@ -271,7 +271,7 @@ class Listing:
 
 
 def is_last_page(plan: Plan, page: Page) -> bool:
-    """Whether a page is the last one.
+    """Return whether a page is the last one.
 
     Raises:
         WalkError: where it is the only one, and as full as it can be: more may lie behind it.
@@ -286,7 +286,7 @@ def is_last_page(plan: Plan, page: Page) -> bool:
 
 
 def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
-    """Where a page that overlaps the one before it goes on behind it; None where nothing of that one is in it.
+    """Return where a page that overlaps the one before it goes on after it; None where nothing of that one is in it.
 
     Args:
         before: a page's records, the last one first.
@@ -297,7 +297,7 @@ def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
 
 
 def undetected_shifts(plan: Plan) -> str | None:
-    """What can still hide a record from a list that is read whole, page by page; None where nothing can."""
+    """Return what can still hide a record from a list that is read whole, page by page; None where nothing can."""
     paginator = plan.stream.paginator
     whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
     if not whole or isinstance(paginator, SinglePage) or proves_seams(plan):
@@ -313,26 +313,26 @@ def undetected_shifts(plan: Plan) -> str | None:
 
 
 def proves_seams(plan: Plan) -> bool:
-    """Whether a seam is proven as soon as the page behind it has come; else what comes behind that may still belie it."""
+    """Return whether a page boundary is proven as soon as the next page has come; else later pages may still disprove it."""
     paginator = plan.stream.paginator
     return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
 
 
 def has_open_ties(plan: Plan) -> bool:
-    """Whether the list is sorted by a value that records share, and by nothing else that is declared: a tie has no order."""
+    """Return whether the list is sorted by a value that records share, and by nothing else that is declared: a tie has no order."""
     incremental = plan.stream.incremental
     return incremental is not None and incremental.order != "none" and not is_ordered(plan)
 
 
 def is_ordered(plan: Plan) -> bool:
-    """Whether the list is declared to be in an order of unique values, which no two records share."""
+    """Return whether the list is declared to be in an order of unique values, which no two records share."""
     incremental = plan.stream.incremental
     sorted_by_both = incremental is not None and incremental.order != "none" and incremental.tie_breaker is not None
     return sorted_by_both or plan.stream.fixed_order
 
 
 def moved_over(before: Sequence[object], next_page: Sequence[object] | None, again: Sequence[object]) -> int | None:
-    """How many records of a page moved over to the one behind it; None where others may have slipped through.
+    """Return how many records of a page moved over to the next one; None where others may have slipped through.
 
     Args:
         before: a page's records.

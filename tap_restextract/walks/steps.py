@@ -30,8 +30,8 @@ class PageRequest:
         at: which page of that list; None for its first.
         until: the last value of the replication key that is wanted; None without end.
         scope: values of more placeholders, such as a parent's.
-        of: the stream whose list it is, where it isn't the walk's own.
-        unless: what the answer of before was known by, where it needn't come again if it is the same still.
+        list_name: the list that is asked, where it isn't the walk's own.
+        validator: of the answer before; where it still holds, the API need not send the answer again.
     """
 
     cursor: Cursor | None = None
@@ -48,11 +48,11 @@ class Page:
 
     Attributes:
         records: as they came.
-        following: what asks for the page behind it; None where the API states the end.
+        following: what asks for the page after it; None where the API states the end.
         server_time: the server's clock (its Date header) in seconds since the epoch; None where it shows none.
         total: how many records the list has, where the API says so.
-        validator: what the answer is known by, where it tells.
-        unchanged: the API says that it is the answer of before, and leaves it out (304).
+        validator: the answer's ETag or Last-Modified, where it has one.
+        unchanged: the API says that it is the same answer as before, and leaves it out (304).
     """
 
     records: Sequence[Record]
@@ -76,7 +76,7 @@ Steps = Generator[Step, Page, None]
 
 
 def with_scope(steps: Steps, scope: tuple[tuple[str, Any], ...], list_name: str = "") -> Steps:
-    """The same walk, its questions with more placeholders' values, or of another stream's list."""
+    """Yield a walk's steps, their requests with more placeholders' values, or for another stream's list."""
     step = next(steps)
     while True:
         page = (

@@ -52,7 +52,7 @@ class Proof(enum.Enum):
 
 
 def proof_of(plan: Plan) -> Proof:
-    """What makes a deletion certain that a sweep of this list tells."""
+    """Return what makes a deletion certain that a sweep of this list reports."""
     stream = plan.stream
     paginator = stream.paginator
     led = plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
@@ -66,7 +66,7 @@ def proof_of(plan: Plan) -> Proof:
 
 
 def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
-    """The comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
+    """Return the comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
     number = cache.begin(confirmed_pass(bookmark.sweep if bookmark else None, cache))
     request = fingerprint(plan.stream) if is_validated(plan) else ""
     known = cache.validator if request and cache.validator and cache.validator.request == request else None
@@ -74,14 +74,14 @@ def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> 
 
 
 def is_validated(plan: Plan) -> bool:
-    """Whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
+    """Return whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
     stream = plan.stream
     whole = plan.walk is Walk.SWEEP and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
     return whole and stream.method == "GET" and stream.validator != "none" and not is_conditional(stream.headers)
 
 
 def confirmed_pass(named: Sweep | None, cache: HashCache) -> int | None:
-    """The pass that STATE confirms; None where it names another cache, or none."""
+    """Return the pass that STATE confirms; None where it names another cache, or none."""
     return named.number if named is not None and named.cache == cache.identity else None
 
 
@@ -90,12 +90,12 @@ class Comparison:
     """One pass of the list against the cache.
 
     Attributes:
-        beside: a second list that belongs to the stream, and by what name it is asked for.
+        null_list: a second list that belongs to the stream, and its name in requests.
         unproven: keys that didn't come and may not be gone.
-        looking: a record is being looked up, so that an answer of 404 says that it is gone.
-        reading: the walk whose questions lead through the whole list, where pages don't lead on by themselves.
+        is_looking_up: a record is being looked up, so that an answer of 404 says that it is gone.
+        guiding_walk: the walk whose requests lead through the whole list, where pages don't lead on by themselves.
         request: the fingerprint of the one request that is the whole list; empty where there is no such one.
-        validator: what its answer was known by when the confirmed pass read it; then, what this pass's is known by.
+        validator: ETag or Last-Modified of the list: first the confirmed pass's, then this pass's.
         unchanged: the API said that nothing has changed since the confirmed pass.
     """
 
@@ -121,7 +121,7 @@ class Comparison:
         return Sweep(self.number, self.cache.identity, self.now)
 
     def complete(self) -> Generator[Step, Page, Sequence[Record]]:
-        """Read the whole list, and tell what is gone from it; returns the last records, which are still to be written."""
+        """Read the whole list, and report what is gone from it; return the last records, which are still to be written."""
         self.whole = True
         records = yield from self.read_changes()
         if self.null_list is not None:
@@ -139,11 +139,11 @@ class Comparison:
         return [*records, *(self.deletion(key) for key in gone)]
 
     def forget_the_missing(self) -> None:
-        """Take what didn't come for unknown, so that it comes out again if it comes back as it was."""
+        """Forget the keys that didn't come, so that each is emitted again if it comes back as it was."""
         self.cache.record_deleted(list(self.cache.missing(self.number)), self.number)
 
     def read_changes(self, records: Sequence[Record] = ()) -> Generator[Step, Page, Sequence[Record]]:
-        """Read the whole list; returns the last page's records, which are still to be written."""
+        """Read the whole list; return the last page's records, which are still to be written."""
         if self.guiding_walk is not None:
             return (yield from self._follow_guiding_walk(self.guiding_walk(self.plan, None), records))
         if self.whole and proof_of(self.plan) is Proof.ORDER and not is_stable(self.plan.stream.paginator):
@@ -188,7 +188,7 @@ class Comparison:
     def _looked_up(
         self, keys: Sequence[Key], records: Sequence[Record]
     ) -> Generator[Step, Page, tuple[list[Key], Sequence[Record]]]:
-        """Ask for each record by itself; returns the keys of those that are gone."""
+        """Ask for each record by itself; return the keys of those that are gone."""
         gone = []
         for key in keys:
             values = zip(self.plan.stream.primary_key, msgspec.json.decode(key), strict=True)
@@ -214,7 +214,7 @@ class Comparison:
         return records
 
     def deletion(self, key: Key) -> Record:
-        """What tells a target that a record is gone."""
+        """Return the record that reports a deletion to a target."""
         values = msgspec.json.decode(key)
         return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
 

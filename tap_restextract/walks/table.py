@@ -20,7 +20,7 @@ from tap_restextract.walks.time_slices import TimeSlices
 
 
 def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
-    """The plan's walk, from the bookmark on."""
+    """Return the plan's walk, from the bookmark on."""
     match plan.walk:
         case Walk.KEYSET | Walk.UNIQUE_KEYSET:
             return ascending.keyset(plan, bookmark)
@@ -37,11 +37,11 @@ def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
         case Walk.TRAVERSAL:
             return full_list.traversal(plan)
         case Walk.WINDOWS | Walk.FEED | Walk.SWEEP | Walk.WEBHOOKS:
-            raise AssertionError  # they are fleets, or no walk of a list
+            raise AssertionError  # they are stream walks of their own, or no walk of a list
     assert_never(plan.walk)
 
 
-def stream_walk_for(  # noqa: PLR0913  each is something that only some fleets need, and none can find by itself
+def stream_walk_for(  # noqa: PLR0913  each is something that only some walks need, and none can find by itself
     plan: Plan,
     bookmark: Bookmark | None,
     *,
@@ -50,7 +50,7 @@ def stream_walk_for(  # noqa: PLR0913  each is something that only some fleets n
     nulls: HashCache | None = None,
     now: str = "",
 ) -> StreamWalk:
-    """The walks of a stream: one, a slice of time each, or one a parent.
+    """Return the walks of a stream: one, a slice of time each, or one a parent.
 
     Args:
         plan: the stream's.

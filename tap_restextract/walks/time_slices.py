@@ -31,11 +31,11 @@ from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 @dataclass(slots=True)
 class TimeSlices:
-    """The slices from the bookmark to now, as a fleet.
+    """The slices from the bookmark to now, a sub-walk each.
 
     Attributes:
         known: hashes of what was emitted from the bookmark on, by runs before.
-        now: the horizon as a value of the replication key, known once the first page has come.
+        horizon_value: the horizon as a value of the replication key, known once the first page has come.
         bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
     """
 
@@ -53,14 +53,14 @@ class TimeSlices:
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: Bookmark | None) -> TimeSlices:
-        """The slices that go on from a bookmark."""
+        """Return the slices that go on from a bookmark."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
         first = window(incremental, earliest(incremental, mark.value) if mark else incremental.initial_value)
         return cls(plan, mark, bookmark.boundary if bookmark else frozenset(), first, first)
 
     def next(self) -> SubWalk | None:
-        """The next slice; the first one alone, since its answer tells how late it is."""
+        """Return the next slice; the first one alone, since its answer tells the server's time."""
         if self.ended or (self.has_started and self.horizon_value is None):
             return None
         incremental = incremental_of(self.plan)
@@ -78,7 +78,7 @@ class TimeSlices:
         return sub_walk
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """The step, with the bookmark of all that is done without a gap."""
+        """Translate a slice's step: its bookmark is that of all slices done without a gap."""
         if step.bookmark is not None:
             self.bookmarks[sub_walk] = step.bookmark
         if step.request is None:
@@ -91,11 +91,11 @@ class TimeSlices:
         return Step(step.records, bookmark, step.request)
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> None:
-        """Nothing: a slice that can't be read is an error."""
+        """Recover from no error: each slice must be read."""
         del sub_walk, error
 
     def cut(self, lower: Any, upper: Any) -> Any:
-        """A range's end, once the clock is known: the last ranges are up to it, and from it on without end."""
+        """Return a range's end, once the clock is known: the last ranges are up to it, and from it on without end."""
         if rank(lower) >= rank(self.horizon_value):
             self.ended = True
             return None
@@ -105,7 +105,7 @@ class TimeSlices:
         return upper
 
     def _slice(self, lower: Any, upper: Any) -> Steps:
-        """One slice, halved as often as its results don't fit the API's window."""
+        """Read one slice, halved as often as its results don't fit the API's window."""
         emitted: set[str] = set()
         parts = [(lower, upper)]
         step = Step()
@@ -128,7 +128,7 @@ class SliceReader:
     hashes: set[str] = field(default_factory=set)
 
     def read(self, before: Step) -> Generator[Step, Page, tuple[Step, list[tuple[Any, Any]]]]:
-        """Read it; returns its last step, still to be written, and the halves to read instead where it is too full."""
+        """Read the slice; return its last step, still to be written, and the halves to read instead where it is too full."""
         slices, plan = self.slices, self.slices.plan
         for _ in range(SEAM_ATTEMPTS):
             listing, self.count = Listing(plan, cursor_from(incremental_of(plan), self.lower), until=self.upper), 0
@@ -205,7 +205,7 @@ class SliceReader:
         return Bookmark(Cursor(self.lower), frozenset(self.hashes))
 
     def _is_full(self, listing: Listing) -> bool:
-        """Whether the next page would lie beyond the API's result window, or the list says that it will be."""
+        """Return whether the next page would lie beyond the API's result window, or the list says that it will be."""
         most = incremental_of(self.slices.plan).max_window_results
         if most is None:
             return False
@@ -224,7 +224,7 @@ class SliceReader:
         return has_open_ties(plan) and not is_stable(plan.stream.paginator)
 
     def _tie_over(self, above: Page, below: Page) -> Record | None:
-        """A record that shares its value with one on the page above, where the order of ties is anything."""
+        """Return a record that shares its value with one on the page above, where the order of ties is anything."""
         if not self._must_not_split_ties:
             return None
         plan, upper = self.slices.plan, None if self.upper is None else rank(self.upper)
@@ -236,7 +236,7 @@ class SliceReader:
         return next((record for record in below.records if rank_of(plan, record) in ranks), None)
 
     def _cut_before(self, tied: Record) -> list[tuple[Any, Any]]:
-        """The part's two pieces, before a tie and from it on, the later one first."""
+        """Return the part's two pieces, before a tie and from it on, the later one first."""
         incremental = incremental_of(self.slices.plan)
         value = find(incremental.cursor_path, tied)
         middle = window(incremental, value)
@@ -245,7 +245,7 @@ class SliceReader:
         return [(middle, self.upper), (self.lower, middle)]
 
     def _halves(self) -> list[tuple[Any, Any]]:
-        """The part's two halves, the later one first."""
+        """Return the part's two halves, the later one first."""
         incremental = incremental_of(self.slices.plan)
         lower = Decimal(rank(self.lower))
         upper = Decimal(rank(self.upper))

@@ -101,7 +101,7 @@ class Committer:
             store.close()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
-        """What has come, and whether it is the last."""
+        """Return what has come, and whether it is the last."""
         batch: list[Waiting] = []
         size = count = 0
         try:

@@ -80,7 +80,7 @@ class Drain:
         )
 
     def acknowledge(self, state: Mapping[str, Any]) -> None:
-        """Let go of what the stream's part of a STATE covers that is known to be loaded."""
+        """Release the notifications that a STATE covers which is known to be loaded."""
         loaded = position_in(self._plan.stream.name, state)
         if loaded is not None and loaded.position is not None and loaded.queue == self._identity:
             self._queue.acknowledge(self._plan.stream.name, loaded.position)
@@ -92,7 +92,7 @@ class Drain:
             self._identity, self.position = identity, None
 
     def steps(self) -> Iterator[Step]:
-        """A step a batch, until the queue's end; at least one, whose bookmark says that the stream was drained."""
+        """Yield a step a batch, until the queue's end; at least one, whose bookmark says that the stream was drained."""
         while True:
             records, more = self.next()
             yield Step(records, self.bookmark)
@@ -100,7 +100,7 @@ class Drain:
                 return
 
     def next(self, max_entries: int = BATCH) -> tuple[list[Record], bool]:
-        """The next batch's records, and whether there may be more."""
+        """Return the next batch's records, and whether there may be more."""
         name = self._plan.stream.name
         entries = self._queue.read(name, self.position, max_entries)
         records = self._records(entries)
@@ -113,7 +113,7 @@ class Drain:
         return records, len(entries) >= max_entries
 
     def compare_polled(self, records: Sequence[Record]) -> None:
-        """What polling found: compared with what notifications told."""
+        """Compare what polling found with what notifications brought."""
         if self._cache is None or not records:
             return
         versions = self._newest(records)
@@ -124,11 +124,11 @@ class Drain:
         self._unmatched |= untold
 
     def finish_polling(self) -> None:
-        """Say that the list was read to its end."""
+        """Note that the list was read to its end."""
         self._polled = True
 
     def reconcile(self) -> None:
-        """Count what polling found and no notification told of, and remember it, so that it counts once."""
+        """Count what polling found and no notification brought, and remember it, so that it counts once."""
         self.missed += len(self._unmatched)
         if self._cache is not None and self._pass is not None:
             self._cache.record_emitted(self._unmatched, self._pass.number)
@@ -140,7 +140,7 @@ class Drain:
             self._cache.close()
 
     def _records(self, entries: Sequence[Entry]) -> list[Record]:
-        """What the entries tell, in their order; objects to be fetched are fetched once each, as they are now."""
+        """Return what the entries say, in their order; objects to be fetched are fetched once each, as they are now."""
         changes: list[tuple[Route, Change]] = []
         for entry in entries:
             event = _decoder.decode(entry.body)
@@ -164,7 +164,7 @@ class Drain:
         return records
 
     def _remember(self, records: Sequence[Record]) -> None:
-        """Keep the newest version told of each key, and strike what polling had found of it before."""
+        """Remember the newest version of each key that notifications brought, and forget what polling had found of it before."""
         if self._cache is None or self._pass is None or not records:
             return
         newest = self._newest(records)
@@ -177,7 +177,7 @@ class Drain:
                 del self._unmatched[key]
 
     def _newest(self, records: Sequence[Record]) -> dict[str, str]:
-        """The newest version of each key."""
+        """Return the newest version of each key."""
         newest: dict[str, str] = {}
         for record in records:
             key, version = key_of(self._plan, record), version_of(self._plan, record)
@@ -187,12 +187,12 @@ class Drain:
 
 
 def key_of(plan: Plan, record: Record) -> str:
-    """The primary key's values as JSON."""
+    """Return the primary key as the hash cache of webhooks names it: JSON, decimal numbers as numbers; both forms of keys are persisted."""
     return _encoder.encode([record.get(name) for name in plan.stream.primary_key]).decode()
 
 
 def version_of(plan: Plan, record: Record) -> str | None:
-    """What tells a record's versions apart, as JSON: its replication key, or its content; None where it says none."""
+    """Return what tells a record's versions apart, as JSON: its replication key, or its content; None where it says none."""
     key = plan.replication_key
     if key is None:
         return None if DELETED_AT in record else _encoder.encode({"content": content_hash(record)}).decode()
@@ -201,7 +201,7 @@ def version_of(plan: Plan, record: Record) -> str | None:
 
 
 def is_newer(version: str, known: str | None) -> bool:
-    """Whether this version is behind the known one; contents have no order: another one is newer."""
+    """Return whether this version is after the known one; contents have no order: another one is newer."""
     if known is None or known == version:
         return known is None
     ours, theirs = _decoder.decode(version), _decoder.decode(known)

@@ -36,7 +36,7 @@ class StateFileTail:
         self._due = 0.0
 
     def latest(self) -> Mapping[str, Any] | None:
-        """The last whole STATE since the last look; None where there is no new one, or it isn't yet time to look.
+        """Return the last whole STATE since the last look; None where there is no new one, or it isn't yet time to look.
 
         Raises:
             StateError: where a line isn't one.
@@ -71,12 +71,12 @@ class StateThrottle:
         self._pause = every
 
     def note_output(self) -> None:
-        """Something came out that no STATE covers yet."""
+        """Note that something was emitted that no STATE covers yet."""
         self._has_unwritten = True
         self._pause = self._every
 
     def due_in(self, now: float) -> float:
-        """Seconds until a STATE is due."""
+        """Return the seconds until a STATE is due."""
         return max(0.0, (self._last + self._every if self._has_unwritten else self._repeat) - now)
 
     def tick(self, now: float) -> None:

@@ -73,7 +73,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """By which a source tells of a stream."""
+    """How notifications of one source map to one stream."""
 
     source: Source
     route: Route
@@ -101,7 +101,7 @@ class Change:
 
 
 def notifications(source: Source, channels: Sequence[Channel], headers: Headers, body: bytes) -> list[Notification]:
-    """What an authentic request tells of our streams; empty where it tells of none.
+    """Return what an authentic request says of our streams; empty where it says nothing.
 
     Raises:
         Refusal: 400 for what is no JSON, 422 for what no configuration can read.
@@ -126,7 +126,7 @@ def notifications(source: Source, channels: Sequence[Channel], headers: Headers,
 
 
 def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
-    """The streams that the event tells of, each once, after a look whether it can be read."""
+    """Return the streams that the event tells of, each once, after a look whether it can be read."""
     concerned = [channel for channel in channels if concerns(channel.route, kind)]
     try:
         for channel in concerned:
@@ -137,14 +137,14 @@ def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
 
 
 def kind_of(source: Source, headers: Headers, event: Json) -> str:
-    """The event's type; empty where it has none."""
+    """Return the event's type; empty where it has none."""
     header = source.type_header or ("" if source.type_path else _default_header(TYPE_HEADERS, source.signature))
     value = headers.get(header.lower(), "") if header else find(source.type_path or "type", event)
     return value if isinstance(value, str) else ""
 
 
 def concerns(route: Route, kind: str) -> bool:
-    """Whether events of this type tell of the route's stream."""
+    """Return whether events of this type tell of the route's stream."""
     patterns = (*route.types, *route.deleted_types)
     return not route.types or any(fnmatch.fnmatchcase(kind, pattern) for pattern in patterns)
 
@@ -158,7 +158,7 @@ def _id_of(source: Source, headers: Headers, event: Json) -> str | None:
 
 
 def _default_header(headers: Mapping[type[Signature], str], signature: Signature) -> str:
-    """Where senders of this scheme say it; empty where they don't."""
+    """Return where senders of this scheme say it; empty where they don't."""
     return headers.get(type(signature), "")
 
 
@@ -169,7 +169,7 @@ def _digest(*parts: str) -> str:
 
 
 def changes_in(channel: Channel, kind: str, event: Json, received: str) -> list[Change]:
-    """What an event says of the stream's records.
+    """Return what an event says of the stream's records.
 
     Args:
         channel: by which it came.
@@ -195,7 +195,7 @@ def changes_in(channel: Channel, kind: str, event: Json, received: str) -> list[
 
 
 def _check(channel: Channel, kind: str, event: Json) -> None:
-    """See that `told` will find what it needs."""
+    """Check that `changes_in` will find what it needs."""
     deleted, objects = _objects(channel, kind, event)
     for record in objects:
         _key(channel, event, record)
@@ -204,7 +204,7 @@ def _check(channel: Channel, kind: str, event: Json) -> None:
 
 
 def _objects(channel: Channel, kind: str, event: Json) -> tuple[bool, list[Json]]:
-    """Whether the event tells of deletions, and its objects; an empty one where it need not hold any."""
+    """Return whether the event tells of deletions, and its objects; an empty one where it need not hold any."""
     route = channel.route
     deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in route.deleted_types)
     value = find(route.object_path, event) if "[" not in route.object_path else MISSING
@@ -240,7 +240,7 @@ def _key(channel: Channel, event: Json, record: Json) -> Json:
 
 
 def _version(channel: Channel, event: Json, record: Json, *, whole: bool = False) -> Json:
-    """The replication key of the record: its own, else the notification's time.
+    """Return the replication key of the record: its own, else the notification's time.
 
     That of a whole record, where it is a nested one, is copied to the top where all records are completed.
     """
@@ -279,7 +279,7 @@ def _scope(channel: Channel, event: Json) -> tuple[tuple[str, Any], ...]:
 
 
 def challenge(source: Source, body: bytes) -> str | None:
-    """What Slack wants to read back, once, of a signed request that says so: letters and digits only."""
+    """Return what Slack wants to read back, once, of a signed request that says so: letters and digits only."""
     if not isinstance(source.signature, Slack) or b"url_verification" not in body:
         return None
     try:
@@ -291,5 +291,5 @@ def challenge(source: Source, body: bytes) -> str | None:
 
 
 def channels_of(source: Source, plans: Mapping[str, Plan]) -> tuple[Channel, ...]:
-    """The source's channels to the streams of these plans."""
+    """Return the source's channels to the streams of these plans."""
     return tuple(Channel(source, route, plans[route.stream]) for route in source.streams if route.stream in plans)

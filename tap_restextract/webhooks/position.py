@@ -19,7 +19,7 @@ class QueuePosition(Bookmark):
     Attributes:
         queue: its identity.
         position: of the last notification that came out; None where none ever did.
-        told: the pass of the hash cache that remembers what notifications told.
+        cache_pass: the pass of the hash cache that remembers the versions that notifications brought.
         polled: whether the stream was polled to its end since webhooks are listened to.
     """
 
@@ -30,7 +30,7 @@ class QueuePosition(Bookmark):
 
 
 def position_state(position: QueuePosition) -> dict[str, Any]:
-    """The place as STATE keeps it."""
+    """Return the position as STATE keeps it."""
     state: dict[str, Any] = {"queue": position.queue, "position": position.position}
     if position.cache_pass is not None:
         state["told"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
@@ -38,7 +38,7 @@ def position_state(position: QueuePosition) -> dict[str, Any]:
 
 
 def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
-    """The place that STATE names; None for a first run.
+    """Return the position that STATE names; None for a first run.
 
     Raises:
         StateError: where it can't be read.

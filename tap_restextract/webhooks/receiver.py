@@ -59,12 +59,12 @@ class Receiver:
         self.endpoints = [Endpoint(self, source, secrets[source.name], plans) for source in webhooks.sources]
 
     async def health(self, request: Request) -> Response:
-        """The process answers."""
+        """Answer that the process runs."""
         del request
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """Notifications can be stored now."""
+        """Answer whether notifications can be stored now."""
         del request
         committer = self.committer
         if committer is None or not committer.ready or committer.is_full:
@@ -72,7 +72,7 @@ class Receiver:
         return PlainTextResponse("ok\n")
 
     def summary(self) -> str:
-        """What was counted, in one line."""
+        """Return what was counted, in one line."""
         return ", ".join(f"{source} {reason} {count}" for (source, reason), count in sorted(self.counts.items()))
 
 
@@ -130,7 +130,7 @@ class Endpoint:
             self._due.popitem(last=False)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body, or a refusal; never more of it in memory than may be."""
+        """Read the whole body, never more of it into memory than allowed."""
         stated_bytes = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if int(stated_bytes) > self._max_bytes:  # the server has checked that it is a number
             raise Refusal("too_large", 413)
@@ -186,7 +186,7 @@ async def _answer(send: Send, status: int, body: bytes | None = None) -> None:
 
 
 def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
-    """The service; it opens the queue when it starts, and stores what waits before it ends."""
+    """Return the service; it opens the queue when it starts, and stores what waits before it ends."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -219,13 +219,13 @@ def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
 
 
 def _as_application(endpoint: Endpoint) -> Any:
-    """The endpoint as it is: Starlette takes an ASGI application for one, where it is no function."""
+    """Return the endpoint as it is: Starlette takes an ASGI application for one, where it is no function."""
     application: ASGIApp = endpoint
     return application
 
 
 async def _log_summaries(receiver: Receiver) -> None:
-    """Say each minute what was received, where it changed."""
+    """Log each minute what was received, where it changed."""
     before = ""
     while True:
         await asyncio.sleep(SUMMARY_SECONDS)
@@ -235,7 +235,7 @@ async def _log_summaries(receiver: Receiver) -> None:
 
 
 def metrics(receiver: Receiver) -> Callable[[Request], Any] | None:
-    """The counters in Prometheus's form, where its client is installed."""
+    """Return an endpoint of the counters in the Prometheus text format; None where its client isn't installed."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
@@ -247,7 +247,7 @@ def metrics(receiver: Receiver) -> Callable[[Request], Any] | None:
         """The receiver's counters, as they are when they are asked for."""
 
         def collect(self) -> Any:
-            """Every family."""
+            """Yield every family."""
             requests = CounterMetricFamily(
                 "tap_restextract_webhook_requests", "Requests by what became of them.", labels=["source", "outcome"]
             )

@@ -33,7 +33,7 @@ class Refusal(Exception):  # noqa: N818  a decision, not a fault
 
 
 def keys_of(signature: Signature, secrets: Iterable[str]) -> tuple[bytes, ...]:
-    """The HMAC keys that the configured secrets are.
+    """Return the HMAC keys that the configured secrets are.
 
     Raises:
         ValueError: where one isn't written as the scheme has it; without its text.
@@ -119,7 +119,7 @@ def _required(headers: Headers, name: str) -> str:
 
 
 def _of_version(signatures: Sequence[str], prefix: str, *, base64: bool = False) -> list[bytes]:
-    """The signatures of this version, decoded; what can't be decoded fits nothing."""
+    """Return the signatures of this version, decoded; what can't be decoded fits nothing."""
     encoded = [text.removeprefix(prefix) for text in signatures[:MAX_SIGNATURES] if text.startswith(prefix)]
     return [_decoded(text, base64=base64) for text in encoded]
 

@@ -1,13 +1,11 @@
 """A stream of webhooks: what waits in the queue comes out first, then, where the stream has a path, its list is polled.
 
-Theory of operation. The STATE that came as input names a place in the queue: all up to there is known to be loaded and is
-let go of; what lies behind comes out, a batch a STATE. So a notification leaves the queue only when the STATE that covers it
-has come back. A place of another queue, or of one that was lost or restored, is none: then all that is kept comes out.
+Theory of operation. The STATE that came as input names a position in the queue: all up to there is known to be loaded and
+is released; what lies after it is emitted, a batch a STATE. So a notification leaves the queue only when the STATE that covers it
+has come back. A position of another queue, or of one that was lost or restored, is none: then all that is kept is emitted.
 
-Behind the queue's end comes the poll, from its own bookmark. What it finds that no notification told of, a record whose
-version is newer than the newest told, was missed by webhooks: it is remembered, the queue is drained once more, since a
-notification may have come meanwhile, and what is left is counted. The versions told are remembered in the hash cache, in
-passes that STATE confirms; the first poll of a stream counts nothing, for nobody was listening before.
+After the queue's end comes the poll, from its own bookmark; what it finds that no notification brought is counted (see
+`drain`).
 """
 
 from __future__ import annotations
@@ -79,10 +77,10 @@ class WebhookStream(RestStream):
             self._report_missed(drain)
 
     def drain(self, queue: Queue) -> Drain:
-        """The queue's part of this stream, from the STATE on; what that covers is let go of.
+        """Return the queue's part of this stream, from the STATE on; what that STATE covers is released.
 
         Raises:
-            StateError: where STATE names a place that can't be read.
+            StateError: where STATE names a position that can't be read.
             QueueError: where the queue fails.
         """
         stored = position_in(self.name, self.stream_state)
@@ -102,13 +100,13 @@ class WebhookStream(RestStream):
         return Drain(self._plan, self._channels, DrainStorage(queue, cache), stored, self._fetch_objects)
 
     def _fetch_objects(self, route: Route, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
-        """The current objects; None for one that is gone."""
+        """Return the current objects; None for one that is gone."""
         plan = webhook_object_plan(self._plan, route)
         with closing(self._open_client(plan)) as client:
             return fetch_objects(client, scopes, self._plan.stream.concurrency)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
-        """As they are polled; what has no nested replication key to copy is whole already, as deletions are."""
+        """Complete polled records; those without a nested replication key to copy are whole already, as deletions are."""
         incremental, key = self._plan.stream.incremental, self._plan.replication_key
         if incremental is None or key == incremental.cursor_path:
             return super()._complete(records)
@@ -131,7 +129,7 @@ class WebhookStream(RestStream):
         self._write(self._complete(records))
 
     def keep_position(self, position: QueuePosition) -> None:
-        """Keep the place for the next STATE."""
+        """Keep the position for the next STATE."""
         self.stream_state["webhooks"] = position_state(position)
 
     def write_state(self) -> None:
@@ -147,7 +145,7 @@ class WebhookStream(RestStream):
             )
 
     def _report_missed(self, drain: Drain) -> None:
-        """Say what webhooks missed, in the log and as a metric."""
+        """Report what webhooks missed, in the log and as a metric."""
         if not drain.counts:
             return
         level = logging.WARNING if drain.missed else logging.INFO
@@ -165,7 +163,7 @@ class WebhookMetric(str, enum.Enum):
 def fetch_objects(
     client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concurrency: int
 ) -> list[Record | None]:
-    """Each object as it is now, some at once; None for one that is gone."""
+    """Return each object as it is now, some at once; None for one that is gone."""
 
     def one(scope: tuple[tuple[str, Any], ...]) -> Record | None:
         try:

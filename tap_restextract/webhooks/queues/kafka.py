@@ -1,6 +1,6 @@
 """The queue in Kafka.
 
-Theory of operation. A topic for each stream; a place is the offset behind the last notification of each of its partitions. The
+Theory of operation. A topic for each stream; a position is the offset after the last notification of each of its partitions. The
 producer is idempotent and waits for all replicas in sync, and a batch is kept once each delivery is reported. How much that
 survives is the topic's to say (`min.insync.replicas`). What is acknowledged is deleted up to its offset, where the cluster
 lets records be deleted, else left to the topic's retention, which must then be longer than any pause between two runs.
@@ -71,16 +71,16 @@ class KafkaQueue:
         return f"kafka:{self._call(lambda: self._client().list_topics(timeout=SECONDS)).cluster_id}"
 
     def store(self, notifications: Sequence[Notification]) -> None:
-        """Keep them; all replicas in sync have them then."""
+        """Store the notifications; they are durable once this returns."""
         self._call(lambda: self._produce(notifications))
 
     def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
-        """The stream's next notifications behind a place; None: from the first that is kept."""
+        """Return the stream's next notifications after a position; None: from the first that is kept."""
         entries: list[Entry] = self._call(lambda: self._consume(stream, after, max_entries))
         return entries
 
     def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
-        """Return once one of these streams has more, or after that time; what comes is kept for `read`."""
+        """Return once one of these streams may have more after its position, or after that time."""
         until = time.monotonic() + seconds
         while not any(self._buffered.values()) and (left := until - time.monotonic()) > 0:
             for stream, position in after.items():
@@ -89,7 +89,7 @@ class KafkaQueue:
                 self._buffer(stream, self._call(lambda reader=reader, share=share: reader.consume(1, share)))
 
     def contains(self, stream: str, position: str) -> bool:
-        """Whether offsets of this topic can be that great."""
+        """Return whether offsets of this topic can be that great."""
         offsets = _offsets_in(position)
         ends = self._call(lambda: self._ends(stream))
         return offsets is not None and all(
@@ -108,14 +108,14 @@ class KafkaQueue:
                 future.result(SECONDS)
 
     def length(self) -> int:
-        """How many there are, of all topics of ours."""
+        """Return how many there are, of all topics of ours."""
         topics = self._call(lambda: self._client().list_topics(timeout=SECONDS)).topics
         names = [name.removeprefix(PREFIX) for name in topics if name.startswith(PREFIX)]
         ends = [self._call(lambda name=name: self._ends(name)) for name in names]
         return sum(high - low for held in ends for low, high in held.values())
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connection."""
         for _, reader in self._readers.values():
             reader.close()
         self._readers.clear()
@@ -155,7 +155,7 @@ class KafkaQueue:
             raise self._kafka.KafkaException(failed[0] if failed else self._kafka.KafkaError._TIMED_OUT)  # noqa: SLF001  its name
 
     def _ends(self, stream: str) -> dict[int, tuple[int, int]]:
-        """Each partition's first offset, and the one behind its last."""
+        """Return each partition's first offset, and the one behind its last."""
         topic = self._client().list_topics(_topic(stream), timeout=SECONDS).topics[_topic(stream)]
         reader = self._consumer()
         try:
@@ -180,7 +180,7 @@ class KafkaQueue:
         return self._kafka.Consumer({**self._common, **options})
 
     def _reader(self, stream: str, after: str | None) -> Consumer:
-        """A consumer that stands behind the place."""
+        """Return a consumer that stands after the position."""
         position, reader = self._readers.get(stream, ("", None))
         if reader is not None and position == after:
             return reader
@@ -234,7 +234,7 @@ class KafkaQueue:
         self._buffered[stream] += messages
 
     def _call(self, work: Any) -> Any:
-        """What the work gives.
+        """Return what the work gives.
 
         Raises:
             QueueError: where it failed; the next call connects anew.
@@ -253,7 +253,7 @@ class KafkaQueue:
 
 
 def _topic(stream: str) -> str:
-    """The stream's topic; what a topic's name can't hold is written in hexadecimal."""
+    """Return the stream's topic; what a topic's name can't hold is written in hexadecimal."""
     fit = (each if each.isascii() and (each.isalnum() or each in "-_.") else f"_{ord(each):x}_" for each in stream)
     return PREFIX + "".join(fit)
 
@@ -263,7 +263,7 @@ def _position_of(offsets: Mapping[int, int]) -> str:
 
 
 def _offsets_in(position: str | None) -> dict[int, int] | None:
-    """The offsets that a place is; None where it is none."""
+    """Return the offsets that a position is; None where it is none."""
     try:
         pairs = [part.split(":") for part in (position or "").split(",")]
         return {int(partition): int(offset) for partition, offset in pairs}

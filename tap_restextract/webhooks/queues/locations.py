@@ -21,7 +21,7 @@ REMEDY: Final = "set webhook_queue, such as postgresql://user:password@host/data
 
 
 def open_queue(location: str) -> Queue:
-    """The queue at this location.
+    """Return the queue at this location.
 
     Raises:
         ConfigurationError: where there is none of that kind, or its client isn't installed.
@@ -48,7 +48,7 @@ def open_queue(location: str) -> Queue:
 
 
 def embedded() -> str:
-    """The address of the project's own Postgres, started if need be.
+    """Return the address of the project's own Postgres, started if need be.
 
     Raises:
         ConfigurationError: where target-eventgen isn't there to start it, or fails.

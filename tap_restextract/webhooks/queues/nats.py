@@ -69,20 +69,20 @@ class NatsQueue:
         return str(self._run(self._info()).created)
 
     def store(self, notifications: Sequence[Notification]) -> None:
-        """Keep them; all are on their way at once."""
+        """Store the notifications; they are durable once this returns."""
         self._run(self._publish(notifications))
 
     def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
-        """The stream's next notifications behind a place; None: from the first that is kept."""
+        """Return the stream's next notifications after a position; None: from the first that is kept."""
         entries: list[Entry] = self._run(self._fetch(stream, after, max_entries))
         return entries
 
     def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
-        """Return once something was published, or after that time."""
+        """Return once one of these streams may have more after its position, or after that time."""
         self._run(self._wait_for_news(after, seconds), seconds + SECONDS)
 
     def contains(self, stream: str, position: str) -> bool:
-        """Whether a sequence of this queue can be that great."""
+        """Return whether a sequence of this queue can be that great."""
         del stream
         return position.isdigit() and int(position) <= int(self._run(self._info()).state.last_seq)
 
@@ -91,23 +91,23 @@ class NatsQueue:
         self._run(self._purge(stream, int(position)))
 
     def length(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return int(self._run(self._info()).state.messages)
 
     def close(self) -> None:
-        """Let go of the connection, and of the loop."""
+        """Close the connection."""
         self._drop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     async def _stream(self) -> JetStreamContext:
-        """The connection's JetStream, with the stream made where it is missing."""
+        """Return the connection's JetStream, with the stream made where it is missing."""
         if self._context is None or self._client is None or self._client.is_closed:
             await self._disconnect()
 
             async def quiet(_: Exception) -> None:
-                """What fails is told by the call that fails."""
+                """Ignore a failure: the call that fails reports it."""
 
             self._client = await self._nats.connect(
                 self._url,
@@ -163,7 +163,7 @@ class NatsQueue:
         return entries
 
     async def _reader(self, stream: str, after: str | None) -> Any:
-        """A consumer that stands behind the place; the server forgets it some time after its last use."""
+        """Return a consumer that stands after the position; the server forgets it some time after its last use."""
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy  # noqa: PLC0415  an extra
 
         context = await self._stream()
@@ -217,7 +217,7 @@ class NatsQueue:
             asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop).result(SECONDS)
 
     def _run(self, work: Coroutine[Any, Any, Any], seconds: float = SECONDS * 2) -> Any:
-        """What the coroutine gives.
+        """Return what the coroutine gives.
 
         Raises:
             QueueError: where it failed; the next call connects anew.
@@ -235,7 +235,7 @@ class NatsQueue:
 
 
 def _subject(stream: str) -> str:
-    """The stream's subject; what a subject can't hold is written in hexadecimal."""
+    """Return the stream's subject; what a subject can't hold is written in hexadecimal."""
     token = "".join(
         each if each.isascii() and (each.isalnum() or each in "-_") else f"={ord(each):x}=" for each in stream
     )

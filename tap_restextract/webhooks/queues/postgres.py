@@ -72,7 +72,7 @@ class PostgresQueue:
         return str(self._rows("select identity from tap_restextract.webhook_queue")[0][0])
 
     def store(self, notifications: Sequence[Notification]) -> None:
-        """Keep them, in one transaction."""
+        """Store the notifications; they are durable once this returns."""
         self._rows(
             STORE,
             [each.stream for each in notifications],
@@ -83,13 +83,13 @@ class PostgresQueue:
         )
 
     def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
-        """The stream's next notifications behind a place; None: from the first that is kept."""
+        """Return the stream's next notifications after a position; None: from the first that is kept."""
         settled = self._rows(SETTLED)[0][0]
         rows = self._rows(READ, stream, int(after or 0), settled, max_entries)
         return [Entry(str(sequence), source, kind, body, at) for sequence, source, kind, body, at in rows]
 
     def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
-        """Return once a receiver stored something, or after that time."""
+        """Return once one of these streams may have more after its position, or after that time."""
         del after
         if not self._listening:
             self._rows("listen tap_restextract_webhooks")
@@ -104,7 +104,7 @@ class PostgresQueue:
         connection.notifies.clear()
 
     def contains(self, stream: str, position: str) -> bool:
-        """Whether a number of this queue can be that great."""
+        """Return whether a number of this queue can be that great."""
         del stream
         return position.isdigit() and int(position) <= self._rows(LAST)[0][0]
 
@@ -113,7 +113,7 @@ class PostgresQueue:
         self._rows("delete from tap_restextract.webhooks where stream = %s and sequence <= %s", stream, int(position))
 
     def length(self) -> int:
-        """How many there are, as Postgres estimates it; exactly, while they are few."""
+        """Return how many there are, as Postgres estimates it; exactly, while they are few."""
         query = "select count(*) from (select 1 from tap_restextract.webhooks limit 10000) as few"
         few = int(self._rows(query)[0][0])
         if few < 10_000:
@@ -122,7 +122,7 @@ class PostgresQueue:
         return max(few, int(counted[0][0]))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._open_connection is not None:
             self._open_connection.close()
         self._open_connection, self._listening = None, False
@@ -134,7 +134,7 @@ class PostgresQueue:
         return self._open_connection
 
     def _connect(self) -> psycopg2.extensions.connection:
-        """A new connection, with the tables made where they are missing."""
+        """Return a new connection, with the tables made where they are missing."""
         try:
             with ExitStack() as cleanup:  # closed again where a statement fails
                 connection = cleanup.enter_context(
@@ -165,7 +165,7 @@ class PostgresQueue:
         return connection
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What the query's last statement gives.
+        """Return what the query's last statement gives.
 
         Raises:
             QueueError: where it failed; the next query connects anew.
@@ -186,6 +186,6 @@ class PostgresQueue:
 
 
 def _fault(error: Exception) -> str:
-    """What happened, without Postgres's own words: those of a connection hold its address and user."""
+    """Return what happened, without Postgres's own words: those of a connection hold its address and user."""
     code = getattr(error, "pgcode", None)
     return f"{type(error).__name__}{f', SQLSTATE {code}' if code else ''}"

@@ -58,7 +58,7 @@ class RedisQueue:
         return str(self._call(self._redis.get, IDENTITY))
 
     def store(self, notifications: Sequence[Notification]) -> None:
-        """Keep them, in one pipeline that is answered from the disk."""
+        """Store the notifications; they are durable once this returns."""
         self._check()
         batch = self._redis.pipeline(transaction=False)
         for name in {each.stream for each in notifications}:
@@ -72,7 +72,7 @@ class RedisQueue:
             raise QueueError(f"{self._label} didn't write to its disk in {SYNC_SECONDS} s; see what its disk is doing")
 
     def read(self, stream: str, after: str | None, max_entries: int = BATCH) -> Sequence[Entry]:
-        """The stream's next notifications behind a place; None: from the first that is kept."""
+        """Return the stream's next notifications after a position; None: from the first that is kept."""
         rows = self._call(self._redis.xrange, _key(stream), f"({after}" if after else "-", "+", max_entries)
         return [
             Entry(position, fields["source"], fields["kind"], fields["body"], _moment(position))
@@ -80,12 +80,12 @@ class RedisQueue:
         ]
 
     def wait(self, after: Mapping[str, str | None], seconds: float) -> None:
-        """Return once one of these streams has more behind its place, or after that time."""
+        """Return once one of these streams may have more after its position, or after that time."""
         positions: Any = {_key(stream): position or "0-0" for stream, position in after.items()}
         self._call(self._redis.xread, positions, count=1, block=max(1, int(seconds * 1000)))
 
     def contains(self, stream: str, position: str) -> bool:
-        """Whether an id of this stream can be that great."""
+        """Return whether an id of this stream can be that great."""
         if not POSITION.fullmatch(position) or not self._call(self._redis.exists, _key(stream)):
             return False
         last = self._call(self._redis.xinfo_stream, _key(stream))["last-generated-id"]
@@ -97,12 +97,12 @@ class RedisQueue:
         self._call(self._redis.xtrim, _key(stream), minid=f"{major}-{minor + 1}", approximate=False)
 
     def length(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         names = self._call(self._redis.smembers, STREAMS)
         return sum(int(self._call(self._redis.xlen, _key(name))) for name in names)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._redis.close()
 
     def _check(self) -> None:
@@ -129,7 +129,7 @@ class RedisQueue:
         self._waits, self._checked = not always, True
 
     def _call(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        """A command's answer.
+        """Return a command's answer.
 
         Raises:
             QueueError: where there is none; without its words, which may hold the address.
@@ -156,5 +156,5 @@ def _parts(position: str) -> tuple[int, int]:
 
 
 def _moment(position: str) -> str:
-    """When an id was given out: its first part is in milliseconds since 1970."""
+    """Return when an id was given out: its first part is in milliseconds since 1970."""
     return datetime.fromtimestamp(_parts(position)[0] / 1000, tz=timezone.utc).isoformat().replace("+00:00", "Z")
