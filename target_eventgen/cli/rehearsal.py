@@ -12,6 +12,7 @@ import psycopg2
 from psycopg2 import errors, sql
 from psycopg2.extensions import make_dsn
 
+from target_eventgen.cli import singer_target
 from target_eventgen.errors import (
     ConnectionLostError,
     DatabaseError,
@@ -23,7 +24,6 @@ from target_eventgen.errors import (
 from target_eventgen.model import plan, rules, settings
 from target_eventgen.model.tables import table
 from target_eventgen.store.postgres import Postgres, place_of
-from target_eventgen.target import TargetEventgen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -168,11 +168,8 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
                 given = {key: value for key, value in config.items() if key not in {*settings.PARTS, *_OUTWARD}}
-                target = TargetEventgen(
-                    config={**given, "database_url": throw_away, "initial_load": "emit"}, parse_env_config=False
-                )
                 with contextlib.redirect_stdout(io.StringIO()):
-                    target.listen(source)
+                    singer_target.load({**given, "database_url": throw_away, "initial_load": "emit"}, source)
                 yield throw_away
             finally:
                 with contextlib.suppress(psycopg2.Error):

@@ -336,7 +336,9 @@ def test_the_help_of_the_target_names_its_companions(tmp_path: Path) -> None:
 
 
 def test_the_companions_do_not_load_the_target() -> None:
-    script = "import sys, target_eventgen.cli; print(sorted(m for m in sys.modules if m.startswith('target_eventgen')))"
+    script = (
+        "import sys, target_eventgen.cli.main; print(sorted(m for m in sys.modules if m.startswith('target_eventgen')))"
+    )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "target_eventgen.cli" in finished.stdout
     assert "target_eventgen.target'" not in finished.stdout
@@ -486,7 +488,7 @@ def test_a_stream_that_is_closed_or_full_is_one_message(
 
 def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
     script = (
-        "import os, signal, sys; from target_eventgen import cli;"
+        "import os, signal, sys; from target_eventgen.cli import main as cli;"
         "cli._target = lambda: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

