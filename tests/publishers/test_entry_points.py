@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODULE = """
 import msgspec
-from target_eventgen.publisher import Delivered, Secret, library
+from target_eventgen.publishers.protocol import Delivered, Secret, library
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     floor: int
