@@ -18,6 +18,9 @@ import psycopg2
 import pytest
 
 from target_eventgen import embedded
+from target_eventgen.cli.events import events
+from target_eventgen.cli.lazy import LazyCommand
+from target_eventgen.cli.main import companions
 from target_eventgen.store import catalog as outbox
 
 if TYPE_CHECKING:
@@ -493,3 +496,12 @@ def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (130, "")
+
+
+def test_a_list_of_companions_says_of_each_what_its_own_help_says() -> None:
+    listed = [*companions.commands.values(), *events.commands.values()]
+    lazy = [command for command in listed if isinstance(command, LazyCommand)]
+    assert len(lazy) == 9
+    for command in lazy:
+        assert command.load().name == command.name
+        assert command.load().get_short_help_str(60) == command.get_short_help_str(60)

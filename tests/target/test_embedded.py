@@ -22,6 +22,7 @@ import psycopg2
 import pytest
 
 from target_eventgen import embedded
+from target_eventgen.embedded.account import ROOTS_HOME, server_account
 from target_eventgen.errors import EmbeddedPostgresError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def run_up(project: Path) -> str:
 
 def servants_account() -> dict[str, Any]:
     """What makes subprocess run something as the account that the server runs as."""
-    account = embedded._account()
+    account = server_account()
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
@@ -371,7 +372,7 @@ def test_a_record_that_points_anywhere_else_is_not_believed(project: Path) -> No
     folder = folder_of(project / "mine")
     folder.mkdir(parents=True)
     home = data_of(others).parent.parent
-    if home.parent == embedded.ROOTS_HOME:  # as root: one that is a cluster's home, but another project's
+    if home.parent == ROOTS_HOME:  # as root: one that is a cluster's home, but another project's
         record = (folder_of(project / "other") / "location").read_text()
     else:
         record = f'{{"home": "{home}", "folder": "{folder}"}}'
