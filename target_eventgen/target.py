@@ -38,7 +38,7 @@ from singer_sdk.mapper import CustomStreamMap, RemoveRecordTransform, SameRecord
 from singer_sdk.plugin_base import JSONSchemaValidator
 
 from target_eventgen import embedded, failpoints
-from target_eventgen.delivery import registration, relay
+from target_eventgen.delivery import configured, registration, relay
 from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.errors import (
     DeliveryError,
@@ -118,7 +118,9 @@ class TargetEventgen(Target):
             super().__init__(**options)
             self._settings = settings.parse(self.config)
         # A target's standard output is STATE's.
-        self._wanted = [each for each in relay.wanted(self._settings, os.environ) if each.route.kind != "stdout"]
+        self._wanted = [
+            each for each in configured.configured_publishers(self._settings, os.environ) if each.route.kind != "stdout"
+        ]
         self._relay: relay.Relay | None = None
         self._publication: Publication | None = None
         self._tallies = Tallies()
@@ -176,7 +178,7 @@ class TargetEventgen(Target):
             for error in JSONSchemaValidator(schema).iter_errors(self._config)
         ]
         found += settings.faults(self._config, schema["properties"])
-        found += [] if found else relay.faults(settings.parse(self._config), os.environ)
+        found += [] if found else configured.faults(settings.parse(self._config), os.environ)
         if found and raise_errors:
             raise SettingsError(found)
         return found

@@ -35,14 +35,14 @@ MUTANTS = (
     ),
     Mutant(
         "what is marked in a turn is not removed",
-        (Edit("_Carrier._mark", "*([deliveries.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
+        (Edit("PublisherWorker._mark", "*([turns.unmark(self.number, fresh)] if fresh else ()),", "*(),"),),
         checked_by("each_event_is_delivered_once"),
     ),
     Mutant(
         "marks are removed before the events are published",
         (
             Edit(
-                "_Carrier._turn",
+                "PublisherWorker._turn",
                 "            verdicts, lost = self._publish(publisher, items)\n",
                 "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, lost = self._publish(publisher, items)\n",
             ),
@@ -74,7 +74,7 @@ MUTANTS = (
         "what waits behind a key is forgotten when it is let go",
         (
             Edit(
-                "release",
+                "unblock_keys",
                 'SELECT {publisher}, slot, sequence FROM moved"\n    ).format(publisher=sql.Literal(publisher), subjects',
                 'SELECT {publisher}, slot, sequence FROM moved WHERE false"\n    ).format(publisher=sql.Literal(publisher), subjects',
             ),
@@ -85,7 +85,7 @@ MUTANTS = (
         "an unreachable receiver counts against the event",
         (
             Edit(
-                "_Carrier._publish",
+                "PublisherWorker._publish",
                 "                return verdicts, error\n",
                 "                error.reason, error.permanent, error.retry_after = str(error), False, None\n"
                 "                outcomes = [error] * len(given)\n",
@@ -95,7 +95,7 @@ MUTANTS = (
     ),
     Mutant(
         "a publisher is registered without keeping recorders out",
-        (Edit("register", "        cursor.execute(deliveries.LOCK_EVENTS)\n        known", "        known"),),
+        (Edit("register", "        cursor.execute(tables.LOCK_EVENTS)\n        known", "        known"),),
         checked_by("comes_during_a_load"),
     ),
     Mutant(
@@ -107,21 +107,21 @@ MUTANTS = (
         "a relay that hears nothing never looks",
         (
             Edit(
-                "_Carrier._carry",
+                "PublisherWorker._deliver",
                 "self.wake.wait(min(pause, POLL_SECONDS))",
-                "self.wake.wait(60 if self._follow else pause)",
+                "self.wake.wait(60 if self._settings.follow else pause)",
             ),
         ),
         checked_by("looks_by_itself"),
     ),
     Mutant(
         "patterns of types are not followed",
-        (Edit("_FITS", "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))", "true"),),
+        (Edit("FITS", "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))", "true"),),
         checked_by("type_and_stream_lead"),
     ),
     Mutant(
         "patterns of streams are not followed",
-        (Edit("_FITS", "(publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))", "true"),),
+        (Edit("FITS", "(publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))", "true"),),
         checked_by("type_and_stream_lead"),
     ),
     Mutant(
@@ -145,7 +145,7 @@ MUTANTS = (
         (
             Edit(
                 "_settle",
-                "            cursor.execute(deliveries.release(number, [subject for (subject,) in cursor.fetchall()]))\n",
+                "            cursor.execute(blocking.unblock_keys(number, [subject for (subject,) in cursor.fetchall()]))\n",
                 "",
             ),
         ),

@@ -12,6 +12,7 @@ import click
 
 from target_eventgen.cli import configuration, options, singer_target
 from target_eventgen.delivery import relay as relay_
+from target_eventgen.delivery.configured import configured_publishers
 from target_eventgen.errors import DeliveryError, SettingsError
 from target_eventgen.model import settings
 from target_eventgen.model.rules import nearest
@@ -45,7 +46,7 @@ def relay(  # noqa: PLR0913 - one argument an option
     Any number of relays may run at once, on any number of machines: they share the work by key.
     """
     given = settings.parse(singer_target.settings(config))
-    wanted = [each for each in relay_.wanted(given, os.environ) if not names or each.route.name in names]
+    wanted = [each for each in configured_publishers(given, os.environ) if not names or each.route.name in names]
     known = [route.name for route in given.routes]
     if unknown := [name for name in names if name not in known]:
         raise SettingsError([f'there is no publisher "{unknown[0]}"{nearest(unknown[0], known)}'])
@@ -56,7 +57,7 @@ def relay(  # noqa: PLR0913 - one argument an option
     dsn = configuration.database(database_url, config)
     wishes = relay_observers.Wishes(log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host)
     with relay_observers.watched(dsn, [each.route.name for each in wanted], wishes) as observer:
-        carrier = relay_.Relay(
+        running = relay_.Relay(
             dsn,
             wanted,
             patience=given.delivery_timeout,
@@ -65,8 +66,8 @@ def relay(  # noqa: PLR0913 - one argument an option
             observer=observer,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopping(carrier.stop))
-        results = carrier.run(follow=follow)
+            signal.signal(number, _stopping(running.stop))
+        results = running.run(follow=follow)
     for result in results:
         click.echo(f"{result}.", err=True)
     if left := [result.complaint for result in results if result.left]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from target_eventgen.cli import configuration, options
-from target_eventgen.delivery import deliveries, redelivery
+from target_eventgen.delivery import redelivery
+from target_eventgen.delivery.sql import replays
 from target_eventgen.model import routes
 
 
@@ -41,10 +42,10 @@ def replay(  # noqa: PLR0913 - one argument an option
 
     A relay delivers them. Those that are undelivered, or dead letters, are left as they are.
     """
-    chosen = deliveries.Chosen(
+    chosen = replays.EventFilter(
         ids or None, routes.patterns(types or None), routes.patterns(streams or None), keys or None, since, until
     )
-    if chosen == deliveries.Chosen() and not everything:
+    if chosen == replays.EventFilter() and not everything:
         raise click.UsageError("Say which events to replay, such as --type order.paid --since 2026-01-31, or --all.")
     for name, number in redelivery.replay(configuration.database(database_url, config), chosen, publishers).items():
         click.echo(f"{name}: {number} events are to be delivered again", err=True)

@@ -24,9 +24,10 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class, whatever psycopg2 calls it
 
 from target_eventgen.delivery import decisions
+from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.decisions import Item
-from target_eventgen.delivery.deliveries import PUBLISHED
-from target_eventgen.delivery.relay import Delivery, Observer
+from target_eventgen.delivery.observer import Observer
+from target_eventgen.delivery.sql.tables import PUBLISHED
 from target_eventgen.errors import DeliveryError, UnreachableError
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.model.routes import Route
@@ -68,16 +69,18 @@ class Publication:
     A `Publication` is what `postgres.Postgres` calls back.
     """
 
-    def __init__(self, wanted: Sequence[Delivery], max_lock_seconds: float, observer: Observer | None = None) -> None:
+    def __init__(
+        self, publishers: Sequence[ConfiguredPublisher], max_lock_seconds: float, observer: Observer | None = None
+    ) -> None:
         """Open nothing yet.
 
         Args:
-            wanted: the publishers.
+            publishers: those to publish to.
             max_lock_seconds: how long a transaction may hold its locks.
-            observer: is told of each call.
+            observer: is called after each call.
         """
         self._observer = observer or Observer()
-        self._wanted = tuple(wanted)
+        self._publishers = tuple(publishers)
         self._open: dict[str, Publisher] = {}
         self._max_lock_seconds = max_lock_seconds
 
@@ -100,23 +103,23 @@ class Publication:
             DeliveryError: a receiver did not take an event, can't be reached, or it took too long.
         """
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what would forbid the commit is to forbid it now
-        for wanted in self._wanted:
-            publisher = self._opened(wanted)
+        for configured in self._publishers:
+            publisher = self._opened(configured)
             last = above
-            while items := self._read(cursor, wanted.route, last):
-                self._give(cursor, wanted.route, publisher, items, began)
+            while items := self._read(cursor, configured.route, last):
+                self._publish(cursor, configured.route, publisher, items, began)
                 last = items[-1].sequence
 
     def close(self) -> None:
-        """Let the receivers go."""
+        """Close the publishers."""
         while self._open:
             _, publisher = self._open.popitem()
             publisher.close()
 
-    def _opened(self, wanted: Delivery) -> Publisher:
-        name = wanted.route.name
+    def _opened(self, configured: ConfiguredPublisher) -> Publisher:
+        name = configured.route.name
         if name not in self._open:
-            self._open[name] = wanted.open()
+            self._open[name] = configured.open()
         return self._open[name]
 
     @staticmethod
@@ -124,7 +127,7 @@ class Publication:
         cursor.execute(events_for(route, above))
         return [Item(cloud_event(Recorded(*row)), row[0], 0) for row in cursor.fetchall()]
 
-    def _give(self, cursor: Cursor, route: Route, publisher: Publisher, items: list[Item], began: float) -> None:
+    def _publish(self, cursor: Cursor, route: Route, publisher: Publisher, items: list[Item], began: float) -> None:
         while items:
             call, items = decisions.next_call(items, set(), ordered=publisher.ordered, most=publisher.most)
             left = self._left(route, began)

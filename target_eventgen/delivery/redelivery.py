@@ -13,9 +13,9 @@ from typing import Any
 
 from psycopg2 import extensions
 
-from target_eventgen.delivery import deliveries, registration
-from target_eventgen.delivery.deliveries import Chosen
+from target_eventgen.delivery import registration
 from target_eventgen.delivery.session import Session
+from target_eventgen.delivery.sql import blocking, dead_letters, registry, replays, retention
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def drop(dsn: str, chosen: LettersChosen) -> int:
     return _settle(dsn, chosen, again=False)
 
 
-def replay(dsn: str, chosen: Chosen, publishers: Sequence[str] = ()) -> dict[str, int]:
+def replay(dsn: str, chosen: replays.EventFilter, publishers: Sequence[str] = ()) -> dict[str, int]:
     """Make recorded events due again, with the ids that they have; return how many for each publisher.
 
     Args:
@@ -84,13 +84,13 @@ def replay(dsn: str, chosen: Chosen, publishers: Sequence[str] = ()) -> dict[str
     counts: dict[str, int] = {}
     with _transaction(dsn) as cursor:
         names = list(publishers) or (sorted(registration.registered(cursor)) if registration.exist(cursor) else [])
-        cursor.execute(deliveries.LOCK_TIDYING)
+        cursor.execute(retention.LOCK_TIDYING)
         for name in names:
             number = registration.number_of(cursor, name)
-            cursor.execute(deliveries.lock_all_slots(number))
-            cursor.execute(deliveries.replay(number, chosen))
+            cursor.execute(registry.lock_all_slots(number))
+            cursor.execute(replays.replay(number, chosen))
             counts[name] = cursor.rowcount
-        cursor.execute(deliveries.NOTIFY)
+        cursor.execute(replays.NOTIFY)
     return counts
 
 
@@ -104,7 +104,7 @@ def _chosen(cursor: extensions.cursor, chosen: LettersChosen) -> list[tuple[Any,
     if not registration.exist(cursor):
         return []
     number = None if chosen.publisher is None else registration.number_of(cursor, chosen.publisher)
-    cursor.execute(deliveries.letters(number, chosen.letters, chosen.types))
+    cursor.execute(dead_letters.letters(number, chosen.letters, chosen.types))
     return cursor.fetchall()
 
 
@@ -112,15 +112,15 @@ def _settle(dsn: str, chosen: LettersChosen, *, again: bool) -> int:
     with _transaction(dsn) as cursor:
         found = _chosen(cursor, chosen)
         for number in sorted({row[8] for row in found}):
-            cursor.execute(deliveries.lock_all_slots(number))
+            cursor.execute(registry.lock_all_slots(number))
         # Another person may have been faster: what counts is what is taken now.
-        cursor.execute(deliveries.take_letters([row[0] for row in found]))
+        cursor.execute(dead_letters.take_letters([row[0] for row in found]))
         taken = cursor.fetchall()
         for number in sorted({number for number, *_ in taken}):
             own = [row[1:] for row in taken if row[0] == number]
             if again:
-                cursor.execute(deliveries.mark(number, [(slot, sequence) for sequence, slot, _ in own]))
-            cursor.execute(deliveries.held_by(number, [(subject, sequence) for sequence, _, subject in own]))
-            cursor.execute(deliveries.release(number, [subject for (subject,) in cursor.fetchall()]))
-        cursor.execute(deliveries.NOTIFY)
+                cursor.execute(replays.mark_due(number, [(slot, sequence) for sequence, slot, _ in own]))
+            cursor.execute(blocking.keys_blocked_by(number, [(subject, sequence) for sequence, _, subject in own]))
+            cursor.execute(blocking.unblock_keys(number, [subject for (subject,) in cursor.fetchall()]))
+        cursor.execute(replays.NOTIFY)
         return len(taken)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from psycopg2 import extensions
 
-from target_eventgen.delivery import deliveries
 from target_eventgen.delivery.session import Session
+from target_eventgen.delivery.sql import registry, tables
 from target_eventgen.errors import SettingsError
 from target_eventgen.model.routes import Route
 from target_eventgen.model.rules import nearest
@@ -27,30 +27,30 @@ def register(session: Session, wanted_routes: Sequence[Route]) -> dict[str, int]
     A publisher that is known already keeps its marks; other patterns count for events from now on.
     """
     with session.transaction() as cursor:
-        for exist, create in ((catalog.EXIST, catalog.CREATE), (deliveries.EXIST, deliveries.CREATE)):
+        for exist, create in ((catalog.EXIST, catalog.CREATE), (tables.EXIST, tables.CREATE)):
             cursor.execute(exist)
             if cursor.fetchall() != [(True,)]:
                 cursor.execute(catalog.LOCK_TABLES)
                 cursor.execute(create)
         if all(_is_known(registered(cursor), route) for route in wanted_routes):
             return {name: number for name, (number, *_) in registered(cursor).items()}
-        cursor.execute(deliveries.LOCK_EVENTS)
+        cursor.execute(tables.LOCK_EVENTS)
         known = registered(cursor)
         for route in wanted_routes:
             if _is_known(known, route):
                 continue
-            cursor.execute(deliveries.register(route))
+            cursor.execute(registry.register(route))
             ((number,),) = cursor.fetchall()
             if route.name not in known:
-                cursor.execute(deliveries.make_slots(number))
+                cursor.execute(registry.make_slots(number))
                 if route.from_beginning:
-                    cursor.execute(deliveries.mark_all(number))
+                    cursor.execute(registry.mark_all(number))
         return {name: number for name, (number, *_) in registered(cursor).items()}
 
 
 def registered(cursor: extensions.cursor) -> dict[str, tuple[int, list[str] | None, list[str] | None]]:
     """Return the publishers that are known: number, patterns of types, patterns of streams."""
-    cursor.execute(deliveries.REGISTERED)
+    cursor.execute(registry.REGISTERED)
     return {name: (number, types, streams) for name, number, types, streams in cursor.fetchall()}
 
 
@@ -74,7 +74,7 @@ def number_of(cursor: extensions.cursor, name: str) -> int:
 
 def exist(cursor: extensions.cursor) -> bool:
     """Return whether there are tables of delivery."""
-    for statement in (catalog.EXIST, deliveries.EXIST):
+    for statement in (catalog.EXIST, tables.EXIST):
         cursor.execute(statement)
         if cursor.fetchall() != [(True,)]:
             return False
@@ -89,6 +89,6 @@ def forget(dsn: str, name: str) -> None:
     """
     with contextlib.closing(Session(dsn, "publishers")) as session, session.transaction() as cursor:
         number = number_of(cursor, name)
-        cursor.execute(deliveries.LOCK_EVENTS)
-        cursor.execute(deliveries.lock_all_slots(number))
-        cursor.execute(deliveries.forget(number))
+        cursor.execute(tables.LOCK_EVENTS)
+        cursor.execute(registry.lock_all_slots(number))
+        cursor.execute(registry.forget(number))

@@ -12,7 +12,6 @@ from typing import TypeVar
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from target_eventgen.delivery import deliveries
 from target_eventgen.errors import ConnectionLostError, DatabaseError
 from target_eventgen.store.postgres import CONNECT_SECONDS, LONGEST_PAUSE, OLDEST_SERVER, place_of
 
@@ -35,6 +34,12 @@ _REMEDIES = {
     "22008": "write instants like 2026-01-31T12:00Z",
 }
 """What helps, by SQLSTATE."""
+
+_LOCAL_SETTINGS = sql.SQL(
+    "SET LOCAL jit = off; SET LOCAL TIME ZONE 'UTC'; SET LOCAL client_min_messages = warning;"
+    " SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = {}"
+)
 
 T = TypeVar("T")
 
@@ -71,7 +76,7 @@ class Session:
         try:
             connection = self._connection or self._connected()
             with connection.cursor() as cursor:
-                local = deliveries.LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
+                local = _LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
                 cursor.execute(sql.SQL("; ").join([local, *settings]))
                 yield cursor
             connection.commit()

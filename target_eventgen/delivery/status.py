@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from target_eventgen.delivery import deliveries, registration
+from target_eventgen.delivery import registration
 from target_eventgen.delivery.session import Session
+from target_eventgen.delivery.sql import progress
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,19 @@ def read(dsn: str) -> Status:
         cursor.execute("SELECT to_regclass('eventgen.events') IS NOT NULL")
         if cursor.fetchall() != [(True,)]:
             return Status((), ())
-        progress: list[Progress] = []
+        by_publisher: list[Progress] = []
         undelivered: dict[str, dict[str, int]] = {}
         if registration.exist(cursor):
-            cursor.execute(deliveries.PROGRESS)
-            progress = [Progress(*row) for row in cursor.fetchall()]
-            cursor.execute(deliveries.UNDELIVERED)
+            cursor.execute(progress.PROGRESS)
+            by_publisher = [Progress(*row) for row in cursor.fetchall()]
+            cursor.execute(progress.UNDELIVERED)
             for type_, name, number in cursor.fetchall():
                 undelivered.setdefault(type_, {})[name] = number
-        cursor.execute(deliveries.RECORDED)
+        cursor.execute(progress.RECORDED)
         recorded = [
             Recorded(type_, number, seconds, undelivered.get(type_, {})) for type_, number, seconds in cursor.fetchall()
         ]
-    return Status(progress, recorded)
+    return Status(by_publisher, recorded)
 
 
 def document(status: Status) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
-from target_eventgen.delivery.relay import Observer
+from target_eventgen.delivery.observer import Observer
 
 FIELDS = ("publisher", "delivered", "retried", "dead")
 """What a message may carry beside its text; JSON has them as members of their own."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from target_eventgen.delivery import status
 from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
-from target_eventgen.delivery.relay import Observer
+from target_eventgen.delivery.observer import Observer
 from target_eventgen.errors import EventgenError, SettingsError
 from target_eventgen.observe.tallies import BUCKETS, BY_NAME, FAMILIES, Distribution, Key, Tallies
 from target_eventgen.publishers.cloudevent import CloudEvent

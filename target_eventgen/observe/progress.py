@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from target_eventgen.delivery.decisions import Dead, Done, Verdict
-from target_eventgen.delivery.relay import Observer
+from target_eventgen.delivery.observer import Observer
 
 LINE_SECONDS = 10.0
 """Between two lines."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from target_eventgen.delivery import status
 from target_eventgen.delivery.decisions import Verdict
-from target_eventgen.delivery.relay import Observer
+from target_eventgen.delivery.observer import Observer
 from target_eventgen.observe import logs, metrics, progress
 from target_eventgen.observe.tallies import Tallies
 from target_eventgen.publishers.cloudevent import CloudEvent

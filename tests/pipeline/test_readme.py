@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from target_eventgen.delivery import relay
+from target_eventgen.delivery import configured
 from target_eventgen.model.settings import parse
 from tests.support.environments import PROJECT
 from tests.support.processes import TAP, TARGET
@@ -50,7 +50,7 @@ def test_the_publishers_in_the_readme_are_publishers() -> None:
     _, shown = blocks("README.md", "yaml")
     settings = parse(yaml.safe_load(shown))
     assert [route.kind for route in settings.routes] == ["webhook", "kafka"]
-    assert relay.faults(settings, {"BILLING_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}) == []
+    assert configured.faults(settings, {"BILLING_SECRET": "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}) == []
 
 
 def test_the_rules_in_the_targets_page_are_rules(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  it is a class
 
 from target_eventgen.delivery import registration
-from target_eventgen.delivery.relay import Delivery, Relay, Result
+from target_eventgen.delivery.configured import ConfiguredPublisher
+from target_eventgen.delivery.relay import Relay
+from target_eventgen.delivery.worker import Result
 from target_eventgen.errors import UnreachableError
 from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import CloudEvent
@@ -83,9 +85,9 @@ class Receiver:
     def ids(self) -> list[str]:
         return [event.id for event in self.got]
 
-    def delivery(self, name: str = "test", **route: Any) -> Delivery:
+    def delivery(self, name: str = "test", **route: Any) -> ConfiguredPublisher:
         given: dict[str, Any] = {"name": name, "kind": "test", "types": None, "streams": None, "given": {}, **route}
-        return Delivery(Route(**given), lambda: self)
+        return ConfiguredPublisher(Route(**given), lambda: self)
 
 
 def unreachable(_: Sequence[CloudEvent]) -> None:
@@ -109,7 +111,7 @@ class Outbox:
 
     url: str
 
-    def announce(self, *wanted: Delivery) -> None:
+    def announce(self, *wanted: ConfiguredPublisher) -> None:
         registration.announce(self.url, [each.route for each in wanted])
 
     @contextmanager
@@ -127,10 +129,10 @@ class Outbox:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def relay(self, *wanted: Delivery, **options: Any) -> Relay:
+    def relay(self, *wanted: ConfiguredPublisher, **options: Any) -> Relay:
         return Relay(self.url, wanted, **{"patience": 5, "reconnect_seconds": 10, **options})
 
-    def drain(self, *wanted: Delivery, **options: Any) -> list[Result]:
+    def drain(self, *wanted: ConfiguredPublisher, **options: Any) -> list[Result]:
         return self.relay(*wanted, **options).run(follow=False)
 
     def marks(self) -> dict[str, int]:
@@ -139,7 +141,7 @@ class Outbox:
         return {table: self.query(f"select count(*) from eventgen.{table}")[0][0] for table in tables}
 
     @contextmanager
-    def following(self, *wanted: Delivery, **options: Any) -> Iterator[Relay]:
+    def following(self, *wanted: ConfiguredPublisher, **options: Any) -> Iterator[Relay]:
         """A relay that follows, in a thread, until the end of the block."""
         relay = self.relay(*wanted, **options)
         errors: list[BaseException] = []

@@ -16,7 +16,8 @@ import psycopg2
 import pytest
 
 from target_eventgen import embedded
-from target_eventgen.delivery import decisions, deliveries, relay, session
+from target_eventgen.delivery import decisions, listener, relay, session, worker
+from target_eventgen.delivery.sql import turns
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
@@ -134,7 +135,7 @@ def test_a_turn_is_bounded_by_events_and_bytes(outbox: Outbox, monkeypatch: pyte
     receiver = Receiver(most=1000)
     outbox.announce(receiver.delivery())
     outbox.add(keys=10, each=10)
-    monkeypatch.setattr(relay, "TURN_BYTES", 1)
+    monkeypatch.setattr(worker, "TURN_BYTES", 1)
     outbox.drain(receiver.delivery(workers=1))
     assert receiver.calls == 100
     assert len(set(receiver.ids)) == 100
@@ -146,19 +147,19 @@ def test_each_slot_has_its_turn(outbox: Outbox) -> None:
     outbox.announce(receiver.delivery())
     outbox.add(keys=2000, each=1)
     with outbox.transaction() as connection, connection.cursor() as cursor:
-        cursor.execute(deliveries.LOOK_UPS)
+        cursor.execute(turns.LOOK_UPS)
         for first in (0, 40, 62):
             wanted = [(first + each) % decisions.SLOTS for each in range(4)]
-            cursor.execute(deliveries.lock_slots(1, first, 4))
+            cursor.execute(turns.lock_slots(1, first, 4))
             assert [slot for (slot,) in cursor.fetchall()] == wanted
 
 
 def test_full_turns_over_one_busy_key_are_not_held_up_by_idle_ones(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "TURN_EVENTS", 10)
-    monkeypatch.setattr(relay, "BUSY_SECONDS", 20.0)  # what a thread waits that finds nothing
-    monkeypatch.setattr(relay, "POLL_SECONDS", 20.0)  # at most
+    monkeypatch.setattr(worker, "TURN_EVENTS", 10)
+    monkeypatch.setattr(worker, "BUSY_SECONDS", 20.0)  # what a thread waits that finds nothing
+    monkeypatch.setattr(worker, "POLL_SECONDS", 20.0)  # at most
     receiver = Receiver(most=10)
     outbox.announce(receiver.delivery())
     outbox.add(each=100)
@@ -176,7 +177,7 @@ def test_where_a_turn_is_cut_what_is_behind_it_is_not_taken_for_deleted(
     outbox.announce(receiver.delivery())
     outbox.add(keys=4, each=10)
     outbox.query("delete from eventgen.events where id in ('orders-1-1', 'orders-4-10', 'orders-2-5')")
-    monkeypatch.setattr(relay, "TURN_BYTES", 1)
+    monkeypatch.setattr(worker, "TURN_BYTES", 1)
     outbox.drain(receiver.delivery(workers=1))
     assert len(receiver.ids) == len(set(receiver.ids)) == 37
     assert outbox.marks() == EMPTY
@@ -424,7 +425,7 @@ def test_a_held_event_that_somebody_deleted_lets_its_key_go(outbox: Outbox) -> N
 def test_e5_relays_share_the_work_and_never_carry_one_key_at_once(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "TURN_EVENTS", 20)
+    monkeypatch.setattr(worker, "TURN_EVENTS", 20)
     at_work: dict[int, set[str]] = {}
     together = 0
     clashes: list[set[str]] = []
@@ -506,7 +507,7 @@ def test_e5_a_crash_of_postgres_forgets_marks_and_no_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     """Marks are committed without a sync: those that a crash takes along are events that come again, with equal ids."""
-    monkeypatch.setattr(relay, "TURN_EVENTS", 100)
+    monkeypatch.setattr(worker, "TURN_EVENTS", 100)
     folder = tmp_path / "postgres"
     try:
         outbox = Outbox(embedded.up(folder))
@@ -579,7 +580,7 @@ def test_a_database_that_stays_away_is_an_error(outbox: Outbox) -> None:
 
 
 def test_a_commit_wakes_a_relay_that_follows(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "POLL_SECONDS", 60)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 60)
     receiver = Receiver()
     outbox.announce(receiver.delivery())
     with outbox.following(receiver.delivery()):
@@ -593,13 +594,13 @@ def test_a_commit_wakes_a_relay_that_follows(outbox: Outbox, monkeypatch: pytest
 
 
 def test_a_relay_that_hears_nothing_looks_by_itself(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.2)
 
     def deaf(_: object, seconds: float) -> bool:
         time.sleep(seconds)
         return False
 
-    monkeypatch.setattr(relay._Ear, "heard", deaf)
+    monkeypatch.setattr(listener.NotificationListener, "wait", deaf)
     receiver = Receiver()
     outbox.announce(receiver.delivery())
     with outbox.following(receiver.delivery()):

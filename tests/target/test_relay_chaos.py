@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from target_eventgen.delivery import decisions, redelivery, relay
+from target_eventgen.delivery import decisions, redelivery, worker
 from target_eventgen.delivery.redelivery import LettersChosen
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
@@ -84,7 +84,7 @@ def test_e5_whatever_happens_nothing_is_lost_and_each_key_is_in_order(
     database: str, monkeypatch: pytest.MonkeyPatch, seed: int, *, ordered: bool
 ) -> None:
     monkeypatch.setattr(decisions, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(relay, "TURN_EVENTS", 10)
+    monkeypatch.setattr(worker, "TURN_EVENTS", 10)
     outbox = Outbox(database)
     world = World(outbox, seed)
     receiver = Receiver(ordered=ordered, most=4, answer=world.answer, before=world.before)

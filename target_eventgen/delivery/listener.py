@@ -1,0 +1,58 @@
+"""Notifications of new events, received over a connection of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+from target_eventgen.delivery.session import connect
+from target_eventgen.delivery.sql import tables
+from target_eventgen.errors import EventgenError
+from target_eventgen.store.postgres import place_of
+
+RELISTEN_SECONDS = 2.0
+"""After which a lost connection is tried again."""
+
+
+class NotificationListener:
+    """LISTENs for new events; without it (PgBouncer), polling still finds them."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._address = place_of(dsn)
+        self._connection: extensions.connection | None = None
+        self._retry_at = 0.0
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            with contextlib.suppress(psycopg2.Error):
+                self._connection.close()
+            self._connection = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a notification, so many seconds at most; return whether there may have been one."""
+        try:
+            if self._connection is None:
+                if time.monotonic() < self._retry_at:
+                    time.sleep(seconds)
+                    return False
+                self._connection = connect(self._dsn, self._address, "target-eventgen relay, listening")
+                self._connection.autocommit = True
+                with self._connection.cursor() as cursor:
+                    cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(tables.CHANNEL)))
+                return True  # notifications of before are lost
+            if not select.select([self._connection], [], [], seconds)[0]:
+                return False
+            self._connection.poll()
+            notified = bool(self._connection.notifies)
+            self._connection.notifies.clear()
+        except (psycopg2.Error, EventgenError, OSError, ValueError):
+            self.close()
+            self._retry_at = time.monotonic() + RELISTEN_SECONDS
+            return False
+        return notified

@@ -1,0 +1,1 @@
+"""The tables of delivery, and the statements over them, as values."""

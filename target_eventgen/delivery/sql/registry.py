@@ -1,0 +1,55 @@
+"""Statements about the publishers that the database knows."""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from target_eventgen.delivery.decisions import SLOTS
+from target_eventgen.delivery.sql.tables import FITS, SLOT
+from target_eventgen.delivery.sql.values import texts
+from target_eventgen.model.routes import Route
+
+REGISTERED = sql.SQL("SELECT name, number, types, streams FROM eventgen.publishers ORDER BY name")
+"""Returns each publisher's (name, number, patterns of types, patterns of streams)."""
+
+
+def register(route: Route) -> sql.Composable:
+    """Make a publisher known, or give it other patterns; return its number."""
+    return sql.SQL(
+        "INSERT INTO eventgen.publishers (name, types, streams) VALUES ({name}, {types}, {streams})"
+        " ON CONFLICT (name) DO UPDATE SET types = excluded.types, streams = excluded.streams RETURNING number"
+    ).format(name=sql.Literal(route.name), types=texts(route.types), streams=texts(route.streams))
+
+
+def make_slots(publisher: int) -> sql.Composable:
+    """Make a new publisher's slots."""
+    return sql.SQL("INSERT INTO eventgen.slots (publisher, slot) SELECT {}, generate_series(0, {})").format(
+        sql.Literal(publisher), sql.Literal(SLOTS - 1)
+    )
+
+
+def mark_all(publisher: int) -> sql.Composable:
+    """Mark every event that a new publisher is to get of those that are there."""
+    return sql.SQL(
+        "INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT publisher.number, {slot}, event.sequence"
+        " FROM eventgen.events AS event JOIN eventgen.publishers AS publisher ON {fits}"
+        " WHERE publisher.number = {publisher} ORDER BY 2, 3"
+    ).format(slot=SLOT, fits=FITS, publisher=sql.Literal(publisher))
+
+
+def lock_all_slots(publisher: int) -> sql.Composable:
+    """Wait until no relay is at work for a publisher, and let none begin."""
+    return sql.SQL("SELECT slot FROM eventgen.slots WHERE publisher = {} ORDER BY slot FOR UPDATE").format(
+        sql.Literal(publisher)
+    )
+
+
+def forget(publisher: int) -> sql.Composable:
+    """Remove a publisher with all its marks and dead letters."""
+    tables = ("pending", "blocked", "waiting", "dead_letters")
+    statements = [
+        sql.SQL("DELETE FROM eventgen.{} WHERE publisher = {}").format(sql.Identifier(table), sql.Literal(publisher))
+        for table in tables
+    ]
+    last = sql.SQL("DELETE FROM eventgen.publishers WHERE number = {}").format(sql.Literal(publisher))
+    return sql.SQL("; ").join([*statements, last])

@@ -1,0 +1,111 @@
+"""The tables that say which event has still to be delivered to which publisher, and the statements over them.
+
+Theory of operation. What is undelivered is marked, event by event and publisher by publisher. The marks are made by a
+trigger of `eventgen.events`, in the transaction that records the events: an event is committed together with its marks
+or not at all, and one that commits late has its marks as late, wherever its sequence lies. Nobody reads "greater
+than the last that I saw". Of each publisher, an undelivered event is in exactly one of
+
+- `pending`: it is due, after those of its key that are also here with a smaller sequence;
+- `blocked`: it failed, and is tried again at `due_at`; it blocks its key;
+- `waiting`: its key is blocked, so it is set aside, lest it be read again at each turn;
+- `dead_letters`: it is not tried any more. Where its key is to wait for a person, the key is blocked without `due_at`.
+
+Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the rows
+of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody else delivers
+those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so it works
+through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them locked.
+
+The trigger has the rights of whoever made the tables, so that a role which only loads needs none on them.
+
+A publisher is registered under a lock that keeps recorders out for that moment, so that each event is marked for it
+either by the trigger or by the registration, and never by both.
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from target_eventgen.delivery.decisions import SLOTS
+
+CHANNEL = "eventgen"
+"""On which a transaction notifies that it has events to deliver."""
+
+
+PUBLISHED = "eventgen.published"
+"""A Postgres setting; where a transaction sets it to `yes`, its events are marked for nobody."""
+
+
+SLOT = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))
+
+
+FITS = sql.SQL(
+    "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))"
+    " AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))"
+)
+
+
+CREATE = sql.SQL("""
+create table if not exists eventgen.publishers (
+  number smallint generated always as identity primary key,
+  name text not null unique,
+  types text[], streams text[],  -- LIKE patterns; null is all
+  registered_at timestamptz not null default clock_timestamp()
+);
+create table if not exists eventgen.slots (
+  publisher smallint not null references eventgen.publishers on delete cascade,
+  slot smallint not null,
+  delivered bigint not null default 0, recent double precision not null default 0, delivered_at timestamptz,
+  primary key (publisher, slot)
+) with (fillfactor = 20);
+create table if not exists eventgen.pending (
+  publisher smallint not null, slot smallint not null, sequence bigint not null,
+  primary key (publisher, slot, sequence)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
+create table if not exists eventgen.blocked (
+  publisher smallint not null, subject text not null,
+  slot smallint not null, sequence bigint not null,
+  attempts integer not null, reason text not null, due_at timestamptz,
+  failed_at timestamptz not null default clock_timestamp(),
+  primary key (publisher, subject)
+);
+create index if not exists blocked_due on eventgen.blocked (publisher, slot, due_at);
+create table if not exists eventgen.waiting (
+  publisher smallint not null, subject text not null, sequence bigint not null, slot smallint not null,
+  primary key (publisher, subject, sequence)
+);
+create table if not exists eventgen.dead_letters (
+  letter bigint generated always as identity primary key,
+  publisher smallint not null, sequence bigint not null,
+  id text not null, type text not null, stream text not null, subject text not null,
+  attempts integer not null, reason text not null,
+  died_at timestamptz not null default clock_timestamp(),
+  unique (publisher, sequence)
+);
+create or replace function eventgen.enqueue() returns trigger language plpgsql security definer
+  set search_path = pg_catalog, pg_temp as $enqueue$
+begin
+  if current_setting({published}, true) = 'yes' then
+    return null;
+  end if;
+  insert into eventgen.pending (publisher, slot, sequence)
+  select publisher.number, {slot}, event.sequence
+  from recorded as event join eventgen.publishers as publisher on {fits};
+  if found then
+    perform pg_notify({channel}, '');
+  end if;
+  return null;
+end
+$enqueue$;
+create or replace trigger enqueue after insert on eventgen.events
+  referencing new table as recorded for each statement execute function eventgen.enqueue();
+""").format(published=sql.Literal(PUBLISHED), slot=SLOT, fits=FITS, channel=sql.Literal(CHANNEL))
+
+
+EXIST = sql.SQL(
+    "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
+    " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
+)
+
+
+LOCK_EVENTS = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
+"""Keeps recorders out, and others that register, but no reader."""

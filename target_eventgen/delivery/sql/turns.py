@@ -1,0 +1,170 @@
+"""Statements of a turn: what is due is found, read, and unmarked; each looks up a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg2 import sql
+
+from target_eventgen.delivery.decisions import SLOTS, Done
+from target_eventgen.delivery.sql.progress import RECENT_SECONDS
+from target_eventgen.delivery.sql.values import integers, rows_of
+
+LOOK_UPS = sql.SQL(
+    # Each statement of a turn is a look-up of a bounded number of rows. The statistics of tables that fill and empty
+    # within seconds say nothing, and must not talk the planner into reading them whole.
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+    " SET LOCAL enable_bitmapscan = off;"
+    # Marks that a crash of the server forgets are events that come twice, which they may.
+    " SET LOCAL synchronous_commit = off"
+)
+
+
+def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> sql.Composable:
+    """Lock slots that have something due and that nobody else has locked; return (slot).
+
+    Args:
+        publisher: its number.
+        first: the slot to begin with, so that each has its turn.
+        most: how many at most.
+        any_: whether a slot may have nothing due, since it is likely that all have.
+    """
+    # One after the other, and no further than needed: where marks were removed a moment ago, or while an old snapshot is
+    # open, they are still in the index, and have to be passed over. A lock within a sub-query keeps the planner to this order.
+    order = [(first + each) % SLOTS for each in range(SLOTS)]
+    return sql.SQL(
+        "SELECT locked.slot FROM unnest({order}) AS wanted (slot) CROSS JOIN LATERAL (SELECT slots.slot FROM eventgen.slots"
+        " WHERE slots.publisher = {publisher} AND slots.slot = wanted.slot"
+        " AND ({any_} OR EXISTS (SELECT FROM eventgen.pending WHERE pending.publisher = {publisher} AND pending.slot = wanted.slot)"
+        "  OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
+        "   AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp()))"
+        " FOR UPDATE SKIP LOCKED) AS locked LIMIT {most}"
+    ).format(
+        order=integers(order, "smallint"),
+        publisher=sql.Literal(publisher),
+        most=sql.Literal(most),
+        any_=sql.Literal(any_),
+    )
+
+
+def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Composable:
+    """Return what is due in some slots, oldest first: (sequence, slot, failed attempts, subject where it had failed).
+
+    Args:
+        publisher: its number.
+        slots: those that are locked.
+        most: how many events.
+        depth: how many of one slot.
+    """
+    return sql.SQL(
+        "SELECT sequence, slot, attempts, subject FROM (SELECT sequence, slot, attempts, subject FROM eventgen.blocked"
+        "  WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
+        "  ORDER BY sequence LIMIT {most}) AS retried"
+        " UNION ALL"
+        " SELECT head.sequence, wanted.slot, 0, NULL FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
+        "  (SELECT sequence FROM eventgen.pending WHERE publisher = {publisher} AND slot = wanted.slot"
+        "   ORDER BY sequence LIMIT {depth}) AS head"
+        " ORDER BY sequence LIMIT {most}"
+    ).format(
+        publisher=sql.Literal(publisher),
+        slots=integers(slots, "smallint"),
+        most=sql.Literal(most),
+        depth=sql.Literal(depth),
+    )
+
+
+def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composable:
+    """Return events, oldest first.
+
+    Each is (how many of them there are, whether an earlier event blocks its key, sequence, id, source, type, subject,
+    partitionkey, data, time, traceparent, tracestate). `data` is NULL of one whose key is blocked.
+
+    Args:
+        publisher: its number.
+        sequences: theirs.
+        size: bytes of data, as they are stored, after which no more are returned.
+    """
+    # An index is searched for one sorted list several times as fast as for the rows of a join.
+    return sql.SQL(
+        "SELECT found, behind, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT behind THEN data::text END,"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
+        " FROM (SELECT event.*, any_held AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
+        "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS behind,"
+        "   count(*) OVER () AS found, sum(pg_column_size(data)) OVER"
+        "    (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
+        "  FROM eventgen.events AS event"
+        "  CROSS JOIN (SELECT EXISTS (SELECT FROM eventgen.blocked WHERE publisher = {publisher})) AS held (any_held)"
+        "  WHERE event.sequence = ANY ({sequences})) AS weighed"
+        " WHERE before IS NULL OR before < {size} ORDER BY sequence"
+    ).format(
+        publisher=sql.Literal(publisher),
+        sequences=integers(sequences, "bigint"),
+        size=sql.Literal(size),
+    )
+
+
+def set_aside(publisher: int, rows: Iterable[tuple[int, int, str]]) -> sql.Composable:
+    """Move events, (slot, sequence, subject), whose keys are blocked, out of the way."""
+    return sql.SQL(
+        "WITH moved AS (DELETE FROM eventgen.pending USING {rows} AS row (slot, sequence, subject)"
+        " WHERE pending.publisher = {publisher} AND pending.slot = row.slot AND pending.sequence = row.sequence"
+        " RETURNING pending.slot, pending.sequence, row.subject)"
+        " INSERT INTO eventgen.waiting (publisher, subject, sequence, slot)"
+        " SELECT {publisher}, subject, sequence, slot FROM moved"
+    ).format(
+        publisher=sql.Literal(publisher),
+        rows=rows_of(rows, "smallint", "bigint", "text"),
+    )
+
+
+def unmark(publisher: int, rows: Iterable[tuple[int, int]]) -> sql.Composable:
+    """Remove the marks of events, (slot, sequence)."""
+    slots: dict[int, list[int]] = {}
+    for slot, sequence in rows:
+        slots.setdefault(slot, []).append(sequence)
+    # An index is searched for one sorted list several times as fast as for the rows of a join.
+    one = "DELETE FROM eventgen.pending WHERE publisher = {} AND slot = {} AND sequence = ANY ({})"
+    return sql.SQL("; ").join(
+        sql.SQL(one).format(sql.Literal(publisher), sql.Literal(slot), integers(sequences, "bigint"))
+        for slot, sequences in slots.items()
+    )
+
+
+def count_delivered(publisher: int, done: Iterable[Done]) -> sql.Composable:
+    """Add to the number of delivered events of each slot."""
+    numbers: dict[int, int] = {}
+    for verdict in done:
+        numbers[verdict.item.slot] = numbers.get(verdict.item.slot, 0) + 1
+    return sql.SQL(
+        "UPDATE eventgen.slots SET delivered = delivered + row.number,"
+        " recent = row.number + coalesce(recent * exp(-extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {seconds}), 0),"
+        " delivered_at = clock_timestamp() FROM {rows} AS row (slot, number)"
+        " WHERE slots.publisher = {publisher} AND slots.slot = row.slot"
+    ).format(
+        seconds=sql.Literal(RECENT_SECONDS),
+        publisher=sql.Literal(publisher),
+        rows=rows_of(numbers.items(), "smallint", "bigint"),
+    )
+
+
+def remaining(publisher: int) -> sql.Composable:
+    """Return what remains to be done.
+
+    One row: whether something is pending; the seconds until the first blocked event is due, NULL where none is; and how
+    many events have been delivered so far, by any relay.
+    """
+    return sql.SQL(
+        "SELECT EXISTS (SELECT FROM eventgen.pending WHERE publisher = {publisher}),"
+        " (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM eventgen.blocked WHERE publisher = {publisher}),"
+        " (SELECT sum(delivered)::bigint FROM eventgen.slots WHERE publisher = {publisher})"
+    ).format(publisher=sql.Literal(publisher))
+
+
+def undelivered(publisher: int) -> sql.Composable:
+    """Return how many events are undelivered and may still be tried, and the reason of the last failure among them."""
+    return sql.SQL(
+        "SELECT (SELECT count(*) FROM eventgen.pending WHERE publisher = {publisher})"
+        " + (SELECT count(*) FROM eventgen.waiting WHERE publisher = {publisher})"
+        " + (SELECT count(*) FROM eventgen.blocked WHERE publisher = {publisher} AND due_at IS NOT NULL),"
+        " (SELECT reason FROM eventgen.blocked WHERE publisher = {publisher} ORDER BY failed_at DESC LIMIT 1)"
+    ).format(publisher=sql.Literal(publisher))

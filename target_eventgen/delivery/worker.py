@@ -1,0 +1,365 @@
+"""One thread that delivers to one publisher, turn by turn; `relay` says what a turn is."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
+
+from psycopg2 import extensions, sql
+
+from target_eventgen import failpoints
+from target_eventgen.delivery import decisions
+from target_eventgen.delivery.configured import ConfiguredPublisher
+from target_eventgen.delivery.decisions import Again, Dead, Done, Item, Verdict
+from target_eventgen.delivery.observer import Observer
+from target_eventgen.delivery.session import Session, repeated
+from target_eventgen.delivery.sql import blocking, dead_letters, turns
+from target_eventgen.errors import UnreachableError
+from target_eventgen.model.recorded import Recorded
+from target_eventgen.publishers.cloudevent import cloud_event
+from target_eventgen.publishers.protocol import Publisher
+
+TURN_EVENTS = 2000
+"""Events that a turn reads, at most."""
+
+TURN_BYTES = 4_000_000
+"""Bytes of data, as Postgres stores them, after which a turn reads no more events."""
+
+TURN_SECONDS = 5.0
+"""After which a turn makes no more calls, and marks what it has."""
+
+QUICK_SECONDS = 1.0
+"""Up to which a turn is quick."""
+
+POLL_SECONDS = 2.0
+"""Between two looks without a notification."""
+
+MAX_ABSENCE_SECONDS = 30.0
+"""Seconds between two attempts to reach a receiver, at most."""
+
+BUSY_SECONDS = 0.1
+"""Between two looks for slots that other relays have locked."""
+
+SICK_KEYS = 10
+"""Of so many keys every event failed and none was delivered: then it is the receiver that is sick."""
+
+_Mark: TypeAlias = tuple[int, int, int, str | None]
+"""That an event is due: its sequence, its slot, its failed attempts, and its subject where there were any."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger("target-eventgen")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The work of a relay for one publisher.
+
+    Attributes:
+        name: the publisher's.
+        delivered: events.
+        dead: events that became dead letters.
+        left: events that are undelivered and were given up on for now.
+        reason: why.
+    """
+
+    name: str
+    delivered: int = 0
+    dead: int = 0
+    left: int = 0
+    reason: str = ""
+
+    def __str__(self) -> str:
+        """Return a line for a log."""
+        return f'the publisher "{self.name}": {self.delivered} events delivered, {self.dead} became dead letters'
+
+    @property
+    def complaint(self) -> str:
+        """The message where something is left."""
+        return f'the publisher "{self.name}": {self.left} events are left for later ({self.reason})'
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """The settings that the workers of a relay share.
+
+    Attributes:
+        dsn: where the outbox is.
+        follow: whether a worker goes on once all is delivered.
+        patience: seconds without progress after which a worker that doesn't follow gives its publisher up for now.
+        reconnect_seconds: for how long a lost connection to Postgres is made anew.
+    """
+
+    dsn: str
+    follow: bool
+    patience: float
+    reconnect_seconds: float
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """The outcome of one turn."""
+
+    slots: int = 0
+    took: int = 0
+    verdicts: Sequence[Verdict] = ()
+    moved: int = 0
+    lost: UnreachableError | None = None
+    blind: bool = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether less is left to do than before the turn."""
+        return self.moved > 0 or any(not isinstance(verdict, Again) for verdict in self.verdicts)
+
+    @property
+    def sick(self) -> bool:
+        """Whether the receiver as a whole needs a pause."""
+        failed = sum(isinstance(verdict, Again) for verdict in self.verdicts)
+        return self.lost is not None or (failed >= SICK_KEYS and failed == len(self.verdicts))
+
+
+class PublisherWorker(threading.Thread):
+    """A thread that delivers to one publisher."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        publisher: ConfiguredPublisher,
+        number: int,
+        stopping: threading.Event,
+        observer: Observer,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            settings: those of the relay's workers.
+            publisher: the publisher.
+            number: its number in the database.
+            stopping: ends the worker after the call that is under way.
+            observer: is called with what happens.
+        """
+        super().__init__(name=f"deliver to {publisher.route.name}", daemon=True)
+        self.wake = threading.Event()
+        self.error: BaseException | None = None
+        self.given_up: str | None = None
+        """Why the worker ended although events were left; None where none were."""
+        self.number = number
+        self.result = Result(publisher.route.name)
+        self._settings = settings
+        self._route = publisher.route
+        self._open = publisher.open
+        self._publisher: Publisher | None = None
+        self._stopping = stopping
+        self._observer = observer
+        self._session = Session(settings.dsn, f"relay to {publisher.route.name}")
+        self._first = random.randrange(decisions.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
+        self._share = decisions.SLOTS
+        self._full = False
+
+    def opened(self) -> Publisher:
+        """Return the publisher, opened; may be called again where the receiver could not be reached."""
+        if self._publisher is None:
+            self._publisher = self._open()
+        return self._publisher
+
+    def run(self) -> None:
+        """Deliver until the end; keep an error for the thread that joins this one."""
+        try:
+            with contextlib.closing(self._session):
+                self._deliver()
+        except BaseException as error:  # noqa: BLE001  whoever joins raises it
+            self.error = error
+
+    def close(self) -> None:
+        """Close the publisher, once nothing is delivered any more."""
+        if self._publisher is not None:
+            self._publisher.close()
+
+    def _deliver(self) -> None:
+        progress_at = time.monotonic()
+        delivered_before = -1
+        failures = 0
+        while not self._stopping.is_set():
+            self.wake.clear()
+            turn = self._repeated(self._turn)
+            if turn.progress:
+                progress_at = time.monotonic()
+            if turn.sick:
+                failures = 1 if turn.progress else failures + 1
+                pause = min(decisions.pause(failures, random.random()), MAX_ABSENCE_SECONDS)  # noqa: S311  no secret
+                self._log_failure(turn, failures, pause)
+                if self._gives_up(progress_at, pause, str(turn.lost or "")):
+                    return
+                self._stopping.wait(pause)
+                continue
+            if turn.took or turn.blind:
+                failures = 0
+                continue
+            pending, soonest, delivered = self._repeated(self._remaining)
+            if delivered != delivered_before:  # others make progress
+                delivered_before, progress_at = delivered, time.monotonic()
+            if not pending and soonest is None and not self._settings.follow:
+                return
+            # What is pending, though nothing was free, is with another relay.
+            pause = BUSY_SECONDS if pending else POLL_SECONDS if soonest is None else max(0.0, soonest)
+            if self._gives_up(progress_at, pause, ""):
+                return
+            self.wake.wait(min(pause, POLL_SECONDS))
+
+    def _log_failure(self, turn: _Turn, failures: int, pause: float) -> None:
+        log = logger.warning if failures & (failures - 1) == 0 else logger.debug  # ever less often
+        if turn.lost is not None:
+            log("%s (attempt %d; the next in %.1f seconds)", turn.lost, failures, pause)
+        else:
+            log(
+                'the publisher "%s" failed for every one of %d events; the next attempt comes in %.1f seconds',
+                self._route.name,
+                len(turn.verdicts),
+                pause,
+            )
+
+    def _gives_up(self, progress_at: float, pause: float, reason: str) -> bool:
+        """Return whether the rest is to be left for later: there was no progress for too long, the coming pause included."""
+        if self._settings.follow or time.monotonic() + pause - progress_at <= self._settings.patience:
+            return False
+        self.given_up = reason
+        return True
+
+    def _remaining(self) -> tuple[bool, float | None, int]:
+        with self._session.transaction() as cursor:
+            cursor.execute(turns.remaining(self.number))
+            ((pending, soonest, delivered),) = cursor.fetchall()
+        return bool(pending), soonest, delivered or 0
+
+    def _repeated(self, work: Callable[[], T]) -> T:
+        return repeated(work, self._settings.reconnect_seconds, self._stopping)
+
+    def _turn(self) -> _Turn:
+        try:
+            publisher = self.opened()
+        except UnreachableError as error:
+            self._observer.unreachable(self._route.name)
+            return _Turn(lost=error)
+        began, blind = time.monotonic(), self._full  # after a full turn the next slots are likely to have something
+        with self._session.transaction(turns.LOOK_UPS) as cursor:
+            cursor.execute(turns.lock_slots(self.number, self._first, self._share, any_=blind))
+            slots = [slot for (slot,) in cursor.fetchall()]
+            if not slots:
+                self._full = False
+                return _Turn()
+            most = max(TURN_EVENTS, publisher.most)
+            cursor.execute(turns.due(self.number, slots, most, -(-most // len(slots)) if blind else most))
+            marks: dict[int, _Mark] = {mark[0]: mark for mark in cursor}
+            items, moved = self._read(cursor, marks)
+            took = len(items) + moved
+            verdicts, lost = self._publish(publisher, items)
+            failpoints.reach(failpoints.AFTER_PUBLISH)
+            self._mark(cursor, verdicts)
+            failpoints.reach(failpoints.BEFORE_MARKED)
+        self._first = (slots[-1] + 1) % decisions.SLOTS
+        self._full = len(marks) > took or took * 2 >= most
+        self._share = decisions.share(self._share, full=self._full, slow=time.monotonic() - began > QUICK_SECONDS)
+        self._observer.settled(self._route.name, verdicts)
+        dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
+        for each in dead[:1]:
+            logger.warning(
+                'the publisher "%s": %d events became dead letters (%s, after %d attempts: %s); see `target-eventgen dead-letters list`',
+                self._route.name,
+                len(dead),
+                each.item.event.type,
+                each.attempts,
+                each.reason,
+            )
+        self.result = replace(
+            self.result,
+            delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
+            dead=self.result.dead + len(dead),
+        )
+        return _Turn(len(slots), took, verdicts, moved, lost, blind)
+
+    def _read(self, cursor: extensions.cursor, marks: Mapping[int, _Mark]) -> tuple[list[Item], int]:
+        """Return the events to be published, as many as a turn may have, and how many others were moved aside."""
+        if not marks:
+            return [], 0
+        items: list[Item] = []
+        blocked: list[tuple[int, int, str]] = []
+        existing = last = 0
+        cursor.execute(turns.recorded(self.number, marks, TURN_BYTES))
+        for row in cursor:
+            existing, is_blocked, last = row[:3]
+            _, slot, attempts, _ = marks[last]
+            recorded = Recorded(*row[2:])
+            if is_blocked:
+                blocked.append((slot, last, recorded.subject))
+            else:
+                items.append(Item(cloud_event(recorded), last, slot, attempts))
+        gone: list[_Mark] = []
+        if existing < len(marks):
+            read = {item.sequence for item in items} | {sequence for _, sequence, _ in blocked}
+            # Where the turn was full, nothing is known of those after the last one.
+            gone = [
+                mark for mark in marks.values() if mark[0] not in read and (len(read) == existing or mark[0] < last)
+            ]
+        if blocked:
+            cursor.execute(turns.set_aside(self.number, blocked))
+        if gone:
+            logger.warning(
+                'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(gone)
+            )
+            cursor.execute(turns.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in gone]))
+            cursor.execute(blocking.unblock_keys(self.number, [subject for *_, subject in gone if subject is not None]))
+        return items, len(blocked) + len(gone)
+
+    def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
+        verdicts: list[Verdict] = []
+        stopped: set[str] = set()
+        began = time.monotonic()
+        while items and not self._stopping.is_set() and (not verdicts or time.monotonic() - began < TURN_SECONDS):
+            call, items = decisions.next_call(items, stopped, ordered=publisher.ordered, most=publisher.most)
+            if not call:
+                break
+            given = [item.event for item in call]
+            called_at = time.monotonic()
+            try:
+                outcomes = publisher.publish(given)
+            except UnreachableError as error:
+                self._observer.unreachable(self._route.name)
+                return verdicts, error
+            finally:
+                self._observer.called(self._route.name, time.monotonic() - called_at, given)
+            judged, ended = decisions.judge(
+                call,
+                outcomes,
+                max_attempts=self._route.max_attempts,
+                waits=self._route.waits,
+                chance=random.random(),  # noqa: S311  no secret
+            )
+            verdicts += judged
+            stopped |= ended
+        return verdicts, None
+
+    def _mark(self, cursor: extensions.cursor, verdicts: Sequence[Verdict]) -> None:
+        done = [verdict for verdict in verdicts if isinstance(verdict, Done)]
+        again = [verdict for verdict in verdicts if isinstance(verdict, Again)]
+        dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
+        fresh = [(each.item.slot, each.item.sequence) for each in verdicts if not each.item.attempts]
+        # An event that had failed before was not pending, but blocked its key.
+        passed = [*done, *(() if self._route.waits else dead)]
+        unblocked = [each.item.key for each in passed if each.item.attempts]
+        statements = [
+            *([turns.unmark(self.number, fresh)] if fresh else ()),
+            *([turns.count_delivered(self.number, done)] if done else ()),
+            *([blocking.block_keys(self.number, again)] if again else ()),
+            *([dead_letters.move_to_dead_letters(self.number, dead)] if dead else ()),
+            *([blocking.block_keys_for_good(self.number, dead)] if dead and self._route.waits else ()),
+            *([blocking.unblock_keys(self.number, unblocked)] if unblocked else ()),
+        ]
+        if statements:
+            cursor.execute(sql.SQL("; ").join(statements))
