@@ -222,7 +222,7 @@ MUTANTS = (
         "a piece of a story is never news",
         (
             Edit(
-                "TargetEventgen._checkpoint",
+                "Loader.checkpoint",
                 "sink.settlement() for sink in sinks if sink.plan.table.key",
                 "sink.settlement() for sink in sinks[:0]",
             ),
@@ -247,7 +247,7 @@ MUTANTS = (
         "a run that ended well leaves its stories",
         (
             Edit(
-                "TargetEventgen._comes_again",
+                "Loader._comes_again",
                 "        return self._state is None or self._after_state\n",
                 "        return True\n",
             ),
@@ -299,7 +299,7 @@ MUTANTS = (
         "STATE leaves before the commit",
         (
             Edit(
-                "TargetEventgen._commit",
+                "Committer._commit",
                 "            outcomes = database.commit(checkpoint)\n",
                 "            sys.stdout.write((checkpoint.state or '') + '\\n')\n            sys.stdout.flush()\n            outcomes = database.commit(checkpoint)\n",
             ),
@@ -308,7 +308,7 @@ MUTANTS = (
     ),
     Mutant(
         "a commit that failed is passed over",
-        (Edit("TargetEventgen._join", "            committing.result()\n", "            committing.exception()\n"),),
+        (Edit("Committer.join", "            committing.result()\n", "            committing.exception()\n"),),
         PROMISES,
     ),
     Mutant(

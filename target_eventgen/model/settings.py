@@ -337,6 +337,16 @@ class Settings:
     with_metadata: bool
     validate: bool
 
+    @property
+    def appends(self) -> bool:
+        """Whether each record is a row."""
+        return self.load_method == "append-only"
+
+    @property
+    def overwrites(self) -> bool:
+        """Whether rows that don't come in a run are deleted at its end."""
+        return self.load_method == "overwrite"
+
 
 def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Return what a JSON Schema can't say of a configuration, each fault in a sentence without any value of a secret.
