@@ -27,7 +27,7 @@ from target_eventgen.delivery import registration
 from target_eventgen.delivery.outbox import Outbox, Selection
 from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import cloud_event, json_line
-from target_eventgen.publishers.file import MOST
+from target_eventgen.publishers.file import MAX_CALL_EVENTS
 
 RECORD = """
 insert into eventgen.events (id, source, type, subject, time, partitionkey, stream, key, data)
@@ -97,7 +97,7 @@ def plain_loop(url: str, path: Path) -> float:
     with closing(Outbox(url)) as outbox, path.open("wb") as file:
         for number, event in enumerate(outbox.newest(Selection()), 1):
             file.write(json_line(cloud_event(event)))
-            if number % MOST == 0:
+            if number % MAX_CALL_EVENTS == 0:
                 file.flush()
                 os.fsync(file.fileno())
         file.flush()

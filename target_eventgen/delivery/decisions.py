@@ -19,17 +19,17 @@ from target_eventgen.publishers.protocol import Delivered, Outcome
 SLOTS = 64
 """In how many parts keys are shared out among relays."""
 
-FEWEST_QUICK = 8
+MIN_QUICK_SLOTS = 8
 """Slots that a turn locks, at least, where turns are quick."""
 
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+MAX_PAUSE_SECONDS = 300.0
 """Seconds between attempts, at first and at most."""
 
-LONGEST_WISH = 30 * 86400.0
+MAX_RETRY_AFTER_SECONDS = 30 * 86400.0
 """Seconds for which a receiver may put an event off, at most."""
 
-LONGEST_REASON = 500
+MAX_REASON_CHARACTERS = 500
 """Characters of a reason that are kept."""
 
 
@@ -137,7 +137,7 @@ def judge(
             verdicts.append(Dead(item, attempts, reason))
             stopped |= {item.key} if waits else set()
         else:
-            delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, LONGEST_WISH))
+            delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
             verdicts.append(Again(item, attempts, delay, reason))
             stopped.add(item.key)
     return verdicts, stopped
@@ -145,12 +145,12 @@ def judge(
 
 def _storable(reason: str) -> str:
     """Return a reason as Postgres can store it, and as a person can read it."""
-    return " ".join(reason.replace("\0", " ").encode(errors="replace").decode().split())[:LONGEST_REASON]
+    return " ".join(reason.replace("\0", " ").encode(errors="replace").decode().split())[:MAX_REASON_CHARACTERS]
 
 
 def pause(failures: int, chance: float) -> float:
     """Return the seconds to wait after so many failures in a row: doubling, up to a limit, spread by half of it."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
+    longest = min(MAX_PAUSE_SECONDS, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
     return longest * (0.5 + 0.5 * chance)
 
 
@@ -168,4 +168,4 @@ def share(slots: int, *, full: bool, slow: bool) -> int:
     """
     if not full:
         return min(SLOTS, slots * 2)
-    return max(1, slots // 2) if slow else max(slots // 2, min(slots * 2, FEWEST_QUICK))
+    return max(1, slots // 2) if slow else max(slots // 2, min(slots * 2, MIN_QUICK_SLOTS))

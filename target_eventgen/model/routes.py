@@ -19,7 +19,7 @@ MAX_ATTEMPTS = 10
 WORKERS = 2
 """Of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
 
-MOST_WORKERS = 32
+MAX_WORKERS = 32
 
 _COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
 """The keys of every publisher; all others are its type's own."""
@@ -105,7 +105,7 @@ def _faults(entry: Mapping[str, Any], place: str) -> list[str]:
     for key, choices in _CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
             found.append(f"{place}.{key} must be {' or '.join(choices)}")
-    for key, most in (("max_attempts", None), ("workers", MOST_WORKERS)):
+    for key, most in (("max_attempts", None), ("workers", MAX_WORKERS)):
         value = entry.get(key, 1)
         if type(value) is not int or value < 1 or (most is not None and value > most):
             found.append(f"{place}.{key} must be a number from 1{'' if most is None else f' to {most}'}")

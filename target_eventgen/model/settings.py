@@ -28,7 +28,7 @@ CHECKPOINT_SECONDS = 5
 RECONNECT_SECONDS = 60
 DELIVERY_TIMEOUT = 60
 MAX_LOCK_SECONDS = 30
-LONGEST_TIMEOUT = 86_400
+MAX_TIMEOUT_SECONDS = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
 
 
@@ -397,8 +397,8 @@ def _out_of_bounds(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} must be 0 or more"
     for name in ("lock_timeout", "statement_timeout", "reconnect_seconds"):
         value = config.get(name)
-        if isinstance(value, int) and not 0 <= value <= LONGEST_TIMEOUT:
-            yield f"{name} must be from 0 to {LONGEST_TIMEOUT} seconds"
+        if isinstance(value, int) and not 0 <= value <= MAX_TIMEOUT_SECONDS:
+            yield f"{name} must be from 0 to {MAX_TIMEOUT_SECONDS} seconds"
 
 
 def parse(config: Mapping[str, Any]) -> Settings:

@@ -61,10 +61,10 @@ GENERATION = "_eventgen_generation"
 OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"), (INSTANT, "text"))
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
 
-MOST_COLUMNS = 1600
+MAX_COLUMNS = 1600
 """Columns that a table of Postgres's can have."""
 
-MOST_COMPARED = 500
+MAX_COMPARED_COLUMNS = 500
 """Columns of a stream with a key.
 
 A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at most
@@ -74,7 +74,7 @@ A version stands beside the one before it, and beside what is needed to fill wha
 OUR_SCHEMA = "eventgen"
 """The Postgres schema of our own tables, in which no stream's is made."""
 
-LONGEST_NAME = 63
+MAX_NAME_BYTES = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
 
 SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
@@ -156,7 +156,7 @@ class Table:
         return f'"{self.schema}"."{self.name}"'
 
 
-def place(stream: str, default_schema: str | None, mapping: Mapping[str, str] = _NOTHING) -> tuple[str, str]:
+def location(stream: str, default_schema: str | None, mapping: Mapping[str, str] = _NOTHING) -> tuple[str, str]:
     """Return (schema, table) for a stream: `schema-table`, as SQL targets of the SDK read it.
 
     A prefix that is mapped goes where it is mapped to; any other gives the schema unless a default is configured. Without
@@ -203,28 +203,9 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     content = tuple(
         Column(name, postgres_type(definition)) for name, definition in properties.items() if name not in METADATA
     )
-    most = MOST_COMPARED if key else MOST_COLUMNS - len(METADATA) - len(OWN)
-    if len(content) > most:
-        raise InvalidSchemaError(
-            f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '
-            f"{'with' if key else 'without'} key properties; leave some out with a stream map, or keep them in an object"
-        )
-    schema_name, table_name = place(stream, default_schema, mapping)
-    for kind, name in (
-        ("schema", schema_name),
-        ("table", table_name),
-        *(("column", column.name) for column in content),
-    ):
-        fault = name_fault(name, is_column=kind == "column")
-        if fault:
-            raise InvalidSchemaError(
-                f'stream "{stream}": the {kind} name "{name[:80]}" {fault}; rename it with a stream map'
-            )
-    if schema_name == OUR_SCHEMA:
-        raise InvalidSchemaError(
-            f'stream "{stream}": its table would lie in the Postgres schema "{OUR_SCHEMA}", which holds the outbox and is '
-            "target-eventgen's own; set default_target_schema or schema_mapping, or rename the stream with a stream map"
-        )
+    _check_count(stream, content, has_key=bool(key))
+    schema_name, table_name = location(stream, default_schema, mapping)
+    _check_names(stream, schema_name, table_name, content)
     marks = {DELETED_AT, TABLE_VERSION} if with_marks else {DELETED_AT} & set(properties)
     by_name = {column.name: column for column in content}
     for name in key:
@@ -244,12 +225,39 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     )
 
 
+def _check_count(stream: str, content: Sequence[Column], *, has_key: bool) -> None:
+    most = MAX_COMPARED_COLUMNS if has_key else MAX_COLUMNS - len(METADATA) - len(OWN)
+    if len(content) > most:
+        raise InvalidSchemaError(
+            f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '
+            f"{'with' if has_key else 'without'} key properties; leave some out with a stream map, or keep them in an object"
+        )
+
+
+def _check_names(stream: str, schema_name: str, table_name: str, content: Sequence[Column]) -> None:
+    for kind, name in (
+        ("schema", schema_name),
+        ("table", table_name),
+        *(("column", column.name) for column in content),
+    ):
+        fault = name_fault(name, is_column=kind == "column")
+        if fault:
+            raise InvalidSchemaError(
+                f'stream "{stream}": the {kind} name "{name[:80]}" {fault}; rename it with a stream map'
+            )
+    if schema_name == OUR_SCHEMA:
+        raise InvalidSchemaError(
+            f'stream "{stream}": its table would lie in the Postgres schema "{OUR_SCHEMA}", which holds the outbox and is '
+            "target-eventgen's own; set default_target_schema or schema_mapping, or rename the stream with a stream map"
+        )
+
+
 def name_fault(name: str, *, is_column: bool) -> str | None:
     """Return why Postgres can't hold the name, or None."""
     if not name or "\0" in name:
         return "is no identifier"
-    if len(name.encode()) > LONGEST_NAME:
-        return f"is longer than the {LONGEST_NAME} bytes that Postgres keeps of an identifier"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        return f"is longer than the {MAX_NAME_BYTES} bytes that Postgres keeps of an identifier"
     if is_column and (name in SYSTEM_NAMES or name.startswith(PREFIX)):
         return "is taken by Postgres or by target-eventgen"
     return None

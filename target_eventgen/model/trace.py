@@ -12,7 +12,7 @@ from dataclasses import dataclass
 PATTERN = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
 """What a traceparent looks like, as Python and Postgres both read it."""
 
-LONGEST_STATE = 512
+MAX_STATE_CHARACTERS = 512
 """Characters of a tracestate that everybody must be able to carry."""
 
 
@@ -42,5 +42,5 @@ def from_environment(environment: Mapping[str, str], field: str | None) -> Trace
     if not re.match(PATTERN, parent):
         return None if field is None else Trace(field)
     state = environment.get("TRACESTATE", "").strip()
-    fits = state and len(state) <= LONGEST_STATE and state.isascii() and state.isprintable()
+    fits = state and len(state) <= MAX_STATE_CHARACTERS and state.isascii() and state.isprintable()
     return Trace(field, parent, state if fits else None)

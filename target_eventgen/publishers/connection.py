@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from target_eventgen.publishers import webhook_decisions
 
-MOST_BODY = 65_536
+MAX_BODY_BYTES = 65_536
 """Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
 
 
@@ -46,7 +46,7 @@ class ConnectError(Exception):
     """No connection was made, so nothing was sent."""
 
 
-MOST_HEAD = 65_536
+MAX_HEAD_BYTES = 65_536
 """Bytes of an answer's head, at most."""
 
 
@@ -83,7 +83,7 @@ class Answer(HTTPResponse):
 
     def _read_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
-        left = MOST_HEAD
+        left = MAX_HEAD_BYTES
         while (line := self.fp.readline(left + 1)) not in {b"\r\n", b"\n", b""}:
             left -= len(line)
             if left < 0:
@@ -211,7 +211,7 @@ class Connection(HTTPConnection):
                 break
         # An acknowledgement is one, however its body ends.
         with contextlib.suppress(OSError, HTTPException):
-            answer.read(MOST_BODY + 1)
+            answer.read(MAX_BODY_BYTES + 1)
         if not answer.isclosed():
             self.close()
         return answer.status, dict(answer.headers)

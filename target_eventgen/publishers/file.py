@@ -28,7 +28,7 @@ try:
 except ModuleNotFoundError:  # Windows, where one relay at a time may write a file
     fcntl = None  # type: ignore[assignment]  # there is no other name for what is missing
 
-MOST = 1000
+MAX_CALL_EVENTS = 1000
 """Events that one sync to the disk covers."""
 
 _BLOCK = 65536
@@ -57,7 +57,7 @@ class FilePublisher:
     """Appends to one file."""
 
     ordered = True
-    most = MOST
+    most = MAX_CALL_EVENTS
 
     def __init__(self, name: str, settings: Settings) -> None:
         self._name = name

@@ -40,7 +40,7 @@ CLOSE_SECONDS = 1.0
 HEARTBEAT_SECONDS = 600
 """After twice as long without a sign the broker gives a connection up: a relay that was idle makes a new one."""
 
-LONGEST_KEY = 255
+MAX_KEY_BYTES = 255
 """Bytes of a routing key."""
 
 PREFIX = "cloudEvents:"
@@ -316,8 +316,10 @@ class RabbitMQ:
         try:
             for place, event in enumerate(events):
                 key = destination(self._settings.routing_key, event)
-                if len(key.encode()) > LONGEST_KEY:
-                    wave.outcomes[place] = Failed(f"its routing key is longer than {LONGEST_KEY} bytes", permanent=True)
+                if len(key.encode()) > MAX_KEY_BYTES:
+                    wave.outcomes[place] = Failed(
+                        f"its routing key is longer than {MAX_KEY_BYTES} bytes", permanent=True
+                    )
                     continue
                 self._number += 1
                 wave.places[self._number] = place

@@ -54,26 +54,26 @@ RESERVED = re.compile(
 """Headers that are not for a configuration to set."""
 
 ROUNDS = 8
-MOST_ROUNDS = 64
+MAX_ROUNDS = 64
 """How many requests each connection makes in one call, at first and at most: its slowest lane holds the others back."""
 
 QUICK_SECONDS = 0.5
 """A call that takes so long, or longer, has enough rounds."""
 
-MOST_EVENTS = 1000
+MAX_EVENTS = 1000
 """In one batch."""
 
 AGENT = "target-eventgen"
 
-MOST_REDIRECTS = 3
+MAX_REDIRECTS = 3
 
-MOST_SECONDS = 120.0
+MAX_TIMEOUT_SECONDS = 120.0
 """That a request may take."""
 
 CALL_SECONDS = 60.0
 """After which a call makes no more requests: it must be over long before its relay is thought to be dead."""
 
-MOST_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 
 GRACE_SECONDS = 1.0
 """Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
@@ -124,18 +124,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         elif self.url.value.lower().startswith("http:") and not self.allow_private_addresses:
             yield "url begins with http, so that everybody on the way could read the events; use https, or, within a private network, set allow_private_addresses"
         if any(webhook_decisions.secret_bytes(secret.value) is None for secret in self.secrets):
-            yield f"secrets must be {webhook_decisions.PREFIX} and at least {webhook_decisions.SHORTEST_SECRET} bytes in base64"
+            yield f"secrets must be {webhook_decisions.PREFIX} and at least {webhook_decisions.MIN_SECRET_BYTES} bytes in base64"
         for name, value in self.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[^\t -~]", value.value):
                 yield f'headers: "{name[:40]}" is no header, or its value has characters that headers can not have'
             elif RESERVED.fullmatch(name):
                 yield f'headers: "{name}" is not to be set'
-        if not 0 < self.timeout <= MOST_SECONDS:
-            yield f"timeout must be greater than 0 and at most {MOST_SECONDS:g} seconds"
-        if not 1 <= self.connections <= MOST_CONNECTIONS:
-            yield f"connections must be from 1 to {MOST_CONNECTIONS}"
-        if not 1 <= self.batch_size <= MOST_EVENTS:
-            yield f"batch_size must be from 1 to {MOST_EVENTS}"
+        if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
+            yield f"timeout must be greater than 0 and at most {MAX_TIMEOUT_SECONDS:g} seconds"
+        if not 1 <= self.connections <= MAX_CONNECTIONS:
+            yield f"connections must be from 1 to {MAX_CONNECTIONS}"
+        if not 1 <= self.batch_size <= MAX_EVENTS:
+            yield f"batch_size must be from 1 to {MAX_EVENTS}"
         if self.client_private_key and not self.client_certificate:
             yield "client_private_key needs a client_certificate"
 
@@ -293,7 +293,7 @@ class WebhookPublisher:
         if time.monotonic() - began >= QUICK_SECONDS:
             self._rounds = max(ROUNDS, self._rounds // 2)
         elif len(events) == self.most:
-            self._rounds = min(MOST_ROUNDS, self._rounds * 2)
+            self._rounds = min(MAX_ROUNDS, self._rounds * 2)
         outcomes: dict[int, Outcome] = {}
         for lane in lanes:
             outcomes |= lane.outcomes
@@ -400,7 +400,7 @@ class WebhookPublisher:
         first, target, url = lane.connection, self._target, self._settings.url.value
         own = {name: value.value for name, value in self._settings.headers.items()}
         try:
-            for _ in range(1 + MOST_REDIRECTS):
+            for _ in range(1 + MAX_REDIRECTS):
                 status, headers = self._post(lane, target, {**own, **sent.headers}, sent)
                 if status not in {307, 308} or not self._settings.follow_redirects:
                     break

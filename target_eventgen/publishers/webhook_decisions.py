@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 PREFIX = "whsec_"
 """Begins a secret as it is written down; its bytes follow in base64."""
 
-SHORTEST_SECRET = 16
+MIN_SECRET_BYTES = 16
 """Bytes. Standard Webhooks recommends 24 and more; shorter than this is no secret."""
 
-LONGEST_WAIT = 86_400.0
+MAX_WAIT_SECONDS = 86_400.0
 """Seconds: a receiver that asks for more is asked again after a day."""
 
 PASSING = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
@@ -42,7 +42,7 @@ def secret_bytes(text: str) -> bytes | None:
         found = base64.b64decode(text.strip().removeprefix(PREFIX) + "==", validate=False)
     except (binascii.Error, ValueError):
         return None
-    return found if len(found) >= SHORTEST_SECRET else None
+    return found if len(found) >= MIN_SECRET_BYTES else None
 
 
 def signatures(secrets: Iterable[bytes], message: str, timestamp: int, body: bytes) -> str:
@@ -85,12 +85,12 @@ def wait(headers: Mapping[str, str], now: float) -> float | None:
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:20]), LONGEST_WAIT)
+        return min(float(text[:20]), MAX_WAIT_SECONDS)
     until = _moment(text)
     if until is None:
         return None
     asked = _moment(headers.get("date", ""))
-    return min(max(0.0, until - (now if asked is None else asked)), LONGEST_WAIT)
+    return min(max(0.0, until - (now if asked is None else asked)), MAX_WAIT_SECONDS)
 
 
 def _moment(text: str) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from target_eventgen.errors import InvalidSchemaError
-from target_eventgen.model.tables import METADATA, name_fault, place, postgres_type, table, widened
+from target_eventgen.model.tables import METADATA, location, name_fault, postgres_type, table, widened
 
 TYPES: list[tuple[Any, str]] = [
     ({"type": "string"}, "text"),
@@ -53,7 +53,7 @@ def test_a_property_has_the_type_that_holds_all_of_its_values(definition: Any, t
     ],
 )
 def test_a_streams_name_says_where_it_is_stored(stream: str, default: str | None, expected: tuple[str, str]) -> None:
-    assert place(stream, default) == expected
+    assert location(stream, default) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_streams_name_says_where_it_is_stored(stream: str, default: str | None
 def test_a_prefix_that_is_mapped_goes_where_it_is_mapped_to(
     stream: str, default: str | None, expected: tuple[str, str]
 ) -> None:
-    assert place(stream, default, {"crm": "sales"}) == expected
+    assert location(stream, default, {"crm": "sales"}) == expected
 
 
 @pytest.mark.parametrize("name", ["", "a\0", "ä" * 32, "ctid", "_eventgen_at"])

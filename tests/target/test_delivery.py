@@ -113,13 +113,13 @@ def test_an_attempt_is_never_earlier_than_the_receiver_wants_it() -> None:
 def test_a_reason_is_made_storable_and_a_wish_is_bounded() -> None:
     (verdict,), _ = judged([item("a", 1)], [Failed("torn\0\nhere \ud800" + "x" * 9999, retry_after=float("inf"))])
     assert verdict.reason.startswith("torn here ?x")
-    assert len(verdict.reason) == decisions.LONGEST_REASON
-    assert verdict.delay == decisions.LONGEST_WISH
+    assert len(verdict.reason) == decisions.MAX_REASON_CHARACTERS
+    assert verdict.delay == decisions.MAX_RETRY_AFTER_SECONDS
 
 
 def test_pauses_double_up_to_a_limit_and_are_spread() -> None:
     assert [decisions.pause(failures, 1.0) for failures in (1, 2, 3, 4)] == [1, 2, 4, 8]
-    assert decisions.pause(10_000, 1.0) == decisions.LONGEST_PAUSE
+    assert decisions.pause(10_000, 1.0) == decisions.MAX_PAUSE_SECONDS
     assert decisions.pause(3, 0.0) == 2.0
 
 
