@@ -146,7 +146,7 @@ class TargetEventgen(Target):
             # What is to overwrite all is true as it comes, even where it is older.
             replication_key=None if self._settings.overwrites else replication_key,
             default_schema=self._settings.default_schema,
-            mapping=self._settings.schema_mapping,
+            mapping=self._settings.schemas_by_prefix,
             with_metadata=self._settings.with_metadata,
             with_marks=self._settings.overwrites or name in self._marked,
         )

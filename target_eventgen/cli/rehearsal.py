@@ -132,7 +132,7 @@ def _tables(catalog: Mapping[str, Any], parsed: settings.Settings) -> Iterator[t
                     key=entry.get("key_properties") or top.get("table-key-properties") or [],
                     replication_key=entry.get("replication_key"),
                     default_schema=parsed.default_schema,
-                    mapping=parsed.schema_mapping,
+                    mapping=parsed.schemas_by_prefix,
                     with_metadata=parsed.with_metadata,
                 ),
             )
