@@ -37,8 +37,9 @@ from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.model import trace
 from target_eventgen.model.checkpoint import Checkpoint, Outcome
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.rules import Rule, nearest
+from target_eventgen.model.rules import Rule
 from target_eventgen.model.settings import Settings
+from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table
 from target_eventgen.observe import metrics
 from target_eventgen.observe.tallies import Tallies

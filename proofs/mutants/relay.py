@@ -169,7 +169,13 @@ MUTANTS = (
     ),
     Mutant(
         "a half written line stays",
-        (Edit("_mended", "        os.ftruncate(file, end)\n    return end", "        end = size\n    return end"),),
+        (
+            Edit(
+                "_without_half_line",
+                "        os.ftruncate(file, end)\n    return end",
+                "        end = size\n    return end",
+            ),
+        ),
         FILES,
     ),
     Mutant(

@@ -56,7 +56,7 @@ def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, 
     names = dict(zip(types, _distinct(types), strict=True))
     streams = list(dict.fromkeys(rule.stream for rule in rules))
     channels = dict(zip(streams, _distinct(streams), strict=True))
-    told = {stream: list(dict.fromkeys(rule.type for rule in rules if rule.stream == stream)) for stream in streams}
+    types_of = {stream: list(dict.fromkeys(rule.type for rule in rules if rule.stream == stream)) for stream in streams}
     return {
         "asyncapi": VERSION,
         "info": {
@@ -71,7 +71,9 @@ def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, 
                 "address": None,
                 "title": stream,
                 "description": f'What happens to the rows of the stream "{stream}". Each key\'s events keep their order.',
-                "messages": {names[each]: {"$ref": f"#/components/messages/{names[each]}"} for each in told[stream]},
+                "messages": {
+                    names[each]: {"$ref": f"#/components/messages/{names[each]}"} for each in types_of[stream]
+                },
             }
             for stream in streams
         },
@@ -80,7 +82,7 @@ def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, 
                 "action": "send",
                 "channel": {"$ref": f"#/channels/{channels[stream]}"},
                 "messages": [
-                    {"$ref": f"#/channels/{channels[stream]}/messages/{names[each]}"} for each in told[stream]
+                    {"$ref": f"#/channels/{channels[stream]}/messages/{names[each]}"} for each in types_of[stream]
                 ],
             }
             for stream in streams
@@ -96,28 +98,28 @@ def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, 
 
 def _distinct(names: Iterable[str]) -> list[str]:
     """Return names as keys of a document's components, no two alike."""
-    found: list[str] = []
+    keys: list[str] = []
     for name in names:
         key = base = re.sub(r"[^A-Za-z0-9._-]", "_", name)
         number = 1
-        while key in found:
+        while key in keys:
             number += 1
             key = f"{base}_{number}"
-        found.append(key)
-    return found
+        keys.append(key)
+    return keys
 
 
 def _message(type_: str, rules: Sequence[Rule], names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": type_,
         "title": type_,
-        "summary": "; or ".join(f'{_said(rule)} (stream "{rule.stream}")' for rule in rules),
+        "summary": "; or ".join(f'{_summary(rule)} (stream "{rule.stream}")' for rule in rules),
         "contentType": "application/cloudevents+json",
         "payload": {"$ref": f"#/components/schemas/{names[type_]}"},
     }
 
 
-def _said(rule: Rule) -> str:
+def _summary(rule: Rule) -> str:
     """Return when a rule fires, in words."""
     match rule.trigger:
         case Enters(text):
@@ -145,7 +147,7 @@ def _flat(text: str) -> str:
 def _event(type_: str, rules: Sequence[Rule], tables: Mapping[str, Table]) -> dict[str, Any]:
     """Return the JSON Schema of a CloudEvent in its JSON format."""
     data = [_data(rule, tables[rule.stream]) for rule in rules]
-    distinct = [schema for place, schema in enumerate(data) if schema not in data[:place]]
+    distinct = [schema for index, schema in enumerate(data) if schema not in data[:index]]
     text = {"type": "string", "minLength": 1}
     return {
         "type": "object",

@@ -29,12 +29,12 @@ def down() -> None:
 @db.command()
 def url() -> None:
     """Print its URL if it is running; exit status 1 if it isn't."""
-    if (found := embedded.url()) is None:
+    if (running := embedded.url()) is None:
         raise EventgenError(
             f"The embedded Postgres in {embedded.default_folder()} isn't running. "
             "Start it with `target-eventgen db up`, in the project's folder."
         )
-    click.echo(found)
+    click.echo(running)
 
 
 @db.command()

@@ -11,7 +11,7 @@ import click
 
 from target_eventgen.cli import configuration, options
 from target_eventgen.delivery import redelivery, status
-from target_eventgen.delivery.redelivery import LettersChosen
+from target_eventgen.delivery.redelivery import LetterFilter
 from target_eventgen.model import routes
 
 
@@ -45,13 +45,13 @@ def list_letters(  # noqa: PLR0913 - one argument an option
     database_url: str | None,
 ) -> None:
     """Print them, oldest first: number, when, publisher, type, subject, attempts, reason."""
-    found = redelivery.letters(configuration.database(database_url, config), _selected(letters, publisher, types))
+    selected = redelivery.letters(configuration.database(database_url, config), _selected(letters, publisher, types))
     if as_json:
-        sys.stdout.writelines(json.dumps(asdict(letter), ensure_ascii=False) + "\n" for letter in found)
-    elif found:
+        sys.stdout.writelines(json.dumps(asdict(letter), ensure_ascii=False) + "\n" for letter in selected)
+    elif selected:
         rows = [
             (str(one.letter), one.died_at, one.publisher, one.type, one.subject, str(one.attempts), one.reason)
-            for one in found
+            for one in selected
         ]
         header = ("LETTER", "DIED", "PUBLISHER", "TYPE", "SUBJECT", "ATTEMPTS", "REASON")
         click.echo("\n".join(status.columns([header, *rows])))
@@ -107,8 +107,8 @@ def drop_letters(  # noqa: PLR0913 - one argument an option
 
 def _selected(
     letters: tuple[int, ...], publisher: str | None, types: tuple[str, ...], *, everything: bool = True
-) -> LettersChosen:
+) -> LetterFilter:
 
     if not (letters or publisher or types or everything):
         raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
-    return LettersChosen(letters or None, publisher, routes.patterns(types or None))
+    return LetterFilter(letters or None, publisher, routes.patterns(types or None))

@@ -23,6 +23,6 @@ def describe(
     """Print an AsyncAPI 3 document of the event types, with the JSON Schema of each, as JSON."""
     given = singer_target.settings(config)
     dsn = None if catalog is not None else configuration.database(database_url, config)
-    found = rehearsal.tables(given, dsn, None if catalog is None else configuration.read(catalog))
-    described = asyncapi.document(settings.parse(given).rules, found, title=title, version=document_version)
-    click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+    tables = rehearsal.tables(given, dsn, None if catalog is None else configuration.read(catalog))
+    document = asyncapi.document(settings.parse(given).rules, tables, title=title, version=document_version)
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

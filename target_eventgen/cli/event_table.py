@@ -44,22 +44,22 @@ class Layout:
 
     def line(self, cells: tuple[str, str, str, str], marks: Marks) -> str:
         """The cells of one row side by side. Only in a terminal is a cell shortened that is too long for its column."""
-        time, kind, subject, told = cells
+        time, kind, subject, changed = cells
         if self.width is not None:
             # The ends of a type and a subject tell more than their beginnings, which all rows share.
             kind, subject = shortened_left(kind, self.type, marks), shortened_left(subject, self.subject, marks)
             left = self.width - self.time - self.type - self.subject - len(_GAP) * 3
-            told = shortened(told, max(left, _LEAST), marks)
-        padded = (_padded(time, self.time), _padded(kind, self.type), _padded(subject, self.subject), told)
+            changed = shortened(changed, max(left, _LEAST), marks)
+        padded = (_padded(time, self.time), _padded(kind, self.type), _padded(subject, self.subject), changed)
         return _GAP.join(padded).rstrip()
 
 
 def layout(rows: Iterable[tuple[str, str, str, str]], width: int | None) -> Layout:
     """Columns as wide as these rows need; in a terminal type and subject leave room for the change."""
-    time, kind, subject, told = (max(map(cells_of, column)) for column in zip(HEADER, *rows, strict=True))
+    time, kind, subject, changed = (max(map(cells_of, column)) for column in zip(HEADER, *rows, strict=True))
     if width is not None:
         left = max(width - time - len(_GAP) * 3, 0)
-        left = max(left - min(told, max(24, left * 2 // 5)), 2 * _LEAST)
+        left = max(left - min(changed, max(24, left * 2 // 5)), 2 * _LEAST)
         if kind + subject > left:
             subject = min(subject, max(len(HEADER[2]), left * 2 // 5, left - kind))
             kind = min(kind, left - subject)
@@ -78,8 +78,8 @@ def change(data: str, marks: Marks) -> str:
     old, new = parsed.get("old"), parsed.get("new")
     if old is None or new is None:
         present = {name: value for name, value in (new or old or {}).items() if not name.startswith(_METADATA)}
-        told = ", ".join(f"{printable(name)} {cell(value)}" for name, value in present.items() if value is not None)
-        return f"{'deleted' if new is None else 'created'}: {told}"
+        values = ", ".join(f"{printable(name)} {cell(value)}" for name, value in present.items() if value is not None)
+        return f"{'deleted' if new is None else 'created'}: {values}"
     names = parsed.get("changed") or [name for name in new if new[name] != old.get(name)]
     return ", ".join(
         f"{printable(name)} {cell(old.get(name))} {marks.arrow} {cell(new.get(name))}"
@@ -114,26 +114,26 @@ def shortened(text: str, width: int, marks: Marks) -> str:
     """The text within so many cells, its end replaced by an ellipsis where it is too long."""
     if cells_of(text) <= width:
         return text
-    kept, left = [], width - len(marks.ellipsis)
+    shown, left = [], width - len(marks.ellipsis)
     for character in text:
         left -= _cell_width(character)
         if left < 0:
             break
-        kept.append(character)
-    return "".join(kept) + marks.ellipsis
+        shown.append(character)
+    return "".join(shown) + marks.ellipsis
 
 
 def shortened_left(text: str, width: int, marks: Marks) -> str:
     """The text within so many cells, its beginning replaced by an ellipsis where it is too long."""
     if cells_of(text) <= width:
         return text
-    kept, left = [], width - len(marks.ellipsis)
+    shown, left = [], width - len(marks.ellipsis)
     for character in reversed(text):
         left -= _cell_width(character)
         if left < 0:
             break
-        kept.append(character)
-    return marks.ellipsis + "".join(reversed(kept))
+        shown.append(character)
+    return marks.ellipsis + "".join(reversed(shown))
 
 
 def _padded(text: str, width: int) -> str:

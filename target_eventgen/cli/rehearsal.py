@@ -22,6 +22,7 @@ from target_eventgen.errors import (
     SettingsError,
 )
 from target_eventgen.model import plan, rules, settings
+from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import table
 from target_eventgen.store.postgres import Postgres, place_of
 
@@ -61,7 +62,7 @@ def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None
                 where = (
                     "no table of it is known here yet: give a catalog" if described is None else "the catalog has none"
                 )
-                known = "" if described is None else rules.nearest(rule.stream, described)
+                known = "" if described is None else nearest(rule.stream, described)
                 yield rule, f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {where}{known}'
             else:
                 yield rule, _fault(database, table, rule, appends=appends)
@@ -85,19 +86,19 @@ def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any
         assert dsn is not None
         with closing(Postgres(dsn, 0, creates=False)) as database:
             streams = {rule.stream for rule in parsed.rules}
-            found: dict[str, Table | str | None] = {stream: database.table_of(stream) for stream in streams}
+            by_stream: dict[str, Table | str | None] = {stream: database.table_of(stream) for stream in streams}
     else:
-        found = dict(_tables(catalog, parsed))
+        by_stream = dict(_tables(catalog, parsed))
     watched: dict[str, Table] = {}
     for rule in parsed.rules:
-        table = found.get(rule.stream)
+        table = by_stream.get(rule.stream)
         if isinstance(table, str):
             raise RuleError(table)
         if table is None:
             missing = (
                 "no table of it is known here yet; load it first, or give a catalog"
                 if catalog is None
-                else f"the catalog has none{rules.nearest(rule.stream, found)}"
+                else f"the catalog has none{nearest(rule.stream, by_stream)}"
             )
             raise RuleError(f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {missing}')
         plan.check(table, [rule], appends=parsed.load_method == "append-only")

@@ -15,7 +15,7 @@ from target_eventgen.delivery import relay as relay_
 from target_eventgen.delivery.configured import configured_publishers
 from target_eventgen.errors import DeliveryError, SettingsError
 from target_eventgen.model import settings
-from target_eventgen.model.rules import nearest
+from target_eventgen.model.spelling import nearest
 from target_eventgen.observe import relay_observers
 
 
@@ -55,8 +55,10 @@ def relay(  # noqa: PLR0913 - one argument an option
             ["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"]
         )
     dsn = configuration.database(database_url, config)
-    wishes = relay_observers.Wishes(log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host)
-    with relay_observers.watched(dsn, [each.route.name for each in wanted], wishes) as observer:
+    relay_options = relay_observers.RelayOptions(
+        log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host
+    )
+    with relay_observers.watched(dsn, [each.route.name for each in wanted], relay_options) as observer:
         running = relay_.Relay(
             dsn,
             wanted,

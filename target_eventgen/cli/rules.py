@@ -32,8 +32,8 @@ def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: st
         checked += 1
         faulty += fault is not None
         click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.place}, {rule.stream}'}")
-        if fault is None and (remark := rules_.remark(rule)) is not None:
-            click.echo(f"note   {rule.type}: {remark}")
+        if fault is None and (warning := rules_.warning(rule)) is not None:
+            click.echo(f"note   {rule.type}: {warning}")
     if not checked:
         click.echo(
             'There are no rules: the setting "events" is missing or empty, so a load records no event.', err=True

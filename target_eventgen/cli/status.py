@@ -17,5 +17,5 @@ from target_eventgen.delivery import status as status_
 @options.DATABASE
 def status(*, as_json: bool, config: tuple[Path, ...], database_url: str | None) -> None:
     """Say how far delivery has come, by publisher and by event type."""
-    found = status_.read(configuration.database(database_url, config))
-    click.echo(json.dumps(status_.document(found), indent=2) if as_json else status_.text(found))
+    current = status_.read(configuration.database(database_url, config))
+    click.echo(json.dumps(status_.document(current), indent=2) if as_json else status_.text(current))

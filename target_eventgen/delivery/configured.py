@@ -23,11 +23,11 @@ class ConfiguredPublisher:
 
 def faults(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """Return every fault in the publishers' own settings."""
-    found: list[str] = []
+    messages: list[str] = []
     for route in settings.routes:
         given, missing = routes.with_secrets(route, environment, settings.publisher_secrets)
-        found += missing or publishers.faults(route.name, route.kind, given)
-    return found
+        messages += missing or publishers.faults(route.name, route.kind, given)
+    return messages
 
 
 def configured_publishers(settings: Settings, environment: Mapping[str, str]) -> list[ConfiguredPublisher]:

@@ -33,7 +33,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class LettersChosen:
+class LetterFilter:
     """Which dead letters are meant; None is any. Types are LIKE patterns."""
 
     letters: Sequence[int] | None = None
@@ -41,40 +41,40 @@ class LettersChosen:
     types: Sequence[str] | None = None
 
 
-def letters(dsn: str, chosen: LettersChosen) -> list[Letter]:
+def letters(dsn: str, letter_filter: LetterFilter) -> list[Letter]:
     """Return dead letters, oldest first.
 
     Raises:
         SettingsError: the publisher is not known.
     """
     with _transaction(dsn) as cursor:
-        return [Letter(*row[:8]) for row in _chosen(cursor, chosen)]
+        return [Letter(*row[:8]) for row in _select(cursor, letter_filter)]
 
 
-def retry(dsn: str, chosen: LettersChosen) -> int:
+def retry(dsn: str, letter_filter: LetterFilter) -> int:
     """Make dead letters due again, with their attempts forgotten, and let their keys go; return how many.
 
     Raises:
         SettingsError: the publisher is not known.
     """
-    return _settle(dsn, chosen, again=True)
+    return _settle(dsn, letter_filter, again=True)
 
 
-def drop(dsn: str, chosen: LettersChosen) -> int:
+def drop(dsn: str, letter_filter: LetterFilter) -> int:
     """Give dead letters up, and let their keys go; return how many. The events stay in the outbox.
 
     Raises:
         SettingsError: the publisher is not known.
     """
-    return _settle(dsn, chosen, again=False)
+    return _settle(dsn, letter_filter, again=False)
 
 
-def replay(dsn: str, chosen: replays.EventFilter, publishers: Sequence[str] = ()) -> dict[str, int]:
+def replay(dsn: str, events: replays.EventFilter, publishers: Sequence[str] = ()) -> dict[str, int]:
     """Make recorded events due again, with the ids that they have; return how many for each publisher.
 
     Args:
         dsn: where the outbox is.
-        chosen: which events.
+        events: which of them.
         publishers: to these; none: to all that are known.
 
     Raises:
@@ -88,7 +88,7 @@ def replay(dsn: str, chosen: replays.EventFilter, publishers: Sequence[str] = ()
         for name in names:
             number = registration.number_of(cursor, name)
             cursor.execute(registry.lock_all_slots(number))
-            cursor.execute(replays.replay(number, chosen))
+            cursor.execute(replays.replay(number, events))
             counts[name] = cursor.rowcount
         cursor.execute(replays.NOTIFY)
     return counts
@@ -100,21 +100,21 @@ def _transaction(dsn: str) -> Iterator[extensions.cursor]:
         yield cursor
 
 
-def _chosen(cursor: extensions.cursor, chosen: LettersChosen) -> list[tuple[Any, ...]]:
+def _select(cursor: extensions.cursor, letter_filter: LetterFilter) -> list[tuple[Any, ...]]:
     if not registration.exist(cursor):
         return []
-    number = None if chosen.publisher is None else registration.number_of(cursor, chosen.publisher)
-    cursor.execute(dead_letters.letters(number, chosen.letters, chosen.types))
+    number = None if letter_filter.publisher is None else registration.number_of(cursor, letter_filter.publisher)
+    cursor.execute(dead_letters.letters(number, letter_filter.letters, letter_filter.types))
     return cursor.fetchall()
 
 
-def _settle(dsn: str, chosen: LettersChosen, *, again: bool) -> int:
+def _settle(dsn: str, letter_filter: LetterFilter, *, again: bool) -> int:
     with _transaction(dsn) as cursor:
-        found = _chosen(cursor, chosen)
-        for number in sorted({row[8] for row in found}):
+        selected = _select(cursor, letter_filter)
+        for number in sorted({row[8] for row in selected}):
             cursor.execute(registry.lock_all_slots(number))
         # Another person may have been faster: what counts is what is taken now.
-        cursor.execute(dead_letters.take_letters([row[0] for row in found]))
+        cursor.execute(dead_letters.take_letters([row[0] for row in selected]))
         taken = cursor.fetchall()
         for number in sorted({number for number, *_ in taken}):
             own = [row[1:] for row in taken if row[0] == number]

@@ -11,7 +11,7 @@ from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import registry, tables
 from target_eventgen.errors import SettingsError
 from target_eventgen.model.routes import Route
-from target_eventgen.model.rules import nearest
+from target_eventgen.model.spelling import nearest
 from target_eventgen.store import catalog
 
 

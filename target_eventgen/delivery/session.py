@@ -52,7 +52,7 @@ class Session:
     def __init__(self, dsn: str, what: str) -> None:
         self._dsn = dsn
         self._what = what
-        self._place = place_of(dsn)
+        self._address = place_of(dsn)
         self._connection: extensions.connection | None = None
 
     def close(self) -> None:
@@ -84,14 +84,14 @@ class Session:
             lost = self._roll_back(error)
             if not isinstance(error, psycopg2.Error):
                 raise
-            said = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
+            message = (error.diag.message_primary or str(error).strip() or type(error).__name__).splitlines()[0]
             if lost:
                 raise ConnectionLostError(
-                    f"the {self._what}: the connection to Postgres at {self._place} broke ({said}); what was not "
+                    f"the {self._what}: the connection to Postgres at {self._address} broke ({message}); what was not "
                     "committed is as if it had not been, and is to be repeated once the server is up"
                 ) from error
             raise DatabaseError(
-                f"the {self._what}: Postgres at {self._place} refused it (SQLSTATE {error.pgcode}): {said}; "
+                f"the {self._what}: Postgres at {self._address} refused it (SQLSTATE {error.pgcode}): {message}; "
                 + _REMEDIES.get(error.pgcode or "", "find its words in Postgres's documentation or log")
             ) from error
 
@@ -113,7 +113,7 @@ class Session:
         return False
 
     def _connected(self) -> extensions.connection:
-        self._connection = connect(self._dsn, self._place, f"target-eventgen {self._what}")
+        self._connection = connect(self._dsn, self._address, f"target-eventgen {self._what}")
         return self._connection
 
 
@@ -144,7 +144,7 @@ def repeated(work: Callable[[], T], seconds: float, stopping: threading.Event) -
             pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def connect(dsn: str, place: str, name: str) -> extensions.connection:
+def connect(dsn: str, address: str, name: str) -> extensions.connection:
     """Return a connection whose transactions see, statement by statement, what is committed.
 
     Raises:
@@ -158,13 +158,13 @@ def connect(dsn: str, place: str, name: str) -> extensions.connection:
             watched, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
         )
     except psycopg2.OperationalError as error:
-        said = (str(error).strip().splitlines() or ["no answer"])[0]
+        message = (str(error).strip().splitlines() or ["no answer"])[0]
         raise ConnectionLostError(
-            f"can't connect to Postgres at {place}: {said}; "
+            f"can't connect to Postgres at {address}: {message}; "
             "check that it runs and that database_url (or host, port, user, password, database) is right"
         ) from error
     if connection.server_version < OLDEST_SERVER:
         connection.close()
-        raise DatabaseError(f"Postgres at {place} is older than 15; use 15 or newer")
+        raise DatabaseError(f"Postgres at {address} is older than 15; use 15 or newer")
     connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
     return connection

@@ -300,22 +300,24 @@ class PublisherWorker(threading.Thread):
                 blocked.append((slot, last, recorded.subject))
             else:
                 items.append(Item(cloud_event(recorded), last, slot, attempts))
-        gone: list[_Mark] = []
+        missing: list[_Mark] = []
         if existing < len(marks):
             read = {item.sequence for item in items} | {sequence for _, sequence, _ in blocked}
             # Where the turn was full, nothing is known of those after the last one.
-            gone = [
+            missing = [
                 mark for mark in marks.values() if mark[0] not in read and (len(read) == existing or mark[0] < last)
             ]
         if blocked:
             cursor.execute(turns.set_aside(self.number, blocked))
-        if gone:
+        if missing:
             logger.warning(
-                'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(gone)
+                'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(missing)
             )
-            cursor.execute(turns.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in gone]))
-            cursor.execute(blocking.unblock_keys(self.number, [subject for *_, subject in gone if subject is not None]))
-        return items, len(blocked) + len(gone)
+            cursor.execute(turns.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in missing]))
+            cursor.execute(
+                blocking.unblock_keys(self.number, [subject for *_, subject in missing if subject is not None])
+            )
+        return items, len(blocked) + len(missing)
 
     def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
         verdicts: list[Verdict] = []

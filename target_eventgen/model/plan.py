@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_eventgen.errors import RuleError
-from target_eventgen.model.rules import Changes, Rule, nearest
+from target_eventgen.model.rules import Changes, Rule
+from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import DELETED_AT, ORDERED_TYPES, Column, Table
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None
             )
         watched = rule.trigger.columns if isinstance(rule.trigger, Changes) else ()
         head = rule.place.rpartition(".")[0]
-        for place, wanted in ((rule.place, watched), (f"{head}.include", rule.include or ())):
+        for location, wanted in ((rule.place, watched), (f"{head}.include", rule.include or ())):
             for name in wanted:
                 if name not in names:
                     raise RuleError(
-                        f'stream "{table.stream}", {place} of the rule "{rule.type}": there is no column "{name}"'
+                        f'stream "{table.stream}", {location} of the rule "{rule.type}": there is no column "{name}"'
                         f"{nearest(name, names)}; its columns are {', '.join(names)}"
                     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from target_eventgen.model.rules import nearest
+from target_eventgen.model.spelling import nearest
 
 MAX_ATTEMPTS = 10
 WORKERS = 2
@@ -25,7 +25,7 @@ _COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_
 """The keys of every publisher; all others are its type's own."""
 
 _CHOICES = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
-_PLACES = ("env", "secret")
+_SOURCES = ("env", "secret")
 """The keys of an object that stands where a secret is to be put."""
 
 
@@ -59,21 +59,21 @@ class Route:
 def parse(entries: list[Any]) -> tuple[tuple[Route, ...], list[str]]:
     """Return the routes of the setting `publishers`, and every fault found in it."""
     routes: list[Route] = []
-    found: list[str] = []
+    messages: list[str] = []
     for index, entry in enumerate(entries):
-        place = f"publishers[{index}]"
+        location = f"publishers[{index}]"
         if not isinstance(entry, Mapping):
-            found.append(f"{place} must be an object like {{type: file, path: events.jsonl}}")
-        elif faults := _faults(entry, place):
-            found.extend(faults)
+            messages.append(f"{location} must be an object like {{type: file, path: events.jsonl}}")
+        elif faults := _faults(entry, location):
+            messages.extend(faults)
         else:
             routes.append(_route(entry))
     names = [route.name for route in routes]
-    found.extend(
+    messages.extend(
         f'two publishers have the name "{name}": give each a name of its own'
         for name in sorted({name for name in names if names.count(name) > 1})
     )
-    return tuple(routes), found
+    return tuple(routes), messages
 
 
 def _route(entry: Mapping[str, Any]) -> Route:
@@ -90,26 +90,26 @@ def _route(entry: Mapping[str, Any]) -> Route:
     )
 
 
-def _faults(entry: Mapping[str, Any], place: str) -> list[str]:
-    found = []
+def _faults(entry: Mapping[str, Any], location: str) -> list[str]:
+    messages = []
     if not isinstance(entry.get("type"), str) or not entry["type"]:
-        found.append(f"{place}.type must be the type of a publisher, such as file or webhook")
+        messages.append(f"{location}.type must be the type of a publisher, such as file or webhook")
     if not isinstance(entry.get("name", "a"), str) or not entry.get("name", "a").strip():
-        found.append(f"{place}.name must be a text that is not empty")
+        messages.append(f"{location}.name must be a text that is not empty")
     for key in ("events", "streams"):
         value = entry.get(key)
         if value is not None and not (
             isinstance(value, list) and value and all(isinstance(each, str) and each for each in value)
         ):
-            found.append(f"{place}.{key} must be a list of names, in which * stands for any characters")
+            messages.append(f"{location}.{key} must be a list of names, in which * stands for any characters")
     for key, choices in _CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
-            found.append(f"{place}.{key} must be {' or '.join(choices)}")
-    for key, most in (("max_attempts", None), ("workers", MAX_WORKERS)):
+            messages.append(f"{location}.{key} must be {' or '.join(choices)}")
+    for key, maximum in (("max_attempts", None), ("workers", MAX_WORKERS)):
         value = entry.get(key, 1)
-        if type(value) is not int or value < 1 or (most is not None and value > most):
-            found.append(f"{place}.{key} must be a number from 1{'' if most is None else f' to {most}'}")
-    return found
+        if type(value) is not int or value < 1 or (maximum is not None and value > maximum):
+            messages.append(f"{location}.{key} must be a number from 1{'' if maximum is None else f' to {maximum}'}")
+    return messages
 
 
 def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -130,7 +130,7 @@ def with_secrets(
         environment: variables of the environment.
         secrets: the setting `publisher_secrets`.
     """
-    found: list[str] = []
+    messages: list[str] = []
     sources: dict[str, Mapping[str, Any]] = {"env": environment, "secret": secrets}
 
     def put(value: Any) -> Any:
@@ -138,14 +138,14 @@ def with_secrets(
             return [put(each) for each in value]
         if not isinstance(value, Mapping):
             return value
-        if len(value) != 1 or (place := next(iter(value))) not in _PLACES:
+        if len(value) != 1 or (source := next(iter(value))) not in _SOURCES:
             return {key: put(each) for key, each in value.items()}
-        name = value[place]
-        if isinstance(name, str) and isinstance(sources[place].get(name), str):
-            return sources[place][name]
-        where = "the environment has no variable" if place == "env" else "publisher_secrets has no entry"
-        known = () if place == "env" else secrets
-        found.append(f'the publisher "{route.name}": {where} "{name}"{nearest(str(name), known)}')
+        name = value[source]
+        if isinstance(name, str) and isinstance(sources[source].get(name), str):
+            return sources[source][name]
+        where = "the environment has no variable" if source == "env" else "publisher_secrets has no entry"
+        known = () if source == "env" else secrets
+        messages.append(f'the publisher "{route.name}": {where} "{name}"{nearest(str(name), known)}')
         return ""
 
-    return {key: put(value) for key, value in route.given.items()}, found
+    return {key: put(value) for key, value in route.given.items()}, messages

@@ -7,11 +7,12 @@ here, all faults at once.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from target_eventgen.model.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,22 +90,16 @@ class Rule:
     """The columns that the event may hold beside the key, and name as changed; None: all."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean "x"?)` where something known is close to the name, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f' (did you mean "{close[0]}"?)' if close else ""
-
-
 def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
     """Return the rules of the setting `events`, and every fault found in it."""
     rules: list[Rule] = []
     faults: list[str] = []
     for index, entry in enumerate(entries):
-        found = _rule(entry, f"events[{index}]")
-        if isinstance(found, Rule):
-            rules.append(found)
+        parsed = _rule(entry, f"events[{index}]")
+        if isinstance(parsed, Rule):
+            rules.append(parsed)
         else:
-            faults.extend(found)
+            faults.extend(parsed)
     definitions = [rule.definition for rule in rules]
     faults.extend(
         f"{rule.place.rpartition('.')[0]} is the same rule as an earlier one"
@@ -114,31 +109,31 @@ def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
     return tuple(rules), faults
 
 
-def _rule(entry: Any, place: str) -> Rule | list[str]:
+def _rule(entry: Any, location: str) -> Rule | list[str]:
     if not isinstance(entry, dict):
-        return [f"{place} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
+        return [f"{location} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
     known = ("type", "stream", *FORMS, "payload", "include")
-    faults = [f"{place} has an unknown key {_unknown(key, known)}" for key in entry if key not in known]
+    faults = [f"{location} has an unknown key {_unknown(key, known)}" for key in entry if key not in known]
     faults.extend(
-        f"{place}.{key} must be a text that is not empty"
+        f"{location}.{key} must be a text that is not empty"
         for key in ("type", "stream")
         if not isinstance(entry.get(key), str) or not entry[key].strip()
     )
     payload, include = entry.get("payload"), entry.get("include")
     if payload is not None and payload not in PAYLOADS:
-        faults.append(f"{place}.payload must be one of {', '.join(PAYLOADS)}")
+        faults.append(f"{location}.payload must be one of {', '.join(PAYLOADS)}")
     if include is not None and not (isinstance(include, list) and all(isinstance(name, str) for name in include)):
-        faults.append(f"{place}.include must be a list of column names")
+        faults.append(f"{location}.include must be a list of column names")
     forms = [form for form in FORMS if form in entry]
     if not forms and any(str(key).lower() == "true" for key in entry):
         return faults  # one of which says how to write the form that is meant
     if len(forms) != 1:
-        said = " and ".join(forms) if forms else "none"
-        faults.append(f"{place} needs exactly one of {', '.join(FORMS)}; it has {said}")
+        given = " and ".join(forms) if forms else "none"
+        faults.append(f"{location} needs exactly one of {', '.join(FORMS)}; it has {given}")
         return faults
     trigger = _trigger(forms[0], entry[forms[0]])
     if isinstance(trigger, str):
-        faults.append(f"{place}.{forms[0]} {trigger}")
+        faults.append(f"{location}.{forms[0]} {trigger}")
         return faults
     if faults:
         return faults
@@ -148,7 +143,7 @@ def _rule(entry: Any, place: str) -> Rule | list[str]:
         entry["stream"],
         trigger,
         definition,
-        f"{place}.{forms[0]}",
+        f"{location}.{forms[0]}",
         payload or "full",
         None if include is None else tuple(include),
     )
@@ -168,15 +163,15 @@ _CLOCKS = re.compile(
 )
 
 
-def remark(rule: Rule) -> str | None:
+def warning(rule: Rule) -> str | None:
     """Return what the author of a rule may not expect of it, though it can be followed; None where there is nothing."""
     if not isinstance(rule.trigger, Enters | Leaves):
         return None
-    found = _CLOCKS.search(_TEXTS.sub("''", rule.trigger.condition))
-    if found is None:
+    match = _CLOCKS.search(_TEXTS.sub("''", rule.trigger.condition))
+    if match is None:
         return None
     return (
-        f"{rule.place} asks for the moment of loading ({found[1].rstrip('( ').lower()}), which is the same for both versions: "
+        f"{rule.place} asks for the moment of loading ({match[1].rstrip('( ').lower()}), which is the same for both versions: "
         "what becomes true or false by the passing of time alone fires nothing, neither where no record comes nor with "
         "the next that does; compare two columns instead, or let the API say it"
     )

@@ -22,6 +22,7 @@ from target_eventgen.model import rules as rules_
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.routes import Route
 from target_eventgen.model.rules import Rule
+from target_eventgen.model.spelling import nearest
 
 BATCH_SIZE_ROWS = 10_000
 CHECKPOINT_SECONDS = 5
@@ -344,7 +345,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         config: the configuration.
         known: the settings that exist.
     """
-    found = [f'there is no setting "{name}"{rules_.nearest(name, known)}' for name in config if name not in known]
+    found = [f'there is no setting "{name}"{nearest(name, known)}' for name in config if name not in known]
     parts = [name for name in PARTS if config.get(name) not in {None, ""}]
     if config.get("database_url") and parts:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")

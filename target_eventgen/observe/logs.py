@@ -21,16 +21,16 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line without its end."""
-        said = {
+        entry = {
             "time": datetime.fromtimestamp(record.created, tz=timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        said |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        entry |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
-            said["error"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
 
 
 def configure(style: str, *, verbose: bool) -> None:
@@ -47,7 +47,7 @@ def configure(style: str, *, verbose: bool) -> None:
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO)
 
 
-class Chronicle(Observer):
+class LogObserver(Observer):
     """Tells what became of events, turn by turn: failures always, deliveries where somebody wants to know all."""
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:

@@ -131,7 +131,7 @@ class Collector:
     def _standing(self, core: Any) -> Iterator[Metric]:
         assert self._look is not None
         try:
-            found = self._look()
+            current = self._look()
         except EventgenError as error:
             logger.warning("Metrics of the backlog are left out: %s", error)
             return
@@ -146,7 +146,7 @@ class Collector:
         dead = core.GaugeMetricFamily(
             "eventgen_dead_letters_now", "Dead letters that nobody has decided on.", labels=("publisher",)
         )
-        for each in found.publishers:
+        for each in current.publishers:
             for state in STATES:
                 backlog.add_metric((each.publisher, state), getattr(each, state))
             oldest.add_metric((each.publisher,), each.oldest_seconds or 0)
@@ -156,11 +156,11 @@ class Collector:
 
 def _cumulative(value: Distribution) -> list[tuple[str, float]]:
     below = 0
-    found: list[tuple[str, float]] = []
+    buckets: list[tuple[str, float]] = []
     for bound, count in zip((*map(str, BUCKETS), "+Inf"), value.counts, strict=True):
         below += count
-        found.append((bound, below))
-    return found
+        buckets.append((bound, below))
+    return buckets
 
 
 @contextmanager
@@ -231,7 +231,9 @@ def read(tallies: Tallies, path: Path) -> None:
                 distributions.setdefault(key, {})[sample.labels.get("le", ending)] = sample.value
             elif sample.name in {family.name, f"{family.name}_total"}:
                 numbers.append((key, sample.value))
-    tallies.take_up(numbers, [(key, found) for key, each in distributions.items() if (found := _read(each))])
+    tallies.take_up(
+        numbers, [(key, distribution) for key, each in distributions.items() if (distribution := _read(each))]
+    )
 
 
 def _read(samples: dict[str, float]) -> Distribution | None:

@@ -24,7 +24,7 @@ class Lines(Observer):
     def __init__(self, backlog: Mapping[str, int]) -> None:
         self._backlog = dict(backlog)
         self._done: dict[str, int] = {}
-        self._said_at = time.monotonic()
+        self._logged_at = time.monotonic()
         self._lock = threading.Lock()
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
@@ -32,9 +32,9 @@ class Lines(Observer):
         with self._lock:
             self._done[publisher] = self._done.get(publisher, 0) + _ended(verdicts)
             done, now = self._done[publisher], time.monotonic()
-            if now - self._said_at < LINE_SECONDS:
+            if now - self._logged_at < LINE_SECONDS:
                 return
-            self._said_at = now
+            self._logged_at = now
         known = max(self._backlog.get(publisher, 0), done)
         logger.info('the publisher "%s": %d of %d events', publisher, done, known, extra={"publisher": publisher})
 

@@ -19,7 +19,7 @@ logger = logging.getLogger("target-eventgen")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RelayOptions:
     """What is to be told.
 
     Attributes:
@@ -60,7 +60,7 @@ class Together(Observer):
 
 
 @contextlib.contextmanager
-def watched(dsn: str, publishers: Sequence[str], wishes: Wishes) -> Iterator[Observer]:
+def watched(dsn: str, publishers: Sequence[str], options: RelayOptions) -> Iterator[Observer]:
     """Give what a relay is to tell what it does.
 
     Raises:
@@ -68,16 +68,16 @@ def watched(dsn: str, publishers: Sequence[str], wishes: Wishes) -> Iterator[Obs
         ConnectionLostError: the database can't be reached.
     """
     with contextlib.ExitStack() as stack:
-        observers: list[Observer] = [logs.Chronicle()]
-        if not wishes.follows:
+        observers: list[Observer] = [logs.LogObserver()]
+        if not options.follows:
             standing = {each.publisher: each.backlog for each in status.read(dsn).publishers}
             backlog = {name: standing[name] for name in publishers if name in standing}
-            observers.append(stack.enter_context(progress.shown({} if wishes.log == "json" else backlog)))
-        logs.configure(wishes.log, verbose=wishes.verbose)  # behind a bar, which takes care of what else is written
-        if wishes.port is not None:
+            observers.append(stack.enter_context(progress.shown({} if options.log == "json" else backlog)))
+        logs.configure(options.log, verbose=options.verbose)  # behind a bar, which takes care of what else is written
+        if options.port is not None:
             tallies = Tallies()
             observers.append(metrics.Meter(tallies))
             look = functools.partial(status.read, dsn)
-            port = stack.enter_context(metrics.served(tallies, wishes.host, wishes.port, look))
-            logger.info("Metrics are served at http://%s:%d/metrics", wishes.host, port)
+            port = stack.enter_context(metrics.served(tallies, options.host, options.port, look))
+            logger.info("Metrics are served at http://%s:%d/metrics", options.host, port)
         yield Together(observers)

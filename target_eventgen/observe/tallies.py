@@ -75,8 +75,8 @@ class Distribution:
 
     def with_one(self, seconds: float) -> Distribution:
         """Return it with one more observation."""
-        place = next((place for place, bound in enumerate(BUCKETS) if seconds <= bound), len(BUCKETS))
-        counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
+        index = next((index for index, bound in enumerate(BUCKETS) if seconds <= bound), len(BUCKETS))
+        counts = (*self.counts[:index], self.counts[index] + 1, *self.counts[index + 1 :])
         return Distribution(counts, self.total + seconds)
 
 

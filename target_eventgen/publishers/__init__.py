@@ -14,7 +14,7 @@ from typing import Any, cast, get_type_hints
 import msgspec
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.model.rules import nearest
+from target_eventgen.model.spelling import nearest
 from target_eventgen.publishers.protocol import Publisher, PublisherModule, Secret
 
 GROUP = "target_eventgen.publishers"
@@ -57,9 +57,9 @@ def open_publisher(name: str, kind: str, given: Mapping[str, Any]) -> Publisher:
         SettingsError: all that is wrong with them, or that its client library is not installed.
     """
     module = _module(name, kind)
-    settings, found = _settings(name, module, given)
-    if found:
-        raise SettingsError(found)
+    settings, messages = _settings(name, module, given)
+    if messages:
+        raise SettingsError(messages)
     return module.open_publisher(name, settings)
 
 
@@ -79,17 +79,17 @@ def _settings(name: str, module: PublisherModule, given: Mapping[str, Any]) -> t
     fields = {field.encode_name: field for field in msgspec.structs.fields(module.Settings)}
     types = get_type_hints(module.Settings, include_extras=True)
     where = f'the publisher "{name}"'
-    found = [f'{where} has no setting "{key}"{nearest(key, fields)}' for key in given if key not in fields]
+    messages = [f'{where} has no setting "{key}"{nearest(key, fields)}' for key in given if key not in fields]
     for key, field in fields.items():
         if key in given:
             try:
                 msgspec.convert(given[key], types[field.name], dec_hook=_decode)
             except msgspec.ValidationError as error:
-                found.append(f"{where}, {key}: {_without_values(error)}")
+                messages.append(f"{where}, {key}: {_without_values(error)}")
         elif field.required:
-            found.append(f'{where} lacks the setting "{key}"')
-    if found:
-        return None, found
+            messages.append(f'{where} lacks the setting "{key}"')
+    if messages:
+        return None, messages
     try:
         return msgspec.convert(dict(given), module.Settings, dec_hook=_decode), []
     except msgspec.ValidationError as error:
@@ -104,5 +104,5 @@ def _decode(type_: type, value: Any) -> Any:
 
 def _without_values(error: msgspec.ValidationError) -> str:
     """Return what msgspec says of a type; of an enumeration it quotes what was given."""
-    said = str(error)
-    return "is none of the values that it may have" if said.startswith("Invalid enum value") else said
+    message = str(error)
+    return "is none of the values that it may have" if message.startswith("Invalid enum value") else message

@@ -78,8 +78,8 @@ class Answer(HTTPResponse):
         self.length = int(length) if length.isascii() and length.isdigit() and not self.chunked else None
         if status in {204, 304} or 100 <= status < 200:
             self.length = 0
-        kept = headers.get("connection", "" if self.version == 11 else "close").lower()
-        self.will_close = "close" in kept or not (self.chunked or self.length is not None)
+        connection = headers.get("connection", "" if self.version == 11 else "close").lower()
+        self.will_close = "close" in connection or not (self.chunked or self.length is not None)
 
     def _read_headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -121,7 +121,7 @@ class Connection(HTTPConnection):
         try:
             plain = self._reached()
         except OSError as error:
-            raise ConnectError(f"{self.origin} can't be reached ({said(error)})") from error
+            raise ConnectError(f"{self.origin} can't be reached ({reason_of(error)})") from error
         if self._context is None:
             self.sock = plain
             return
@@ -133,18 +133,18 @@ class Connection(HTTPConnection):
         except (OSError, ValueError) as error:
             opened.close()
             self._check()
-            raise ConnectError(f"{self.origin}: TLS fails ({said(error)})") from error
+            raise ConnectError(f"{self.origin}: TLS fails ({reason_of(error)})") from error
         self.sock = secure
 
     def _reached(self) -> socket.socket:
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        allowed = [entry for entry in found if self._private or webhook_decisions.is_public(str(entry[4][0]))]
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        allowed = [entry for entry in addresses if self._private or webhook_decisions.is_public(str(entry[4][0]))]
         if not allowed:
             raise ConnectError(
                 f"{self.origin} leads to an address that is not one of the internet; "
                 "set allow_private_addresses if it is meant to"
             )
-        for place, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
+        for number, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
             plain = socket.socket(family, kind, protocol)
             try:
                 self._hold(plain)
@@ -154,7 +154,7 @@ class Connection(HTTPConnection):
             except OSError:
                 plain.close()
                 self._check()
-                if place == len(allowed):
+                if number == len(allowed):
                     raise
             else:
                 return plain
@@ -234,7 +234,7 @@ class Connection(HTTPConnection):
         return answer
 
 
-def said(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return what went wrong on a connection, in words that hold nothing of what went over it."""
     if isinstance(error, TimeoutError):
         return "it took too long"
@@ -255,7 +255,7 @@ def url_fault(url: str) -> str | None:
             return "must look like https://host/path"
         if parts.username is not None or parts.password is not None:
             return "must not hold a user and password; give them as headers: {authorization: …}"
-        place(parts)
+        split_url(parts)
     except ValueError:
         return "must look like https://host/path"
     return None
@@ -269,7 +269,7 @@ def joined(url: str, location: str) -> str:
         return ""
 
 
-def place(parts: SplitResult) -> tuple[Origin, str]:
+def split_url(parts: SplitResult) -> tuple[Origin, str]:
     """Return where a URL's connection leads to, and what is asked for there.
 
     Raises:

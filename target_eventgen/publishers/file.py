@@ -106,7 +106,7 @@ class FilePublisher:
             _lock(file)
             try:
                 if self._is_current(file):
-                    size = _mended(file)
+                    size = _without_half_line(file)
                     if not (self._rotate_bytes and size >= self._rotate_bytes):
                         yield file, size
                         return
@@ -154,15 +154,15 @@ def _unlock(file: int) -> None:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _mended(file: int) -> int:
+def _without_half_line(file: int) -> int:
     """Cut off what follows the last line break; return the size that is left."""
     size = end = os.fstat(file).st_size
     while end:
         start = max(0, end - _BLOCK)
         os.lseek(file, start, os.SEEK_SET)
-        found = os.read(file, end - start).rfind(b"\n")
-        if found >= 0:
-            end = start + found + 1
+        newline = os.read(file, end - start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
             break
         end = start
     if end < size:

@@ -109,7 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def configuration(settings: Settings) -> dict[str, Any]:
     """Return the client's configuration, in librdkafka's names, without its `options`."""
     milliseconds = int(settings.timeout * 1000)
-    found: dict[str, Any] = {
+    configured: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.servers),
         "client.id": "target-eventgen",
         "enable.idempotence": True,
@@ -131,7 +131,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "ssl.certificate.location": settings.client_certificate,
         "ssl.key.location": settings.client_private_key,
     }
-    return found | {name: value for name, value in optional.items() if value is not None}
+    return configured | {name: value for name, value in optional.items() if value is not None}
 
 
 def open_publisher(name: str, settings: Settings) -> Kafka:
@@ -154,20 +154,20 @@ class Kafka:
         self._settings = settings
         self._library = confluent_kafka
         self._errors = confluent_kafka.KafkaException
-        self._said: str | None = None  # the client's last complaint outside of any message
+        self._complaint: str | None = None  # the client's last complaint outside of any message
         self._producer: Producer | None = self._open()
 
     def _open(self) -> Producer:
-        def hear(error: KafkaError) -> None:
-            if error.name() != "_ALL_BROKERS_DOWN" or self._said is None:
-                self._said = error.str()
+        def note(error: KafkaError) -> None:
+            if error.name() != "_ALL_BROKERS_DOWN" or self._complaint is None:
+                self._complaint = error.str()
 
-        given = {**self._settings.options, **configuration(self._settings), "error_cb": hear, "log_level": 0}
+        given = {**self._settings.options, **configuration(self._settings), "error_cb": note, "log_level": 0}
         try:
-            found: Producer = self._library.Producer(given)
+            producer: Producer = self._library.Producer(given)
         except self._errors as error:
             raise SettingsError([f'the publisher "{self._name}": {error.args[0].str()}']) from error
-        return found
+        return producer
 
     def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
         """Produce events, and return what became of each.
@@ -180,9 +180,9 @@ class Kafka:
     def _send(self, events: list[CloudEvent]) -> list[Outcome]:
         outcomes = self._give(events)
         if len(events) > 1:
-            for place, outcome in enumerate(outcomes):
+            for index, outcome in enumerate(outcomes):
                 if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
-                    (outcomes[place],) = self._give([events[place]])
+                    (outcomes[index],) = self._give([events[index]])
         unknown = [outcome for outcome in outcomes if isinstance(outcome, _Refused) and outcome.name in UNKNOWN]
         if any(isinstance(outcome, _Refused) and outcome.name not in TOO_LARGE for outcome in outcomes):
             self._drop()  # the client would remember for minutes that a topic was missing, or closed to its user
@@ -195,15 +195,15 @@ class Kafka:
         if self._producer is None:
             self._producer = self._open()
         producer, topic = self._producer, self._settings.topic
-        found: list[Delivered | _Refused | None] = [None] * len(events)
+        outcomes: list[Delivered | _Refused | None] = [None] * len(events)
         left = [len(events)]
-        self._said = None
+        self._complaint = None
 
-        def settle(place: int, error: KafkaError | None, _: Message | None = None) -> None:
-            found[place] = DELIVERED if error is None else _Refused(error.name(), error.str())
+        def settle(index: int, error: KafkaError | None, _: Message | None = None) -> None:
+            outcomes[index] = DELIVERED if error is None else _Refused(error.name(), error.str())
             left[0] -= 1
 
-        for place, event in enumerate(events):
+        for index, event in enumerate(events):
             value, headers = self._message(event)
             try:
                 producer.produce(
@@ -211,15 +211,15 @@ class Kafka:
                     value,
                     event.partitionkey.encode(),
                     headers=headers,
-                    on_delivery=partial(settle, place),
+                    on_delivery=partial(settle, index),
                 )
             except BufferError:
-                settle(place, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001 - it is public, its errors begin so
+                settle(index, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001 - it is public, its errors begin so
             except self._errors as error:
-                settle(place, error.args[0])
+                settle(index, error.args[0])
         self._wait(producer, lambda: left[0] == 0)
         lost = _Refused("_TIMED_OUT", f"no acknowledgement has come within {self._settings.timeout:g} seconds")
-        return [outcome if outcome is DELIVERED else self._explained(outcome or lost) for outcome in found]
+        return [outcome if outcome is DELIVERED else self._explained(outcome or lost) for outcome in outcomes]
 
     def _wait(self, producer: Producer, is_done: Callable[[], bool]) -> None:
         until = time.monotonic() + self._settings.timeout + GRACE_SECONDS
@@ -228,8 +228,8 @@ class Kafka:
 
     def _explained(self, outcome: Delivered | _Refused) -> Delivered | _Refused:
         """A timeout's cause is told apart from it."""
-        if isinstance(outcome, _Refused) and outcome.name in {"_MSG_TIMED_OUT", "_TIMED_OUT"} and self._said:
-            return _Refused(outcome.name, f"{outcome.reason} ({self._said})")
+        if isinstance(outcome, _Refused) and outcome.name in {"_MSG_TIMED_OUT", "_TIMED_OUT"} and self._complaint:
+            return _Refused(outcome.name, f"{outcome.reason} ({self._complaint})")
         return outcome
 
     def _message(self, event: CloudEvent) -> tuple[bytes, list[tuple[str, str | bytes | None]]]:

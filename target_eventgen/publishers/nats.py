@@ -165,21 +165,21 @@ class _Wave:
 
     async def hear(self, message: Msg) -> None:
         """Take an acknowledgement; one of an earlier wave is none of ours."""
-        place = int(message.subject[self._prefix :]) - self._first
-        if not 0 <= place < len(self.outcomes) or self.outcomes[place] is not None:
+        index = int(message.subject[self._prefix :]) - self._first
+        if not 0 <= index < len(self.outcomes) or self.outcomes[index] is not None:
             return
         if message.headers and message.headers.get("Status") == "503":
-            self.unanswered.append(place)
-            self.count(place, NO_ANSWER)
+            self.unanswered.append(index)
+            self.count(index, NO_ANSWER)
             return
         try:
             error = msgspec.json.decode(message.data, type=Ack).error
         except msgspec.DecodeError:
             return
-        self.count(place, Delivered() if error is None else verdict(error))
+        self.count(index, Delivered() if error is None else verdict(error))
 
-    def count(self, place: int, outcome: Outcome) -> None:
-        self.outcomes[place] = outcome
+    def count(self, index: int, outcome: Outcome) -> None:
+        self.outcomes[index] = outcome
         self._left -= 1
         if self._left == 0:
             self.end()
@@ -206,7 +206,7 @@ class JetStream:
         self._prefix = ""
         self._sent = 0  # messages of this connection
         self._wave: _Wave | None = None
-        self._said: str | None = None  # the server's last complaint
+        self._complaint: str | None = None  # the server's last complaint
         self._next = 0  # the server to be asked first
         encrypted = any(urlsplit(server).scheme in {"tls", "wss"} for server in settings.servers)
         self._options: dict[str, Any] = {
@@ -246,15 +246,15 @@ class JetStream:
         servers = self._settings.servers
         failures = []
         for attempt in range(len(servers)):
-            place = (self._next + attempt) % len(servers)
-            self._said = None
+            index = (self._next + attempt) % len(servers)
+            self._complaint = None
             try:
-                await self._greet(servers[place])
+                await self._greet(servers[index])
             except (self._errors.Error, OSError, asyncio.TimeoutError) as error:
                 failures.append(self._why(error))
                 await self._drop()
                 continue
-            self._next = place
+            self._next = index
             return
         raise self._unreachable("; ".join(dict.fromkeys(failures)))
 
@@ -306,7 +306,7 @@ class JetStream:
             )
 
     def _why(self, error: object) -> str:
-        return self._said or str(error) or type(error).__name__
+        return self._complaint or str(error) or type(error).__name__
 
     async def _hear(self, message: Msg) -> None:
         if self._wave is not None:
@@ -314,7 +314,7 @@ class JetStream:
 
     async def _hear_error(self, error: Exception) -> None:
         """A complaint outside of any answer, such as a subject that the user may not publish to: none will come."""
-        self._said = str(error) or type(error).__name__
+        self._complaint = str(error) or type(error).__name__
         if self._wave is not None:
             self._wave.end()
 
@@ -327,7 +327,7 @@ class JetStream:
         client = self._client
         if client is None:
             raise self._unreachable("the connection is gone")
-        self._said = None
+        self._complaint = None
         lost = ""
         wave = self._wave = _Wave(self._prefix, self._sent, len(events))
         try:
@@ -338,27 +338,27 @@ class JetStream:
             lost = self._why(error)
         finally:
             self._wave = None
-        for subject in {destination(self._settings.subject, events[place]) for place in wave.unanswered}:
+        for subject in {destination(self._settings.subject, events[index]) for index in wave.unanswered}:
             absent = await self._absent(client, subject)
-            for place in wave.unanswered:
-                if absent and destination(self._settings.subject, events[place]) == subject:
-                    wave.outcomes[place] = Failed(f'no stream listens to the subject "{subject}"', permanent=True)
+            for index in wave.unanswered:
+                if absent and destination(self._settings.subject, events[index]) == subject:
+                    wave.outcomes[index] = Failed(f'no stream listens to the subject "{subject}"', permanent=True)
         return await self._judge(wave, lost or self._why("the connection was lost"))
 
     async def _give(self, client: Client, events: list[CloudEvent], wave: _Wave) -> None:
         """Send messages, and wait until each is answered or the connection ends."""
         first = self._sent
         self._sent += len(events)
-        for place, event in enumerate(events):
+        for index, event in enumerate(events):
             payload, headers = self._message(event)
             subject = destination(self._settings.subject, event)
             if not is_subject(subject):
-                wave.count(place, Failed(f'"{subject}" is no subject of NATS', permanent=True))
+                wave.count(index, Failed(f'"{subject}" is no subject of NATS', permanent=True))
                 continue
             try:
-                await client.publish(subject, payload, reply=f"{self._prefix}{first + place}", headers=headers)
+                await client.publish(subject, payload, reply=f"{self._prefix}{first + index}", headers=headers)
             except (self._errors.MaxPayloadError, self._errors.BadSubjectError) as error:
-                wave.count(place, Failed(str(error), permanent=True))
+                wave.count(index, Failed(str(error), permanent=True))
         await wave.finished
 
     async def _absent(self, client: Client, subject: str) -> bool:

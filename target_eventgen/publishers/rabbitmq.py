@@ -102,8 +102,8 @@ class _Wave:
 
     def __init__(self, ids: Sequence[str]) -> None:
         self.outcomes: list[Outcome | None] = [None] * len(ids)
-        self.places: dict[int, int] = {}  # of those that are not confirmed, in the order of their numbers
-        self._by_id = {id_: place for place, id_ in enumerate(ids)}
+        self.indexes: dict[int, int] = {}  # of those that are not confirmed, in the order of their numbers
+        self._by_id = {id_: index for index, id_ in enumerate(ids)}
         self._returned: dict[int, str] = {}  # by place
 
     def give_back(self, id_: str, reason: str) -> None:
@@ -113,16 +113,16 @@ class _Wave:
 
     def confirm(self, number: int, *, several: bool, taken: bool) -> None:
         """Take a confirm, of one message or of all up to it."""
-        for each in list(takewhile(lambda one: one <= number, self.places)) if several else [number]:
-            place = self.places.pop(each, None)
-            if place is None:
+        for each in list(takewhile(lambda one: one <= number, self.indexes)) if several else [number]:
+            index = self.indexes.pop(each, None)
+            if index is None:
                 continue
-            if place in self._returned:
-                self.outcomes[place] = Failed(f"no queue takes it: {self._returned[place]}", permanent=True)
+            if index in self._returned:
+                self.outcomes[index] = Failed(f"no queue takes it: {self._returned[index]}", permanent=True)
             elif taken:
-                self.outcomes[place] = Delivered()
+                self.outcomes[index] = Delivered()
             else:
-                self.outcomes[place] = Failed("the broker did not take it (nack); its queue may be full")
+                self.outcomes[index] = Failed("the broker did not take it (nack); its queue may be full")
 
 
 class RabbitMQ:
@@ -142,7 +142,7 @@ class RabbitMQ:
         self._number = 0  # of the channel's last message
         self._wave: _Wave | None = None
         self._closed: tuple[int, str] | None = None  # why the channel is
-        self._said: str | None = None  # why the connection is gone
+        self._complaint: str | None = None  # why the connection is gone
         self._blocked: str | None = None  # why the broker reads nothing from it
         self._next = 0  # the server to be asked first
         logger = logging.getLogger("pika")
@@ -172,18 +172,18 @@ class RabbitMQ:
         servers = self._settings.servers
         failures = []
         for attempt in range(len(servers)):
-            place = (self._next + attempt) % len(servers)
-            self._said = self._blocked = None
-            self._greet(servers[place])
+            index = (self._next + attempt) % len(servers)
+            self._complaint = self._blocked = None
+            self._greet(servers[index])
             if self._channel is not None:
-                self._next = place
+                self._next = index
                 return
-            failures.append(self._why(f"{urlsplit(servers[place]).hostname} doesn't answer"))
+            failures.append(self._why(f"{urlsplit(servers[index]).hostname} doesn't answer"))
             self._drop()
         raise self._unreachable("; ".join(dict.fromkeys(failures)))
 
     def _why(self, else_: str) -> str:
-        return self._said or self._blocked or else_
+        return self._complaint or self._blocked or else_
 
     def _stands(self) -> bool:
         """Whether the broker answers; it may have gone while the event loop wasn't running."""
@@ -199,8 +199,8 @@ class RabbitMQ:
             self._channel.basic_qos(callback=answered)
         except self._pika.exceptions.AMQPError:
             return False
-        self._run(min(CONNECT_SECONDS, self._settings.timeout), lambda: bool(answers) or self._said is not None)
-        return bool(answers) and self._said is None
+        self._run(min(CONNECT_SECONDS, self._settings.timeout), lambda: bool(answers) or self._complaint is not None)
+        return bool(answers) and self._complaint is None
 
     def _greet(self, server: str) -> None:
         pika, settings, parts = self._pika, self._settings, urlsplit(server)
@@ -224,7 +224,7 @@ class RabbitMQ:
         )
         self._connection.add_on_connection_blocked_callback(self._is_blocked)
         self._connection.add_on_connection_unblocked_callback(self._is_unblocked)
-        self._run(patience + 1, lambda: self._channel is not None or self._said is not None)
+        self._run(patience + 1, lambda: self._channel is not None or self._complaint is not None)
 
     def _channel_is_open(self, channel: Any) -> None:
         self._closed = None
@@ -245,7 +245,7 @@ class RabbitMQ:
 
     def _connection_is_closed(self, _: Any, reason: Exception) -> None:
         self._channel = None
-        self._said = _words(reason)
+        self._complaint = _words(reason)
         self._stop()
 
     def _is_blocked(self, _: Any, frame: Any) -> None:
@@ -263,7 +263,7 @@ class RabbitMQ:
             method = frame.method
             taken = method.NAME == "Basic.Ack"
             self._wave.confirm(method.delivery_tag, several=method.multiple, taken=taken)
-            if not self._wave.places:
+            if not self._wave.indexes:
                 self._stop()
 
     def _stop(self) -> None:
@@ -288,10 +288,10 @@ class RabbitMQ:
         if self._channel is None:
             self._connect()  # what the wave before met may have closed it
         wave = self._give(events)
-        lost = [place for place, outcome in enumerate(wave.outcomes) if outcome is None]
+        lost = [index for index, outcome in enumerate(wave.outcomes) if outcome is None]
         if not lost:
             return [outcome for outcome in wave.outcomes if outcome is not None]
-        if self._closed is None or self._said is not None:
+        if self._closed is None or self._complaint is not None:
             timed_out = f"no confirm has come within {self._settings.timeout:g} seconds"
             return self._judge(wave, self._why(timed_out))
         code, text = self._closed
@@ -302,9 +302,9 @@ class RabbitMQ:
             return self._judge(wave, f"RabbitMQ answers {text}")
         if len(events) == 1:
             return [Failed(f"RabbitMQ answers {text}", permanent=True)]
-        for place in lost:
+        for index in lost:
             try:
-                (wave.outcomes[place],) = self._send([events[place]])
+                (wave.outcomes[index],) = self._send([events[index]])
             except UnreachableError as error:
                 return self._judge(wave, str(error))
         return [outcome for outcome in wave.outcomes if outcome is not None]
@@ -314,23 +314,23 @@ class RabbitMQ:
         wave = self._wave = _Wave([event.id for event in events])
         self._closed = None
         try:
-            for place, event in enumerate(events):
+            for index, event in enumerate(events):
                 key = destination(self._settings.routing_key, event)
                 if len(key.encode()) > MAX_KEY_BYTES:
-                    wave.outcomes[place] = Failed(
+                    wave.outcomes[index] = Failed(
                         f"its routing key is longer than {MAX_KEY_BYTES} bytes", permanent=True
                     )
                     continue
                 self._number += 1
-                wave.places[self._number] = place
+                wave.indexes[self._number] = index
                 body, properties = self._message(event)
                 self._channel.basic_publish(self._settings.exchange, key, body, properties, mandatory=True)
             self._run(
                 self._settings.timeout,
-                lambda: not wave.places or self._closed is not None or self._said is not None,
+                lambda: not wave.indexes or self._closed is not None or self._complaint is not None,
             )
         except self._pika.exceptions.AMQPError as error:
-            self._said = self._said or _words(error)
+            self._complaint = self._complaint or _words(error)
         finally:
             self._wave = None
         return wave

@@ -145,7 +145,7 @@ class RedisStreams:
             replies = pipeline.execute(raise_on_error=False)
         except (self._errors.ConnectionError, self._errors.TimeoutError, OSError) as error:
             self._client.connection_pool.disconnect()
-            raise self._unreachable(_said(error)) from error
+            raise self._unreachable(_reason_of(error)) from error
         except self._errors.RedisError as error:
             self._client.connection_pool.disconnect()
             raise self._unreachable(_code(error)) from error
@@ -187,6 +187,6 @@ def _code(error: object) -> str:
     return first if first.isupper() else type(error).__name__
 
 
-def _said(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """Return what went wrong with a connection; the client's words hold its address and no password."""
     return str(error).rstrip(".") or type(error).__name__

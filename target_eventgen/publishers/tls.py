@@ -56,11 +56,11 @@ def context(name: str, settings: Encrypted) -> ssl.SSLContext:
         SettingsError: a file is missing, or is none.
     """
     try:
-        found = ssl.create_default_context(cafile=settings.certificate_authority)
+        context = ssl.create_default_context(cafile=settings.certificate_authority)
         if settings.client_certificate:
-            found.load_cert_chain(settings.client_certificate, settings.client_private_key)
+            context.load_cert_chain(settings.client_certificate, settings.client_private_key)
     except OSError as error:  # those of ssl among them
         raise SettingsError(
             [f'the publisher "{name}": its certificates or its key can\'t be read ({error.strerror or error})']
         ) from error
-    return found
+    return context

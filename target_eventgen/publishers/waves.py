@@ -26,15 +26,15 @@ def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
     """Return the places of the events of each wave: the n-th holds the n-th event of each key that has so many."""
     if len({event.subject for event in events}) == len(events):
         return [list(range(len(events)))] if events else []
-    found: list[list[int]] = []
+    grouped: list[list[int]] = []
     seen: dict[str, int] = {}
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         wave = seen.get(event.subject, 0)
         seen[event.subject] = wave + 1
-        if wave == len(found):
-            found.append([])
-        found[wave].append(place)
-    return found
+        if wave == len(grouped):
+            grouped.append([])
+        grouped[wave].append(index)
+    return grouped
 
 
 def in_waves(
@@ -53,27 +53,27 @@ def in_waves(
         UnreachableError: from the first wave. From a later one it makes failures of what is not acknowledged, so that
             what is acknowledged counts.
     """
-    places = waves(events)
-    if len(places) == 1:
+    grouped = waves(events)
+    if len(grouped) == 1:
         return list(send(list(events)))
     outcomes: dict[int, Outcome] = {}
     stuck: set[str] = set()
     lost: Failed | None = None
     until = clock() + CALL_SECONDS
-    for wave in places:
+    for wave in grouped:
         if lost is None and outcomes and clock() >= until:
             lost = TOO_LATE
-        sent = [place for place in wave if events[place].subject not in stuck] if lost is None else []
+        sent = [index for index in wave if events[index].subject not in stuck] if lost is None else []
         if sent:
             try:
-                outcomes.update(zip(sent, send([events[place] for place in sent]), strict=True))
+                outcomes.update(zip(sent, send([events[index] for index in sent]), strict=True))
             except UnreachableError as error:
                 if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                     raise
                 lost = Failed(str(error))
                 outcomes.update(dict.fromkeys(sent, lost))
-        for place in wave:
-            unsent = NOT_SENT if lost is None or events[place].subject in stuck else lost
-            if not isinstance(outcomes.setdefault(place, unsent), Delivered):
-                stuck.add(events[place].subject)
-    return [outcomes[place] for place in range(len(events))]
+        for index in wave:
+            unsent = NOT_SENT if lost is None or events[index].subject in stuck else lost
+            if not isinstance(outcomes.setdefault(index, unsent), Delivered):
+                stuck.add(events[index].subject)
+    return [outcomes[index] for index in range(len(events))]

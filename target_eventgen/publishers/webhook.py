@@ -37,8 +37,8 @@ from target_eventgen.publishers.connection import (
     CutError,
     Origin,
     joined,
-    place,
-    said,
+    reason_of,
+    split_url,
     url_fault,
 )
 from target_eventgen.publishers.protocol import Failed, Outcome, Secret
@@ -159,7 +159,7 @@ def tls(name: str, settings: Settings) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         fault = (
             f'the publisher "{name}": a file of certificate_authority, client_certificate or client_private_key can not be '
-            f"used ({said(error)}); it must be PEM, and a key without a password"
+            f"used ({reason_of(error)}); it must be PEM, and a key without a password"
         )
         raise SettingsError([fault]) from error
     return context
@@ -193,7 +193,7 @@ class Lane:
 
 
 @dataclass
-class Seat:
+class WorkerSlot:
     """A thread's part in a call.
 
     Attributes:
@@ -263,10 +263,10 @@ class WebhookPublisher:
             SettingsError: a certificate's file can't be read.
         """
         self._settings = settings
-        self._origin, self._target = place(urlsplit(settings.url.value))
+        self._origin, self._target = split_url(urlsplit(settings.url.value))
         self._context = tls(name, settings)
         self._secrets = [
-            found for text in settings.secrets if (found := webhook_decisions.secret_bytes(text.value)) is not None
+            key for text in settings.secrets if (key := webhook_decisions.secret_bytes(text.value)) is not None
         ]
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
@@ -287,8 +287,8 @@ class WebhookPublisher:
         self._ends = began + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
         queue = deque(lanes)
-        seats = [Seat() for _ in range(min(len(lanes), self._settings.connections))]
-        self._watch({self._workers.submit(self._work, seat, queue, events): seat for seat in seats})
+        slots = [WorkerSlot() for _ in range(min(len(lanes), self._settings.connections))]
+        self._watch({self._workers.submit(self._work, slot, queue, events): slot for slot in slots})
         queue.clear()
         if time.monotonic() - began >= QUICK_SECONDS:
             self._rounds = max(ROUNDS, self._rounds // 2)
@@ -307,7 +307,7 @@ class WebhookPublisher:
         while self._idle:
             self._idle.pop().close()
 
-    def _watch(self, running: Mapping[Future[None], Seat]) -> None:
+    def _watch(self, running: Mapping[Future[None], WorkerSlot]) -> None:
         """Wait for the threads, and cut off what takes too long."""
         left = set(running)
         while left:
@@ -328,14 +328,14 @@ class WebhookPublisher:
                     running[future].left = True
                     left.discard(future)
 
-    def _work(self, seat: Seat, queue: deque[Lane], events: Sequence[CloudEvent]) -> None:
+    def _work(self, slot: WorkerSlot, queue: deque[Lane], events: Sequence[CloudEvent]) -> None:
         """Take one lane after the other. Runs in a thread of its own."""
-        while not seat.left:
+        while not slot.left:
             try:
-                seat.lane = queue.popleft()
+                slot.lane = queue.popleft()
             except IndexError:
                 return
-            self._run(seat.lane, events)
+            self._run(slot.lane, events)
 
     def _run(self, lane: Lane, events: Sequence[CloudEvent]) -> None:
         """Send a lane's events."""
@@ -343,7 +343,7 @@ class WebhookPublisher:
         lane.connection = self._taken()
         try:
             while lane.units:
-                unit = tuple(place for place in lane.units.popleft() if events[place].subject not in barred)
+                unit = tuple(index for index in lane.units.popleft() if events[index].subject not in barred)
                 if not unit:
                     continue
                 if lane.cut or self._away is not None:
@@ -352,14 +352,14 @@ class WebhookPublisher:
                 elif time.monotonic() > self._ends:
                     return
                 else:
-                    outcome = self._send(lane, [events[place] for place in unit])
+                    outcome = self._send(lane, [events[index] for index in unit])
                 if isinstance(outcome, Failed) and outcome.permanent and len(unit) > 1:
                     middle = len(unit) // 2
                     lane.units.extendleft((unit[middle:], unit[:middle]))
                     continue
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
-                    barred.update(events[place].subject for place in unit)
+                    barred.update(events[index].subject for index in unit)
         finally:
             if lane.cut:
                 lane.connection.close()
@@ -388,7 +388,7 @@ class WebhookPublisher:
             lane.cut = True
             outcome = Failed(f"no answer within {self._settings.timeout:g} seconds")
         except (OSError, HTTPException) as error:
-            outcome = Failed(f"no answer: {said(error)}")
+            outcome = Failed(f"no answer: {reason_of(error)}")
         else:
             return webhook_decisions.verdict(status, headers, time.time())
         lane.reached = True  # perhaps it was
@@ -407,7 +407,7 @@ class WebhookPublisher:
                 url = joined(url, headers.get("location", ""))
                 if url_fault(url) or (lane.connection.origin.scheme == "https" and not url.startswith("https:")):
                     break
-                origin, target = place(urlsplit(url))
+                origin, target = split_url(urlsplit(url))
                 if origin != lane.connection.origin:
                     own = {}  # what the configured receiver is trusted with is not for another
                     self._let_go(lane, first)

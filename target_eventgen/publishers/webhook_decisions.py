@@ -39,10 +39,10 @@ Any other 4xx is for good: the event will be refused whenever it comes.
 def secret_bytes(text: str) -> bytes | None:
     """Return a secret's bytes, None where it is none that a receiver could verify with."""
     try:
-        found = base64.b64decode(text.strip().removeprefix(PREFIX) + "==", validate=False)
+        decoded = base64.b64decode(text.strip().removeprefix(PREFIX) + "==", validate=False)
     except (binascii.Error, ValueError):
         return None
-    return found if len(found) >= MIN_SECRET_BYTES else None
+    return decoded if len(decoded) >= MIN_SECRET_BYTES else None
 
 
 def signatures(secrets: Iterable[bytes], message: str, timestamp: int, body: bytes) -> str:

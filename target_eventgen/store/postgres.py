@@ -44,7 +44,8 @@ from target_eventgen.errors import (
 from target_eventgen.intake import general
 from target_eventgen.model.checkpoint import Outcome
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.rules import Enters, Leaves, Rule, When, nearest
+from target_eventgen.model.rules import Enters, Leaves, Rule, When
+from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import METADATA, OWN, PREFIX, TABLE_VERSION, Column, Table, widened
 from target_eventgen.store import catalog, condition_checks, replays, statements
 

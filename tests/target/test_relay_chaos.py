@@ -9,7 +9,7 @@ import time
 import pytest
 
 from target_eventgen.delivery import decisions, redelivery, worker
-from target_eventgen.delivery.redelivery import LettersChosen
+from target_eventgen.delivery.redelivery import LetterFilter
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from tests.support.relaying import Outbox, Receiver, in_order, unreachable
@@ -63,7 +63,7 @@ class World:
         """A person has all dead letters tried again."""
         while not self.ends.is_set():
             time.sleep(0.3)
-            redelivery.retry(self.outbox.url, LettersChosen())
+            redelivery.retry(self.outbox.url, LetterFilter())
 
     def answer(self, _: CloudEvent) -> Outcome:
         chance = 1.0 if self.calm else self.luck.random()
@@ -101,7 +101,7 @@ def test_e5_whatever_happens_nothing_is_lost_and_each_key_is_in_order(
         world.ends.set()
         for actor in actors:
             actor.join(30)
-        redelivery.retry(database, LettersChosen())
+        redelivery.retry(database, LetterFilter())
         until(lambda: outbox.marks() == EMPTY, 60)
     recorded = {id_ for (id_,) in outbox.query("select id from eventgen.events")}
     assert len(recorded) > 100

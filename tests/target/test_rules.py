@@ -18,12 +18,12 @@ from target_eventgen.model.rules import (
     Trigger,
     Updated,
     When,
-    nearest,
     parse,
-    remark,
+    warning,
 )
 from target_eventgen.model.settings import SCHEMA, faults
 from target_eventgen.model.settings import parse as parse_settings
+from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Column, Table
 
 FORMS: list[tuple[dict[str, Any], Trigger]] = [
@@ -90,7 +90,7 @@ def test_a_rule_that_is_none_is_a_fault_with_its_place(entry: Any, said: str) ->
 )
 def test_a_condition_that_asks_for_the_time_is_noted(form: dict[str, Any], *, noted: bool) -> None:
     ((rule,), _) = parse([{"type": "t", "stream": "s", **form}])
-    assert (remark(rule) is not None) == noted
+    assert (warning(rule) is not None) == noted
 
 
 def test_all_faults_of_all_rules_are_found_at_once() -> None:
