@@ -17,8 +17,8 @@ EventgenError
 ├── OutputError              the reader of STATE is gone
 └── EmbeddedPostgresError    the machine's owner: the Postgres in the project's folder can't run
 
-Out of a target some of them come as errors of the SDK too (see `sdk_errors`), which this module must not import: commands
-beside the target would pay for it with a quarter of a second.
+Out of a target some of them come as errors of the SDK too (see `sdk_errors`), which this module must not import:
+commands beside the target would pay for it with a quarter of a second.
 """
 
 from __future__ import annotations

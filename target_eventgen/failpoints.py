@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 AFTER_STAGING = "after_staging"
 AFTER_LOCK = "after_lock"

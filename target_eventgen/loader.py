@@ -51,13 +51,13 @@ MAX_CHARACTERS = 32 * 1024 * 1024
 """Characters of COPY text that are kept at most before rows are committed without a STATE."""
 
 MAX_BATCHES = 5
-"""How many times `batch_size_rows` may gather without a STATE before rows are committed without one."""
+"""Multiples of `batch_size_rows` that may gather before rows are committed without a STATE."""
 
 PROGRESS_SECONDS = 30.0
-"""Between two lines that say how far a load has come."""
+"""Seconds between two lines that report the progress of a load."""
 
 SWITCH_SECONDS = 0.0005
-"""After which the thread that decodes lets the one that commits go on."""
+"""Seconds after which the thread that decodes lets the one that commits run."""
 
 
 class Loader:
@@ -112,9 +112,10 @@ class Loader:
             self._unmapped[stream] = sinks[0]
 
     def take(self, text: bytes) -> tuple[int, Sequence[int]]:
-        """Take lines that are plain records of unmapped streams; return their number, and the indexes of those that are left.
+        """Take lines that are plain records of unmapped streams; return their number, and the indexes of the others.
 
-        Of each stream all of them are taken or none. Records of different streams are in no order before their checkpoint.
+        Of each stream all of them are taken or none. Records of different streams are in no order before their
+        checkpoint.
         """
         run = compiled.Run(text)
         if 1 < run.count > self._max_rows - self._rows:

@@ -1,4 +1,4 @@
-"""The event types as an AsyncAPI 3 document, in which the JSON Schema of each says what its rule can tell.
+"""The event types as an AsyncAPI 3 document, with the JSON Schema of each type's payload.
 
 What a rule fires on says which of the two versions an event has: a creation has no old one, a deletion no new one. What
 its payload is says which columns they have; the columns' types are those of the table, as Postgres makes JSON of them.
@@ -7,17 +7,13 @@ its payload is says which columns they have; the columns' types are those of the
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from typing_extensions import assert_never
 
-from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leaves, Updated, When
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from target_eventgen.model.rules import Rule
-    from target_eventgen.model.tables import Column, Table
+from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leaves, Rule, Updated, When
+from target_eventgen.model.tables import Column, Table
 
 VERSION = "3.0.0"
 
@@ -40,7 +36,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
     },
     "time without time zone": {"type": "string", "description": "A time of day, such as 09:30:00"},
 }
-"""What Postgres makes of a column's values in JSON. Those of other types, jsonb among them, may be anything."""
+"""The JSON that Postgres makes of a column's values. Values of other types, jsonb among them, may be anything."""
 
 
 def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, version: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _CONNECTION_SETTINGS = ("database_url", "host", "port", "user", "password", "dat
 
 
 def database(database_url: str | None, config: tuple[Path, ...]) -> str:
-    """Return the URL of the database that the target loads: the named one, else this folder's embedded one, started as needed.
+    """Return the URL of the database that the target loads: the named one, else the folder's embedded one, started.
 
     Meltano hands the target's settings to its commands as environment variables.
     """
@@ -35,7 +35,7 @@ def database(database_url: str | None, config: tuple[Path, ...]) -> str:
 
 
 def any_database(database_url: str | None, config: tuple[Path, ...]) -> str:
-    """Return the URL of any Postgres: the one that the target loads, else this folder's embedded one, made if need be."""
+    """Return the URL of any Postgres: the one that the target loads, else the folder's embedded one, made as needed."""
     try:
         return database(database_url, config)
     except EventgenError:

@@ -35,7 +35,7 @@ _ALL = click.option("--all", "everything", is_flag=True, help="All; needed where
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @options.CONFIG
 @options.DATABASE
-def list_letters(  # noqa: PLR0913 - one argument an option
+def list_letters(  # noqa: PLR0913  one argument an option
     *,
     letters: tuple[int, ...],
     publisher: str | None,
@@ -66,7 +66,7 @@ def list_letters(  # noqa: PLR0913 - one argument an option
 @_ALL
 @options.CONFIG
 @options.DATABASE
-def retry_letters(  # noqa: PLR0913 - one argument an option
+def retry_letters(  # noqa: PLR0913  one argument an option
     *,
     letters: tuple[int, ...],
     publisher: str | None,
@@ -89,7 +89,7 @@ def retry_letters(  # noqa: PLR0913 - one argument an option
 @_ALL
 @options.CONFIG
 @options.DATABASE
-def drop_letters(  # noqa: PLR0913 - one argument an option
+def drop_letters(  # noqa: PLR0913  one argument an option
     *,
     letters: tuple[int, ...],
     publisher: str | None,

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from target_eventgen.model.recorded import Recorded
+from target_eventgen.model.recorded import Recorded
 
 HEADER = ("TIME", "TYPE", "SUBJECT", "CHANGE")
 _GAP = "  "
@@ -24,7 +22,7 @@ _METADATA = "_sdc_"  # columns about the load, not about the record
 
 @dataclass(frozen=True)
 class Marks:
-    """The signs that an output can show."""
+    """The characters that an output can show."""
 
     arrow: str = "→"
     ellipsis: str = "…"
@@ -43,10 +41,10 @@ class Layout:
     width: int | None
 
     def line(self, cells: tuple[str, str, str, str], marks: Marks) -> str:
-        """The cells of one row side by side. Only in a terminal is a cell shortened that is too long for its column."""
+        """Return the cells of one row side by side. A long cell is shortened in a terminal only."""
         time, kind, subject, changed = cells
         if self.width is not None:
-            # The ends of a type and a subject tell more than their beginnings, which all rows share.
+            # The ends of a type and a subject differ more than their beginnings, which all rows share.
             kind, subject = shortened_left(kind, self.type, marks), shortened_left(subject, self.subject, marks)
             left = self.width - self.time - self.type - self.subject - len(_GAP) * 3
             changed = shortened(changed, max(left, _LEAST), marks)
@@ -55,7 +53,7 @@ class Layout:
 
 
 def layout(rows: Iterable[tuple[str, str, str, str]], width: int | None) -> Layout:
-    """Columns as wide as these rows need; in a terminal type and subject leave room for the change."""
+    """Return columns as wide as these rows need; in a terminal type and subject leave room for the change."""
     time, kind, subject, changed = (max(map(cells_of, column)) for column in zip(HEADER, *rows, strict=True))
     if width is not None:
         left = max(width - time - len(_GAP) * 3, 0)
@@ -67,13 +65,13 @@ def layout(rows: Iterable[tuple[str, str, str, str]], width: int | None) -> Layo
 
 
 def row(event: Recorded, marks: Marks) -> tuple[str, str, str, str]:
-    """The cells of one event. The time is UTC, to the second or as far as it isn't zero."""
+    """Return the cells of one event. The time is UTC, to the second or as far as it isn't zero."""
     time = (event.time or "").replace("T", " ").removesuffix("Z").removesuffix("000").removesuffix(".000")
     return time, printable(event.type), printable(event.subject), change(event.data, marks)
 
 
 def change(data: str, marks: Marks) -> str:
-    """What changed, in one line: `value 9000 → 11000, plan basic → pro`."""
+    """Return the changed values in one line: `value 9000 → 11000, plan basic → pro`."""
     parsed = json.loads(data, parse_float=Decimal)
     old, new = parsed.get("old"), parsed.get("new")
     if old is None or new is None:
@@ -89,7 +87,7 @@ def change(data: str, marks: Marks) -> str:
 
 
 def cell(value: Any) -> str:
-    """A JSON value as a person reads it; a text that could be mistaken for something else stands in quotes."""
+    """Return a JSON value as a person reads it; a text that could be mistaken for something else stands in quotes."""
     if isinstance(value, str):
         plain = value and value not in {"null", "true", "false"} and value == value.strip() and "," not in value
         return value if plain and value.isprintable() else json.dumps(value, ensure_ascii=not value.isprintable())
@@ -99,19 +97,19 @@ def cell(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text, its control characters escaped, so that no value can steer the terminal."""
+    """Return the text with its control characters escaped, so that no value can steer the terminal."""
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
 def cells_of(text: str) -> int:
-    """How many cells of a terminal the text takes: two for wide characters, none for combining ones."""
+    """Return how many cells of a terminal the text takes: two for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
     return sum(_cell_width(character) for character in text)
 
 
 def shortened(text: str, width: int, marks: Marks) -> str:
-    """The text within so many cells, its end replaced by an ellipsis where it is too long."""
+    """Return the text within so many cells, its end replaced by an ellipsis where it is too long."""
     if cells_of(text) <= width:
         return text
     shown, left = [], width - len(marks.ellipsis)
@@ -124,7 +122,7 @@ def shortened(text: str, width: int, marks: Marks) -> str:
 
 
 def shortened_left(text: str, width: int, marks: Marks) -> str:
-    """The text within so many cells, its beginning replaced by an ellipsis where it is too long."""
+    """Return the text within so many cells, its beginning replaced by an ellipsis where it is too long."""
     if cells_of(text) <= width:
         return text
     shown, left = [], width - len(marks.ellipsis)

@@ -15,7 +15,7 @@ from target_eventgen.delivery.outbox import Outbox, Selection
 from target_eventgen.model.recorded import Recorded
 
 FOLLOW_SECONDS = 0.5
-"""How long `events --follow` waits between two looks."""
+"""Seconds that `events --follow` waits between two looks."""
 
 
 @click.group(invoke_without_command=True)
@@ -27,7 +27,7 @@ FOLLOW_SECONDS = 0.5
 @click.option("--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file.")
 @click.option("--database-url", help="The database, instead of the configuration's.")
 @click.pass_context
-def events(  # noqa: PLR0913 - one argument an option
+def events(  # noqa: PLR0913  one argument an option
     context: click.Context,
     *,
     follow: bool,

@@ -9,12 +9,12 @@ import click
 
 
 class LazyCommand(click.Command):
-    """A command, or a group of them, that is loaded once it is called; its line in a list of commands is given here."""
+    """A command or group whose module is imported once it is called; `help` is its line in a list of commands."""
 
     def __init__(self, name: str, reference: str, help: str) -> None:  # noqa: A002  click's name
         super().__init__(name, help=help)
         self.reference = reference
-        """Where the command is: `module:attribute`."""
+        """`module:attribute` of the command."""
 
     def load(self) -> click.Command:
         """Import the command's module; return the command."""
@@ -25,5 +25,5 @@ class LazyCommand(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Parse the arguments as the loaded command does; the context is the loaded command's, which is then invoked."""
+        """Parse the arguments as the loaded command does; click then invokes the context's command, the loaded one."""
         return self.load().make_context(info_name, args, parent, **extra)

@@ -1,12 +1,13 @@
-"""Rules before they are relied on: held against a catalog or the live tables, or tried on an input, changing nothing."""
+"""Event rules, checked against a catalog or the live tables, or tried on an input; nothing is changed."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import secrets
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -22,27 +23,22 @@ from target_eventgen.errors import (
     SettingsError,
 )
 from target_eventgen.model import plan, rules, settings
+from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
-from target_eventgen.model.tables import table
+from target_eventgen.model.tables import Table, table
 from target_eventgen.store.postgres import Postgres, place_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from target_eventgen.model.rules import Rule
-    from target_eventgen.model.tables import Table
 
 _OUTWARD = ("publishers", "delivery", "metrics_textfile")
 """Settings by which a load has an effect outside of its database."""
 
 
 def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[tuple[Rule, str | None]]:
-    """Yield each rule with what is wrong with it, None where nothing is.
+    """Yield each rule with its fault, None where it has none.
 
     Args:
         config: the target's.
         dsn: a Postgres that judges the conditions; nothing in it changes.
-        catalog: what a tap discovers; None: the tables in the database are what the rules are held against.
+        catalog: what a tap discovers; None: the rules are checked against the tables in the database.
 
     Raises:
         SettingsError: the rules are none.
@@ -143,7 +139,7 @@ def _tables(catalog: Mapping[str, Any], parsed: settings.Settings) -> Iterator[t
 
 @contextlib.contextmanager
 def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[str]:
-    """Load an input into a throw-away database on a server; its dsn, from which the events can be read meanwhile.
+    """Load an input into a throw-away database on a server; yield its dsn, from which the events can be read meanwhile.
 
     All is as in a first load, but that its events are recorded.
 

@@ -30,7 +30,7 @@ from target_eventgen.observe import relay_observers
 )
 @options.CONFIG
 @options.DATABASE
-def relay(  # noqa: PLR0913 - one argument an option
+def relay(  # noqa: PLR0913  one argument an option
     *,
     follow: bool,
     names: tuple[str, ...],

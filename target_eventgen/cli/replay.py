@@ -25,7 +25,7 @@ from target_eventgen.model import routes
 @click.option("--publisher", "publishers", multiple=True, help="Only to this publisher; repeatable.")
 @options.CONFIG
 @options.DATABASE
-def replay(  # noqa: PLR0913 - one argument an option
+def replay(  # noqa: PLR0913  one argument an option
     *,
     ids: tuple[str, ...],
     types: tuple[str, ...],

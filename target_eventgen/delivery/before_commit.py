@@ -5,13 +5,13 @@ constraints checked. Then its events go to the publishers, and every acknowledge
 commit. Whatever fails, the transaction is rolled back whole: no row is changed, STATE stays, and the next run decides
 anew. Nothing but the whole is ever repeated after a publication.
 
-Ghosts. What was published and then rolled back told of something that was not so: a receiver failed for a later event,
+Ghosts. What was published and then rolled back reported something that was not so: a receiver failed for a later event,
 Postgres went away before the commit, the process was killed. If the same transition is decided again, the same event
 comes again, with the same id, and was no ghost. If it isn't, since another writer was faster or another version came,
-then its id is in `eventgen.events` never: that is how a ghost is told.
+then its id is in `eventgen.events` never: that is how a ghost is recognized.
 
 Other writers of the same rows wait meanwhile. `max_lock_seconds` bounds that from both ends: here no more is published
-after so long, and Postgres is told to end a transaction that idles for what is left of it. So the locks go even where a
+after so long, and Postgres is set to end a transaction that idles for what is left of it. So the locks go even where a
 receiver hangs, or this machine.
 """
 

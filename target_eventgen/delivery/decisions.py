@@ -1,4 +1,4 @@
-"""What the relay decides: which events one call may have, what becomes of each, and how long to wait.
+"""The relay's decisions: which events one call may have, the verdict on each, and how long to wait.
 
 The order of a key. An event is given to a publisher only where all earlier ones of its key have been delivered, or
 are given before it in the same call to a publisher that stops at a failure (`ordered`). Of an event that failed, the
@@ -17,7 +17,7 @@ from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Outcome
 
 SLOTS = 64
-"""In how many parts keys are shared out among relays."""
+"""Number of parts in which keys are shared out among relays."""
 
 MIN_QUICK_SLOTS = 8
 """Slots that a turn locks, at least, where turns are quick."""
@@ -30,7 +30,7 @@ MAX_RETRY_AFTER_SECONDS = 30 * 86400.0
 """Seconds for which a receiver may put an event off, at most."""
 
 MAX_REASON_CHARACTERS = 500
-"""Characters of a reason that are kept."""
+"""Characters of a reason that are stored."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +50,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> str:
-        """What its order is kept by: stream and key."""
+        """The event's key, by which order is kept: stream and key."""
         return self.event.subject
 
 
@@ -110,9 +110,9 @@ def next_call(
 def judge(
     call: Sequence[Item], outcomes: Sequence[Outcome], *, max_attempts: int, waits: bool, chance: float
 ) -> tuple[list[Verdict], set[str]]:
-    """Return what becomes of the events of a call, and the keys of which nothing more may be given in this turn.
+    """Return the verdicts on the events of a call, and the keys of which nothing more may be given in this turn.
 
-    Events behind a failed one of their key have no verdict: they were not tried.
+    Events after a failed one of their key have no verdict: they were not tried.
 
     Args:
         call: the events that were given.
@@ -157,9 +157,10 @@ def pause(failures: int, chance: float) -> float:
 def share(slots: int, *, full: bool, slow: bool) -> int:
     """Return how many slots the next turn is to lock, by how the last one went with so many.
 
-    A turn that left events in its slots leaves some slots to other relays; one that didn't takes more, so that few events
-    don't make for many turns. Where turns are quick, it is Postgres that is at work rather than the receiver: then no
-    slot is locked for long, and some of them at once are better, since the oldest events of many slots lie side by side.
+    A turn that left events in its slots leaves some slots to other relays; one that didn't takes more, so that few
+    events don't make for many turns. Where turns are quick, it is Postgres that is at work rather than the receiver:
+    then no slot is locked for long, and some of them at once are better, since the oldest events of many slots lie side
+    by side.
 
     Args:
         slots: how many the last turn was to lock.

@@ -15,7 +15,7 @@ from target_eventgen.errors import EventgenError
 from target_eventgen.store.postgres import place_of
 
 RELISTEN_SECONDS = 2.0
-"""After which a lost connection is tried again."""
+"""Seconds after which a lost connection is tried again."""
 
 
 class NotificationListener:

@@ -12,18 +12,16 @@ Its price: an old transaction that still writes, anywhere on the server, holds t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
 
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.model.recorded import Recorded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 _SELECT = """
   select sequence, id, source, type, subject, partitionkey, data::text,
@@ -41,7 +39,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class Selection:
-    """Which events are wanted: None is all. `limit` counts back from the newest of the first look."""
+    """A selection of events: None is all. `limit` counts back from the newest of the first look."""
 
     types: Sequence[str] | None = None
     streams: Sequence[str] | None = None
@@ -63,16 +61,16 @@ class Outbox:
         self._connection.set_session(readonly=True)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
         self._connection.close()
 
     def newest(self, selection: Selection) -> Iterator[Recorded]:
-        """All committed events, oldest first; the last `selection.limit` of them where that is given."""
+        """Yield all committed events, oldest first; the last `selection.limit` of them where that is given."""
         with self._look():
             yield from self._read(selection, start=None, below=None)
 
     def follow(self, selection: Selection) -> Iterator[Recorded | None]:
-        """The events in the order in which they become final, and None at the end of each look.
+        """Yield the events in the order in which they become final, and None at the end of each look.
 
         It never ends by itself: after a None its reader waits as long as it likes, then asks for the next.
         """
@@ -86,7 +84,7 @@ class Outbox:
 
     @contextmanager
     def _look(self) -> Iterator[None]:
-        """One transaction, ended with the look: a reader that waits must not hold back the server's vacuum."""
+        """Open one transaction, ended with the look: a reader that waits must not hold back the server's vacuum."""
         try:
             with _explained():
                 yield
@@ -95,14 +93,14 @@ class Outbox:
                 self._connection.rollback()
 
     def _horizon(self) -> str:
-        """The oldest transaction that still runs; all below it are final."""
+        """Return the oldest transaction that still runs; all below it are final."""
         with self._connection.cursor() as cursor:
             cursor.execute("select pg_snapshot_xmin(pg_current_snapshot())::text")
             ((horizon,),) = cursor.fetchall()
             return str(horizon)
 
     def _read(self, selection: Selection, *, start: str | None, below: str | None) -> Iterator[Recorded]:
-        """The wanted events of the transactions from `start` to before `below`, a page at a time."""
+        """Yield the selected events of the transactions from `start` to before `below`, a page at a time."""
         with self._connection.cursor() as cursor:
             cursor.execute("select to_regclass('eventgen.events') is not null")
             if cursor.fetchall() == [(False,)]:  # nothing has been loaded yet
@@ -121,7 +119,7 @@ def _array(names: Sequence[str] | None) -> list[str] | None:
 
 
 def _check(database_url: str) -> None:
-    """Refuses what libpq would misread, since its message would show a piece of the password."""
+    """Refuse a URL that libpq would misread, since libpq's message would show a piece of the password."""
     try:
         port = parse_dsn(database_url).get("port", "")
         readable = all(part.isdigit() or not part for part in port.split(","))

@@ -1,7 +1,7 @@
-"""What a person sends again, or gives up: dead letters, and events of the past.
+"""Dead letters retried or dropped, and events of the past replayed, as a person asks.
 
-All of it waits until no relay is at work for the publisher, and takes effect at once: a relay sees what is due before it or
-after it, and so keeps the order of each key.
+All of it waits until no relay is at work for the publisher, and takes effect at once: a relay sees what is due before
+it or after it, and so keeps the order of each key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class LetterFilter:
-    """Which dead letters are meant; None is any. Types are LIKE patterns."""
+    """A selection of dead letters; None is any. Types are LIKE patterns."""
 
     letters: Sequence[int] | None = None
     publisher: str | None = None
@@ -52,7 +52,7 @@ def letters(dsn: str, letter_filter: LetterFilter) -> list[Letter]:
 
 
 def retry(dsn: str, letter_filter: LetterFilter) -> int:
-    """Make dead letters due again, with their attempts forgotten, and let their keys go; return how many.
+    """Make dead letters due again, with no attempts counted, and unblock their keys; return how many.
 
     Raises:
         SettingsError: the publisher is not known.
@@ -61,7 +61,7 @@ def retry(dsn: str, letter_filter: LetterFilter) -> int:
 
 
 def drop(dsn: str, letter_filter: LetterFilter) -> int:
-    """Give dead letters up, and let their keys go; return how many. The events stay in the outbox.
+    """Drop dead letters, and unblock their keys; return how many. The events stay in the outbox.
 
     Raises:
         SettingsError: the publisher is not known.

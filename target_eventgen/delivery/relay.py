@@ -21,8 +21,8 @@ event is seen for the first time only after all before it; what comes late is a 
 Turns keep their transactions short, since an open one holds back the server's vacuum. What is pending is found by an
 index whose beginning is where the work is; a backlog of any length costs the same a turn, in time and in memory.
 
-New events wake the threads by LISTEN and NOTIFY; a look every `worker.POLL_SECONDS` finds what notifications miss, as they do
-with a pooler in transaction mode.
+New events wake the threads by LISTEN and NOTIFY; a look every `worker.POLL_SECONDS` finds what notifications miss, as
+they do with a pooler in transaction mode.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ from target_eventgen.delivery.worker import PublisherWorker, Result, WorkerSetti
 from target_eventgen.errors import ConnectionLostError, UnreachableError
 
 LISTEN_SECONDS = 0.5
-"""For how long one look for notifications takes, at most."""
+"""Seconds that one wait for a notification takes, at most."""
 
 JOIN_SECONDS = 0.1
-"""Between two looks at whether the workers have ended."""
+"""Seconds between two looks at whether the workers have ended."""
 
 TIDY_SECONDS = 60.0
-"""Between two looks for delivered events that are old enough to go."""
+"""Seconds between two deletions of old delivered events."""
 
 TIDY_EVENTS = 5000
-"""Events that one statement of tidying looks at."""
+"""Events that one statement of `tidy` looks at."""
 
 logger = logging.getLogger("target-eventgen")
 
 
 class Relay:
-    """Delivers to a set of publishers."""
+    """Delivers to a set of publishers, each with workers of its own."""
 
     def __init__(  # noqa: PLR0913  each is a setting
         self,

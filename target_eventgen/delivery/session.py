@@ -16,7 +16,7 @@ from target_eventgen.errors import ConnectionLostError, DatabaseError
 from target_eventgen.store.postgres import CONNECT_SECONDS, LONGEST_PAUSE, OLDEST_SERVER, place_of
 
 LEASE_SECONDS = 300
-"""After which Postgres ends the transaction of a client that stands still; no publisher's call may take as long."""
+"""Seconds after which Postgres ends the transaction of a client that stands still; a publisher's call is shorter."""
 
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """libpq's settings by which a server that vanished without a word is noticed within a minute."""
@@ -33,7 +33,7 @@ _REMEDIES = {
     "22007": "write instants like 2026-01-31T12:00Z",
     "22008": "write instants like 2026-01-31T12:00Z",
 }
-"""What helps, by SQLSTATE."""
+"""Remedies by SQLSTATE."""
 
 _LOCAL_SETTINGS = sql.SQL(
     "SET LOCAL jit = off; SET LOCAL TIME ZONE 'UTC'; SET LOCAL client_min_messages = warning;"
@@ -47,7 +47,7 @@ logger = logging.getLogger("target-eventgen")
 
 
 class Session:
-    """A connection to Postgres that is made anew once it broke, and its errors in words."""
+    """A connection to Postgres that is reopened after it broke; its errors name cause and remedy."""
 
     def __init__(self, dsn: str, what: str) -> None:
         self._dsn = dsn
@@ -121,12 +121,12 @@ def repeated(work: Callable[[], T], seconds: float, stopping: threading.Event) -
     """Do something again on a new connection, as often as the connection breaks, for a bounded time.
 
     Args:
-        work: what may be done more than once.
+        work: a function that may be called more than once.
         seconds: since the first loss in a row, after which it is given up.
-        stopping: ends it.
+        stopping: ends the repetition.
 
     Raises:
-        ConnectionLostError: it was given up.
+        ConnectionLostError: the connection did not come back in time.
     """
     lost_at: float | None = None
     pause = 0.05

@@ -1,4 +1,4 @@
-"""How far delivery has come, for a person or for a program."""
+"""Delivery status, for a person or for a program."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from target_eventgen.delivery.sql import progress
 
 @dataclass(frozen=True)
 class Progress:
-    """One publisher's.
+    """The delivery status of one publisher.
 
     Attributes:
         publisher: its name.
         due: events that are to be delivered now.
-        waiting: events behind one of their key that failed.
+        waiting: events after one of their key that failed.
         retrying: events that failed and are to be tried again.
         dead_letters: events that are not tried any more.
         delivered: events since it was first seen.
@@ -58,14 +58,14 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it."""
+    """The delivery status of all publishers, and the recorded events."""
 
     publishers: Sequence[Progress]
     events: Sequence[Recorded]
 
 
 def read(dsn: str) -> Status:
-    """Return where delivery stands.
+    """Return the delivery status.
 
     Raises:
         ConnectionLostError: the database can't be reached.

@@ -32,25 +32,25 @@ TURN_BYTES = 4_000_000
 """Bytes of data, as Postgres stores them, after which a turn reads no more events."""
 
 TURN_SECONDS = 5.0
-"""After which a turn makes no more calls, and marks what it has."""
+"""Seconds after which a turn makes no more calls, and marks the outcomes that it has."""
 
 QUICK_SECONDS = 1.0
-"""Up to which a turn is quick."""
+"""Seconds up to which a turn is quick."""
 
 POLL_SECONDS = 2.0
-"""Between two looks without a notification."""
+"""Seconds between two looks without a notification."""
 
 MAX_ABSENCE_SECONDS = 30.0
 """Seconds between two attempts to reach a receiver, at most."""
 
 BUSY_SECONDS = 0.1
-"""Between two looks for slots that other relays have locked."""
+"""Seconds between two looks for slots that other relays have locked."""
 
 SICK_KEYS = 10
-"""Of so many keys every event failed and none was delivered: then it is the receiver that is sick."""
+"""Number of keys in one turn, all of which failed, that make the receiver count as failing."""
 
 _Mark: TypeAlias = tuple[int, int, int, str | None]
-"""That an event is due: its sequence, its slot, its failed attempts, and its subject where there were any."""
+"""The mark of a due event: its sequence, its slot, its failed attempts, and its subject where there were any."""
 
 T = TypeVar("T")
 
@@ -226,7 +226,7 @@ class PublisherWorker(threading.Thread):
             )
 
     def _gives_up(self, progress_at: float, pause: float, reason: str) -> bool:
-        """Return whether the rest is to be left for later: there was no progress for too long, the coming pause included."""
+        """Return whether to leave the rest for later: no progress for too long, the coming pause included."""
         if self._settings.follow or time.monotonic() + pause - progress_at <= self._settings.patience:
             return False
         self.given_up = reason

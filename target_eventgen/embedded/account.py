@@ -29,7 +29,7 @@ def server_account(data: os.stat_result | None = None) -> Account | None:
     """Return root's stand-in: the data's owner, else postgres, else nobody. None where this process isn't root."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    import pwd  # noqa: PLC0415 - Unix has it, and only root needs it
+    import pwd  # noqa: PLC0415  Unix has it, and only root needs it
 
     if data is not None and data.st_uid != 0:
         return Account(str(data.st_uid), data.st_uid, data.st_gid)
@@ -51,7 +51,7 @@ def run_as(account: Account | None) -> dict[str, Any]:
 def reaches(account: Account, folder: Path) -> bool:
     """Return whether the account can enter the folder, by trying it, so that ACLs and mounts count."""
     command = ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)]
-    finished = subprocess.run(command, cwd="/", capture_output=True, check=False, **run_as(account))  # noqa: S603 - constant
+    finished = subprocess.run(command, cwd="/", capture_output=True, check=False, **run_as(account))  # noqa: S603  constant
     return finished.returncode == 0
 
 

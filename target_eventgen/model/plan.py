@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from target_eventgen.errors import RuleError
 from target_eventgen.model.rules import Changes, Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import DELETED_AT, ORDERED_TYPES, Column, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from target_eventgen.model.trace import Trace
+from target_eventgen.model.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from target_eventgen.model.spelling import nearest
 
 MAX_ATTEMPTS = 10
 WORKERS = 2
-"""Of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
+"""Threads of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
 
 MAX_WORKERS = 32
 
@@ -26,7 +26,7 @@ _COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_
 
 _CHOICES = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
 _SOURCES = ("env", "secret")
-"""The keys of an object that stands where a secret is to be put."""
+"""The keys of an object in the place of a secret: where the secret is read from."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from target_eventgen.model.spelling import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class When:
-    """Fires where a condition over `old` and `new` is true; all of `old` is NULL where there was no row, `new` likewise."""
+    """Fires where a condition over `old` and `new` is true; `old` is all NULL where there was no row, `new` likewise."""
 
     condition: str
 
@@ -64,10 +62,10 @@ class When:
 Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | Deleted | When
 
 FORMS = ("enters", "leaves", "changes", "on", "when")
-"""The keys of which a rule has exactly one."""
+"""The keys of a rule's trigger: each rule has exactly one of them."""
 
 PAYLOADS = ("full", "changed", "key")
-"""What an event may hold of both versions."""
+"""The choices of a rule's payload."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,10 @@ class Rule:
     """The rule as canonical JSON: part of an event's id, so that two rules of one type stay apart."""
 
     place: str
-    """Where a person finds it, such as `events[2].enters`."""
+    """The rule's location in the configuration, such as `events[2].enters`."""
 
     payload: str = "full"
-    """What of both versions the event holds: `full`, `changed` (the changed columns and the key), or `key`."""
+    """The parts of both versions in the event: `full`, `changed` (the changed columns and the key), or `key`."""
 
     include: tuple[str, ...] | None = None
     """The columns that the event may hold beside the key, and name as changed; None: all."""
@@ -164,7 +162,7 @@ _CLOCKS = re.compile(
 
 
 def warning(rule: Rule) -> str | None:
-    """Return what the author of a rule may not expect of it, though it can be followed; None where there is nothing."""
+    """Return a warning about a rule that can be followed but may not do what its author expects; None where it does."""
     if not isinstance(rule.trigger, Enters | Leaves):
         return None
     match = _CLOCKS.search(_TEXTS.sub("''", rule.trigger.condition))
@@ -178,7 +176,7 @@ def warning(rule: Rule) -> str | None:
 
 
 def _trigger(form: str, value: Any) -> Trigger | str:
-    """Return what fires the rule, or what is wrong with it."""
+    """Return the trigger of a rule, or its fault."""
     if form == "changes":
         if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
             return "must be a list of column names"

@@ -74,7 +74,7 @@ class PublisherEntry(msgspec.Struct):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A configuration that was found usable, under the names of its settings; what is made of them is a property."""
+    """A usable configuration, under the names of its settings; derived values are properties."""
 
     database_url: Annotated[
         str | None,
@@ -301,12 +301,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def validate(self) -> bool:
-        """Whether records are held against their SCHEMA."""
+        """Whether records are validated against their SCHEMA."""
         return self.validate_records
 
     @property
     def dead_letter(self) -> bool:
-        """Whether invalid records are kept aside; else they end the run."""
+        """Whether invalid records go to eventgen.invalid_records; else they end the run."""
         return self.on_invalid_record == "dead_letter"
 
     @property
@@ -339,7 +339,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
-    """Return what a JSON Schema can't say of a configuration, each fault in a sentence without any value of a secret.
+    """Return the faults that a JSON Schema can't find, each a sentence without any value of a secret.
 
     Args:
         config: the configuration.
@@ -436,4 +436,4 @@ def _with_tls(dsn: str, settings: Settings) -> str:
     try:
         return str(make_dsn(dsn, **given)) if given else dsn
     except ProgrammingError:
-        return dsn  # whoever connects says that it is none, without quoting it
+        return dsn  # the connection's own error says so, without quoting it

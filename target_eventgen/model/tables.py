@@ -8,14 +8,12 @@ and versions would be ordered wrongly. Arrays become jsonb, not Postgres arrays:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from target_eventgen.errors import InvalidSchemaError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 METADATA: Mapping[str, str] = {
     "_sdc_extracted_at": "timestamp with time zone",
@@ -26,7 +24,7 @@ METADATA: Mapping[str, str] = {
     "_sdc_table_version": "bigint",
     "_sdc_sync_started_at": "bigint",
 }
-"""The SDK's metadata columns. They tell of the load, not of the thing loaded: no content, no part of an event."""
+"""The SDK's metadata columns. They describe the load, not the record: no content, no part of an event."""
 
 EXTRACTED_AT = "_sdc_extracted_at"
 """The metadata column that says when the tap had the record; the first of them."""
@@ -67,8 +65,8 @@ MAX_COLUMNS = 1600
 MAX_COMPARED_COLUMNS = 500
 """Columns of a stream with a key.
 
-A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at most
-1,664 values.
+A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at
+most 1,664 values.
 """
 
 OUR_SCHEMA = "eventgen"
@@ -110,7 +108,7 @@ MOMENTS = frozenset({"timestamp with time zone", "timestamp without time zone", 
 """Types for whose values Postgres knows words, such as "now"."""
 
 WORDS = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
-"""These."""
+"""Those words."""
 
 _SCALARS = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 
@@ -159,8 +157,8 @@ class Table:
 def location(stream: str, default_schema: str | None, mapping: Mapping[str, str] = _NOTHING) -> tuple[str, str]:
     """Return (schema, table) for a stream: `schema-table`, as SQL targets of the SDK read it.
 
-    A prefix that is mapped goes where it is mapped to; any other gives the schema unless a default is configured. Without
-    either it is `public`.
+    A prefix that is mapped goes where it is mapped to; any other gives the schema unless a default is configured.
+    Without either it is `public`.
     """
     parts = stream.split("-")
     if len(parts) in {2, 3} and all(parts):
@@ -189,7 +187,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         default_schema: the Postgres schema of every stream, if there is one.
         with_metadata: whether the table gets all of the SDK's columns.
         mapping: Postgres schemas for prefixes of streams' names.
-        with_marks: whether it gets at least those that mark deletions; a SCHEMA that has `_sdc_deleted_at` asks for that.
+        with_marks: whether it gets at least those that mark deletions, as a SCHEMA with `_sdc_deleted_at` has it.
 
     Raises:
         InvalidSchemaError: no properties, or names that Postgres can't hold.

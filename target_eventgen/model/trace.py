@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PATTERN = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
-"""What a traceparent looks like, as Python and Postgres both read it."""
+"""The pattern of a traceparent, as Python and Postgres both read it."""
 
 MAX_STATE_CHARACTERS = 512
 """Characters of a tracestate that everybody must be able to carry."""

@@ -1,1 +1,1 @@
-"""What a person or a program sees of a load and of a relay: metrics, logs, progress."""
+"""Observability of a load and of a relay: metrics, logs, progress."""

@@ -11,13 +11,13 @@ from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
 from target_eventgen.delivery.observer import Observer
 
 FIELDS = ("publisher", "delivered", "retried", "dead")
-"""What a message may carry beside its text; JSON has them as members of their own."""
+"""Fields that a message may carry beside its text; JSON has them as members of their own."""
 
 logger = logging.getLogger("target-eventgen")
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes `time` (RFC 3339, UTC), `level`, `logger`, `message`, what else is known, and `error` where there was one."""
+    """Writes `time` (RFC 3339, UTC), `level`, `logger`, `message`, the fields of `FIELDS`, and `error`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line without its end."""
@@ -38,7 +38,7 @@ def configure(style: str, *, verbose: bool) -> None:
 
     Args:
         style: text or json.
-        verbose: whether each turn is told, too.
+        verbose: whether each turn is logged, too.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(
@@ -48,10 +48,10 @@ def configure(style: str, *, verbose: bool) -> None:
 
 
 class LogObserver(Observer):
-    """Tells what became of events, turn by turn: failures always, deliveries where somebody wants to know all."""
+    """Logs verdicts, turn by turn: failures at INFO, mere deliveries at DEBUG."""
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
-        """What became of events is marked."""
+        """Take note of verdicts that are marked and committed."""
         kinds = {"delivered": Done, "retried": Again, "dead": Dead}
         numbers = {name: sum(isinstance(each, kind) for each in verdicts) for name, kind in kinds.items()}
         if not verdicts:

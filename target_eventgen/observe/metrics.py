@@ -1,10 +1,10 @@
-"""Metrics in Prometheus' form: over HTTP for a relay, which stays, and in a text file for a target, which comes and goes.
+"""Metrics in Prometheus text format: over HTTP for a relay, which stays, and in a text file for a target, which comes and goes.
 
 Theory of operation. The file is for node_exporter's textfile collector. Its counters go on over the runs that write it:
-a run takes up what is there, adds to it, and puts the whole in its place by a rename, so that no reader sees a half. Two
-runs that write one file at a time lose the numbers of one of them; give each pipeline a file of its own.
+a run takes up what is there, adds to it, and puts the whole in its place by a rename, so that no reader sees a half.
+Two runs that write one file at a time lose the numbers of one of them; give each pipeline a file of its own.
 
-Where delivery stands (backlog, age) is looked up in Postgres when somebody asks for the metrics.
+The delivery status (backlog, age) is read from Postgres when somebody asks for the metrics.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from target_eventgen.delivery import status
 from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
 from target_eventgen.delivery.observer import Observer
 from target_eventgen.errors import EventgenError, SettingsError
+from target_eventgen.model.checkpoint import Outcome
 from target_eventgen.observe.tallies import BUCKETS, BY_NAME, FAMILIES, Distribution, Key, Tallies
 from target_eventgen.publishers.cloudevent import CloudEvent
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
-
-    from target_eventgen.model.checkpoint import Outcome
 
 STATES = ("due", "waiting", "retrying")
 """Of undelivered events."""
@@ -42,7 +41,7 @@ def library() -> Any:
         SettingsError: it is not installed.
     """
     try:
-        import prometheus_client  # noqa: PLC0415 - an extra that most runs don't need
+        import prometheus_client  # noqa: PLC0415  an extra that most runs don't need
         import prometheus_client.core  # noqa: PLC0415
         import prometheus_client.parser  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -78,12 +77,12 @@ class Meter(Observer):
         self._tallies = tallies
 
     def called(self, publisher: str, seconds: float, events: Sequence[CloudEvent]) -> None:
-        """A call of a publisher has ended."""
+        """Take note of a call of a publisher that ended."""
         self._tallies.observe("eventgen_publish_seconds", publisher, seconds=seconds)
         self._tallies.add("eventgen_published_events", publisher, number=len(events))
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
-        """What became of events is marked."""
+        """Take note of verdicts that are marked and committed."""
         for verdict in verdicts:
             match verdict:
                 case Done(item):
@@ -94,15 +93,15 @@ class Meter(Observer):
                     self._tallies.add("eventgen_dead_letters", publisher)
 
     def unreachable(self, publisher: str) -> None:
-        """A receiver was not reached."""
+        """Take note of a receiver that was not reached."""
         self._tallies.add("eventgen_unreachable", publisher)
 
 
 class Collector:
-    """What Prometheus' library asks for the values, each time that somebody wants them."""
+    """Gives Prometheus' library the values, each time that it asks."""
 
     def __init__(self, tallies: Tallies, look: Callable[[], status.Status] | None = None) -> None:
-        """Take the values, and what looks up where delivery stands."""
+        """Take the values, and a function that reads the delivery status."""
         self._tallies = tallies
         self._look = look
 
@@ -165,7 +164,7 @@ def _cumulative(value: Distribution) -> list[tuple[str, float]]:
 
 @contextmanager
 def served(tallies: Tallies, host: str, port: int, look: Callable[[], status.Status] | None) -> Iterator[int]:
-    """Serve the metrics over HTTP meanwhile; the port, which the system chooses where 0 is asked for.
+    """Serve the metrics over HTTP meanwhile; yield the port, which the system chooses where 0 is asked for.
 
     Raises:
         SettingsError: the port can't be had, or prometheus-client is not installed.

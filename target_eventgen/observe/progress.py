@@ -1,4 +1,4 @@
-"""How far a relay has come that delivers a backlog: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a relay that delivers a backlog: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from target_eventgen.delivery.decisions import Dead, Done, Verdict
 from target_eventgen.delivery.observer import Observer
 
 LINE_SECONDS = 10.0
-"""Between two lines."""
+"""Seconds between two lines."""
 
 logger = logging.getLogger("target-eventgen")
 
 
 class Lines(Observer):
-    """Says now and then how much is done."""
+    """Logs the progress now and then."""
 
     def __init__(self, backlog: Mapping[str, int]) -> None:
         self._backlog = dict(backlog)
@@ -28,7 +28,7 @@ class Lines(Observer):
         self._lock = threading.Lock()
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
-        """What became of events is marked."""
+        """Take note of verdicts that are marked and committed."""
         with self._lock:
             self._done[publisher] = self._done.get(publisher, 0) + _ended(verdicts)
             done, now = self._done[publisher], time.monotonic()
@@ -46,7 +46,7 @@ class Bars(Observer):
         self._bars = dict(bars)
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
-        """What became of events is marked."""
+        """Take note of verdicts that are marked and committed."""
         if publisher in self._bars:
             self._bars[publisher].advance(_ended(verdicts))
 
@@ -69,7 +69,7 @@ def _ended(verdicts: Sequence[Verdict]) -> int:
 
 @contextmanager
 def shown(backlog: Mapping[str, int]) -> Iterator[Observer]:
-    """Show meanwhile how far delivery has come.
+    """Show the progress of delivery meanwhile.
 
     Args:
         backlog: undelivered events, by publisher.
@@ -78,7 +78,7 @@ def shown(backlog: Mapping[str, int]) -> Iterator[Observer]:
         yield Lines(backlog)
         return
     try:
-        from rich import console, progress  # noqa: PLC0415 - an extra
+        from rich import console, progress  # noqa: PLC0415  an extra
     except ModuleNotFoundError:
         yield Lines(backlog)
         return

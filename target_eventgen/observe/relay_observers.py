@@ -1,4 +1,4 @@
-"""All that tells a person or a program what a relay does: its log, its progress, its metrics."""
+"""The observers of a relay that was started as a command: its log, its progress, its metrics."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = logging.getLogger("target-eventgen")
 
 @dataclass(frozen=True)
 class RelayOptions:
-    """What is to be told.
+    """The options of a relay's observers.
 
     Attributes:
-        log: text or json.
-        verbose: whether all is told.
-        follows: whether the relay goes on, so that there is no progress to show.
+        log: the log's format, text or json.
+        verbose: whether mere deliveries are logged, too.
+        follows: whether the relay follows the outbox, so that there is no progress to show.
         port: where metrics are served; None: nowhere.
-        host: likewise.
+        host: the address to serve metrics at.
     """
 
     log: str = "text"
@@ -38,30 +38,30 @@ class RelayOptions:
 
 
 class Together(Observer):
-    """Tells several observers."""
+    """Passes everything on to several observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
 
     def called(self, publisher: str, seconds: float, events: Sequence[CloudEvent]) -> None:
-        """A call of a publisher has ended."""
+        """Take note of a call of a publisher that ended."""
         for each in self._observers:
             each.called(publisher, seconds, events)
 
     def settled(self, publisher: str, verdicts: Sequence[Verdict]) -> None:
-        """What became of events is marked."""
+        """Take note of verdicts that are marked and committed."""
         for each in self._observers:
             each.settled(publisher, verdicts)
 
     def unreachable(self, publisher: str) -> None:
-        """A receiver was not reached."""
+        """Take note of a receiver that was not reached."""
         for each in self._observers:
             each.unreachable(publisher)
 
 
 @contextlib.contextmanager
 def watched(dsn: str, publishers: Sequence[str], options: RelayOptions) -> Iterator[Observer]:
-    """Give what a relay is to tell what it does.
+    """Yield the observer that a relay is to call.
 
     Raises:
         SettingsError: metrics can't be served.
@@ -73,7 +73,7 @@ def watched(dsn: str, publishers: Sequence[str], options: RelayOptions) -> Itera
             standing = {each.publisher: each.backlog for each in status.read(dsn).publishers}
             backlog = {name: standing[name] for name in publishers if name in standing}
             observers.append(stack.enter_context(progress.shown({} if options.log == "json" else backlog)))
-        logs.configure(options.log, verbose=options.verbose)  # behind a bar, which takes care of what else is written
+        logs.configure(options.log, verbose=options.verbose)  # after a bar, which takes care of all other output
         if options.port is not None:
             tallies = Tallies()
             observers.append(metrics.Meter(tallies))

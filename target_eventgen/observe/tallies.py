@@ -74,14 +74,14 @@ class Distribution:
     total: float = 0.0
 
     def with_one(self, seconds: float) -> Distribution:
-        """Return it with one more observation."""
+        """Return the value with one more observation."""
         index = next((index for index, bound in enumerate(BUCKETS) if seconds <= bound), len(BUCKETS))
         counts = (*self.counts[:index], self.counts[index] + 1, *self.counts[index + 1 :])
         return Distribution(counts, self.total + seconds)
 
 
 class Tallies:
-    """The values. Several threads may add to them."""
+    """The values of all metrics. Several threads may add to them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -75,7 +75,7 @@ def _module(name: str, kind: str) -> PublisherModule:
 
 
 def _settings(name: str, module: PublisherModule, given: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Return the settings struct, or None beside every fault. msgspec would stop at the first, and may quote a value."""
+    """Return the settings struct, or None and every fault. msgspec stops at the first, and may quote a value."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(module.Settings)}
     types = get_type_hints(module.Settings, include_extras=True)
     where = f'the publisher "{name}"'

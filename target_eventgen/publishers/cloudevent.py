@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-if TYPE_CHECKING:
-    from target_eventgen.model.recorded import Recorded
-
+from target_eventgen.model.recorded import Recorded
 
 STRUCTURED = "application/cloudevents+json"
 """The content type of structured mode."""
@@ -17,7 +13,8 @@ STRUCTURED = "application/cloudevents+json"
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The context attributes under their names in the specification, and the data as JSON.
 
-    `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text, hence its leading zeros.
+    `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text,
+    hence its leading zeros.
     """
 
     specversion: str = "1.0"
@@ -35,7 +32,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def cloud_event(recorded: Recorded) -> CloudEvent:
-    """The event as its receivers get it. An absent time is left out, since null is no timestamp."""
+    """Return the event as its receivers get it. An absent time is left out, since null is no timestamp."""
     return CloudEvent(
         id=recorded.id,
         source=recorded.source,

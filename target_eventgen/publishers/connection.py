@@ -1,7 +1,7 @@
 """A connection over which nothing but POST goes: to allowed addresses only, and bounded in time whatever the other side does.
 
-Theory of operation. Names are resolved here, at each connection, and what was judged is what is connected to: so neither
-a name that leads into a private network, now or the next time, nor a redirect there can be made use of.
+Theory of operation. Names are resolved here, at each connection, and what was judged is what is connected to: so
+neither a name that leads into a private network, now or the next time, nor a redirect there can be made use of.
 
 A socket's timeout bounds each of its waits, but not their sum: who answers a byte a second is never silent. So another
 thread may `cut` a connection, at any moment of its life. One that was cut is of no more use, and sends nothing more.
@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a connection leads to."""
+    """The scheme, host and port that a connection leads to."""
 
     scheme: str
     host: str
@@ -51,10 +51,10 @@ MAX_HEAD_BYTES = 65_536
 
 
 class Answer(HTTPResponse):
-    """An answer whose head is read as what it is: lines. The library reads it as an e-mail, which costs as much as all else."""
+    """An answer whose head is read as lines. The library reads an e-mail, which costs as much as all else."""
 
     headers: Any
-    """By their names in small letters; of one that came twice, the last."""
+    """Headers by their names in lower case; of one that came twice, the last."""
 
     def begin(self) -> None:
         """Read the head.
@@ -262,7 +262,7 @@ def url_fault(url: str) -> str | None:
 
 
 def joined(url: str, location: str) -> str:
-    """Return where a redirect leads to; nothing where it is no URL."""
+    """Return the URL that a redirect leads to; nothing where it is not a URL."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -270,7 +270,7 @@ def joined(url: str, location: str) -> str:
 
 
 def split_url(parts: SplitResult) -> tuple[Origin, str]:
-    """Return where a URL's connection leads to, and what is asked for there.
+    """Return the origin of a URL, and the target of a request there.
 
     Raises:
         ValueError: its host or port is none.

@@ -1,12 +1,13 @@
 """Events as lines of JSON at the end of a file.
 
-Theory of operation. A call writes its lines at once and syncs them to the disk before it acknowledges any. Relays on one
-machine may share the file: each holds a lock on it while it writes, and looks whether the path still leads to what it
-has open, since another may have put the file aside. What a crash left half written at the end was never acknowledged:
-whoever writes next cuts it off, and it comes again whole. So the file always consists of whole lines, but for the one
-that is being written; a reader takes a line once it ends.
+Theory of operation. A call writes its lines at once and syncs them to the disk before it acknowledges any. Relays on
+one machine may share the file: each holds a lock on it while it writes, and looks whether the path still leads to what
+it has open, since another may have put the file aside. What a crash left half written at the end was never
+acknowledged: whoever writes next cuts it off, and it comes again whole. So the file always consists of whole lines, but
+for the one that is being written; a reader takes a line once it ends.
 
-A file that would grow beyond `rotate_bytes` is renamed first, to its name and the instant; lines never lie in two files.
+A file that would grow beyond `rotate_bytes` is renamed first, to its name and the instant; lines never lie in two
+files.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _BLOCK = 65536
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The file's place; how many bytes it may have before it is put aside, 0 for any number; whether it is synced."""
+    """The file's path; how many bytes it may have before it is put aside, 0 for any number; whether it is synced."""
 
     path: str
     rotate_bytes: int = 100_000_000
@@ -100,7 +101,7 @@ class FilePublisher:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[tuple[int, int]]:
-        """The file that the path leads to, alone with it, and its size: that of whole lines, with room for more."""
+        """Yield the file that the path leads to, locked, and its size: that of whole lines, with room for more."""
         while True:
             file = self._opened()
             _lock(file)

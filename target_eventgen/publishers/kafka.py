@@ -1,11 +1,12 @@
 """Kafka: each event a message keyed by its `partitionkey`, acknowledged by all in-sync replicas of its partition.
 
 Theory of operation. The producer is idempotent: what it repeats on its own, after a broken connection or a change of a
-partition's leader, is stored once and in order. So a broker that goes and comes back within `timeout` isn't noticed here.
+partition's leader, is stored once and in order. So a broker that goes and comes back within `timeout` isn't noticed
+here.
 
-What isn't acknowledged in time is unknown. The client would go on sending it in the background, behind what the relay has
-redelivered meanwhile; so it is purged, and the producer given up for a new one. A message that a broker had received all the same
-stays, and the same id tells.
+What isn't acknowledged in time is unknown. The client would go on sending it in the background, after what the relay
+has redelivered meanwhile; so it is purged, and the producer given up for a new one. A message that a broker had
+received all the same stays, and the same id tells.
 
 A broker refuses a batch of messages as a whole, where it is too large: its messages are then sent once more, one at a
 time, and what is refused alone is refused for good.
@@ -39,7 +40,7 @@ PERMANENT = (
     *("MSG_SIZE_TOO_LARGE", "INVALID_MSG", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
     *("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "TOPIC_EXCEPTION", "POLICY_VIOLATION", "_INVALID_ARG"),
 )
-"""The client's names of errors that the same event would meet again."""
+"""librdkafka's names of errors that the same event would meet again."""
 
 TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
 """Those that may be about the batch and not about the message."""
@@ -56,11 +57,11 @@ UNKNOWN = (
 DELIVERED = Delivered()
 
 GRACE_SECONDS = 0.5
-"""How long the client may take beyond its own deadline to say so."""
+"""Seconds that the client may take beyond its own deadline to report it."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a publisher to Kafka needs to know.
+    """The settings of a publisher to Kafka.
 
     Attributes:
         servers: `host:port` of some brokers, from which the client learns the others.
@@ -118,7 +119,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "compression.type": settings.compression,
         "linger.ms": 1,
         "message.timeout.ms": milliseconds,
-        "topic.metadata.propagation.max.ms": max(1, milliseconds // 2),  # an unknown topic is told before the timeout
+        "topic.metadata.propagation.max.ms": max(1, milliseconds // 2),  # an unknown topic fails before the timeout
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 1000,
         "security.protocol": f"{'SASL_' if settings.sasl_mechanism else ''}{'SSL' if settings.tls else 'PLAINTEXT'}",
@@ -214,7 +215,7 @@ class Kafka:
                     on_delivery=partial(settle, index),
                 )
             except BufferError:
-                settle(index, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001 - it is public, its errors begin so
+                settle(index, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001  public
             except self._errors as error:
                 settle(index, error.args[0])
         self._wait(producer, lambda: left[0] == 0)
@@ -227,7 +228,7 @@ class Kafka:
             producer.poll(min(left, 0.2))
 
     def _explained(self, outcome: Delivered | _Refused) -> Delivered | _Refused:
-        """A timeout's cause is told apart from it."""
+        """Add the client's last complaint to a timeout, as its cause."""
         if isinstance(outcome, _Refused) and outcome.name in {"_MSG_TIMED_OUT", "_TIMED_OUT"} and self._complaint:
             return _Refused(outcome.name, f"{outcome.reason} ({self._complaint})")
         return outcome

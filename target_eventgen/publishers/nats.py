@@ -1,8 +1,8 @@
 """NATS JetStream: each event a message with its id in `Nats-Msg-Id`, acknowledged by the stream that stored it.
 
-Theory of operation. The client is asynchronous; its event loop runs while a call does, and not in between, so a call begins
-by asking whether the connection still stands. A wave's messages are sent without waiting, each with a reply subject of its own,
-and the acknowledgements are matched by it.
+Theory of operation. The client is asynchronous; its event loop runs while a call does, and not in between, so a call
+begins by asking whether the connection still stands. A wave's messages are sent without waiting, each with a reply
+subject of its own, and the acknowledgements are matched by it.
 
 The client's own reconnecting is switched off: it would keep what it couldn't send and send it later, behind what the
 relay has redelivered meanwhile. Here a connection that fails is given up with all that it was asked to send, and the
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 SCHEMES = ("nats", "tls", "ws", "wss")
 
 CONNECT_SECONDS = 3
-"""How long one server of the list may take to greet."""
+"""Seconds that one server of the list may take to greet."""
 
 CLOSE_SECONDS = 1.0
-"""How long a connection may take to be closed in order; then it is cut."""
+"""Seconds that a connection may take to be closed in order; then it is cut."""
 
 PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-"""What stands for itself in a header, as the HTTP binding of CloudEvents has it."""
+"""Characters that a header holds unescaped, as in the HTTP binding of CloudEvents."""
 
 NO_ANSWER = Failed("no stream has answered for the subject")
 """It has no leader right now, or there is none."""
@@ -56,7 +56,7 @@ _T = TypeVar("_T")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a publisher to NATS JetStream needs to know.
+    """The settings of a publisher to NATS JetStream.
 
     Attributes:
         servers: `nats://host:port`, or `tls://host:port`; of a cluster, some or all.
@@ -125,13 +125,13 @@ class Refusal(msgspec.Struct):
 
 
 class Ack(msgspec.Struct):
-    """What a stream answers."""
+    """The answer of a stream."""
 
     error: Refusal | None = None
 
 
 def is_subject(text: str) -> bool:
-    """Whether a message can be published to it: tokens with dots in between, none empty, blank or a wildcard."""
+    """Return whether a subject can be published to: tokens with dots in between, none empty, blank or a wildcard."""
     return all(token and not set(token) & set(" \t\r\n*>\0") for token in text.split("."))
 
 
@@ -259,7 +259,7 @@ class JetStream:
         raise self._unreachable("; ".join(dict.fromkeys(failures)))
 
     async def _stands(self, client: Client) -> bool:
-        """Whether the server answers; it may have gone while the event loop wasn't running."""
+        """Return whether the server answers; it may have gone while the event loop wasn't running."""
         asked = asyncio.ensure_future(client.flush(self._patience))
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -313,7 +313,7 @@ class JetStream:
             await self._wave.hear(message)
 
     async def _hear_error(self, error: Exception) -> None:
-        """A complaint outside of any answer, such as a subject that the user may not publish to: none will come."""
+        """Note an error outside of any answer, such as a forbidden subject: no answer will come."""
         self._complaint = str(error) or type(error).__name__
         if self._wave is not None:
             self._wave.end()
@@ -362,7 +362,7 @@ class JetStream:
         await wave.finished
 
     async def _absent(self, client: Client, subject: str) -> bool:
-        """Whether it is known that no stream listens to a subject."""
+        """Return whether it is known that no stream listens to a subject."""
         try:
             await client.jetstream(timeout=self._patience).find_stream_name_by_subject(subject)
         except self._nats.js.errors.NotFoundError:
@@ -400,7 +400,7 @@ class JetStream:
             return
         with contextlib.suppress(self._errors.Error, OSError, asyncio.TimeoutError):
             await asyncio.wait_for(client.close(), CLOSE_SECONDS)
-        writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - close() sends what waits; nothing public cuts
+        writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001  close() sends what waits; nothing public cuts
         if writer is not None:
             writer.transport.abort()
         rest = asyncio.all_tasks() - {asyncio.current_task()}

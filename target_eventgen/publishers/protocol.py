@@ -1,4 +1,4 @@
-"""What the relay asks of a publisher, and what a publisher tells it: the seam behind which every receiver is alike.
+"""The interface between the relay and a publisher, behind which every receiver is alike.
 
 A publisher is a module that holds two names, registered under its type (`target_eventgen.publishers`):
 
@@ -63,8 +63,8 @@ class Publisher(Protocol):
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Give events to the receiver, and return each one's outcome, in their order.
 
-        It blocks until each is acknowledged or failed, within a time that the publisher bounds. After an error it may be
-        called again: it connects anew then.
+        It blocks until each is acknowledged or failed, within a time that the publisher bounds. After an error it may
+        be called again: it connects anew then.
 
         Raises:
             UnreachableError: the receiver can't be reached, or its answer was lost. Nothing is known of any event of

@@ -1,12 +1,12 @@
 """RabbitMQ: each event a persistent, mandatory message, acknowledged by a publisher confirm.
 
-Theory of operation. A wave's messages are sent without waiting, and the confirms are matched by the channel's count of them. The
-client's event loop runs while a call does, and not in between, so a call begins by asking the broker for something that
-changes nothing: a connection that ended meanwhile is made anew before anything is sent on it.
+Theory of operation. A wave's messages are sent without waiting, and the confirms are matched by the channel's count of
+them. The client's event loop runs while a call does, and not in between, so a call begins by asking the broker for
+something that changes nothing: a connection that ended meanwhile is made anew before anything is sent on it.
 
 `mandatory` makes the broker give back a message that no queue takes; without it, it would confirm it and throw it away.
-A refusal that closes the channel, such as of a message that is too large, doesn't say which message it is about: what isn't
-confirmed by then is sent once more, one message a time, until it shows.
+A refusal that closes the channel, such as of a message that is too large, doesn't say which message it is about: what
+isn't confirmed by then is sent once more, one message a time, until it shows.
 
 A connection that fails is cut, with whatever was still to be sent on it.
 """
@@ -32,10 +32,10 @@ from target_eventgen.publishers.waves import in_waves
 SCHEMES = ("amqp", "amqps")
 
 CONNECT_SECONDS = 5.0
-"""How long one server of the list may take until messages may be sent."""
+"""Seconds that one server of the list may take until messages may be sent."""
 
 CLOSE_SECONDS = 1.0
-"""How long a connection may take to be closed in order; then it is cut."""
+"""Seconds that a connection may take to be closed in order; then it is cut."""
 
 HEARTBEAT_SECONDS = 600
 """After twice as long without a sign the broker gives a connection up: a relay that was idle makes a new one."""
@@ -48,7 +48,7 @@ PREFIX = "cloudEvents:"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a publisher to RabbitMQ needs to know.
+    """The settings of a publisher to RabbitMQ.
 
     Attributes:
         servers: `amqp://host:port/vhost`, or `amqps://…` with TLS; of a cluster, some or all.
@@ -104,7 +104,7 @@ class _Wave:
         self.outcomes: list[Outcome | None] = [None] * len(ids)
         self.indexes: dict[int, int] = {}  # of those that are not confirmed, in the order of their numbers
         self._by_id = {id_: index for index, id_ in enumerate(ids)}
-        self._returned: dict[int, str] = {}  # by place
+        self._returned: dict[int, str] = {}  # by index
 
     def give_back(self, id_: str, reason: str) -> None:
         """Take a message that no queue wanted; its confirm comes after it."""
@@ -186,7 +186,7 @@ class RabbitMQ:
         return self._complaint or self._blocked or else_
 
     def _stands(self) -> bool:
-        """Whether the broker answers; it may have gone while the event loop wasn't running."""
+        """Return whether the broker answers; it may have gone while the event loop wasn't running."""
         if self._channel is None or not self._channel.is_open:
             return False
         answers: list[object] = []
@@ -358,7 +358,7 @@ class RabbitMQ:
         if self._connection is not None:
             if not self._connection.is_closed:
                 # close() would send what waits, and wait for an answer; nothing public cuts.
-                self._connection._terminate_stream(self._pika.exceptions.ConnectionWrongStateError("given up"))  # noqa: SLF001 - as said
+                self._connection._terminate_stream(self._pika.exceptions.ConnectionWrongStateError("given up"))  # noqa: SLF001  see above
                 self._run(CLOSE_SECONDS, lambda: self._connection.is_closed)
             self._connection.ioloop.close()
         self._connection = self._channel = None

@@ -38,11 +38,11 @@ SERVER_WIDE = frozenset(
         *("OutOfMemoryError", "ReadOnlyError", "MasterDownError", "ClusterDownError", "NoPermissionError"),
     }
 )
-"""Error codes, and the client's classes of those that it takes off, that are about the server and not about an event."""
+"""Error codes about the server rather than an event, and the client's classes for those that it consumes."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a publisher to Redis needs to know.
+    """The settings of a publisher to Redis.
 
     Attributes:
         url: `redis://host:port/number`, `rediss://` with TLS, or `unix:///path`.

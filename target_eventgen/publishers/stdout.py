@@ -35,7 +35,7 @@ class StdoutPublisher:
         """Write all events.
 
         Raises:
-            OutputError: the reader is gone, and with it the sense of going on.
+            OutputError: the reader is gone, so nothing can be delivered any more.
         """
         try:
             sys.stdout.buffer.write(b"".join(map(json_line, events)))
@@ -50,4 +50,4 @@ class StdoutPublisher:
         return [Delivered()] * len(events)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close nothing."""

@@ -1,8 +1,8 @@
 """How events are given to a receiver that acknowledges each, without one overtaking another of its key.
 
 A receiver may refuse an event and take the next one. So a key's next event is sent only once the one before it was
-acknowledged: a call's events go in waves, each with one event of a key at most, and what follows a failure in its key is
-not sent at all. Where keys differ, as they mostly do, there is one wave, sent without waiting in between.
+acknowledged: a call's events go in waves, each with one event of a key at most, and what follows a failure in its key
+is not sent at all. Where keys differ, as they mostly do, there is one wave, sent without waiting in between.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CALL_SECONDS = 60.0
 
 
 def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
-    """Return the places of the events of each wave: the n-th holds the n-th event of each key that has so many."""
+    """Return the indexes of the events of each wave: the n-th holds the n-th event of each key that has so many."""
     if len({event.subject for event in events}) == len(events):
         return [list(range(len(events)))] if events else []
     grouped: list[list[int]] = []

@@ -1,14 +1,14 @@
 """HTTP webhooks: each event a POST, signed as Standard Webhooks has it, acknowledged by the status of the answer.
 
-Theory of operation. The events of one call are dealt out to lanes: each key's events are one lane, and a lane's are sent
-one after the other, the next only once the one before is answered; what follows a failure in its lane is not sent. Up to
-`connections` lanes run at once, each on a connection of its own that is kept for later ones. In the mode `batch` there
-are `connections` lanes of many keys each, and one request carries many events; one that is refused for good is sent again
-in halves, until it is known which event of it is the one.
+Theory of operation. The events of one call are dealt out to lanes: each key's events are one lane, and a lane's are
+sent one after the other, the next only once the one before is answered; what follows a failure in its lane is not sent.
+Up to `connections` lanes run at once, each on a connection of its own that is kept for later ones. In the mode `batch`
+there are `connections` lanes of many keys each, and one request carries many events; one that is refused for good is
+sent again in halves, until it is known which event of it is the one.
 
-The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent or
-answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
-arrive later, behind a redelivery.
+The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent
+or answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
+arrive later, after a redelivery.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -43,9 +43,6 @@ from target_eventgen.publishers.connection import (
 )
 from target_eventgen.publishers.protocol import Failed, Outcome, Secret
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
 BATCH = "application/cloudevents-batch+json"
 
 RESERVED = re.compile(
@@ -58,7 +55,7 @@ MAX_ROUNDS = 64
 """How many requests each connection makes in one call, at first and at most: its slowest lane holds the others back."""
 
 QUICK_SECONDS = 0.5
-"""A call that takes so long, or longer, has enough rounds."""
+"""Seconds from which on a call has enough rounds."""
 
 MAX_EVENTS = 1000
 """In one batch."""
@@ -68,7 +65,7 @@ AGENT = "target-eventgen"
 MAX_REDIRECTS = 3
 
 MAX_TIMEOUT_SECONDS = 120.0
-"""That a request may take."""
+"""Seconds that a request may take."""
 
 CALL_SECONDS = 60.0
 """After which a call makes no more requests: it must be over long before its relay is thought to be dead."""
@@ -170,8 +167,8 @@ class Lane:
     """Events that are sent one after the other, or in one request after the other.
 
     Attributes:
-        units: places of the events of each request that is still to be made.
-        outcomes: by place, of those that are known.
+        units: indexes of the events of each request that is still to be made.
+        outcomes: by index, of those that are known.
         deadline: of the request that is under way, in seconds of the monotonic clock.
         connection: that it runs on.
         cut: whether it was given up.
@@ -194,7 +191,7 @@ class Lane:
 
 @dataclass
 class WorkerSlot:
-    """A thread's part in a call.
+    """The part of one thread in a call.
 
     Attributes:
         lane: that it is at.
@@ -235,7 +232,7 @@ SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 def lanes_of(events: Sequence[CloudEvent], settings: Settings) -> list[deque[tuple[int, ...]]]:
-    """Deal events out to lanes, by key: the units of each lane, a unit as places of events that go in one request."""
+    """Deal events out to lanes, by key: the units of each lane, a unit as indexes of events that go in one request."""
     by_key: dict[str, list[int]] = {}
     for index, event in enumerate(events):
         by_key.setdefault(event.subject, []).append(index)
@@ -395,7 +392,7 @@ class WebhookPublisher:
         return outcome
 
     def _answered(self, lane: Lane, sent: Message) -> tuple[int, dict[str, str]]:
-        """Post a message, and follow its redirects where that is allowed; return the last answer's status and headers."""
+        """Post a message, follow redirects where that is allowed; return the last answer's status and headers."""
         assert lane.connection is not None
         first, target, url = lane.connection, self._target, self._settings.url.value
         own = {name: value.value for name, value in self._settings.headers.items()}

@@ -10,15 +10,10 @@ import base64
 import binascii
 import hmac
 import ipaddress
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
-from target_eventgen.publishers.protocol import Delivered, Failed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from target_eventgen.publishers.protocol import Outcome
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
 PREFIX = "whsec_"
 """Begins a secret as it is written down; its bytes follow in base64."""
@@ -81,7 +76,7 @@ def verdict(status: int, headers: Mapping[str, str], now: float) -> Outcome:
 def wait(headers: Mapping[str, str], now: float) -> float | None:
     """Return the seconds that Retry-After asks for, given as a number or as a date; None where it doesn't say.
 
-    A date is held against the answer's own, since the receiver's clock may differ from ours.
+    A date is compared with the answer's own, since the receiver's clock may differ from ours.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():

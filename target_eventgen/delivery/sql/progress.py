@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg2 import sql
 
 RECENT_SECONDS = 60
-"""Over how long, about, the rate of deliveries is an average."""
+"""Seconds over which, about, the rate of deliveries is an average."""
 
 
 PROGRESS = sql.SQL(

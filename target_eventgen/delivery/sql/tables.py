@@ -10,8 +10,8 @@ than the last that I saw". Of each publisher, an undelivered event is in exactly
 - `waiting`: its key is blocked, so it is set aside, lest it be read again at each turn;
 - `dead_letters`: it is not tried any more. Where its key is to wait for a person, the key is blocked without `due_at`.
 
-Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the rows
-of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody else delivers
+Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the
+rows of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody else delivers
 those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so it works
 through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them locked.
 
@@ -28,7 +28,7 @@ from psycopg2 import sql
 from target_eventgen.delivery.decisions import SLOTS
 
 CHANNEL = "eventgen"
-"""On which a transaction notifies that it has events to deliver."""
+"""The channel on which a transaction notifies that it has events to deliver."""
 
 
 PUBLISHED = "eventgen.published"
