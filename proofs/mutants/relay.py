@@ -43,8 +43,8 @@ MUTANTS = (
         (
             Edit(
                 "PublisherWorker._turn",
-                "            verdicts, lost = self._publish(publisher, items)\n",
-                "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, lost = self._publish(publisher, items)\n",
+                "            verdicts, unreachable = self._publish(publisher, items)\n",
+                "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, unreachable = self._publish(publisher, items)\n",
             ),
         ),
         checked_by("killed_between", file="test_relay_processes"),

@@ -22,7 +22,7 @@ SLOTS = 64
 MIN_QUICK_SLOTS = 8
 """Slots that a turn locks, at least, where turns are quick."""
 
-FIRST_PAUSE = 1.0
+FIRST_PAUSE_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 300.0
 """Seconds between attempts, at first and at most."""
 
@@ -150,7 +150,7 @@ def _storable(reason: str) -> str:
 
 def pause(failures: int, chance: float) -> float:
     """Return the seconds to wait after so many failures in a row: doubling, up to a limit, spread by half of it."""
-    longest = min(MAX_PAUSE_SECONDS, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
+    longest = min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 30))
     return longest * (0.5 + 0.5 * chance)
 
 

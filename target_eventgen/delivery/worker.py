@@ -46,7 +46,7 @@ MAX_ABSENCE_SECONDS = 30.0
 BUSY_SECONDS = 0.1
 """Seconds between two looks for slots that other relays have locked."""
 
-SICK_KEYS = 10
+FAILING_KEYS = 10
 """Number of keys in one turn, all of which failed, that make the receiver count as failing."""
 
 _Mark: TypeAlias = tuple[int, int, int, str | None]
@@ -104,14 +104,23 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class _Turn:
-    """The outcome of one turn."""
+    """The outcome of one turn.
+
+    Attributes:
+        slots: how many were locked.
+        handled: events that were published or moved aside.
+        verdicts: those on the published events.
+        moved: events that were moved aside.
+        unreachable: the error of a receiver that was not reached.
+        unchecked: whether the slots were locked without a check that something is due in them.
+    """
 
     slots: int = 0
-    took: int = 0
+    handled: int = 0
     verdicts: Sequence[Verdict] = ()
     moved: int = 0
-    lost: UnreachableError | None = None
-    blind: bool = False
+    unreachable: UnreachableError | None = None
+    unchecked: bool = False
 
     @property
     def progress(self) -> bool:
@@ -119,10 +128,10 @@ class _Turn:
         return self.moved > 0 or any(not isinstance(verdict, Again) for verdict in self.verdicts)
 
     @property
-    def sick(self) -> bool:
+    def needs_pause(self) -> bool:
         """Whether the receiver as a whole needs a pause."""
         failed = sum(isinstance(verdict, Again) for verdict in self.verdicts)
-        return self.lost is not None or (failed >= SICK_KEYS and failed == len(self.verdicts))
+        return self.unreachable is not None or (failed >= FAILING_KEYS and failed == len(self.verdicts))
 
 
 class PublisherWorker(threading.Thread):
@@ -191,19 +200,19 @@ class PublisherWorker(threading.Thread):
             turn = self._repeated(self._turn)
             if turn.progress:
                 progress_at = time.monotonic()
-            if turn.sick:
+            if turn.needs_pause:
                 failures = 1 if turn.progress else failures + 1
                 pause = min(decisions.pause(failures, random.random()), MAX_ABSENCE_SECONDS)  # noqa: S311  no secret
                 self._log_failure(turn, failures, pause)
-                if self._gives_up(progress_at, pause, str(turn.lost or "")):
+                if self._gives_up(progress_at, pause, str(turn.unreachable or "")):
                     return
                 self._stopping.wait(pause)
                 continue
-            if turn.took or turn.blind:
+            if turn.handled or turn.unchecked:
                 failures = 0
                 continue
             pending, soonest, delivered = self._repeated(self._remaining)
-            if delivered != delivered_before:  # others make progress
+            if delivered != delivered_before:  # other relays make progress
                 delivered_before, progress_at = delivered, time.monotonic()
             if not pending and soonest is None and not self._settings.follow:
                 return
@@ -214,9 +223,9 @@ class PublisherWorker(threading.Thread):
             self.wake.wait(min(pause, POLL_SECONDS))
 
     def _log_failure(self, turn: _Turn, failures: int, pause: float) -> None:
-        log = logger.warning if failures & (failures - 1) == 0 else logger.debug  # ever less often
-        if turn.lost is not None:
-            log("%s (attempt %d; the next in %.1f seconds)", turn.lost, failures, pause)
+        log = logger.warning if failures & (failures - 1) == 0 else logger.debug  # less often each time
+        if turn.unreachable is not None:
+            log("%s (attempt %d; the next in %.1f seconds)", turn.unreachable, failures, pause)
         else:
             log(
                 'the publisher "%s" failed for every one of %d events; the next attempt comes in %.1f seconds',
@@ -246,25 +255,25 @@ class PublisherWorker(threading.Thread):
             publisher = self.opened()
         except UnreachableError as error:
             self._observer.unreachable(self._route.name)
-            return _Turn(lost=error)
-        began, blind = time.monotonic(), self._full  # after a full turn the next slots are likely to have something
+            return _Turn(unreachable=error)
+        began, unchecked = time.monotonic(), self._full  # after a full turn the next slots are likely to have something
         with self._session.transaction(turns.LOOK_UPS) as cursor:
-            cursor.execute(turns.lock_slots(self.number, self._first, self._share, any_=blind))
+            cursor.execute(turns.lock_slots(self.number, self._first, self._share, any_=unchecked))
             slots = [slot for (slot,) in cursor.fetchall()]
             if not slots:
                 self._full = False
                 return _Turn()
             most = max(TURN_EVENTS, publisher.most)
-            cursor.execute(turns.due(self.number, slots, most, -(-most // len(slots)) if blind else most))
+            cursor.execute(turns.due(self.number, slots, most, -(-most // len(slots)) if unchecked else most))
             marks: dict[int, _Mark] = {mark[0]: mark for mark in cursor}
             items, moved = self._read(cursor, marks)
-            took = len(items) + moved
-            verdicts, lost = self._publish(publisher, items)
+            handled = len(items) + moved
+            verdicts, unreachable = self._publish(publisher, items)
             failpoints.reach(failpoints.AFTER_PUBLISH)
             self._mark(cursor, verdicts)
             failpoints.reach(failpoints.BEFORE_MARKED)
         self._first = (slots[-1] + 1) % decisions.SLOTS
-        self._full = len(marks) > took or took * 2 >= most
+        self._full = len(marks) > handled or handled * 2 >= most
         self._share = decisions.share(self._share, full=self._full, slow=time.monotonic() - began > QUICK_SECONDS)
         self._observer.settled(self._route.name, verdicts)
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
@@ -282,7 +291,7 @@ class PublisherWorker(threading.Thread):
             delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
             dead=self.result.dead + len(dead),
         )
-        return _Turn(len(slots), took, verdicts, moved, lost, blind)
+        return _Turn(len(slots), handled, verdicts, moved, unreachable, unchecked)
 
     def _read(self, cursor: extensions.cursor, marks: Mapping[int, _Mark]) -> tuple[list[Item], int]:
         """Return the events to be published, as many as a turn may have, and how many others were moved aside."""

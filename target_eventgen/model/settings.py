@@ -27,7 +27,7 @@ from target_eventgen.model.spelling import nearest
 BATCH_SIZE_ROWS = 10_000
 CHECKPOINT_SECONDS = 5
 RECONNECT_SECONDS = 60
-DELIVERY_TIMEOUT = 60
+DELIVERY_TIMEOUT_SECONDS = 60
 MAX_LOCK_SECONDS = 30
 MAX_TIMEOUT_SECONDS = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
@@ -235,7 +235,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "Seconds without any progress after which a load, or a relay that doesn't follow, leaves a "
             "publisher's events for later.",
         ),
-    ] = DELIVERY_TIMEOUT
+    ] = DELIVERY_TIMEOUT_SECONDS
     retention_days: Annotated[
         float | None,
         described(

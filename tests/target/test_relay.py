@@ -35,7 +35,7 @@ def outbox(database: str) -> Outbox:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(decisions, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -83,7 +83,7 @@ class World:
 def test_e5_whatever_happens_nothing_is_lost_and_each_key_is_in_order(
     database: str, monkeypatch: pytest.MonkeyPatch, seed: int, *, ordered: bool
 ) -> None:
-    monkeypatch.setattr(decisions, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(decisions, "FIRST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(worker, "TURN_EVENTS", 10)
     outbox = Outbox(database)
     world = World(outbox, seed)
