@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tap_restextract.webhooks.notifications import Notification
-from tap_restextract.webhooks.queues.locations import opened
+from tap_restextract.webhooks.queues.locations import open_queue
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs, Said
 from tests.golden.normal import normal
@@ -19,7 +19,7 @@ STREAM = "things"
 
 def stored(database: str, *bodies: str) -> None:
     """Notifications, as a receiver stores them."""
-    with closing(opened(database)) as queue:
+    with closing(open_queue(database)) as queue:
         queue.store([Notification(STREAM, "billing", "thing.updated", body, None) for body in bodies])
 
 
