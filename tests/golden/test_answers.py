@@ -59,7 +59,9 @@ def test_what_the_companions_answer_over_a_database_with_a_past_is_as_it_was(
             connection.commit()
         said = {f"answers/{name}": str(opened.command(*command.split())) for name, command in COMMANDS.items()}
         archive = (tmp_path / "archive.jsonl").read_text()
-    said["answers/archive.jsonl"] = "\n".join(sorted(archive.splitlines()))
+    said["answers/archive.jsonl"] = "\n".join(
+        sorted(archive.splitlines(), key=lambda line: json.loads(line)["sequence"])
+    )
     normals = {name: normal(text, folder=tmp_path, database=database) for name, text in said.items()}
     golden.check_all({name: SECONDS.sub('"<seconds>"', text) for name, text in normals.items()})
 
