@@ -1,7 +1,7 @@
 """The event types as an AsyncAPI 3 document, with the JSON Schema of each type's payload.
 
-What a rule fires on says which of the two versions an event has: a creation has no old one, a deletion no new one. What
-its payload is says which columns they have; the columns' types are those of the table, as Postgres makes JSON of them.
+A rule's trigger decides which of the two versions an event has: a creation has no old one, a deletion no new one. The
+rule's payload decides which columns the versions have; the types are the table's, as Postgres makes JSON of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A table of events for a person: when, what, of whom, and what changed.
+"""A table of events for a person: time, type, subject and change.
 
 Pure functions of the events and the width of the terminal. Without a width (a file, a pipe) nothing is shortened.
 """

@@ -13,7 +13,7 @@ receiver, so that a slow receiver holds back no other. A thread takes turns. A t
 Where it may die. Before 3 nothing has happened. Between 3 and 4, or in the commit, events were published and are not
 marked: they are published again, by whoever locks the slot next, with the same ids: at least once, never not at all.
 What is marked has been acknowledged. A connection that breaks while the receiver is at work ends like a death; the
-receiver may then get the rest of the call from this relay while another one begins the same events anew. So may one
+receiver may then get the rest of the call from this relay while another one publishes the same events again. So may one
 whose machine stood still for so long (`LEASE_SECONDS`) that Postgres ended its transaction. Still the order of each key
 holds: each of the two gives the key's events in order, from one at or before the first that was not acknowledged. An
 event is seen for the first time only after all before it; what comes late is a repetition, which its id shows.
@@ -78,7 +78,7 @@ class Relay:
             dsn: where the outbox is.
             publishers: those to deliver to.
             patience: seconds without progress after which a relay that doesn't follow gives a publisher up for now.
-            reconnect_seconds: for how long a lost connection to Postgres is made anew.
+            reconnect_seconds: for how long a lost connection to Postgres is reopened.
             retention_days: the age at which delivered events are deleted; None: they are kept.
             observer: is called with what happens.
         """

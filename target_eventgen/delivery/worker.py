@@ -93,7 +93,7 @@ class WorkerSettings:
         dsn: where the outbox is.
         follow: whether a worker goes on once all is delivered.
         patience: seconds without progress after which a worker that doesn't follow gives its publisher up for now.
-        reconnect_seconds: for how long a lost connection to Postgres is made anew.
+        reconnect_seconds: for how long a lost connection to Postgres is reopened.
     """
 
     dsn: str
@@ -183,7 +183,7 @@ class PublisherWorker(threading.Thread):
         try:
             with contextlib.closing(self._session):
                 self._deliver()
-        except BaseException as error:  # noqa: BLE001  whoever joins raises it
+        except BaseException as error:  # noqa: BLE001  the thread that joins raises it
             self.error = error
 
     def close(self) -> None:

@@ -16,8 +16,9 @@ never sent it), and where it runs on this data directory (the folder may be a co
 *Made whole or not at all*: initdb works in a folder of another name, renamed to `cluster` when all is in it. What a
 killed process left under such names is removed by the next one.
 
-*Started once*: who doesn't find it running takes the lock and looks again. The server is nobody's child: pg_ctl gives
-it a session of its own and a log instead of the caller's streams, so it outlives its starter, and no pipe waits for it.
+*Started once*: a process that doesn't find it running takes the lock and looks again. The server is no process's child:
+pg_ctl gives it a session of its own and a log instead of the caller's streams, so it outlives its starter, and no pipe
+waits for it.
 
 *As root*: Postgres refuses to run as root. It then runs as the owner of the data, else as `postgres`, else as
 `nobody`. Where that account can't reach the folder (`/root` is closed to it), no mode is changed: the cluster lives in

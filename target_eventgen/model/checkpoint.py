@@ -24,9 +24,9 @@ class Batch:
         marks: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
-        settles: whether nothing more is to come of the stream, so that records which were held back are judged; such a
-            batch has no records either.
-        repeated: how many records more were left out, each saying what another of the same key in this batch says.
+        settles: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
+            records either.
+        repeated: how many records more were left out, each with the content of another of the same key in this batch.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
         rejected: (reason, record as JSON) of those that are to be kept aside.
         constants: (column, text) of what the lines leave out, since it is the same for all of them.
@@ -54,7 +54,7 @@ class Checkpoint:
 
     Attributes:
         batches: at most one a stream.
-        state: a STATE line's value as JSON, None where nothing is to be said.
+        state: a STATE line's value as JSON, None where no STATE is to be written.
         loaded: tables whose first load ends with this checkpoint.
     """
 
@@ -75,7 +75,7 @@ class Outcome:
         recorded: those of them that the outbox didn't know.
         rejected: records that were kept aside.
         stream: whose batch it was.
-        records: how many it held.
+        records: how many the batch had.
         types: recorded events by type.
         lock_seconds: how long it took until all its rows were locked; None where none needed to be.
     """

@@ -22,7 +22,7 @@ class Plan:
         rules: those that watch it, in the order of the configuration; none while its events are suppressed.
         stage: the name of its temporary staging table.
         source: the CloudEvents source.
-        run: a number that tells this run of the target from others.
+        run: a number that identifies this run of the target.
         hard: whether a deletion takes the row out of the table; else it is only marked.
         generations: columns that were added to a table that had rows, with the number of the widening that added each.
         renewable: whether a key may come again of which the table remembers nothing.

@@ -1,8 +1,7 @@
 """The rules that turn a transition of a row into an event: parsed from the configuration, one class a form.
 
-A rule is a fact about two versions of a row. Its conditions are Postgres expressions; Postgres itself says whether
-they are sound, once the columns of the stream are known (see `postgres`). What can be said without a database is said
-here, all faults at once.
+A rule is a fact about two versions of a row. Its conditions are Postgres expressions; Postgres itself checks them,
+once the columns of the stream are known (see `postgres`). Faults that need no database are found here, all at once.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ class Deleted:
 
 @dataclass(frozen=True)
 class When:
-    """Fires where a condition over `old` and `new` is true; `old` is all NULL where there was no row, `new` likewise."""
+    """Fires where a condition on `old` and `new` is true; `old` is all NULL where there was no row; `new` likewise."""
 
     condition: str
 

@@ -277,7 +277,7 @@ _WIDER: Mapping[str, tuple[str, ...]] = {
 
 
 def widened(stored: str, wanted: str) -> str | None:
-    """Return the type that a column must get, so that it holds what it has and what its SCHEMA says now.
+    """Return the type that a column must get, so that it holds its present values and those of its SCHEMA.
 
     None where it may stay: it is that type, a wider one, or one that no SCHEMA asks for, which is its owner's choice.
 

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus text format: over HTTP for a relay, which stays, and in a text file for a target, which comes and goes.
+"""Metrics in Prometheus text format: over HTTP for a relay, which stays, and in a file for a target, which ends.
 
 Theory of operation. The file is for node_exporter's textfile collector. Its counters go on over the runs that write it:
 a run takes up what is there, adds to it, and puts the whole in its place by a rename, so that no reader sees a half.

@@ -103,6 +103,6 @@ def _decode(type_: type, value: Any) -> Any:
 
 
 def _without_values(error: msgspec.ValidationError) -> str:
-    """Return what msgspec says of a type; of an enumeration it quotes what was given."""
+    """Return msgspec's message; for an enumeration, one without the given value, which msgspec would quote."""
     message = str(error)
     return "is none of the values that it may have" if message.startswith("Invalid enum value") else message

@@ -1,4 +1,4 @@
-"""A connection over which nothing but POST goes: to allowed addresses only, and bounded in time whatever the other side does.
+"""A connection for POST requests alone: to allowed addresses only, and bounded in time whatever the other side does.
 
 Theory of operation. Names are resolved here, at each connection, and what was judged is what is connected to: so
 neither a name that leads into a private network, now or the next time, nor a redirect there can be made use of.
@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from target_eventgen.publishers import webhook_decisions
 
 MAX_BODY_BYTES = 65_536
-"""Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
+"""Bytes of an answer that are read, so that its connection can be used again; they are ignored."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 Theory of operation. A call writes its lines at once and syncs them to the disk before it acknowledges any. Relays on
 one machine may share the file: each holds a lock on it while it writes, and looks whether the path still leads to what
 it has open, since another may have put the file aside. What a crash left half written at the end was never
-acknowledged: whoever writes next cuts it off, and it comes again whole. So the file always consists of whole lines, but
-for the one that is being written; a reader takes a line once it ends.
+acknowledged: the next writer cuts it off, and the event comes again whole. So the file always consists of whole lines,
+but for the one that is being written; a reader takes a line once it ends.
 
 A file that would grow beyond `rotate_bytes` is renamed first, to its name and the instant; lines never lie in two
 files.

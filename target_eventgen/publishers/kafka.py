@@ -6,7 +6,7 @@ here.
 
 What isn't acknowledged in time is unknown. The client would go on sending it in the background, after what the relay
 has redelivered meanwhile; so it is purged, and the producer given up for a new one. A message that a broker had
-received all the same stays, and the same id tells.
+received all the same stays, and is recognized by its id.
 
 A broker refuses a batch of messages as a whole, where it is too large: its messages are then sent once more, one at a
 time, and what is refused alone is refused for good.

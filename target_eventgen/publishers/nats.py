@@ -4,7 +4,7 @@ Theory of operation. The client is asynchronous; its event loop runs while a cal
 begins by asking whether the connection still stands. A wave's messages are sent without waiting, each with a reply
 subject of its own, and the acknowledgements are matched by it.
 
-The client's own reconnecting is switched off: it would keep what it couldn't send and send it later, behind what the
+The client's own reconnecting is switched off: it would keep what it couldn't send and send it later, after what the
 relay has redelivered meanwhile. Here a connection that fails is given up with all that it was asked to send, and the
 next call makes a new one, to the next server of the list. A message that the server had received all the same is a
 duplicate, which the stream drops by its id, within its `duplicate_window`.
@@ -157,7 +157,7 @@ class _Wave:
 
     def __init__(self, prefix: str, first: int, count: int) -> None:
         self.outcomes: list[Outcome | None] = [None] * count
-        self.unanswered: list[int] = []  # places of those that nobody listens to
+        self.unanswered: list[int] = []  # indexes of the events to whose subjects no stream listens
         self.finished = asyncio.get_running_loop().create_future()
         self._prefix = len(prefix)
         self._first = first

@@ -64,7 +64,7 @@ class Publisher(Protocol):
         """Give events to the receiver, and return each one's outcome, in their order.
 
         It blocks until each is acknowledged or failed, within a time that the publisher bounds. After an error it may
-        be called again: it connects anew then.
+        be called again: it reconnects then.
 
         Raises:
             UnreachableError: the receiver can't be reached, or its answer was lost. Nothing is known of any event of

@@ -2,7 +2,7 @@
 
 Theory of operation. A wave's messages are sent without waiting, and the confirms are matched by the channel's count of
 them. The client's event loop runs while a call does, and not in between, so a call begins by asking the broker for
-something that changes nothing: a connection that ended meanwhile is made anew before anything is sent on it.
+something that changes nothing: a connection that ended meanwhile is reopened before anything is sent on it.
 
 `mandatory` makes the broker give back a message that no queue takes; without it, it would confirm it and throw it away.
 A refusal that closes the channel, such as of a message that is too large, doesn't say which message it is about: what
@@ -147,7 +147,7 @@ class RabbitMQ:
         self._next = 0  # the server to be asked first
         logger = logging.getLogger("pika")
         if logger.level == logging.NOTSET:
-            # It tells each lost connection with tracebacks; the errors here tell it once.
+            # pika logs each lost connection with tracebacks; the errors here report it once.
             logger.setLevel(logging.CRITICAL)
 
     def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:

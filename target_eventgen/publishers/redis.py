@@ -2,7 +2,8 @@
 
 Theory of operation. A wave's XADDs go out as one pipeline, and their replies come in the same order. The client repeats
 nothing on its own: after a lost connection the rest of the call is unknown and the connection is given up, so nothing
-of it is sent again but by the relay. What the server had already received of it, it may still take; the same ids tell.
+of it is sent again but by the relay. What the server had already received of it, it may still take; repetitions have
+the same ids.
 
 An acknowledged event is in the server's memory. What it survives is the server's to say: `appendfsync always` for a
 crash of the machine, and `replicas` here, which waits for that many replicas (WAIT), for a failover.

@@ -195,7 +195,7 @@ class WorkerSlot:
 
     Attributes:
         lane: that it is at.
-        left: whether nobody waits for it any more, so that it must take no other.
+        left: whether the call no longer waits for the thread, so that it must take no other lane.
     """
 
     lane: Lane = field(default_factory=lambda: Lane(deque()))
@@ -204,7 +204,7 @@ class WorkerSlot:
 
 @dataclass(frozen=True)
 class Message:
-    """A request's headers and body, but for its signature, which is made anew for each attempt."""
+    """A request's headers and body, but for its signature, which is made for each attempt."""
 
     id: str
     headers: Mapping[str, str]

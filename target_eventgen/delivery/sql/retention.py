@@ -11,7 +11,7 @@ LOCK_TIDYING = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
 
 
 def tidy(after: int, days: float, most: int) -> sql.Composable:
-    """Delete, among the next events after a sequence, those that are old and that nobody needs any more.
+    """Delete, among the next events after a sequence, those that are old and that no publisher needs any more.
 
     Returns (sequence of the last that was looked at, NULL where there is none; number deleted; whether all were old).
     """

@@ -7,7 +7,7 @@ than the last that I saw". Of each publisher, an undelivered event is in exactly
 
 - `pending`: it is due, after those of its key that are also here with a smaller sequence;
 - `blocked`: it failed, and is tried again at `due_at`; it blocks its key;
-- `waiting`: its key is blocked, so it is set aside, lest it be read again at each turn;
+- `waiting`: its key is blocked, so it is set aside and not read again at each turn;
 - `dead_letters`: it is not tried any more. Where its key is to wait for a person, the key is blocked without `due_at`.
 
 Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the
@@ -32,7 +32,7 @@ CHANNEL = "eventgen"
 
 
 PUBLISHED = "eventgen.published"
-"""A Postgres setting; where a transaction sets it to `yes`, its events are marked for nobody."""
+"""A Postgres setting; where a transaction sets it to `yes`, its events are marked for no publisher."""
 
 
 SLOT = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))

@@ -21,7 +21,7 @@ LOOK_UPS = sql.SQL(
 
 
 def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> sql.Composable:
-    """Lock slots that have something due and that nobody else has locked; return (slot).
+    """Lock slots that have something due and that no other transaction has locked; return (slot).
 
     Args:
         publisher: its number.
