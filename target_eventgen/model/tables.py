@@ -59,10 +59,10 @@ GENERATION = "_eventgen_generation"
 OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"), (INSTANT, "text"))
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
 
-MAX_COLUMNS = 1600
+MAX_TABLE_COLUMNS = 1600
 """Columns that a table of Postgres's can have."""
 
-MAX_COMPARED_COLUMNS = 500
+MAX_KEYED_COLUMNS = 500
 """Columns of a stream with a key.
 
 A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at
@@ -72,7 +72,7 @@ most 1,664 values.
 OUR_SCHEMA = "eventgen"
 """The Postgres schema of our own tables, in which no stream's is made."""
 
-MAX_NAME_BYTES = 63
+MAX_IDENTIFIER_BYTES = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
 
 SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
@@ -224,7 +224,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
 
 
 def _check_count(stream: str, content: Sequence[Column], *, has_key: bool) -> None:
-    most = MAX_COMPARED_COLUMNS if has_key else MAX_COLUMNS - len(METADATA) - len(OWN)
+    most = MAX_KEYED_COLUMNS if has_key else MAX_TABLE_COLUMNS - len(METADATA) - len(OWN)
     if len(content) > most:
         raise InvalidSchemaError(
             f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '
@@ -254,8 +254,8 @@ def name_fault(name: str, *, is_column: bool) -> str | None:
     """Return why Postgres can't hold the name, or None."""
     if not name or "\0" in name:
         return "is no identifier"
-    if len(name.encode()) > MAX_NAME_BYTES:
-        return f"is longer than the {MAX_NAME_BYTES} bytes that Postgres keeps of an identifier"
+    if len(name.encode()) > MAX_IDENTIFIER_BYTES:
+        return f"is longer than the {MAX_IDENTIFIER_BYTES} bytes that Postgres keeps of an identifier"
     if is_column and (name in SYSTEM_NAMES or name.startswith(PREFIX)):
         return "is taken by Postgres or by target-eventgen"
     return None
