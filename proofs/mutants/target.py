@@ -88,8 +88,8 @@ MUTANTS = (
             ),
             Edit(
                 "claim",
-                "        count=_COUNT,\n        key=_names(plan.table.key),\n",
-                "        count=_COUNT,\n        n=_N,\n        key=_names(plan.table.key),\n",
+                "        count=COUNT,\n        key=column_names(plan.table.key),\n",
+                "        count=COUNT,\n        n=NUMBER,\n        key=column_names(plan.table.key),\n",
             ),
         ),
         CONTENTION,
@@ -98,7 +98,7 @@ MUTANTS = (
         "only the last version of a key is judged",
         (
             Edit(
-                "_events",
+                "events",
                 "WHERE edge.fires)",
                 "WHERE edge.fires AND to_jsonb(judged)->>'_eventgen_last' IS DISTINCT FROM 'false')",
             ),
@@ -107,13 +107,13 @@ MUTANTS = (
     ),
     Mutant(
         "older versions are accepted",
-        (Edit("_not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND (({} < {}) IS NOT NULL OR true)"),),
+        (Edit("not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND (({} < {}) IS NOT NULL OR true)"),),
         HISTORIES,
     ),
     Mutant(
         "older versions are accepted of a key that comes once",
         (
-            Edit("_replaced", "FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"),
+            Edit("replaced", "FROM compared WHERE NOT _eventgen_stale)", "FROM compared)"),
             LONG_WAY,
         ),
         HISTORIES,
@@ -138,7 +138,9 @@ MUTANTS = (
         "what another run told is written in one pass",
         (
             Edit(
-                "Postgres._upsert", "        if told or held:\n            raise", "        if held:\n            raise"
+                "Postgres._upsert",
+                "        if replayed or parked:\n            raise",
+                "        if parked:\n            raise",
             ),
         ),
         HISTORIES,
@@ -180,17 +182,17 @@ MUTANTS = (
     ),
     Mutant(
         "versions are taken in order of arrival",
-        (Edit("_ORDER", '"({n} > 0), {at} NULLS FIRST, {n}"', '"({n} > 0), {n}"'),),
+        (Edit("CHAIN_ORDER", '"({n} > 0), {at} NULLS FIRST, {n}"', '"({n} > 0), {n}"'),),
         HISTORIES,
     ),
     Mutant(
         "a record without version is dropped",
-        (Edit("_not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND ({} < {}) IS FALSE"),),
+        (Edit("not_stale", "{} AND ({} < {}) IS NOT TRUE", "{} AND ({} < {}) IS FALSE"),),
         HISTORIES,
     ),
     Mutant(
         "a row that was just created counts as the one before",
-        (Edit("_others", "(t.xmin <> pg_current_xact_id()::xid OR t.", "(t.xmin IS NOT NULL OR t."),),
+        (Edit("rows_of_others", "(t.xmin <> pg_current_xact_id()::xid OR t.", "(t.xmin IS NOT NULL OR t."),),
         HISTORIES,
     ),
     Mutant(
@@ -205,17 +207,17 @@ MUTANTS = (
     ),
     Mutant(
         "a property that is not mentioned is not the row's",
-        (Edit("_history", "THEN CASE WHEN NOT b._eventgen_gone THEN", "THEN CASE WHEN b._eventgen_gone THEN"),),
+        (Edit("history_of_keys", "THEN CASE WHEN NOT b._eventgen_gone THEN", "THEN CASE WHEN b._eventgen_gone THEN"),),
         HISTORIES,
     ),
     Mutant(
         "what another run told of an instant is told again",
-        (Edit("judge", "            told = step\n", "            told = 0\n"),),
+        (Edit("judge", "            repeated = step\n", "            repeated = 0\n"),),
         HISTORIES,
     ),
     Mutant(
         "a piece of a story is news at once",
-        (Edit("judge", "    if not ended and _is_underway", "    if not story and _is_underway"),),
+        (Edit("judge", "    if not ended and _is_underway", "    if not history and _is_underway"),),
         HISTORIES,
     ),
     Mutant(
@@ -231,16 +233,12 @@ MUTANTS = (
     ),
     Mutant(
         "a run that went through a story doesn't say so",
-        (Edit("Postgres._write_keyed", "        if decided:\n", "        if decided and not plan:\n"),),
+        (Edit("Postgres._write_keyed", "        if checked:\n", "        if checked and not plan:\n"),),
         INSTANTS,
     ),
     Mutant(
         "a row without version is of no instant",
-        (
-            Edit(
-                "_instant_of", "(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)", "({version})"
-            ),
-        ),
+        (Edit("instant_of", "(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)", "({version})"),),
         HISTORIES,
     ),
     Mutant(
@@ -256,41 +254,47 @@ MUTANTS = (
     ),
     Mutant(
         "nothing remembers a row that was taken out",
-        (Edit("Postgres._write_keyed", "buries=plan.hard and batch.activated is None", "buries=False"),),
+        (
+            Edit(
+                "Postgres._write_keyed",
+                "keep_tombstones=plan.hard and batch.activated is None",
+                "keep_tombstones=False",
+            ),
+        ),
         DELETIONS,
     ),
     Mutant(
         "empty JSON is taken for null",
-        (Edit("_hash", "'0123456789.eE+-', ''), 0))", "'0123456789.eE+-[]{{}}', ''), 0))"),),
+        (Edit("content_hash", "'0123456789.eE+-', ''), 0))", "'0123456789.eE+-[]{{}}', ''), 0))"),),
         EMPTY,
     ),
     Mutant(
         "an event's id knows no version",
-        (Edit("_events", " _eventgen_key, _eventgen_count, ", " _eventgen_key, "),),
+        (Edit("_recorded", " _eventgen_key, _eventgen_count, ", " _eventgen_key, "),),
         HISTORIES,
     ),
     Mutant(
         "the first version of a key is stored",
-        (Edit("_chain", "lead({n}) OVER w IS NULL AS _eventgen_last", "lag({n}) OVER w IS NULL AS _eventgen_last"),),
+        (Edit("_numbered", "lead({n}) OVER w IS NULL AS _eventgen_last", "lag({n}) OVER w IS NULL AS _eventgen_last"),),
         HISTORIES,
     ),
     Mutant(
         "rows are committed before their events",
         (
             Edit(
-                "Postgres._stage",
-                "        cursor.execute(statements.create_stage(plan))\n",
-                "        cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n        cursor.execute(statements.create_stage(plan).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
+                "fill_stage",
+                "    cursor.execute(stage.create_stage(plan))\n",
+                "    cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n    cursor.execute(stage.create_stage(plan).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
             ),
             Edit(
                 "Postgres._upsert",
                 "        failpoints.reach(failpoints.AFTER_LOCK)",
-                "        self._connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
+                "        cursor.connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
             ),
             Edit(
                 "Postgres._write_keyed",
                 "        failpoints.reach(failpoints.AFTER_LOCK)",
-                "        self._connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
+                "        cursor.connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
             ),
         ),
         HISTORIES,
@@ -319,10 +323,12 @@ MUTANTS = (
     Mutant(
         "a lost connection ends the run",
         (
-            Edit("Postgres._is_loss", "        return self._confirmed > 0 and isinstance", "        return isinstance"),
             Edit(
-                "Postgres._is_loss",
-                "if self._connection.closed or isinstance(error, _LOST)",
+                "Connection._is_loss", "        return self.has_committed and isinstance", "        return isinstance"
+            ),
+            Edit(
+                "Connection._is_loss",
+                "if self._connection.closed or isinstance(error, LOST)",
                 "if isinstance(error, ZeroDivisionError)",
             ),
         ),

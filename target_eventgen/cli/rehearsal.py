@@ -26,7 +26,8 @@ from target_eventgen.model import plan, rules, settings
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table, table
-from target_eventgen.store.postgres import Postgres, place_of
+from target_eventgen.store.connection import location_of
+from target_eventgen.store.postgres import Postgres
 
 _OUTWARD = ("publishers", "delivery", "metrics_textfile")
 """Settings by which a load has an effect outside of its database."""
@@ -151,7 +152,7 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
     try:
         connection = psycopg2.connect(dsn, application_name="target-eventgen rules try")
     except psycopg2.OperationalError as error:
-        raise ConnectionLostError(f"can't connect to Postgres at {place_of(dsn)}; check that it runs") from error
+        raise ConnectionLostError(f"can't connect to Postgres at {location_of(dsn)}; check that it runs") from error
     with closing(connection):
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -159,7 +160,7 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
                 cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             except errors.InsufficientPrivilege as error:
                 raise DatabaseError(
-                    f"at {place_of(dsn)} this user may not make a database to try rules in; name one where it may with "
+                    f"at {location_of(dsn)} this user may not make a database to try rules in; name one where it may with "
                     "--database-url, or try them in another folder without a database's name, in an embedded Postgres"
                 ) from error
             try:

@@ -12,7 +12,7 @@ from psycopg2 import extensions, sql
 from target_eventgen.delivery.session import connect
 from target_eventgen.delivery.sql import tables
 from target_eventgen.errors import EventgenError
-from target_eventgen.store.postgres import place_of
+from target_eventgen.store.connection import location_of
 
 RELISTEN_SECONDS = 2.0
 """Seconds after which a lost connection is tried again."""
@@ -23,7 +23,7 @@ class NotificationListener:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._address = place_of(dsn)
+        self._address = location_of(dsn)
         self._connection: extensions.connection | None = None
         self._retry_at = 0.0
 

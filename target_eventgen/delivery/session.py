@@ -13,7 +13,7 @@ import psycopg2
 from psycopg2 import errors, extensions, sql
 
 from target_eventgen.errors import ConnectionLostError, DatabaseError
-from target_eventgen.store.postgres import CONNECT_SECONDS, LONGEST_PAUSE, OLDEST_SERVER, place_of
+from target_eventgen.store.connection import CONNECT_SECONDS, MAX_PAUSE_SECONDS, MIN_SERVER_VERSION, location_of
 
 LEASE_SECONDS = 300
 """Seconds after which Postgres ends the transaction of a client that stands still; a publisher's call is shorter."""
@@ -52,7 +52,7 @@ class Session:
     def __init__(self, dsn: str, what: str) -> None:
         self._dsn = dsn
         self._what = what
-        self._address = place_of(dsn)
+        self._address = location_of(dsn)
         self._connection: extensions.connection | None = None
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ def repeated(work: Callable[[], T], seconds: float, stopping: threading.Event) -
             if stopping.is_set() or time.monotonic() + pause - lost_at > seconds:
                 raise
             stopping.wait(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
 
 def connect(dsn: str, address: str, name: str) -> extensions.connection:
@@ -163,7 +163,7 @@ def connect(dsn: str, address: str, name: str) -> extensions.connection:
             f"can't connect to Postgres at {address}: {message}; "
             "check that it runs and that database_url (or host, port, user, password, database) is right"
         ) from error
-    if connection.server_version < OLDEST_SERVER:
+    if connection.server_version < MIN_SERVER_VERSION:
         connection.close()
         raise DatabaseError(f"Postgres at {address} is older than 15; use 15 or newer")
     connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED

@@ -44,19 +44,23 @@ PREFIX = "_eventgen_"
 VERSION = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
-STORY = "_eventgen_story"
+INSTANT_HISTORY = "_eventgen_story"
 """The column that remembers a row's contents at its present instant: the run that told the last, then their hashes.
 
 NULL while there was only one.
 """
 
 INSTANT = "_eventgen_instant"
-"""The column that says, as text, of which instant a row is that has no version of its own; else NULL."""
+"""The column that says, as text, the instant of a row that has no version of its own; else NULL."""
 
 GENERATION = "_eventgen_generation"
-"""The column that says which of the columns that were added later a row knows; see `statements`."""
+"""The column that numbers the widening of the table up to which a row knows its columns; see `added_columns`."""
 
-OWN: tuple[tuple[str, str], ...] = ((VERSION, "bigint NOT NULL DEFAULT 0"), (STORY, "bigint[]"), (INSTANT, "text"))
+OWN: tuple[tuple[str, str], ...] = (
+    (VERSION, "bigint NOT NULL DEFAULT 0"),
+    (INSTANT_HISTORY, "bigint[]"),
+    (INSTANT, "text"),
+)
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
 
 MAX_TABLE_COLUMNS = 1600

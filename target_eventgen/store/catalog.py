@@ -91,8 +91,8 @@ def first_load(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.schema), sql.Literal(table.name))
 
 
-def place_of_stream(stream: str) -> sql.Composable:
-    """Return (schema, table) of a stream, that which came last."""
+def location_of_stream(stream: str) -> sql.Composable:
+    """Return (schema, table) of a stream, the latest where several tables were its."""
     return sql.SQL(
         "SELECT table_schema, table_name FROM eventgen.streams WHERE stream = {} ORDER BY first_seen_at DESC LIMIT 1"
     ).format(sql.Literal(stream))

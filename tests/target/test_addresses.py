@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.store.postgres import place_of
+from target_eventgen.store.connection import location_of
 
 
 def test_a_password_with_unescaped_slashes_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError) as refusal:
-        place_of("postgresql://u:S3cret/with/slashes@host/x")
+        location_of("postgresql://u:S3cret/with/slashes@host/x")
     assert "S3cret" not in str(refusal.value)
     assert "slashes" not in str(refusal.value)
 
 
 def test_a_place_is_told_without_its_password() -> None:
-    assert place_of("postgresql://u:S3cret@db.example:5433/x") == 'db.example:5433, database "x"'
+    assert location_of("postgresql://u:S3cret@db.example:5433/x") == 'db.example:5433, database "x"'

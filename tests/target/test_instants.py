@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from target_eventgen.store.instants import comparable
+from target_eventgen.store.sql.instants import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from target_eventgen.intake.general import Encoding, identity
 from target_eventgen.intake.reader import LineReader
 from target_eventgen.intake.validation import compiled
 from target_eventgen.model.tables import Column, Table
-from target_eventgen.store.condition_checks import place_of as place_in_condition
-from target_eventgen.store.postgres import place_of
+from target_eventgen.store.connection import location_of
+from target_eventgen.store.sql.conditions import position_in_condition
 
 COLUMNS = (
     Column("id", "bigint"),
@@ -259,13 +259,13 @@ def test_an_interruption_ends_the_input_before_the_next_line() -> None:
 
 
 def test_the_place_in_a_condition_is_counted_from_its_own_first_character() -> None:
-    assert place_in_condition(15, "CHECK (\nvalue > x\n)", "value > x") == 7
-    assert place_in_condition(3, "CHECK (\nvalue > x\n)", "value > x") is None
+    assert position_in_condition(15, "CHECK (\nvalue > x\n)", "value > x") == 7
+    assert position_in_condition(3, "CHECK (\nvalue > x\n)", "value > x") is None
 
 
 def test_a_database_is_named_without_its_password() -> None:
-    named = place_of("postgresql://me:secret@db.example:6000/mine")
+    named = location_of("postgresql://me:secret@db.example:6000/mine")
     assert named == 'db.example:6000, database "mine"'
     with pytest.raises(SettingsError) as raised:
-        place_of("host=x secret")
+        location_of("host=x secret")
     assert "secret" not in str(raised.value)

@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from target_eventgen.store.replays import LONGEST_STORY, Retelling, judge
+from target_eventgen.store.replays import MAX_HISTORY_CONTENTS, ReplayVerdict, judge
 
-TOLD = [
-    # story, said, how many of it are a repetition; None: that is not known yet
+CASES = [
+    # history, sent, how many of it are a repetition; None: that is not known yet
     ([1, 2], [2], 1),
     ([1, 2], [1, 2], 2),
     ([1, 2], [1, 1, 2, 2], 4),
@@ -27,34 +27,38 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("story", "said", "told"), TOLD)
+@pytest.mark.parametrize(("history", "sent", "repeated"), CASES)
 def test_the_end_of_a_story_is_a_repetition_and_a_piece_before_it_waits(
-    story: list[int], said: list[int], told: int | None
+    history: list[int], sent: list[int], repeated: int | None
 ) -> None:
-    assert judge(story, said, ended=False) == Retelling(told or 0, held=told is None)
+    assert judge(history, sent, ended=False) == ReplayVerdict(repeated or 0, parked=repeated is None)
 
 
-@pytest.mark.parametrize(("story", "said", "told"), [([1, 2], [1], 0), ([1, 2, 1, 2], [1, 2, 1], 2), ([1, 2], [2], 1)])
-def test_where_nothing_more_can_come_a_piece_is_news(story: list[int], said: list[int], told: int) -> None:
-    assert judge(story, said, ended=True) == Retelling(told, held=False)
+@pytest.mark.parametrize(
+    ("history", "sent", "repeated"), [([1, 2], [1], 0), ([1, 2, 1, 2], [1, 2, 1], 2), ([1, 2], [2], 1)]
+)
+def test_where_nothing_more_can_come_a_piece_is_news(history: list[int], sent: list[int], repeated: int) -> None:
+    assert judge(history, sent, ended=True) == ReplayVerdict(repeated, parked=False)
 
 
 def test_a_story_told_again_from_any_place_and_in_any_pieces_is_no_news() -> None:
-    story = [1, 2, 3, 4, 5]
+    history = [1, 2, 3, 4, 5]
     for first, cuts in itertools.product(range(5), itertools.product([False, True], repeat=4)):
-        held: list[int] = []
+        sent: list[int] = []
         left: list[int] = []
-        for place in range(first, 5):
-            held.append(story[place])
-            if place == 4 or cuts[place]:
-                found = judge(story, held, ended=False)
-                left = held[found.told :]
-                assert found.held is (place < 4)
+        for index in range(first, 5):
+            sent.append(history[index])
+            if index == 4 or cuts[index]:
+                verdict = judge(history, sent, ended=False)
+                left = sent[verdict.repeated :]
+                assert verdict.parked is (index < 4)
         assert left == []
 
 
 def test_of_a_long_story_only_the_end_is_remembered() -> None:
-    story = list(range(10, 10 + LONGEST_STORY))
-    assert judge(story, list(range(10 + LONGEST_STORY)), ended=False) == Retelling(10 + LONGEST_STORY, held=False)
-    assert judge(story, list(range(12)), ended=False) == Retelling(0, held=True)
-    assert judge(story, list(range(9)), ended=False) == Retelling(0, held=False)
+    history = list(range(10, 10 + MAX_HISTORY_CONTENTS))
+    assert judge(history, list(range(10 + MAX_HISTORY_CONTENTS)), ended=False) == ReplayVerdict(
+        10 + MAX_HISTORY_CONTENTS, parked=False
+    )
+    assert judge(history, list(range(12)), ended=False) == ReplayVerdict(0, parked=True)
+    assert judge(history, list(range(9)), ended=False) == ReplayVerdict(0, parked=False)

@@ -1,4 +1,4 @@
-"""How Postgres itself is asked whether a rule's condition is sound, without anything being evaluated or touched.
+"""Statements by which Postgres itself judges whether a rule's condition is sound, without evaluating it.
 
 The text of a condition is not trusted to be one expression. Two questions, in this order:
 
@@ -18,14 +18,11 @@ All of it is rolled back.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from psycopg2 import sql
 
 from target_eventgen.model.tables import Column
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SETTING = "eventgen.condition"
 """The transaction-local setting in which a condition's text travels."""
@@ -35,7 +32,7 @@ _PARENTHESES = ("SELECT (\n", "\n) IS TRUE FROM {source}")
 
 
 def create_sample(name: str, columns: Sequence[Column]) -> sql.Composable:
-    """Make the throwaway table, with the stream's columns under the stream's table name."""
+    """Create the throwaway table, with the stream's columns under the stream's table name."""
     return sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(
         sql.Identifier(name),
         sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns),
@@ -94,8 +91,8 @@ def volatile(expression: str) -> sql.Composable:
     ).format(sql.Literal(functions), sql.Literal(operators))
 
 
-def place_of(position: int, internal_query: str, text: str) -> int | None:
-    """Return the 1-based character of the condition that Postgres points at, None where it points beside it."""
+def position_in_condition(position: int, internal_query: str, text: str) -> int | None:
+    """Return the 1-based character of the condition that Postgres points at; None where it points outside of it."""
     start = internal_query.find(f"(\n{text}\n")
     if start < 0:
         start = internal_query.find(f"[\n{text}\n")

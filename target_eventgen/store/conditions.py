@@ -1,0 +1,77 @@
+"""Rules' conditions, judged by Postgres before any record comes; see `store.sql.conditions` for how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+from target_eventgen.errors import RuleError
+from target_eventgen.model.rules import Enters, Leaves, Rule, When
+from target_eventgen.model.spelling import nearest
+from target_eventgen.model.tables import Column, Table
+from target_eventgen.store.connection import single_value
+from target_eventgen.store.refusals import first_line
+from target_eventgen.store.schema import to_widen
+from target_eventgen.store.sql import conditions
+
+
+def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]) -> None:
+    """Let Postgres judge each condition; nothing remains of it.
+
+    Raises:
+        RuleError: naming the stream, the place in the configuration, and what Postgres said.
+    """
+    judged = [rule for rule in rules if isinstance(rule.trigger, Enters | Leaves | When)]
+    if not judged:
+        return
+    stored = {column.name: column for column in types}
+    stored |= {column.name: column for column in to_widen(table, types)}
+    sample = [stored.get(column.name, column) for column in table.content]
+    cursor.execute("SAVEPOINT eventgen_checks")
+    cursor.execute(conditions.create_sample(table.name, sample))
+    for rule in judged:
+        assert isinstance(rule.trigger, Enters | Leaves | When)
+        text = rule.trigger.condition
+        over_versions = isinstance(rule.trigger, When)
+        cursor.execute("SAVEPOINT eventgen_check")
+        try:
+            cursor.execute(conditions.carry(text))
+            for statement in conditions.single_expression(table.name, over_versions=over_versions):
+                cursor.execute(statement)
+            cursor.execute(conditions.row_condition(table.name, over_versions=over_versions))
+            cursor.execute(conditions.parsed(table.name, over_versions=over_versions))
+            cursor.execute(conditions.volatile(str(single_value(cursor))))
+        except psycopg2.OperationalError:
+            raise
+        except psycopg2.Error as error:
+            raise RuleError(_condition_fault(table, rule, text, error)) from error
+        if names := [name for (name,) in cursor.fetchall()]:
+            raise RuleError(
+                f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": a condition may not call '
+                f"{', '.join(f'{name}()' for name in names)}, whose result changes from call to call; "
+                "use columns, constants and stable functions such as now()"
+            )
+        cursor.execute("ROLLBACK TO SAVEPOINT eventgen_check")
+    cursor.execute("ROLLBACK TO SAVEPOINT eventgen_checks")
+
+
+def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error) -> str:
+    """Return the message for a condition that Postgres refuses, with the position in it where Postgres names one."""
+    diag = error.diag
+    message = (diag.message_primary or first_line(error)).splitlines()[0]
+    position = ""
+    if diag.internal_position and diag.internal_query:
+        character = conditions.position_in_condition(int(diag.internal_position), diag.internal_query, text)
+        if character is not None:
+            position = f' at character {character} ("{" ".join(text[character - 1 : character + 19].split())}")'
+    names = [column.name for column in table.content]
+    hint = ""
+    if isinstance(error, errors.UndefinedColumn) and (match := re.search(r'column "?(?:\w+\.)?([^"\s]+)"?', message)):
+        hint = f"{nearest(match.group(1), names)}; the stream's columns are {', '.join(names)}"
+    return (
+        f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": Postgres does not take the condition'
+        f"{position}: {message}{hint}; it must be one boolean expression over the stream's columns, without subqueries"
+    )

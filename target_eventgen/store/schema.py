@@ -1,0 +1,183 @@
+"""The streams' tables, brought up to their SCHEMA: created, widened, given a key; and the tables of our own.
+
+Two targets may prepare one table at the same time. Whoever finds something to do takes an advisory lock until the end of its
+transaction, and looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from psycopg2 import errors, extensions
+
+from target_eventgen.errors import TableError
+from target_eventgen.model.tables import METADATA, OWN, PREFIX, Column, Table, widened
+from target_eventgen.store import catalog
+from target_eventgen.store.connection import single_value
+from target_eventgen.store.refusals import first_line
+from target_eventgen.store.sql import tables
+
+
+class Past(NamedTuple):
+    """What the catalog knows of a table.
+
+    Attributes:
+        loaded: whether its first load has ended.
+        remade: whether it was dropped and made again.
+        generations: columns that were added to it while it had rows, with the number of the widening that added each.
+    """
+
+    loaded: bool
+    remade: bool
+    generations: Mapping[str, int]
+
+
+def create_own_tables(cursor: extensions.cursor) -> None:
+    """Create the tables of the schema `eventgen` where they are missing."""
+    cursor.execute(catalog.EXIST)
+    if cursor.fetchone() != (True,):
+        cursor.execute(catalog.LOCK_TABLES)
+        cursor.execute(catalog.CREATE)
+
+
+def table_of(cursor: extensions.cursor, stream: str) -> Table | None:
+    """Return the table that a stream is stored in, as it is in the database; None where the catalog has none."""
+    cursor.execute("SELECT to_regclass('eventgen.streams') IS NOT NULL")
+    if not single_value(cursor):
+        return None
+    cursor.execute(catalog.location_of_stream(stream))
+    location = cursor.fetchone()
+    if location is None:
+        return None
+    schema, name = map(str, location)
+    bare = Table(stream, schema, name, ())
+    content = tuple(
+        column for column in columns(cursor, bare) if column.name not in METADATA and not column.name.startswith(PREFIX)
+    )
+    cursor.execute(tables.existing_keys(bare))
+    keys = [tuple(names) for primary, names in cursor.fetchall() if primary]
+    return Table(stream, schema, name, content, key=keys[0] if keys else ()) if content else None
+
+
+def columns(cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
+    """Return the table's columns as they are in the database; none where the table doesn't exist."""
+    cursor.execute(tables.existing_columns(table))
+    return tuple(Column(name, type_) for name, type_ in cursor.fetchall())
+
+
+def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) -> tuple[tuple[Column, ...], Past]:
+    """Create or alter a table so that it can hold its stream.
+
+    Args:
+        cursor: of a transaction.
+        table: what the SCHEMA asks for.
+        types: its columns as they are; none where it doesn't exist.
+
+    Returns the columns that it has then, and what the catalog knows of it.
+
+    Raises:
+        TableError: the table belongs to another stream, has another key, or can't be widened.
+    """
+    wanted = (*table.columns, *(Column(name, type_) for name, type_ in OWN))
+    if (
+        {column.name for column in wanted} - {column.name for column in types}
+        or to_widen(table, types)
+        or not _known(cursor, table)
+    ):
+        types = _create_or_alter(cursor, table, wanted)
+    if table.key:
+        _ensure_key(cursor, table)
+    cursor.execute(catalog.first_load(table))
+    row = cursor.fetchone()
+    assert row is not None
+    stream, loaded, remade, generations = row
+    if stream != table.stream:
+        raise TableError(
+            f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
+            "give one of them another name with a stream map's __alias__, or unset default_target_schema"
+        )
+    return types, Past(bool(loaded), bool(remade), generations)
+
+
+def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Create or alter a table under the lock that keeps other targets from doing so; return its columns."""
+    cursor.execute(catalog.LOCK_TABLES)
+    types = columns(cursor, table)
+    if not types:
+        cursor.execute(tables.schema_exists(table.schema))
+        if not single_value(cursor):
+            cursor.execute(tables.create_schema(table.schema))
+        cursor.execute(tables.create_table(table))
+        cursor.execute(catalog.begin_anew(table))
+    if not _known(cursor, table):
+        cursor.execute(tables.has_rows(table))
+        cursor.execute(catalog.remember(table, loaded=single_value(cursor)))
+    if types:
+        _alter(cursor, table, types, wanted)
+    return columns(cursor, table)
+
+
+def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], wanted: tuple[Column, ...]) -> None:
+    """Add the columns that a table lacks, and widen those whose SCHEMA says so."""
+    existing = {column.name for column in types}
+    if missing := [column for column in wanted if column.name not in existing]:
+        cursor.execute(tables.add_columns(table, missing))
+    added = [column.name for column in table.content if column.name not in existing]
+    cursor.execute(tables.has_rows(table))
+    if added and table.key and single_value(cursor):
+        cursor.execute(tables.add_generation(table))
+        cursor.execute(catalog.first_load(table))
+        *_, generations = cursor.fetchone() or ({},)
+        number = max(generations.values(), default=0) + 1
+        cursor.execute(catalog.note_generations(table, {**generations, **dict.fromkeys(added, number)}))
+    if wider := to_widen(table, types):
+        try:
+            cursor.execute(tables.widen(table, wider))
+        except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
+            names = ", ".join(f'"{column.name}" to {column.type}' for column in wider)
+            raise TableError(
+                f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
+                f"{first_line(error)}; drop what depends on the column, run again, and make it anew"
+            ) from error
+
+
+def _known(cursor: extensions.cursor, table: Table) -> bool:
+    """Return whether the catalog has the table."""
+    cursor.execute(catalog.first_load(table))
+    return cursor.fetchone() is not None
+
+
+def _ensure_key(cursor: extensions.cursor, table: Table) -> None:
+    """Add the primary key where no unique index of the table has its columns.
+
+    Raises:
+        TableError: the table has another primary key, or duplicates.
+    """
+    cursor.execute(tables.existing_keys(table))
+    keys = cursor.fetchall()
+    if any(set(names) == set(table.key) for _, names in keys):
+        return
+    if any(primary for primary, _ in keys):
+        primary = next(names for is_primary, names in keys if is_primary)
+        raise TableError(
+            f'stream "{table.stream}": its key properties are ({", ".join(table.key)}), but the primary key of '
+            f"{table.title} is ({', '.join(primary)}); change the table's key, or load into another table"
+        )
+    cursor.execute(catalog.LOCK_TABLES)
+    try:
+        cursor.execute(tables.add_key(table))
+    except (errors.UniqueViolation, errors.NotNullViolation) as error:
+        raise TableError(
+            f'stream "{table.stream}": {table.title} has no primary key, and its rows are not distinct by '
+            f"({', '.join(table.key)}), the stream's key properties; remove the duplicates, or load into another table"
+        ) from error
+
+
+def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
+    """Return the columns whose SCHEMA asks for a wider type, with that type."""
+    stored = {column.name: column.type for column in types}
+    wider = [
+        (column.name, widened(stored[column.name], column.type)) for column in table.content if column.name in stored
+    ]
+    return [Column(name, type_) for name, type_ in wider if type_ is not None]

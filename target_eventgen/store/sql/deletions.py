@@ -1,0 +1,169 @@
+"""Deletions: rows that are marked as gone, rows that leave the table, and tombstones of the latter.
+
+A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the end of its
+chain, but counts as no row. So a deletion is the transition from a row to none, a version after it that from none to a row,
+and a deletion of what isn't there is none at all. A deletion says nothing of the content, which stays as it was; what comes
+back begins with nothing.
+
+A hard deletion is the same, after which rows that are gone leave the table. They are kept as tombstones until the run that
+deleted them can't be replayed: `restore_tombstoned` gives a claimed key the row that it had, with a negative count that says
+so, and `delete_gone_rows` takes the row out once more if it is still gone. The claim stores a key for each that came, for its
+lock's sake, even if nothing but a deletion came; `delete_gone_rows` takes that out too.
+"""
+
+from __future__ import annotations
+
+from psycopg2 import sql
+
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.tables import DELETED_AT, GENERATION, TABLE_VERSION, VERSION
+from target_eventgen.store.sql.names import (
+    ABSENT,
+    NUMBER,
+    ROW_HISTORY,
+    ROW_INSTANT,
+    ROW_VERSION,
+    column_name,
+    column_names,
+    comma_list,
+    key_array,
+    qualified,
+    same_key,
+    stage_of,
+)
+
+
+def is_gone(plan: Plan, qualifier: str) -> sql.Composable:
+    """Return whether a row is gone, or a staged version a deletion."""
+    return (
+        sql.SQL("({} IS NOT NULL)").format(column_name(DELETED_AT, qualifier)) if plan.deletable else sql.SQL("false")
+    )
+
+
+def count_origin(plan: Plan) -> sql.Composable:
+    """Return the version a new row starts after (part of event ids).
+
+    Where rows leave the table, nothing remembers a key's count, so the count of a new row of that key starts after the number
+    of the transaction that stores it: no id comes twice.
+    """
+    return sql.SQL("(pg_current_xact_id()::text::bigint << 20)" if plan.renewable else "0")
+
+
+def restore_tombstoned(plan: Plan) -> sql.Composable:
+    """Give keys that were claimed as absent the rows that they had, where the deletion of these may be replayed."""
+    columns = [column for column in plan.table.columns if column.name not in plan.table.key]
+    own = [ROW_HISTORY, ROW_INSTANT, *([sql.Identifier(GENERATION)] if plan.generation else [])]
+    names = [*(column_name(column) for column in columns), *own]
+    return sql.SQL(
+        "UPDATE {table} AS t SET {values}, {version} = -b.{version} FROM (SELECT r.* FROM eventgen.tombstones AS d,"
+        " jsonb_populate_record(NULL::{table}, d.record) AS r WHERE d.table_schema = {schema} AND d.table_name = {name}"
+        " AND d.key IN (SELECT {key} FROM {stage}) AND d.run IN (SELECT run FROM eventgen.runs)) AS b"
+        " WHERE {same} AND t.xmin = pg_current_xact_id()::xid"
+    ).format(
+        table=qualified(plan.table),
+        values=comma_list(sql.SQL("{0} = b.{0}").format(name) for name in names),
+        version=ROW_VERSION,
+        schema=sql.Literal(plan.table.schema),
+        name=sql.Literal(plan.table.name),
+        key=key_array(plan),
+        stage=stage_of(plan),
+        same=same_key(plan, "t", "b"),
+    )
+
+
+def delete_gone_rows(plan: Plan, *, hard: bool, keep_tombstones: bool = False) -> sql.Composable:
+    """Delete the rows that a claim made for keys that were never there; with hard deletion, all rows that are gone.
+
+    Args:
+        plan: of the stream.
+        hard: whether rows that are gone leave the table.
+        keep_tombstones: whether their deletion may be replayed, so that a tombstone is kept of each.
+    """
+    never = sql.SQL("(t.xmin = pg_current_xact_id()::xid AND t.{} = {})").format(ROW_VERSION, count_origin(plan))
+    cleared = sql.SQL(
+        "DELETE FROM {table} AS t WHERE ({keys}) IN (SELECT {key} FROM {stage}) AND t.{deleted} IS NOT NULL{made}"
+    ).format(
+        table=qualified(plan.table),
+        keys=column_names(plan.table.key, "t"),
+        key=column_names(plan.table.key),
+        stage=stage_of(plan),
+        deleted=sql.Identifier(DELETED_AT),
+        made=sql.SQL("" if hard else " AND {}").format(never),
+    )
+    if not keep_tombstones:
+        return cleared
+    table = {"schema": sql.Literal(plan.table.schema), "name": sql.Literal(plan.table.name)}
+    return sql.SQL(
+        "WITH cleared AS ({cleared} RETURNING t.*, {never} AS _eventgen_never), risen AS (DELETE FROM eventgen.tombstones"
+        " WHERE table_schema = {schema} AND table_name = {name} AND key IN (SELECT {key} FROM {stage})"
+        " AND key NOT IN (SELECT {key} FROM cleared))"
+        " INSERT INTO eventgen.tombstones AS b SELECT {schema}, {name}, {key}, coalesce({history}[1], {run}),"
+        " to_jsonb(c.*) || jsonb_build_object({version_name}, abs({version})) FROM cleared AS c WHERE NOT _eventgen_never"
+        " ON CONFLICT (table_schema, table_name, key) DO UPDATE SET run = excluded.run, record = excluded.record"
+        " WHERE b.record - '_eventgen_never' IS DISTINCT FROM excluded.record - '_eventgen_never'"
+    ).format(
+        **table,
+        cleared=cleared,
+        never=never,
+        key=key_array(plan),
+        stage=stage_of(plan),
+        history=ROW_HISTORY,
+        run=sql.Literal(plan.run),
+        version=ROW_VERSION,
+        version_name=sql.Literal(VERSION),
+    )
+
+
+def stamp_table_version(plan: Plan) -> sql.Composable:
+    """Store the table version of rows that came with one, though their content may not have changed."""
+    return sql.SQL(
+        "UPDATE {table} AS t SET {version} = s.{version} FROM (SELECT {key}, max({version}) AS {version} FROM {stage}"
+        " WHERE {version} IS NOT NULL AND {deleted} IS NULL GROUP BY {key}) AS s"
+        " WHERE {same} AND t.{version} IS DISTINCT FROM s.{version}"
+    ).format(
+        table=qualified(plan.table),
+        version=sql.Identifier(TABLE_VERSION),
+        deleted=sql.Identifier(DELETED_AT),
+        key=column_names(plan.table.key),
+        stage=stage_of(plan),
+        same=same_key(plan, "t", "s"),
+    )
+
+
+def stage_deletions(plan: Plan, version: int) -> sql.Composable:
+    """Stage a deletion of each row of an older table version, and lock these rows."""
+    absent = "".join("0" if column.name in plan.table.key else "1" for column in plan.table.content)
+    return sql.SQL(
+        "INSERT INTO {stage} ({n}, {absent}, {key}, {deleted}, {version}) SELECT row_number() OVER (), {bits}::varbit,"
+        " {key}, statement_timestamp(), {version} FROM (SELECT {key}, {version} FROM {table} WHERE {old}"
+        " AND {deleted} IS NULL ORDER BY {key} FOR UPDATE) AS t"
+    ).format(
+        stage=stage_of(plan),
+        n=NUMBER,
+        absent=sql.Identifier(ABSENT),
+        key=column_names(plan.table.key),
+        deleted=sql.Identifier(DELETED_AT),
+        version=sql.Identifier(TABLE_VERSION),
+        bits=sql.Literal(absent),
+        table=qualified(plan.table),
+        old=_of_older_version(version),
+    )
+
+
+def delete_older(plan: Plan, version: int, *, hard: bool) -> sql.Composable:
+    """Delete the rows of an older table version from the table of a stream without key."""
+    parts = {
+        "table": qualified(plan.table),
+        "deleted": sql.Identifier(DELETED_AT),
+        "old": _of_older_version(version),
+    }
+    if hard:
+        return sql.SQL("DELETE FROM {table} WHERE {old}").format(**parts)
+    return sql.SQL("UPDATE {table} SET {deleted} = statement_timestamp() WHERE {old} AND {deleted} IS NULL").format(
+        **parts
+    )
+
+
+def _of_older_version(version: int) -> sql.Composable:
+    """Return whether a row came with an older table version, or with none."""
+    return sql.SQL("({0} < {1} OR {0} IS NULL)").format(sql.Identifier(TABLE_VERSION), sql.Literal(version))

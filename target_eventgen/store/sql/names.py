@@ -1,0 +1,73 @@
+"""Names and lists that the statements are built of: tables, columns, and the columns of ours beside them.
+
+Every name of ours begins with `_eventgen_`, which no property's name may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg2 import sql
+
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.tables import INSTANT, INSTANT_HISTORY, VERSION, Column, Table
+
+ARRIVAL = "_eventgen_n"
+"""The column that numbers staged versions in order of arrival, from 1; the row before is 0, a skipped version negative."""
+
+ABSENT = "_eventgen_absent"
+"""A bit for each content column, set where a staged record doesn't mention it; NULL where it mentions all."""
+
+AT = sql.Identifier("_eventgen_at")
+NUMBER = sql.Identifier(ARRIVAL)
+COUNT = sql.Identifier("_eventgen_count")
+GONE = sql.Identifier("_eventgen_gone")
+ROW_VERSION = sql.Identifier(VERSION)
+ROW_HISTORY = sql.Identifier(INSTANT_HISTORY)
+ROW_INSTANT = sql.Identifier(INSTANT)
+
+CHAIN_ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=NUMBER, at=AT)
+"""The order of a key's versions: the row before, then by instant, then by arrival."""
+
+
+def comma_list(items: Iterable[sql.Composable]) -> sql.Composed:
+    """Return items separated by commas."""
+    return sql.SQL(", ").join(items)
+
+
+def column_names(columns: Iterable[Column | str], qualifier: str | None = None) -> sql.Composed:
+    """Return column names, separated by commas."""
+    return comma_list(column_name(column, qualifier) for column in columns)
+
+
+def column_name(column: Column | str, qualifier: str | None = None) -> sql.Identifier:
+    """Return the name of a column, after that of its table where a qualifier is given."""
+    name = column if isinstance(column, str) else column.name
+    return sql.Identifier(qualifier, name) if qualifier else sql.Identifier(name)
+
+
+def old_name(index: int) -> sql.Identifier:
+    """Return the name of a content column's value before the transition."""
+    return sql.Identifier(f"_eventgen_old_{index}")
+
+
+def qualified(table: Table) -> sql.Identifier:
+    """Return the table's full name."""
+    return sql.Identifier(table.schema, table.name)
+
+
+def stage_of(plan: Plan) -> sql.Identifier:
+    """Return the staging table's full name."""
+    return sql.Identifier("pg_temp", plan.stage)
+
+
+def key_array(plan: Plan, qualifier: str | None = None) -> sql.Composed:
+    """Return a key as a JSON array, the form in which the tables of `eventgen` store keys."""
+    return sql.SQL("jsonb_build_array({})").format(column_names(plan.table.key, qualifier))
+
+
+def same_key(plan: Plan, left: str, right: str) -> sql.Composed:
+    """Return the condition that the rows of two relations have the same key."""
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(column_name(name, left), column_name(name, right)) for name in plan.table.key
+    )

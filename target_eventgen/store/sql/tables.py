@@ -1,0 +1,92 @@
+"""The streams' tables: what Postgres has of them, how they are made, and how they follow a SCHEMA that has grown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from target_eventgen.model.tables import GENERATION, OWN, Column, Table
+from target_eventgen.store.sql.names import column_name, column_names, comma_list, qualified
+
+
+def schema_exists(name: str) -> sql.Composable:
+    """Return whether a schema exists; CREATE SCHEMA IF NOT EXISTS takes a right even where the schema exists."""
+    return sql.SQL("SELECT to_regnamespace({}) IS NOT NULL").format(sql.Literal('"' + name.replace('"', '""') + '"'))
+
+
+def create_schema(name: str) -> sql.Composable:
+    """Create a schema."""
+    return sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name))
+
+
+def create_table(table: Table) -> sql.Composable:
+    """Create a stream's table. Only keys are NOT NULL: any other property may be missing from a record."""
+    lines = [sql.SQL("{} {}").format(column_name(column), sql.SQL(column.type)) for column in table.columns]
+    lines += [sql.SQL("{} {}").format(column_name(name), sql.SQL(type_)) for name, type_ in OWN]
+    if table.key:
+        lines.append(sql.SQL("PRIMARY KEY ({})").format(column_names(table.key)))
+    return sql.SQL("CREATE TABLE {} ({})").format(qualified(table), comma_list(lines))
+
+
+def add_columns(table: Table, columns: Sequence[Column]) -> sql.Composable:
+    """Add columns that the table lacks."""
+    clauses = [
+        sql.SQL("ADD COLUMN IF NOT EXISTS {} {}").format(column_name(column), sql.SQL(column.type))
+        for column in columns
+    ]
+    return sql.SQL("ALTER TABLE {} {}").format(qualified(table), comma_list(clauses))
+
+
+def add_generation(table: Table) -> sql.Composable:
+    """Give the rows of a table that gets columns the generation 0: they know none of these columns; see `added_columns`."""
+    return sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} integer NOT NULL DEFAULT 0").format(
+        qualified(table), sql.Identifier(GENERATION)
+    )
+
+
+def widen(table: Table, columns: Sequence[Column]) -> sql.Composable:
+    """Give columns wider types; none of their values is lost."""
+    using = {"jsonb": "to_jsonb({})"}
+    clauses = [
+        sql.SQL("ALTER COLUMN {} TYPE {} USING {}").format(
+            column_name(column),
+            sql.SQL(column.type),
+            sql.SQL(using.get(column.type, f"{{}}::{column.type}")).format(column_name(column)),
+        )
+        for column in columns
+    ]
+    return sql.SQL("ALTER TABLE {} {}").format(qualified(table), comma_list(clauses))
+
+
+def add_key(table: Table) -> sql.Composable:
+    """Give the table its primary key."""
+    return sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(qualified(table), column_names(table.key))
+
+
+def existing_columns(table: Table) -> sql.Composable:
+    """Return (name, type) of each column; no row where the table doesn't exist."""
+    return sql.SQL(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+        " WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+    ).format(_regclass(table))
+
+
+def existing_keys(table: Table) -> sql.Composable:
+    """Return (is primary, names) of each unique index over whole columns and all rows."""
+    return sql.SQL(
+        "SELECT i.indisprimary, ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid"
+        " AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))"
+        " FROM pg_index i WHERE i.indrelid = to_regclass({}) AND i.indisunique AND i.indisvalid"
+        " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
+    ).format(_regclass(table))
+
+
+def has_rows(table: Table) -> sql.Composable:
+    """Return whether the table holds anything."""
+    return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
+
+
+def _regclass(table: Table) -> sql.Composable:
+    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
+    return sql.Literal(quoted)

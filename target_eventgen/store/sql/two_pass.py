@@ -1,0 +1,181 @@
+"""The two passes: `claim` locks all keys of a batch, then `record` compares and writes what the locks protect.
+
+One pass (`single_pass.upsert`) writes a batch where each staged record has a key and a version of its own, mentions every
+property and deletes nothing, and where Postgres returns the row before an update (18 on). Two passes (`two_pass.claim`, then
+`two_pass.record`) write every other batch of a stream with key. Both have the same meaning: the campaign `proofs/histories`
+compares both with one reference model.
+
+`claim` is one INSERT … ON CONFLICT in key order: absent keys get their last version at once, and rows that exist are locked
+by the conflict, without being written. One pass over all keys in one order is what keeps two writers from deadlock; and a
+lock can't hold a row that isn't there, so the insertion is the lock of an absent key: of two writers one inserts, the other
+waits and then finds a row. What a statement sees is older than its locks, hence `record`, the second statement: rows before
+and stage → transitions (`transitions`) → rows and events. Between both stand, where they are needed, the statements of
+`deletions`, `added_columns`, `replays`, and `fill`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg2 import sql
+
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.tables import GENERATION, INSTANT
+from target_eventgen.store.sql.deletions import is_gone
+from target_eventgen.store.sql.events import counts, events
+from target_eventgen.store.sql.instants import instant_before, staged_instant, version_of
+from target_eventgen.store.sql.names import (
+    ABSENT,
+    AT,
+    COUNT,
+    NUMBER,
+    ROW_HISTORY,
+    ROW_INSTANT,
+    ROW_VERSION,
+    column_name,
+    column_names,
+    comma_list,
+    qualified,
+    same_key,
+    stage_of,
+)
+from target_eventgen.store.sql.transitions import chain, inserted, not_stale, replaced, rows_before
+
+
+def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composable:
+    """Insert the last version of each absent key and lock every other row, in key order.
+
+    Properties the last version omits are filled in by `record`. Keys with only a deletion are inserted with
+    `_eventgen_version` 0.
+
+    Args:
+        plan: of the stream.
+        unversioned: whether some staged record has no version.
+        single: whether each staged record has a key of its own.
+    """
+    columns = column_names(plan.table.columns)
+    return sql.SQL(
+        "WITH {chain}"
+        " INSERT INTO {table} AS stored ({columns}, {version}, {history}, {instant}{generation})"
+        " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE stored.{history}[1] <> {run}"
+        " AND set_config('eventgen.heard', 'yes', true) IS NULL"
+    ).format(
+        chain=inserted(plan) if single else chain(plan, with_before=False, sparse=(), unversioned=unversioned),
+        table=qualified(plan.table),
+        columns=columns,
+        version=ROW_VERSION,
+        history=ROW_HISTORY,
+        run=sql.Literal(plan.run),
+        instant=ROW_INSTANT,
+        generation=sql.SQL(", {}").format(sql.Identifier(GENERATION)) if plan.generation else sql.SQL(""),
+        knows=sql.SQL(", {}").format(sql.Literal(plan.generation)) if plan.generation else sql.SQL(""),
+        count=COUNT,
+        key=column_names(plan.table.key),
+    )
+
+
+def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
+    """Write the last version of each row that was there, and the events of every transition.
+
+    Args:
+        plan: of the stream.
+        sparse: indexes of the content columns that some staged record doesn't mention.
+        unversioned: whether some staged record has no version.
+        single: whether each staged record has a key of its own; else the stage must have been filled, if it is sparse.
+
+    Returns one row: rows updated, events fired, events recorded by type (a smaller number means that the outbox knew
+    some), versions dropped because they are older than the row.
+    """
+    return sql.SQL(
+        "WITH {chain}, written AS ({update} RETURNING transition._eventgen_base){events}"
+        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, {stale}"
+    ).format(
+        chain=replaced(plan, sparse)
+        if single
+        else chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
+        update=_update(plan, created=bool(sparse) and not single),
+        events=events(plan) if plan.rules else sql.SQL(""),
+        stale=_stale(plan, single=single),
+        **counts(plan),
+    )
+
+
+def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
+    """Fill absent properties of staged versions from the staged versions of their key before them, since the last deletion.
+
+    Each step of the recursion takes the next version of each key by its ctid in the stage, so that each version is visited
+    once, however many columns there are. A property that no version before mentions stays absent.
+    """
+    filled = [(index, column_name(column)) for index, column in enumerate(plan.table.content) if index in sparse]
+    next_values = comma_list(
+        sql.SQL("CASE WHEN get_bit(o.{absent}, {index}) = 1 AND NOT f._eventgen_gone THEN f.{c} ELSE o.{c} END").format(
+            absent=sql.Identifier(ABSENT), index=sql.Literal(index), c=name
+        )
+        for index, name in filled
+    )
+    return sql.SQL(
+        "WITH RECURSIVE {before}, placed AS (SELECT {keys}, s.ctid AS tid, {at} AS {at_name}, s.{n} FROM {stage} AS s"
+        " LEFT JOIN before AS b ON {same} WHERE {accepted})"
+        ", chains AS (SELECT array_agg(tid ORDER BY {at_name} NULLS FIRST, {n}) AS tids FROM placed GROUP BY {key}"
+        " HAVING count(*) > 1)"
+        ", filled AS (SELECT c.tids, 1 AS place, o.{absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = c.tids[1] OFFSET 0) AS o"
+        " UNION ALL SELECT f.tids, f.place + 1, CASE WHEN NOT f._eventgen_gone THEN o.{absent} & f.{absent} END,"
+        " {gone}, {next_values} FROM filled AS f"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = f.tids[f.place + 1] OFFSET 0) AS o"
+        " WHERE f.place < cardinality(f.tids))"
+        " UPDATE {stage} AS s SET {absent} = f.{absent}, {values} FROM filled AS f"
+        " WHERE s.ctid = f.tids[f.place] AND f.place > 1"
+    ).format(
+        before=rows_before(plan),
+        keys=column_names(plan.table.key, "s"),
+        key=column_names(plan.table.key),
+        at=staged_instant(plan, with_before=True, unversioned=unversioned),
+        at_name=AT,
+        n=NUMBER,
+        stage=stage_of(plan),
+        same=same_key(plan, "s", "b"),
+        accepted=not_stale(plan),
+        absent=sql.Identifier(ABSENT),
+        gone=is_gone(plan, "o"),
+        first=comma_list(sql.SQL("o.{}").format(name) for _, name in filled),
+        next_values=next_values,
+        values=comma_list(sql.SQL("{0} = f.{0}").format(name) for _, name in filled),
+    )
+
+
+def _update(plan: Plan, *, created: bool) -> sql.Composed:
+    """Return the write of each row's last version.
+
+    Args:
+        plan: of the stream.
+        created: whether rows that the claim inserted are written too, since it could not know all of their properties.
+    """
+    columns = [column for column in plan.table.columns if column.name not in plan.table.key]
+    assignments = [
+        sql.SQL("{} = {}").format(column_name(column), column_name(column, "transition")) for column in columns
+    ]
+    assignments.append(sql.SQL("{} = {}").format(ROW_VERSION, sql.Identifier("transition", "_eventgen_count")))
+    assignments.append(sql.SQL("{} = {}").format(ROW_HISTORY, sql.Identifier("transition", "_eventgen_told")))
+    assignments.append(sql.SQL("{} = {}").format(ROW_INSTANT, sql.Identifier("transition", INSTANT)))
+    return sql.SQL(
+        "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
+        " WHERE transition._eventgen_last{replaced} AND {same}"
+    ).format(
+        replaced=sql.SQL("" if created else " AND transition._eventgen_base IS NOT NULL"),
+        table=qualified(plan.table),
+        assignments=comma_list(assignments),
+        same=same_key(plan, "stored", "transition"),
+    )
+
+
+def _stale(plan: Plan, *, single: bool) -> sql.Composable:
+    """Return the number of staged versions that are older than their rows."""
+    if plan.version is None:
+        return sql.SQL("0")
+    if single:
+        return sql.SQL("(SELECT count(*) FROM compared WHERE _eventgen_stale)")
+    return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
+        stage=stage_of(plan), same=same_key(plan, "s", "b"), new=version_of(plan, "s"), old=instant_before(plan)
+    )

@@ -1,0 +1,135 @@
+"""The stage of a batch, filled and completed before its versions are compared with the rows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from psycopg2 import errors, extensions
+
+from target_eventgen.intake import general
+from target_eventgen.model.checkpoint import Batch
+from target_eventgen.store import catalog
+from target_eventgen.store import replays as store_replays
+from target_eventgen.store.connection import single_value
+from target_eventgen.store.refusals import refusal
+from target_eventgen.store.sql import deletions, replays, stage, two_pass
+
+COPY_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that are handed to COPY at once. Each piece waits for its turn to run Python, while lines are being decoded."""
+
+
+def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
+    """Stage the records of a batch, or the deletions or parked records that it stands for.
+
+    Returns how many records went to the dead letters.
+    """
+    plan, rejected = batch.plan, batch.rejected
+    cursor.execute(stage.create_stage(plan))
+    if batch.constants:
+        cursor.execute(stage.constants(plan, batch.constants))
+    if batch.originals:
+        rejected += _copy_what_fits(cursor, batch)
+    elif batch.settles:
+        cursor.execute(replays.judge_parked(plan))
+    elif batch.activated is None:
+        cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
+    else:
+        cursor.execute(deletions.stage_deletions(plan, batch.activated))
+    for reason, record in rejected:
+        cursor.execute(catalog.reject(plan.table.stream, reason, record))
+    return len(rejected)
+
+
+def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str, str], ...]:
+    """Stage the records whose values fit their columns; return (reason, record) of the others.
+
+    Postgres names one line at a time. A savepoint keeps what came before the COPY, and nothing but the staging table
+    is written within it.
+    """
+    lines, originals = batch.lines, list(batch.originals)
+    rejected: list[tuple[str, str]] = []
+    while True:
+        cursor.execute("SAVEPOINT eventgen_copy")
+        try:
+            cursor.copy_expert(stage.copy(batch.plan), _Lines(lines), COPY_BYTES)
+        except (errors.DataError, errors.ProgramLimitExceeded) as error:
+            match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
+            if match is None:
+                raise
+            number = int(match.group(1))
+            reason = str(refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
+            rejected.append((reason, originals.pop(number - 1)))
+            lines = general.without_line(lines, number)
+            # Both, since a savepoint outlives the return to it, and rows written within one have its transaction id.
+            cursor.execute("ROLLBACK TO SAVEPOINT eventgen_copy; RELEASE SAVEPOINT eventgen_copy")
+        else:
+            cursor.execute("RELEASE SAVEPOINT eventgen_copy")
+            return tuple(rejected)
+
+
+def complete_stage(
+    cursor: extensions.cursor, batch: Batch, shape: dict[str, Any], *, restored: bool
+) -> tuple[dict[str, Any], list[int]]:
+    """Fill absent properties, and skip or park the staged records that repeat, or may repeat, those of another run.
+
+    Args:
+        cursor: of a transaction in which the keys of the batch are claimed.
+        batch: what was staged.
+        shape: arguments of `two_pass.record` for it.
+        restored: whether rows came back from tombstones.
+
+    Returns the shape of what is left in the stage, and the numbers of the records whose rows' instant histories have been
+    checked as far as this run goes.
+    """
+    plan = batch.plan
+    cursor.execute(replays.replay_detected(plan))
+    replayed, parked, _ = cursor.fetchone() or (False, False, None)
+    if replayed or restored:
+        cursor.execute(replays.remembers(plan))
+        replayed = single_value(cursor)
+    if not (replayed or parked or batch.settles):
+        if batch.sparse and not batch.single:
+            cursor.execute(two_pass.fill(plan, sparse=batch.sparse, unversioned=batch.unversioned))
+        return shape, []
+    if batch.single:
+        cursor.execute(stage.force_index_lookups(by_key=False))
+        cursor.execute(stage.analyze(plan))
+    if parked:
+        cursor.execute(replays.number_after_parked(plan))
+        cursor.execute(replays.unpark(plan))
+    cursor.execute(replays.gaps(plan))
+    sparse = tuple(index for (index,) in cursor.fetchall())
+    if sparse:
+        cursor.execute(two_pass.fill(plan, sparse=sparse, unversioned=True))
+    cursor.execute(replays.repeated(plan, sparse=sparse))
+    repeated: list[int] = []
+    parking: list[int] = []
+    checked: list[int] = []
+    for history, numbers, hashes, of_instant in cursor.fetchall():
+        count = of_instant.index(False) if False in of_instant else len(of_instant)
+        verdict = store_replays.judge(history, hashes[:count], ended=batch.settles or count < len(of_instant))
+        repeated += numbers[: verdict.repeated]
+        (parking if verdict.parked else checked).extend(numbers)
+    if parking:
+        cursor.execute(replays.park(plan, parking))
+    if parking or repeated:
+        cursor.execute(replays.skip(plan, parking + repeated))
+    return {"sparse": sparse, "unversioned": True, "single": False}, checked
+
+
+class _Lines:
+    """Text as the file that COPY reads."""
+
+    def __init__(self, text: str) -> None:
+        self._bytes = text.encode()
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        end = len(self._bytes) if size < 0 else self._position + size
+        piece = self._bytes[self._position : end]
+        self._position += len(piece)
+        return piece
+
+    def readline(self, size: int = -1) -> bytes:
+        return self.read(size)
