@@ -32,7 +32,7 @@ from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import ConfiguredPublisher, configured_publishers
 from target_eventgen.delivery.relay import Relay
 from target_eventgen.errors import DeliveryError, EventgenError, OutputError, SettingsError
-from target_eventgen.intake import compiled
+from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.model import trace
 from target_eventgen.model.checkpoint import Checkpoint, Outcome
@@ -117,7 +117,7 @@ class Loader:
         Of each stream all of them are taken or none. Records of different streams are in no order before their
         checkpoint.
         """
-        run = compiled.Run(text)
+        run = blocks.LineBlock(text)
         if 1 < run.count > self._max_rows - self._rows:
             return run.count, range(run.count)
         if self._accepts(run, run.stream):
@@ -129,7 +129,7 @@ class Loader:
                 left += indexes
         return run.count, sorted(left) if streams else range(run.count)
 
-    def _accepts(self, run: compiled.Run, stream: str | None) -> bool:
+    def _accepts(self, run: blocks.LineBlock, stream: str | None) -> bool:
         """Return whether a stream takes all lines of a run; if not, it has taken none."""
         sink = self._unmapped.get(stream or "")
         size = None if sink is None else sink.accept(run)

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 from proofs.histories.reference import Reference
 from target_eventgen import embedded, failpoints
-from target_eventgen.intake.general import Encoding
+from target_eventgen.intake.general import GeneralEncoder
 from target_eventgen.model import rules, tables
 from target_eventgen.model.checkpoint import Batch, Checkpoint
 from target_eventgen.store.postgres import Postgres
@@ -307,7 +307,7 @@ class Stage:
         writer.left, writer.before = writer.left[1:], writer.left[0]
         if not writer.left:
             plan = replace(self._plans[history.version][self.writers.index(writer)], run=writer.run)
-            writer.postgres.commit(Checkpoint((Batch(plan, "", 0, unversioned=True, settles=True),)))
+            writer.postgres.commit(Checkpoint((Batch(plan, "", 0, unversioned=True, judges_parked=True),)))
             writer.postgres.forget()
             reference.end(writer.run)
 
@@ -325,7 +325,7 @@ class Stage:
 
     def _commit(self, version: str, writer: Writer, batch: Sequence[dict[str, Any]], base: int) -> None:
         plan = replace(self._plans[version][self.writers.index(writer)], run=writer.run)
-        encoding = Encoding(plan.table, plan.types)
+        encoding = GeneralEncoder(plan.table, plan.types)
         lines, sparse = [], set()
         for number, record in enumerate(batch, start=1):
             line, absent = encoding.line(number, {**record, "id": base + record["id"]}, None)

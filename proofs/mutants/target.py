@@ -152,32 +152,38 @@ MUTANTS = (
     ),
     Mutant(
         "a plain record that doesn't mention a property has a word for it",
-        (Edit("Run.unfinished", "enumerate(lines) if UNSET in line]", "enumerate(lines) if not line]"),),
+        (Edit("LineBlock.unfinished", "enumerate(lines) if UNSET in line]", "enumerate(lines) if not line]"),),
         PLAIN,
     ),
     Mutant(
         "a plain record's strings are copied as they are",
-        (Edit("Run.special", "if SPECIAL.search(line) is not None)", "if not line)"),),
+        (Edit("LineBlock.special", "if SPECIAL.search(line) is not None)", "if not line)"),),
         INPUTS,
     ),
     Mutant(
         "a key that comes twice in a run is thought to come once",
-        (Edit("EventgenSink._are_new", "if len(places) < len(keys) or None in places", "if None in places"),),
+        (Edit("EventgenSink._are_new", "if len(indexes) < len(keys) or None in indexes", "if None in indexes"),),
         REPEATS,
     ),
     Mutant(
         "a key of an earlier run is thought to be new",
-        (Edit("EventgenSink._are_new", " or not self._keys.keys().isdisjoint(places):", ":"),),
+        (Edit("EventgenSink._are_new", " or not self._keys.keys().isdisjoint(indexes):", ":"),),
         REPEATS,
     ),
     Mutant(
         "a plain record may come without its key",
-        (Edit("plain", "said = name in required or name in plan.table.key", "said = name in required"),),
+        (
+            Edit(
+                "compile_encoder",
+                "is_required = name in required or name in plan.table.key",
+                "is_required = name in required",
+            ),
+        ),
         PLAIN,
     ),
     Mutant(
         "whatever a key says in a checkpoint after its first record is taken for a repetition",
-        (Edit("EventgenSink._is_repeat", "self._content(self._lines[place]) == self._content(line)", "line"),),
+        (Edit("EventgenSink._is_repeat", "self._content(self._lines[index]) == self._content(line)", "line"),),
         [*INPUTS[:-1], "repeated"],
     ),
     Mutant(
@@ -344,8 +350,8 @@ MUTANTS = (
             ),
             Edit(
                 "LineReader._process_lines",
-                "            for place in left:\n                if self.interrupted:\n                    break\n",
-                "            for place in left:\n",
+                "            for index in left:\n                if self.interrupted:\n                    break\n",
+                "            for index in left:\n",
             ),
             Edit("LineReader._process_lines", "        while True:\n", "        while not self.interrupted:\n"),
         ),

@@ -42,10 +42,10 @@ def records(message: Mapping[str, Any], batch_config: Mapping[str, Any] | None) 
     storage = (batch_config or {}).get("storage")
     for address in message["manifest"]:
         head, name = StorageTarget.split_url(address)
-        place = StorageTarget.from_dict(storage) if storage else StorageTarget.from_url(head)
+        target = StorageTarget.from_dict(storage) if storage else StorageTarget.from_url(head)
         where = f'stream "{message["stream"]}": the BATCH file {name}'
         try:
-            with place.open(name, mode="rb") as file:
+            with target.open(name, mode="rb") as file:
                 yield from _decoded(file, encoding, where)
         except (OSError, EOFError, zlib.error, ValueError, ArithmeticError) as error:
             raise MessageError(
@@ -68,7 +68,7 @@ def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterat
         from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import
 
         for rows in parquet.ParquetFile(file).iter_batches(PARQUET_ROWS):
-            # Dates, times and bytes as a tap would have written them in JSON; the schema of the file has made them of it.
+            # Dates, times and bytes become what a tap would have written in JSON.
             yield from msgspec.to_builtins(rows.to_pylist(), builtin_types=(Decimal,))
     else:
         raise MessageError(

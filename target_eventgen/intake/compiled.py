@@ -1,143 +1,56 @@
-"""Plain records of one stream: decoded, validated and written as COPY text by code that is made for its SCHEMA.
+"""The compiled encoder: plain records of one stream, decoded, validated and encoded by code that is made for its SCHEMA.
 
 Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record and
-validates it in one pass, in C, and an expression generated from the same types writes its line. A run of RECORD lines is
-decoded by one call and written by another. What such a struct does not take is no error here: the line is then read once
-more, by `staging` and `validation`, which know all of JSON Schema, mend what can be mended, and find the words for what
-can't. So this module may be narrow, but what it takes it must take as they do: `Plain.lines` and `Encoding.line` are
-equal for every record that both accept, and a record that validation refuses is refused here.
+validates it in one pass, in C, and an expression generated from the same types writes its COPY line. A block of RECORD lines
+is decoded by one call and encoded by another. A record that such a struct doesn't take is no error here: its line is then
+decoded once more for the general encoder (`general`, `validation`), which knows all of JSON Schema, replaces NUL characters,
+and finds the words for what is wrong. So this module may be narrow, but what it takes it must encode as the general encoder
+does: `CompiledEncoder.lines` and `GeneralEncoder.line` are equal for every record that both accept, and a record that
+validation refuses is refused here.
 
-Three shortcuts, each of which falls back to the long way:
+Three shortcuts, each of which falls back to the general encoder:
 
-- A JSON text without the escapes of `SPECIAL` has no character in any string that COPY would have escaped, NUL neither.
-- A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and looked
-  at for that word.
+- A JSON text without the escapes of `blocks.SPECIAL` has no character in any string that COPY would have escaped, NUL neither.
+- A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and searched
+  for that word.
 - A number is copied as it is spelt, since Postgres reads what JSON writes.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
-from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
+from target_eventgen.intake.blocks import TYPE_ERRORS, UNSET, LineBlock
 from target_eventgen.intake.general import NULL, encoder
+from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, EXTRACTED_AT, METADATA, MOMENTS, WORDS, postgres_type
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-
-    from target_eventgen.model.plan import Plan
-
 _ANNOTATIONS = frozenset({"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"})
-"""What a property's definition may hold that doesn't narrow its type."""
+"""Keywords of a property's definition that don't narrow its type."""
 
-_AROUND = frozenset(
+_SCHEMA_KEYWORDS = frozenset(
     {"type", "properties", "required", "title", "description", "$schema", "$id", "additionalProperties"}
 )
-"""What a SCHEMA may hold; a record with additional properties is not taken anyway."""
-
-UNSET = "UNSET"
-"""What a written line holds somewhere, if the record doesn't mention a property."""
-
-SPECIAL = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
-"""A JSON escape of a character that COPY would have escaped, or can't take: backslash, line ends, tab, NUL, and their neighbours."""
+"""Keywords of a SCHEMA that is compiled; a record with additional properties is not taken anyway."""
 
 _NUMERIC = frozenset({"numeric", "real", "double precision"})
 _BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
 _DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
 _STARTS = b"-0123456789"
-MISFITS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
-"""What is raised for a record that is not plain, or not valid."""
-
-
-class Head(msgspec.Struct, gc=False):
-    """A RECORD message around its record, which stays as it was written."""
-
-    type: Literal["RECORD"]
-    stream: str
-    record: msgspec.Raw
-
-
-head: Callable[[bytes], Head] = msgspec.json.Decoder(Head).decode
-"""Decode a RECORD message up to its record; raises ValueError where a line is none."""
-
-
-class Run:
-    """Lines of the input that follow each other.
-
-    Attributes:
-        text: as they came.
-        count: of the lines.
-    """
-
-    def __init__(self, text: bytes) -> None:
-        self.text = text
-        self.count = text.count(b"\n") + (not text.endswith(b"\n"))
-
-    @cached_property
-    def special(self) -> frozenset[int]:
-        """Places of the lines that hold an escape of `SPECIAL`."""
-        if b"\\" not in self.text or SPECIAL.search(self.text) is None:
-            return frozenset()
-        return frozenset(n for n, line in enumerate(self.lines) if SPECIAL.search(line) is not None)
-
-    @cached_property
-    def lines(self) -> list[bytes]:
-        """The lines; those of more than one without their ends."""
-        if self.count == 1:  # it may be huge
-            return [self.text]
-        return self.text.removesuffix(b"\n").split(b"\n")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether each line holds what it holds by itself, if it is JSON that has one value a line on the whole.
-
-        What decodes lines takes any space for the end of one: two values on a line and a blank line would pass for two lines.
-        """
-        return not self.special and self.text.count(b"}\n{") == self.count - 1
-
-    @property
-    def stream(self) -> str | None:
-        """The stream of the first line; None where it is no RECORD."""
-        end = self.text.find(b"\n") if self.count > 1 else len(self.text)  # a single line may be huge
-        try:
-            return head(self.text[:end]).stream
-        except MISFITS:
-            return None
-
-    def by_stream(self) -> dict[str, list[int]]:
-        """Return the places of each stream's lines; nothing where one is no RECORD: it may be of importance to what follows."""
-        found: dict[str, list[int]] = {}
-        try:
-            for place, line in enumerate(self.lines):
-                found.setdefault(head(line).stream, []).append(place)
-        except MISFITS:
-            return {}
-        return found
-
-    def part(self, places: Sequence[int]) -> Run:
-        """Return a run of some of the lines."""
-        lines = self.lines
-        return Run(b"\n".join([lines[place] for place in places]))
-
-    def unfinished(self, lines: Sequence[str]) -> list[int]:
-        """Return the places of the lines that are not yet what COPY should read: see `Plain.lines`."""
-        found = [place for place, line in enumerate(lines) if UNSET in line]
-        return sorted(self.special.union(found)) if self.special else found
 
 
 class MisfitError(ValueError):
     """A value is not of its type."""
 
 
-class Plain:
-    """Takes the plain records of one stream.
+class CompiledEncoder:
+    """Decodes, validates and encodes the plain records of one stream.
 
     Attributes:
         key: of a decoded message.
@@ -153,7 +66,7 @@ class Plain:
         names: dict[str, Any],
         moments: AbstractSet[str],
     ) -> None:
-        """Take what `plain` has found.
+        """Compile a decoder and an encoder from facts of the SCHEMA.
 
         Args:
             plan: of the stream.
@@ -162,44 +75,11 @@ class Plain:
             names: what they refer to.
             moments: properties that are dates or times.
         """
-        fields = {name: f"f{place}" for place, (name, *_) in enumerate(types)}
+        fields = {name: f"f{index}" for index, (name, *_) in enumerate(types)}
         kinds = {name: (base, nullable) for name, base, nullable, _ in types}
-        struct = msgspec.defstruct(
-            "Record",
-            [
-                (fields[name], _TYPES[base, nullable])
-                if said
-                else (fields[name], _TYPES[base, nullable] | msgspec.UnsetType, msgspec.UNSET)
-                for name, base, nullable, said in types
-            ],
-            rename={field: name for name, field in fields.items()},
-            forbid_unknown_fields=True,
-            kw_only=True,
-            gc=False,
-        )
-        message = msgspec.defstruct(
-            "Message",
-            [
-                ("type", Literal["RECORD"]),
-                ("stream", Literal[plan.table.stream]),
-                ("record", struct),
-                ("time_extracted", str | None, None),
-                ("version", int | None, None),
-            ],
-            gc=False,
-        )
-        decoder = msgspec.json.Decoder(message)
+        decoder = msgspec.json.Decoder(_message_type(plan, types, fields))
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
-        fields_of_line = [f"{{{expression}}}" for expression in expressions]
-        if EXTRACTED_AT in {column.name for column in plan.table.metadata}:
-            fields_of_line.append("{NULL if m.time_extracted is None else m.time_extracted}")
-        line = "\\t".join(fields_of_line)
-        # Generated from types and places alone: no name of a property is in it.
-        self._write: Callable[[Sequence[Any], int, str], list[str]] = eval(  # noqa: S307
-            f'lambda messages, first, tail: [f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"'
-            " for n, m in enumerate(messages, first) for r in (m.record,)]",
-            {"NULL": NULL, "enumerate": enumerate, **names},
-        )
+        self._write = _line_writer(plan, expressions, names)
         self._content = [
             (attrgetter(fields[column.name]), *kinds[column.name], column.name in moments)
             for column in plan.table.content
@@ -211,45 +91,47 @@ class Plain:
         self.is_distinct = all(column is not None and (base, column.type) in _SPELT_ALIKE for base, column in keys)
         version = plan.version
         self._version: Callable[[Any], Any] = _one if version is None else attrgetter(f"record.{fields[version.name]}")
-        said = {name: said and base in _NULLABLE and not nullable for name, base, nullable, said in types}
-        self.may_lack_version = version is not None and not said[version.name]
+        required = {
+            name: is_required and base in _NULLABLE and not nullable for name, base, nullable, is_required in types
+        }
+        self.may_lack_version = version is not None and not required[version.name]
 
-    def messages(self, run: Run) -> list[Any] | None:
-        """Return the decoded messages of a run; None where one is not plain, or not valid, or of another stream."""
+    def messages(self, block: LineBlock) -> list[Any] | None:
+        """Return the decoded messages of a block; None where one is not plain, or not valid, or of another stream."""
         try:
-            found = self._decode_lines(run.text) if run.is_plain else [*map(self._decode, run.lines)]
-        except MISFITS:
+            messages = self._decode_lines(block.text) if block.is_plain else [*map(self._decode, block.lines)]
+        except TYPE_ERRORS:
             return None
-        return found if len(found) == run.count else None
+        return messages if len(messages) == block.count else None
 
     def lines(self, first: int, messages: Sequence[Any], tail: str) -> list[str] | None:
         """Return the COPY line of each message without characters that must be escaped; None where one is not plain.
 
-        A line that holds UNSET is none: its record may not mention a property; see `values`.
+        A line that holds UNSET is not COPY text: its record may not mention a property; see `values`.
 
         Args:
-            first: the first record's place in its checkpoint, in order of arrival.
+            first: the first record's number in its checkpoint, in order of arrival.
             messages: decoded.
             tail: what follows the content, and the time of extraction: a tab and the other metadata, or nothing.
         """
         try:
             return self._write(messages, first, tail)
-        except MISFITS:
+        except TYPE_ERRORS:
             return None
 
     def is_unversioned(self, message: Any) -> bool:
-        """Return whether a record of a stream with versions has none."""
+        """Return whether a record has no version, though its stream has versions."""
         version = self._version(message)
         if type(version) is msgspec.Raw:
             return bytes(version) == b"null"
         return version is None or version is msgspec.UNSET
 
     def values(self, message: Any) -> list[Any] | None:
-        """Return the contents of a decoded record in the order of their columns; None where one is not of its type.
+        """Return the values of a decoded record in the order of their columns; None where one is not of its type.
 
-        That is UNSET where the record doesn't mention it.
+        A value is UNSET where the record doesn't mention the property.
         """
-        found: list[Any] = []
+        values: list[Any] = []
         for get, base, nullable, is_moment in self._content:
             value = get(message.record)
             if is_moment and type(value) is str and not _is_moment(value):
@@ -257,55 +139,102 @@ class Plain:
             if type(value) is msgspec.Raw:
                 try:
                     value = _decoded(value, base, nullable=nullable)
-                except MISFITS:
+                except TYPE_ERRORS:
                     return None
-            found.append(value)
-        return found
+            values.append(value)
+        return values
 
 
-def plain(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> Plain | None:
-    """Return what takes a stream's plain records, None where its SCHEMA says more than types.
+def _message_type(plan: Plan, types: Sequence[tuple[str, str, bool, bool]], fields: Mapping[str, str]) -> Any:
+    """Return the struct of a RECORD message, and within it that of the record; see `CompiledEncoder` for the arguments."""
+    record = msgspec.defstruct(
+        "Record",
+        [
+            (fields[name], _TYPES[base, nullable])
+            if is_required
+            else (fields[name], _TYPES[base, nullable] | msgspec.UnsetType, msgspec.UNSET)
+            for name, base, nullable, is_required in types
+        ],
+        rename={field: name for name, field in fields.items()},
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+    return msgspec.defstruct(
+        "Message",
+        [
+            ("type", Literal["RECORD"]),
+            ("stream", Literal[plan.table.stream]),
+            ("record", record),
+            ("time_extracted", str | None, None),
+            ("version", int | None, None),
+        ],
+        gc=False,
+    )
+
+
+def _line_writer(
+    plan: Plan, expressions: Sequence[str], names: Mapping[str, Any]
+) -> Callable[[Sequence[Any], int, str], list[str]]:
+    """Return the function that writes the COPY lines of messages; see `CompiledEncoder.lines` for its arguments."""
+    fields = [f"{{{expression}}}" for expression in expressions]
+    if EXTRACTED_AT in {column.name for column in plan.table.metadata}:
+        fields.append("{NULL if m.time_extracted is None else m.time_extracted}")
+    line = "\\t".join(fields)
+    # Generated from types and numbers alone: no name of a property is in it.
+    write: Callable[[Sequence[Any], int, str], list[str]] = eval(  # noqa: S307
+        f'lambda messages, first, tail: [f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"'
+        " for n, m in enumerate(messages, first) for r in (m.record,)]",
+        {"NULL": NULL, "enumerate": enumerate, **names},
+    )
+    return write
+
+
+def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> CompiledEncoder | None:
+    """Return the encoder of a stream's plain records, None where its SCHEMA says more than types.
 
     Args:
         plan: of the stream.
         schema: as it came.
-        validates: whether records must be what it allows; else it is no matter what else it says.
+        validates: whether records must be valid; else it doesn't matter what else the SCHEMA says.
     """
     required = schema.get("required") or []
     properties = schema["properties"]
-    known = not validates or (_AROUND.issuperset(schema) and schema.get("type", "object") in ("object", ["object"]))
+    known = not validates or (
+        _SCHEMA_KEYWORDS.issuperset(schema) and schema.get("type", "object") in ("object", ["object"])
+    )
     if not known or not isinstance(required, list) or not set(properties).issuperset(required):
         return None
     types: list[tuple[str, str, bool, bool]] = []
     expressions: list[str] = []
     moments: set[str] = set()
     names: dict[str, Any] = {"booleans": _BOOLEANS, "UNSET": msgspec.UNSET, "moment": _moment}
-    for place, (name, definition) in enumerate(properties.items()):
+    for index, (name, definition) in enumerate(properties.items()):
         kind = _kind(definition, validates=validates)
         # msgspec wants names without what JSON escapes.
         if kind is None or '"' in name or "\\" in name or min(name) < " ":
             return None
         base, nullable = kind
-        said = name in required or name in plan.table.key
+        is_required = name in required or name in plan.table.key
         nullable = nullable and name not in plan.table.key
         if name in METADATA:
-            # These are no content, so nothing writes them, which is when numbers, objects and arrays are looked at; and a
-            # record that says something of its deletion is not taken here.
-            if validates and (not nullable if name == DELETED_AT else base in _LOOKED_AT):
+            # Nothing writes these columns, which is when numbers, objects and arrays are decoded; and a record with a
+            # deletion is not taken here.
+            if validates and (not nullable if name == DELETED_AT else base in _DECODED_LATE):
                 return None
-            types.append((name, "null" if name == DELETED_AT else base, nullable, said))
+            types.append((name, "null" if name == DELETED_AT else base, nullable, is_required))
             continue
         column = plan.type_of(name)
         if column is None:
             return None
-        types.append((name, base, nullable, said))
+        types.append((name, base, nullable, is_required))
         is_moment = base == "string" and postgres_type(definition) in MOMENTS
         moments |= {name} if is_moment else set()
-        expressions.append(_expression(place, base, column.type, names, nullable=nullable, is_moment=is_moment))
-    return Plain(plan, types, expressions, names, moments)
+        expressions.append(_expression(index, base, column.type, names, nullable=nullable, is_moment=is_moment))
+    return CompiledEncoder(plan, types, expressions, names, moments)
 
 
-_LOOKED_AT = frozenset({"number", "object", "array"})
+_DECODED_LATE = frozenset({"number", "object", "array"})
 _PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
 _SPELT_ALIKE = frozenset({("integer", "bigint"), ("string", "text")})
 _NULLABLE: dict[str, Any] = {"string": str, "integer": int, "boolean": bool}
@@ -319,7 +248,7 @@ _TYPES: dict[tuple[str, bool], Any] = {
 
 
 def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
-    """Return the one type of a property and whether it may be null; None where there is more to say of it."""
+    """Return the one type of a property and whether it may be null; None where its definition says more."""
     if not isinstance(definition, dict):
         return None
     if validates and not all(name in _ANNOTATIONS or name.startswith("x-") for name in definition):
@@ -339,35 +268,35 @@ def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
 
 
 def _expression(  # noqa: PLR0913  each is a fact of the property
-    place: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, is_moment: bool
+    index: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, is_moment: bool
 ) -> str:
-    """Return what writes the field of a record `r`; it may add functions to the names."""
-    field = f"r.f{place}"
+    """Return the expression that writes a field of the record `r`; add the functions that it calls to the names."""
+    field = f"r.f{index}"
     if _TYPES[base, nullable] is msgspec.Raw:
         as_spelt = base == "number" and column in _NUMERIC
-        names[f"w{place}"] = _number(nullable=nullable) if as_spelt else _raw(base, column, nullable=nullable)
-        return f"w{place}({field})"
+        names[f"w{index}"] = _number(nullable=nullable) if as_spelt else _raw(base, column, nullable=nullable)
+        return f"w{index}({field})"
     if base == "boolean" and column == "boolean":
         return f"booleans[{field}]"
     if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
-        names[f"w{place}"] = encoder(column)
+        names[f"w{index}"] = encoder(column)
         value = f"moment({field})" if is_moment else field
-        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{place}({value})"
+        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{index}({value})"
     if is_moment:
         return f"moment({field})"
     return f"NULL if {field} is None else {field}" if nullable else field
 
 
 def _is_moment(text: str) -> bool:
-    """Return whether a date or time begins with a digit, and no word follows, as in "10:00 today".
+    """Return whether a date or time begins with a digit and has no words.
 
-    Of words the long way has an opinion.
+    Text with words (such as "10:00 today") is left to the general encoder.
     """
     return "/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)
 
 
 def _moment(text: Any) -> Any:
-    """Return what is written for a date or time."""
+    """Return the text of a date or time."""
     if text is None:
         return NULL
     if text is msgspec.UNSET or ("/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)):
@@ -376,7 +305,7 @@ def _moment(text: Any) -> Any:
 
 
 def _number(*, nullable: bool) -> Callable[[Any], str]:
-    """Return what writes a number that is to be copied as it is spelt."""
+    """Return the function that writes a number as it is spelt."""
 
     def written(raw: Any) -> str:
         if raw is msgspec.UNSET:
@@ -400,7 +329,7 @@ _CLASSES: dict[str, tuple[type, ...]] = {
 
 
 def _raw(base: str, column: str, *, nullable: bool) -> Callable[[Any], str]:
-    """Return what writes a value that has to be decoded first."""
+    """Return the function that writes a value which has to be decoded first."""
     encode = encoder(column)
 
     def written(raw: Any) -> str:
@@ -413,6 +342,11 @@ def _raw(base: str, column: str, *, nullable: bool) -> Callable[[Any], str]:
 
 
 def _decoded(raw: Any, base: str, *, nullable: bool) -> Any:
+    """Return a value from its JSON.
+
+    Raises:
+        MisfitError: the value is not of its type.
+    """
     value = _DECODE(raw)
     fits = (
         nullable
@@ -425,5 +359,5 @@ def _decoded(raw: Any, base: str, *, nullable: bool) -> Any:
 
 
 def _one(_: Any) -> int:
-    """Return something that is not None, of a stream without versions."""
+    """Return a constant that is not None, for the version or key of a stream without one."""
     return 1

@@ -1,8 +1,8 @@
-"""Records as lines of Postgres's COPY text format, ready for a staging table.
+"""The general encoder: any record as a line of Postgres's COPY text format, ready for a staging table.
 
 One encoder a column, chosen once by the column's type. Values are written as the tap sent them: Postgres parses
 timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
-named in the line's list of absent columns, which is how "not said" stays apart from null and from an empty string.
+named in the line's bits of absent columns, which is how "absent" stays apart from null and from an empty string.
 
 Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be kept: the
 rest of the record is worth more than an end of the run, and a text of another length would hide it.
@@ -11,24 +11,20 @@ rest of the record is worth more than an end of the run, and a text of another l
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import msgspec
 
 from target_eventgen.errors import MissingKeyError
-from target_eventgen.model.tables import PER_BATCH
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from target_eventgen.model.tables import Column, Table
+from target_eventgen.model.tables import PER_BATCH, Column, Table
 
 NULL = "\\N"
 """What COPY reads as NULL."""
 
-MOST_DIGITS = 100
+MAX_INTEGER_DIGITS: Final = 100
 """Digits of an integer that are written out where it is spelt with an exponent; no integer column holds as many."""
 
 _FIELD = "\t"
@@ -57,7 +53,7 @@ def as_text(value: Any) -> str:
 
 
 def as_moment(value: Any) -> str:
-    """Return a metadata column's instant; what is none, Postgres refuses in its own words, and so a NUL in it."""
+    """Return a metadata column's instant; a text that is not an instant, Postgres refuses in its own words."""
     return NULL if value is None else as_text(_without_nul(value))
 
 
@@ -78,9 +74,9 @@ def as_line(record: Mapping[str, Any]) -> str:
 
 def without_line(lines: str, number: int) -> str:
     """Return COPY lines without the one of a number, counted from 1; a line break within a value is never a bare one."""
-    kept = lines.split("\n")
-    del kept[number - 1]
-    return "\n".join(kept)
+    rest = lines.split("\n")
+    del rest[number - 1]
+    return "\n".join(rest)
 
 
 def _without_nul(value: Any) -> Any:
@@ -106,7 +102,7 @@ def as_integer(value: Any) -> str:
     if type(value) is int:
         return str(value)
     # To write out a number with a huge exponent takes hours; Postgres refuses it as it is spelt.
-    if type(value) is Decimal and value.adjusted() < MOST_DIGITS and value == value.to_integral_value():
+    if type(value) is Decimal and value.adjusted() < MAX_INTEGER_DIGITS and value == value.to_integral_value():
         return str(int(value))
     return as_number(value)
 
@@ -137,9 +133,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def identity(type_: str) -> Callable[[Any], Any]:
-    """Return what tells the values of a key column apart: equal exactly where they are stored as equal, else None.
+    """Return the function that gives values of a key column an identity: equal exactly where they are stored as equal.
 
-    None is for values that may be spelt in more ways than one; only Postgres knows then.
+    The identity is None for values that may be spelt in more ways than one; only Postgres can compare these.
     """
 
     def of_integer(value: Any) -> int | None:
@@ -159,7 +155,7 @@ def identity(type_: str) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What those of the SDK's metadata columns say of one record that may say another thing of the next.
+    """The SDK's metadata of one record, without what is the same for a whole batch.
 
     Times as ISO 8601, the rest as Singer has it.
     """
@@ -171,11 +167,11 @@ class Metadata:
     table_version: int | None
 
 
-class Encoding:
+class GeneralEncoder:
     """Turns records of one table into COPY lines.
 
     Attributes:
-        mended: columns in which a NUL character was replaced.
+        replaced_nul: columns in which a NUL character was replaced.
     """
 
     def __init__(self, table: Table, types: Sequence[Column]) -> None:
@@ -186,19 +182,19 @@ class Encoding:
         self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
         self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
-        kept = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
-        self._unsaid = frozenset(self._names - kept)
-        self.mended: set[str] = set()
+        of_deletions = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
+        self._not_of_deletions = frozenset(self._names - of_deletions)
+        self.replaced_nul: set[str] = set()
 
     def surplus(self, record: Mapping[str, Any]) -> set[str]:
         """Return the properties of a record that have no column."""
         return set() if self._names.issuperset(record) else set(record) - self._names
 
     def line(self, number: int, record: Mapping[str, Any], metadata: Metadata | None) -> tuple[str, list[int]]:
-        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+        """Return the COPY line of a record, and the indexes of the columns that it doesn't mention.
 
         Args:
-            number: the record's place in its checkpoint, in order of arrival.
+            number: the record's number in its checkpoint, in order of arrival.
             record: property names to decoded JSON.
             metadata: None where the table has no metadata columns.
 
@@ -207,22 +203,26 @@ class Encoding:
         """
         for name in self._key:
             if record.get(name) is None:
-                said = "is null" if name in record else "is missing"
+                fault = "is null" if name in record else "is missing"
                 raise MissingKeyError(
-                    f'stream "{self._stream}": the key property "{name}" {said} in a record; '
+                    f'stream "{self._stream}": the key property "{name}" {fault} in a record; '
                     "the tap must send it in every record, or declare other key properties"
                 )
         if metadata is not None and metadata.deleted_at is not None and self._key:
-            # A deletion says which row is gone, and when; not what the row was.
-            record = {name: value for name, value in record.items() if name not in self._unsaid and value is not None}
+            # A deletion says which row is gone, and when; not what the row's content was.
+            record = {
+                name: value
+                for name, value in record.items()
+                if name not in self._not_of_deletions and value is not None
+            }
         values = [record.get(name, msgspec.UNSET) for name, _ in self._content]
-        return self.written(number, values, "" if metadata is None else self.tail(metadata))
+        return self.line_of_values(number, values, "" if metadata is None else self.tail(metadata))
 
-    def written(self, number: int, values: Sequence[Any], tail: str) -> tuple[str, list[int]]:
-        """Return the COPY line of a record, and the places of the columns that it doesn't mention.
+    def line_of_values(self, number: int, values: Sequence[Any], tail: str) -> tuple[str, list[int]]:
+        """Return the COPY line of a record, and the indexes of the columns that it doesn't mention.
 
         Args:
-            number: the record's place in its checkpoint, in order of arrival.
+            number: the record's number in its checkpoint, in order of arrival.
             values: of the content columns, decoded; UNSET where the record doesn't mention one.
             tail: what follows them; see `tail`.
         """
@@ -238,21 +238,21 @@ class Encoding:
                 try:
                     fields.append(encode(value))
                 except _NulError:
-                    self.mended.add(name)
+                    self.replaced_nul.add(name)
                     fields.append(encode(_without_nul(value)))
-        said = _bits(absent, len(self._content)) if absent else NULL
-        return f"{number}\t{said}\t{_FIELD.join(fields)}{tail}\n", absent
+        bits = _bits(absent, len(self._content)) if absent else NULL
+        return f"{number}\t{bits}\t{_FIELD.join(fields)}{tail}\n", absent
 
     def tail(self, metadata: Metadata) -> str:
         """Return what the metadata columns add to a line, with the tab before it; nothing where there are none."""
         return "".join(f"\t{field}" for field in _metadata_fields(metadata, self._metadata))
 
 
-def _bits(places: Sequence[int], count: int) -> str:
-    """Return so many bits, of which those at these places are set."""
+def _bits(indexes: Sequence[int], count: int) -> str:
+    """Return so many bits, of which those at these indexes are set."""
     bits = bytearray(b"0" * count)
-    for place in places:
-        bits[place] = 49
+    for index in indexes:
+        bits[index] = 49
     return bits.decode()
 
 

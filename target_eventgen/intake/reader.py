@@ -48,11 +48,11 @@ _ESCAPES = re.compile(
 # Neither stands in JSON, and Python's own encoder writes both.
 _NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
 
-_BLOCK = 1 << 17
-"""Bytes that are read at once, at most; a pipe has fewer."""
+_MAX_BLOCK_BYTES = 1 << 17
+"""Bytes that are read at once; a pipe has fewer."""
 
-_LONGEST_WAIT = (1 << 31) - 1
-"""Milliseconds that the system can wait at once, 24 days."""
+_MAX_POLL_MILLISECONDS = (1 << 31) - 1
+"""How long the system can wait at once: 24 days."""
 
 _log = logging.getLogger("target-eventgen")
 
@@ -61,9 +61,9 @@ class _InterruptedError(BaseException):
     """Raised by a signal's handler into a waiting read."""
 
 
-def _not_taken(run: bytes) -> tuple[int, Sequence[int]]:
-    """Leave lines to be decoded."""
-    count = run.count(b"\n") + (not run.endswith(b"\n"))
+def _not_taken(block: bytes) -> tuple[int, Sequence[int]]:
+    """Leave all lines to be decoded."""
+    count = block.count(b"\n") + (not block.endswith(b"\n"))
     return count, range(count)
 
 
@@ -78,19 +78,19 @@ class LineReader(GenericSingerReader[str]):
         super().__init__()
         self._decode = msgspec.json.Decoder(float_hook=Decimal).decode
         self._waiting = False
-        self._mended_warned = False
+        self._surrogates_warned = False
         self.interrupted = False
         self.take: Callable[[bytes], tuple[int, Sequence[int]]] = _not_taken
-        """What may take lines in one step; it returns their number, and the places of those that it has left as they are."""
+        """Called with a block of lines; returns its count of lines and the indexes of those that are left to be decoded."""
         self.idle: Callable[[], None] = _nothing
-        """What is done each time that so many seconds have passed without input."""
+        """Called each time that `idle_seconds` have passed without input."""
         self.idle_seconds = 60.0
         self.failed: Callable[[], None] = _nothing
-        """What is done where the input can't be processed to its end."""
+        """Called where the input can't be processed to its end."""
 
     @property
     def default_input(self) -> IO[str]:
-        """Standard input, as bytes: what decodes JSON decodes UTF-8."""
+        """Standard input, as bytes: the JSON decoder decodes UTF-8."""
         if sys.stdin is None:
             raise MessageError(
                 "standard input is closed; pipe a tap's output into the target, or name a file with --input"
@@ -126,39 +126,39 @@ class LineReader(GenericSingerReader[str]):
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         source: Any = file_input or self.default_input
-        runs = _runs(getattr(source, "buffer", source), self.idle_seconds)
+        blocks = _line_blocks(getattr(source, "buffer", source), self.idle_seconds)
         counts: Counter[str] = Counter()
         number = taken = 0
         while True:
             try:
-                # Said first, looked second: a signal between the two raises, so none goes by unheard.
+                # The flag first, then the look: a signal between the two raises, so none is missed.
                 self._waiting = True
                 if self.interrupted:
                     break
-                run = next(runs, None)
+                block = next(blocks, None)
                 self._waiting = False
             except _InterruptedError:
                 break
             except UnicodeDecodeError as error:
                 raise MessageError(f"line {number + 1} of the input is not UTF-8; the tap must write UTF-8") from error
-            if run is None:
+            if block is None:
                 break
-            if run is _SILENCE:
+            if block is _SILENCE:
                 self.idle()
                 continue
-            count, left = self.take(run) if type(run) is bytes else (1, (0,))
+            count, left = self.take(block) if type(block) is bytes else (1, (0,))
             taken += count - len(left)
-            lines = _lines(run) if left else []
-            for place in left:
+            lines = _lines(block) if left else []
+            for index in left:
                 if self.interrupted:
                     break
-                line = lines[place]
+                line = lines[index]
                 if count > 1 and not self.take(line)[1]:
                     taken += 1
                     continue
                 if not line.strip():
                     continue
-                message = self._message(line, number + place + 1)
+                message = self._message(line, number + index + 1)
                 kind = message["type"]
                 callbacks[kind](message)
                 counts[kind] += 1
@@ -172,7 +172,7 @@ class LineReader(GenericSingerReader[str]):
         try:
             message = self._decode(line)
         except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as error:
-            message = self._mended(line, number, error)
+            message = self._without_surrogates(line, number, error)
         if not isinstance(message, dict) or message.get("type") not in REQUIRED:
             kinds = ", ".join(REQUIRED)
             raise MessageError(
@@ -199,26 +199,26 @@ class LineReader(GenericSingerReader[str]):
             raise MessageError(f'line {number} of the input: "stream" of a {kind} must be a text; correct the tap')
         return message
 
-    def _mended(self, given: str | bytes, number: int, error: Exception) -> Any:
-        """Return what a line says in which U+FFFD stands for each half of a surrogate pair.
+    def _without_surrogates(self, given: str | bytes, number: int, error: Exception) -> Any:
+        """Return the message of a line in which U+FFFD replaces each half of a surrogate pair.
 
         Raises:
-            MessageError: it isn't JSON then either.
+            MessageError: the line isn't JSON then either.
         """
         line = given.encode(errors="replace") if isinstance(given, str) else given
-        whole, found = _ESCAPES.subn(lambda escape: escape[1] or rb"\ufffd", line)
-        if found and whole != line:
+        whole, count = _ESCAPES.subn(lambda escape: escape[1] or rb"\ufffd", line)
+        if count and whole != line:
             try:
                 message = self._decode(whole)
             except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as other:
                 error = other
             else:
-                if not self._mended_warned:
+                if not self._surrogates_warned:
                     _log.warning(
                         "line %d of the input: halves of surrogate pairs, which are no characters, are replaced by U+FFFD",
                         number,
                     )
-                self._mended_warned = True
+                self._surrogates_warned = True
                 return message
         if isinstance(error, ArithmeticError):
             raise MessageError(
@@ -237,23 +237,23 @@ class LineReader(GenericSingerReader[str]):
 
 
 _SILENCE = object()
-"""Stands among the runs of an input where nothing came for a while."""
+"""Stands among the blocks of an input where nothing came for a while."""
 
 _SIGNS = (b'"STATE"', b'"SCHEMA"')
-"""What a STATE and a SCHEMA hold, and a record hardly ever."""
+"""Texts that every STATE and SCHEMA has, and a record hardly ever."""
 
 
-def _lines(run: str | bytes) -> list[Any]:
-    """Return the lines of a run with their ends."""
-    if type(run) is bytes and run.find(b"\n") not in (-1, len(run) - 1):
-        return io.BytesIO(run).readlines()
-    return [run]
+def _lines(block: str | bytes) -> list[Any]:
+    """Return the lines of a block with their ends."""
+    if type(block) is bytes and block.find(b"\n") not in (-1, len(block) - 1):
+        return io.BytesIO(block).readlines()
+    return [block]
 
 
-def _runs(source: Any, seconds: float) -> Iterator[Any]:
-    """Return an input in runs of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
+def _line_blocks(source: Any, seconds: float) -> Iterator[Any]:
+    """Return an input in blocks of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
 
-    A line that may be a STATE or a SCHEMA is a run of its own.
+    A line that may be a STATE or a SCHEMA is a block of its own.
     """
     try:
         descriptor = source.fileno()
@@ -268,29 +268,29 @@ def _runs(source: Any, seconds: float) -> Iterator[Any]:
 
 
 def _cut(blocks: Iterator[Any]) -> Iterator[Any]:
-    """Cut blocks of lines around what may be no record."""
+    """Cut blocks of lines around lines that may not be records."""
     for block in blocks:
         if block is _SILENCE:
             yield block
             continue
         start = 0
         signs = [block.find(sign) for sign in _SIGNS]
-        while (found := min((place for place in signs if place >= 0), default=-1)) >= 0:
-            line = block.rfind(b"\n", start, found) + 1 or start
+        while (at := min((position for position in signs if position >= 0), default=-1)) >= 0:
+            line = block.rfind(b"\n", start, at) + 1 or start
             if line > start:
                 yield block[start:line]
-            start = block.find(b"\n", found) + 1 or len(block)
+            start = block.find(b"\n", at) + 1 or len(block)
             yield block[line:start]
             signs = [
-                block.find(sign, start) if 0 <= place < start else place
-                for sign, place in zip(_SIGNS, signs, strict=True)
+                block.find(sign, start) if 0 <= position < start else position
+                for sign, position in zip(_SIGNS, signs, strict=True)
             ]
         if start < len(block):
             yield block[start:]
 
 
 def _blocks_of_file(source: Any) -> Iterator[Any]:
-    while block := source.read(_BLOCK):
+    while block := source.read(_MAX_BLOCK_BYTES):
         yield block + source.readline()
 
 
@@ -298,12 +298,12 @@ def _blocks_of_pipe(descriptor: int, seconds: float) -> Iterator[Any]:
     """Read a pipe that nobody has read from."""
     wait = select.poll()
     wait.register(descriptor, select.POLLIN)
-    started: list[bytes] = []  # the blocks of a line whose end has not come
+    started: list[bytes] = []  # the pieces of a line whose end has not come
     while True:
-        if not wait.poll(min(seconds * 1000, _LONGEST_WAIT)):
+        if not wait.poll(min(seconds * 1000, _MAX_POLL_MILLISECONDS)):
             yield _SILENCE
             continue
-        block = os.read(descriptor, _BLOCK)
+        block = os.read(descriptor, _MAX_BLOCK_BYTES)
         if not block:
             break
         end = block.rfind(b"\n") + 1

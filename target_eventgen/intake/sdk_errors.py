@@ -57,7 +57,7 @@ _THEIRS: dict[type[EventgenError], type[EventgenError]] = {
 
 @contextlib.contextmanager
 def of_the_sdk() -> Iterator[None]:
-    """Let an error of ours out as the SDK's too: it is the same one, with its text, its cause and its place."""
+    """Let an error of ours out as the SDK's too: the same object, with its text, its cause and its traceback."""
     try:
         yield
     except EventgenError as error:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import Sink
 
-from target_eventgen.intake import compiled, validation
-from target_eventgen.intake.general import Encoding, Metadata, as_line, as_moment, identity
+from target_eventgen.intake import blocks, compiled, validation
+from target_eventgen.intake.blocks import LineBlock
+from target_eventgen.intake.compiled import CompiledEncoder
+from target_eventgen.intake.general import GeneralEncoder, Metadata, as_line, as_moment, identity
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.model.tables import EXTRACTED_AT, PER_BATCH
 
@@ -34,11 +36,13 @@ class EventgenSink(Sink):
         self._record_schema = dict(schema)
         super().__init__(target, stream_name, dict(schema, properties=dict(schema["properties"])), key_properties)
         self._validate = (
-            validation.compiled(stream_name, self._record_schema) if self.config.get("validate_records", True) else None
+            validation.compile_validator(stream_name, self._record_schema)
+            if self.config.get("validate_records", True)
+            else None
         )
         self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
         self._surplus_warned: set[str] = set()
-        self._mended_warned: set[str] = set()
+        self._replaced_nul_warned: set[str] = set()
         self._clear()
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -55,7 +59,7 @@ class EventgenSink(Sink):
         self.plan = plan
         self._table_version = table_version
         self._marks_deletions = plan.deletable
-        self._encoding = Encoding(plan.table, plan.types)
+        self._encoder = GeneralEncoder(plan.table, plan.types)
         version = plan.version
         self._version_name = None if version is None else version.name
         if version is not None and version.type in {"text", "character varying", "jsonb"}:
@@ -69,8 +73,8 @@ class EventgenSink(Sink):
         self._identities = [identity("" if column is None else column.type) for column in stored]
         self._single = bool(stored)
         first = next(iter(plan.table.metadata), None)
-        self._tells_extraction = first is not None and first.name == EXTRACTED_AT
-        self._plain = compiled.plain(plan, self._record_schema, validates=self._validate is not None)
+        self._has_extraction = first is not None and first.name == EXTRACTED_AT
+        self._compiled = compiled.compile_encoder(plan, self._record_schema, validates=self._validate is not None)
 
     def _clear(self) -> None:
         self._lines: list[str] = []
@@ -89,7 +93,7 @@ class EventgenSink(Sink):
         self._stamped_version: int | None = None
 
     def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-        """Return whether a record can't be stored for want of the columns that tell of deletions."""
+        """Return whether a record needs the columns that mark deletions, which its table lacks."""
         if len(self.plan.table.metadata) > 1:
             return False
         return message.get("version") is not None or (
@@ -115,11 +119,11 @@ class EventgenSink(Sink):
         deleted = record.get("_sdc_deleted_at") is not None
         if self._validate is not None and not deleted:
             self._validate(record)
-        if surplus := self._encoding.surplus(record):
+        if surplus := self._encoder.surplus(record):
             self._warn_of(surplus)
         metadata = self._metadata(record, message) if self.plan.table.metadata else None
-        line, absent = self._encoding.line(len(self._lines) + 1, record, metadata)
-        self._warn_of_mended()
+        line, absent = self._encoder.line(len(self._lines) + 1, record, metadata)
+        self._warn_of_replaced_nul()
         if absent:
             self._sparse.update(absent)
         if self._version_name is not None and record.get(self._version_name) is None:
@@ -137,78 +141,81 @@ class EventgenSink(Sink):
             return len(line) + len(original)
         return len(line)
 
-    def accept(self, run: compiled.Run) -> int | None:
-        """Take a run of plain records in one step; return how many characters they take until the next checkpoint.
+    def accept(self, block: LineBlock) -> int | None:
+        """Take a block of plain records in one step; return how many characters they take until the next checkpoint.
 
         None where they are not all plain and valid, or a key comes again in more than one line: nothing has happened
-        then, and each line is to be tried alone; of one alone, `add` has a say.
+        then, and each line is to be tried alone; a single line that is not accepted is for `add`.
 
         Args:
-            run: of lines, the first of which is a RECORD of this stream.
+            block: of lines, the first of which is a RECORD of this stream.
         """
-        plain = self._plain
-        messages = None if plain is None else plain.messages(run)
-        if plain is None or messages is None:
+        encoder = self._compiled
+        messages = None if encoder is None else encoder.messages(block)
+        if encoder is None or messages is None:
             return None
         versions = {message.version for message in messages}
         version = versions.pop()
         if versions or (version is not None and len(self.plan.table.metadata) <= 1):
             return None
-        found = self._written(plain, run, messages, version or self._table_version)
-        if found is None:
+        encoded = self._encoded(encoder, block, messages, version or self._table_version)
+        if encoded is None:
             return None
-        lines, absent = found
-        # All of these are valid, so they are taken, if not together: and a repeat that came with a version is none.
+        lines, absent = encoded
+        # All of these are valid, so they are taken, if not together: and a repeat with a table version is stored.
         self._marks |= (version or self._table_version) is not None
-        if self._single and not self._are_new(plain, run, messages):
-            if run.count > 1:
+        if self._single and not self._are_new(encoder, block, messages):
+            if block.count > 1:
                 return None
-            if self._is_repeat(self._key_of(plain.key(messages[0])), lines[0]):
+            if self._is_repeat(self._key_of(encoder.key(messages[0])), lines[0]):
                 return 0
-        self._warn_of_mended()
+        self._warn_of_replaced_nul()
         self._sparse |= absent
-        self._unversioned |= plain.may_lack_version and any(map(plain.is_unversioned, messages))
+        self._unversioned |= encoder.may_lack_version and any(map(encoder.is_unversioned, messages))
         self._lines += lines
         if not self._keeps_originals:
             return sum(map(len, lines))
-        originals = [bytes(compiled.head(line).record).decode() for line in run.lines]
+        originals = [bytes(blocks.head(line).record).decode() for line in block.lines]
         self._originals += originals
         return sum(map(len, lines)) + sum(map(len, originals))
 
-    def _written(
-        self, plain: compiled.Plain, run: compiled.Run, messages: Sequence[Any], version: int | None
+    def _encoded(
+        self, encoder: CompiledEncoder, block: LineBlock, messages: Sequence[Any], version: int | None
     ) -> tuple[list[str], set[int]] | None:
-        """Return the COPY lines of decoded messages, and the places of the columns that some don't mention; None where one is not plain."""
+        """Return the COPY lines of decoded messages, and the indexes of the columns that some of them don't mention.
+
+        None where a message is not plain.
+        """
         now, first = time.time(), len(self._lines) + 1
         if not self._stamped_from <= now < self._stamped_to or version != self._stamped_version:
             self._renew_stamp(now, version)
         # The work of one call for all of them, since there is little else to a record.
-        lines = plain.lines(first, messages, self._stamp)
+        lines = encoder.lines(first, messages, self._stamp)
         if lines is None:
             return None
         absent: set[int] = set()
-        for place in run.unfinished(lines):
-            values = plain.values(messages[place])
+        for index in block.unfinished(lines):
+            values = encoder.values(messages[index])
             if values is None:
                 return None
-            tail = f"{self._extraction(messages[place].time_extracted)}{self._stamp}"
-            lines[place], unsaid = self._encoding.written(first + place, values, tail)
-            absent.update(unsaid)
+            tail = f"{self._extraction(messages[index].time_extracted)}{self._stamp}"
+            lines[index], absent_here = self._encoder.line_of_values(first + index, values, tail)
+            absent.update(absent_here)
         return lines, absent
 
-    def _are_new(self, plain: compiled.Plain, run: compiled.Run, messages: Sequence[Any]) -> bool:
-        """Return whether each key is known to come for the first time; they are noted then."""
-        keys = [*map(plain.key, messages)]
-        if run.special or not plain.is_distinct:
+    def _are_new(self, encoder: CompiledEncoder, block: LineBlock, messages: Sequence[Any]) -> bool:
+        """Return whether each key is known to come for the first time; remember the keys then."""
+        keys = [*map(encoder.key, messages)]
+        if block.special or not encoder.is_distinct:
             keys = [*map(self._key_of, keys)]
-        places = dict(zip(keys, range(len(self._lines), len(self._lines) + len(keys)), strict=True))
-        if len(places) < len(keys) or None in places or not self._keys.keys().isdisjoint(places):
+        indexes = dict(zip(keys, range(len(self._lines), len(self._lines) + len(keys)), strict=True))
+        if len(indexes) < len(keys) or None in indexes or not self._keys.keys().isdisjoint(indexes):
             return False
-        self._keys.update(places)
+        self._keys.update(indexes)
         return True
 
     def reject(self, record: Mapping[str, Any], reason: str) -> int:
-        """Keep a record aside that can't be loaded; return how many characters it takes."""
+        """Set a record aside that can't be loaded; return how many characters it takes."""
         self._rejected.append((reason, as_line(record)))
         return len(self._rejected[-1][1])
 
@@ -219,14 +226,14 @@ class EventgenSink(Sink):
 
     def activation(self, version: int) -> Batch:
         """Return what deletes the rows of older versions of the table."""
-        places = (
-            place for place, column in enumerate(self.plan.table.content) if column.name not in self.plan.table.key
+        absent = (
+            index for index, column in enumerate(self.plan.table.content) if column.name not in self.plan.table.key
         )
-        return Batch(self.plan, "", 0, tuple(places), unversioned=True, deletes=True, activated=version)
+        return Batch(self.plan, "", 0, tuple(absent), unversioned=True, deletes=True, activated=version)
 
     def settlement(self) -> Batch:
-        """Return what has records judged that are held back until the end of the input."""
-        return Batch(self.plan, "", 0, unversioned=True, settles=True)
+        """Return the batch without records that has parked records judged, at the end of the input."""
+        return Batch(self.plan, "", 0, unversioned=True, judges_parked=True)
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""
@@ -249,7 +256,7 @@ class EventgenSink(Sink):
         return batch
 
     def _key_of(self, values: Any) -> Any:
-        """Return what tells a key apart, equal exactly where it is stored as equal; None where only Postgres knows.
+        """Return the identity of a key, equal exactly where the key is stored as equal; None where only Postgres knows.
 
         Args:
             values: its value, or a tuple of them.
@@ -260,19 +267,19 @@ class EventgenSink(Sink):
         return None if None in key else key
 
     def _is_repeat(self, key: Any, line: str) -> bool:
-        """Notice where a key comes a second time, or might; return whether it says what it said the first time.
+        """Return whether a record repeats the first record of its key; note where a key comes a second time, or might.
 
-        Such a record changes nothing, and is only counted. Sources often send the last records once more.
+        A repeat changes nothing, and is only counted. Sources often send the last records once more.
 
         Args:
             key: see `_key_of`.
             line: the record's.
         """
         if key is not None:
-            place = self._keys.setdefault(key, len(self._lines))
-            if place == len(self._lines):
+            index = self._keys.setdefault(key, len(self._lines))
+            if index == len(self._lines):
                 return False
-            if not self._marks and self._content(self._lines[place]) == self._content(line):
+            if not self._marks and self._content(self._lines[index]) == self._content(line):
                 self._repeated += 1
                 return True
         self._single = False
@@ -280,24 +287,24 @@ class EventgenSink(Sink):
         return False
 
     def _content(self, line: str) -> list[str]:
-        """Return what a line says of the content, and of what it doesn't mention."""
+        """Return the fields of a line for its absent columns and its content."""
         return line.split("\t")[1 : 2 + len(self.plan.table.content)]
 
     def _renew_stamp(self, now: float, version: int | None) -> None:
-        """Write what the metadata columns say of records of this millisecond; records come faster."""
+        """Write the metadata fields of the records of this millisecond; records come faster."""
         milliseconds = int(now * 1000)
         self._stamped_from, self._stamped_to = milliseconds / 1000, (milliseconds + 1) / 1000
         self._stamped_version = version
-        told = self._told(milliseconds / 1000, version)
-        self._stamp = self._encoding.tail(told).removeprefix(self._extraction(None))
+        metadata = self._metadata_at(milliseconds / 1000, version)
+        self._stamp = self._encoder.tail(metadata).removeprefix(self._extraction(None))
 
     def _extraction(self, extracted: str | None) -> str:
-        """Return what a line says of the time at which its record was extracted; nothing where the table has no such column."""
-        if not self._tells_extraction:
+        """Return the field of a record's time of extraction; nothing where the table has no such column."""
+        if not self._has_extraction:
             return ""
         return f"\t{as_moment(extracted)}"
 
-    def _told(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
+    def _metadata_at(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
         return Metadata(
             extracted_at=extracted,
             received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
@@ -307,21 +314,21 @@ class EventgenSink(Sink):
         )
 
     def _constants(self) -> tuple[tuple[str, str], ...]:
-        """Return what the metadata columns say of the whole batch."""
-        told = dict(zip(PER_BATCH, (self._batched_at, str(self.sync_started_at)), strict=True))
-        return tuple((column.name, told[column.name]) for column in self.plan.table.metadata if column.name in told)
+        """Return (column, text) of the metadata that is the same for the whole batch."""
+        texts = dict(zip(PER_BATCH, (self._batched_at, str(self.sync_started_at)), strict=True))
+        return tuple((column.name, texts[column.name]) for column in self.plan.table.metadata if column.name in texts)
 
     def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
         version = message.get("version") or self._table_version
-        return self._told(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
+        return self._metadata_at(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
 
-    def _warn_of_mended(self) -> None:
-        if mended := self._encoding.mended - self._mended_warned:
-            self._mended_warned |= mended
+    def _warn_of_replaced_nul(self) -> None:
+        if replaced := self._encoder.replaced_nul - self._replaced_nul_warned:
+            self._replaced_nul_warned |= replaced
             self.logger.warning(
                 'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
                 self.stream_name,
-                ", ".join(f'"{name}"' for name in sorted(mended)),
+                ", ".join(f'"{name}"' for name in sorted(replaced)),
             )
 
     def _warn_of(self, surplus: set[str]) -> None:

@@ -1,7 +1,7 @@
 """Records against their SCHEMA, by compiled code.
 
 Formats are not checked here: Postgres parses dates and times when it stores them. But it knows words for some, of which
-"now" and "today" would be another instant at each load, and "infinity" is none: these are refused. Numbers come as Decimal so that no
+"now" and "today" would be another instant at each load, and "infinity" is not an instant: these are refused. Numbers come as Decimal so that no
 digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
 these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such from the start: with a
 float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
@@ -9,27 +9,24 @@ float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import fastjsonschema
 
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
 from target_eventgen.model.tables import MOMENTS, WORDS, postgres_type
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-
-MOST_DIGITS = 400
+MAX_FLOAT_DIGITS: Final = 400
 """More digits than any float has before its point."""
 
 
-def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
+def compile_validator(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], None]:
     """Return a function that raises InvalidRecordError for a record which the schema doesn't allow.
 
     Raises:
-        InvalidSchemaError: it is no JSON Schema, or refers to another document.
+        InvalidSchemaError: the SCHEMA is not a JSON Schema, or refers to another document.
     """
 
     def refuse(uri: str) -> Any:
@@ -39,7 +36,7 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
 
     try:
         check = fastjsonschema.compile(
-            _of_today(plain(dict(schema))),
+            _upgrade_draft4(plain(dict(schema))),
             handlers={"http": refuse, "https": refuse},
             use_default=False,
             use_formats=False,
@@ -78,30 +75,32 @@ def compiled(stream: str, schema: Mapping[str, Any]) -> Callable[[Mapping[str, A
     return validate
 
 
-def _of_today(schema: Any) -> Any:
+def _upgrade_draft4(schema: Any) -> Any:
     """Return a schema in which draft 4's `{"maximum": 9, "exclusiveMaximum": true}` is `{"exclusiveMaximum": 9}`.
 
     Many taps over databases write so, without a `$schema` that would say it.
     """
     if isinstance(schema, list):
-        return [_of_today(item) for item in schema]
+        return [_upgrade_draft4(item) for item in schema]
     if not isinstance(schema, dict) or "draft-04" in str(schema.get("$schema")):
         return schema
-    today = {name: _of_today(item) for name, item in schema.items()}
+    upgraded = {name: _upgrade_draft4(item) for name, item in schema.items()}
     for bound, exclusive in (("maximum", "exclusiveMaximum"), ("minimum", "exclusiveMinimum")):
-        strict = today.get(exclusive)
-        if isinstance(strict, bool) and isinstance(today.get(bound, 0), (int, float)):
-            del today[exclusive]
-            if strict and bound in today:
-                today[exclusive] = today.pop(bound)
-    return today
+        strict = upgraded.get(exclusive)
+        if isinstance(strict, bool) and isinstance(upgraded.get(bound, 0), (int, float)):
+            del upgraded[exclusive]
+            if strict and bound in upgraded:
+                upgraded[exclusive] = upgraded.pop(bound)
+    return upgraded
 
 
 def plain(value: Any) -> Any:
     """Return a copy of JSON with each Decimal as an int or float; one beyond any float is infinite."""
     if isinstance(value, Decimal):
         # To write out a number with a huge exponent takes hours.
-        return int(value) if value.adjusted() < MOST_DIGITS and value == value.to_integral_value() else float(value)
+        return (
+            int(value) if value.adjusted() < MAX_FLOAT_DIGITS and value == value.to_integral_value() else float(value)
+        )
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -17,14 +17,14 @@ class Batch:
         plan: of the stream.
         lines: COPY text, one line a record, in order of arrival.
         rows: how many.
-        sparse: places of the content columns that some record doesn't mention, ascending.
+        sparse: indexes of the content columns that some record doesn't mention, ascending.
         unversioned: whether some record has no version, though its stream has a replication key.
         single: whether each record is known to have a key of its own, which makes for a far simpler statement.
         deletes: whether some record is a deletion.
         marks: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
-        settles: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
+        judges_parked: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
             records either.
         repeated: how many records more were left out, each with the content of another of the same key in this batch.
         originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
@@ -41,7 +41,7 @@ class Batch:
     deletes: bool = False
     marks: bool = False
     activated: int | None = None
-    settles: bool = False
+    judges_parked: bool = False
     repeated: int = 0
     originals: tuple[str, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()

@@ -236,7 +236,7 @@ class Postgres:
             if batch.activated is not None and not plan.table.key:
                 cursor.execute(deletions.delete_older(plan, batch.activated, hard=plan.hard))
                 return Outcome(0, cursor.rowcount, 0, 0, 0)
-            if batch.settles:
+            if batch.judges_parked:
                 cursor.execute(replays.has_parked(plan))
                 if not single_value(cursor):
                     return Outcome(0, 0, 0, 0, 0)
@@ -251,7 +251,7 @@ class Postgres:
         """Return whether each staged record has a key and a version of its own, and mentions all there is to say."""
         plan = batch.plan
         is_plain = batch.single and not (
-            batch.unversioned or batch.sparse or batch.deletes or batch.settles or batch.marks
+            batch.unversioned or batch.sparse or batch.deletes or batch.judges_parked or batch.marks
         )
         return (
             is_plain
@@ -305,7 +305,7 @@ class Postgres:
         if plan.generation:
             cursor.execute(added_columns.backfill_new_columns(plan))
         failpoints.reach(failpoints.AFTER_LOCK)
-        if created == batch.rows and not plan.rules and not (batch.deletes or batch.settles):
+        if created == batch.rows and not plan.rules and not (batch.deletes or batch.judges_parked):
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
         cursor.execute(two_pass.record(plan, **shape))
@@ -318,7 +318,7 @@ class Postgres:
             cursor.execute(added_columns.mark_backfilled(plan))
         if batch.marks:
             cursor.execute(deletions.stamp_table_version(plan))
-        if batch.deletes or restored or (batch.settles and plan.deletable):
+        if batch.deletes or restored or (batch.judges_parked and plan.deletable):
             cursor.execute(
                 deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
             )

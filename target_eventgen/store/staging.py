@@ -30,7 +30,7 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
         cursor.execute(stage.constants(plan, batch.constants))
     if batch.originals:
         rejected += _copy_what_fits(cursor, batch)
-    elif batch.settles:
+    elif batch.judges_parked:
         cursor.execute(replays.judge_parked(plan))
     elif batch.activated is None:
         cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
@@ -88,7 +88,7 @@ def complete_stage(
     if replayed or restored:
         cursor.execute(replays.remembers(plan))
         replayed = single_value(cursor)
-    if not (replayed or parked or batch.settles):
+    if not (replayed or parked or batch.judges_parked):
         if batch.sparse and not batch.single:
             cursor.execute(two_pass.fill(plan, sparse=batch.sparse, unversioned=batch.unversioned))
         return shape, []
@@ -108,7 +108,7 @@ def complete_stage(
     checked: list[int] = []
     for history, numbers, hashes, of_instant in cursor.fetchall():
         count = of_instant.index(False) if False in of_instant else len(of_instant)
-        verdict = store_replays.judge(history, hashes[:count], ended=batch.settles or count < len(of_instant))
+        verdict = store_replays.judge(history, hashes[:count], ended=batch.judges_parked or count < len(of_instant))
         repeated += numbers[: verdict.repeated]
         (parking if verdict.parked else checked).extend(numbers)
     if parking:

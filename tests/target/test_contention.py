@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from target_eventgen import failpoints
-from target_eventgen.intake.general import Encoding
+from target_eventgen.intake.general import GeneralEncoder
 from target_eventgen.model import rules, tables
 from target_eventgen.model.checkpoint import Batch, Checkpoint
 from target_eventgen.store.postgres import Postgres
@@ -55,7 +55,7 @@ class Writer:
         )
         parsed, _ = rules.parse(RULES)
         self._plan = self.postgres.prepare(table, parsed, source="here", emit_first_load=True)
-        self._encoding = Encoding(table, self._plan.types)
+        self._encoding = GeneralEncoder(table, self._plan.types)
 
     def commit(self, versions: Sequence[tuple[int, int]]) -> None:
         told = [

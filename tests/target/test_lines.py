@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError, MessageError, MissingKeyError, SettingsError
-from target_eventgen.intake.general import Encoding, identity
+from target_eventgen.intake.general import GeneralEncoder, identity
 from target_eventgen.intake.reader import LineReader
-from target_eventgen.intake.validation import compiled
+from target_eventgen.intake.validation import compile_validator
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store.connection import location_of
 from target_eventgen.store.sql.conditions import position_in_condition
@@ -28,8 +28,8 @@ COLUMNS = (
 )
 
 
-def encoding() -> Encoding:
-    return Encoding(Table("s", "public", "s", COLUMNS, key=("id",)), COLUMNS)
+def encoding() -> GeneralEncoder:
+    return GeneralEncoder(Table("s", "public", "s", COLUMNS, key=("id",)), COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_nul_is_replaced_and_its_column_remembered() -> None:
     made = encoding()
     line, _ = made.line(1, {"id": 1, "t": "a\0", "o": ["\\u0000"]}, None)
     assert "a\ufffd" in line
-    assert made.mended == {"t"}
+    assert made.replaced_nul == {"t"}
 
 
 def test_properties_without_a_column_are_told() -> None:
@@ -99,7 +99,7 @@ PROPERTIES = {
 )
 def test_a_record_that_the_schema_allows_is_valid_and_unchanged(record: dict[str, Any]) -> None:
     sent = dict(record)
-    compiled("s", {"properties": PROPERTIES})(sent)
+    compile_validator("s", {"properties": PROPERTIES})(sent)
     assert sent == record
 
 
@@ -118,7 +118,7 @@ def test_a_record_that_it_does_not_allow_is_told_by_place_and_rule_without_its_v
     record: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(InvalidRecordError, match=said) as raised:
-        compiled("s", {"properties": PROPERTIES})(record)
+        compile_validator("s", {"properties": PROPERTIES})(record)
     assert "s3cret" not in str(raised.value)
 
 
@@ -135,18 +135,18 @@ DECIMAL = {
 
 @pytest.mark.parametrize("value", ["19.99", "0.07", "1.1", "99.99", "-99.99"])
 def test_a_decimal_of_as_many_digits_as_its_schema_says_is_valid(value: str) -> None:
-    compiled("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
+    compile_validator("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
 
 
 @pytest.mark.parametrize("value", ["19.999", "100", "-100", "1e3"])
 def test_a_decimal_of_more_digits_or_at_an_exclusive_bound_is_not(value: str) -> None:
     with pytest.raises(InvalidRecordError, match='property "price"'):
-        compiled("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
+        compile_validator("s", {"properties": {"price": DECIMAL}})({"price": Decimal(value)})
 
 
 def test_an_inclusive_bound_of_draft_4_and_a_property_named_like_one_are_left_alone() -> None:
     bounds = {"maximum": 9, "exclusiveMaximum": False}
-    validate = compiled("s", {"properties": {"n": bounds, "exclusiveMaximum": {"type": "integer"}}})
+    validate = compile_validator("s", {"properties": {"n": bounds, "exclusiveMaximum": {"type": "integer"}}})
     validate({"n": 9, "exclusiveMaximum": 1})
     with pytest.raises(InvalidRecordError, match='property "n"'):
         validate({"n": 10})
@@ -157,7 +157,7 @@ def test_an_inclusive_bound_of_draft_4_and_a_property_named_like_one_are_left_al
 @pytest.mark.parametrize("schema", [{"properties": {"a": {"type": "wat"}}}, {"$ref": "http://127.0.0.1:1/schema.json"}])
 def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(InvalidSchemaError, match='stream "s"'):
-        compiled("s", schema)
+        compile_validator("s", schema)
 
 
 def read(text: str) -> list[dict[str, Any]]:

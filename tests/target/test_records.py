@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from target_eventgen.errors import MessageError
-from target_eventgen.intake import compiled as compiled_encoder
-from target_eventgen.intake.general import Encoding
-from target_eventgen.intake.validation import compiled
+from target_eventgen.intake.blocks import UNSET, LineBlock
+from target_eventgen.intake.compiled import CompiledEncoder, compile_encoder
+from target_eventgen.intake.general import GeneralEncoder
+from target_eventgen.intake.validation import compile_validator
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import METADATA, Column, Table, postgres_type
 
@@ -107,8 +108,8 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
     types: dict[str, str], *, validates: bool
 ) -> None:
     made = plan(types)
-    long, validate = Encoding(made.table, made.types), compiled("s", SCHEMA)
-    short = compiled_encoder.plain(made, SCHEMA, validates=validates)
+    long, validate = GeneralEncoder(made.table, made.types), compile_validator("s", SCHEMA)
+    short = compile_encoder(made, SCHEMA, validates=validates)
     assert short is not None
     decode = msgspec.json.Decoder(float_hook=Decimal).decode
     taken = escaped = 0
@@ -122,7 +123,7 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
             validate(whole)
         assert whole.get("_sdc_deleted_at") is None
         line, absent = long.line(7, whole, None)
-        assert same(long.written(7, values, ""), (line, absent), text)
+        assert same(long.line_of_values(7, values, ""), (line, absent), text)
         assert short.is_unversioned(record) == (whole.get("i") is None)
         if run(text).special:
             escaped += 1
@@ -138,29 +139,27 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
     assert escaped > 30
 
 
-def run(*texts: str) -> compiled_encoder.Run:
+def run(*texts: str) -> LineBlock:
     """RECORD lines of records as JSON."""
-    return compiled_encoder.Run(
-        "".join(f'{{"type":"RECORD","stream":"s","record":{text}}}\n' for text in texts).encode()
-    )
+    return LineBlock("".join(f'{{"type":"RECORD","stream":"s","record":{text}}}\n' for text in texts).encode())
 
 
-def decoded(short: compiled_encoder.Plain, text: str) -> Any:
+def decoded(short: CompiledEncoder, text: str) -> Any:
     """The message of one record; None where it isn't taken."""
     messages = short.messages(run(text))
     return None if messages is None else messages[0]
 
 
-def written(short: compiled_encoder.Plain, message: Any, number: int = 1) -> str | None:
+def written(short: CompiledEncoder, message: Any, number: int = 1) -> str | None:
     """Its line, None where it isn't plain."""
     lines = short.lines(number, [message], "")
-    return None if lines is None or compiled_encoder.UNSET in lines[0] else lines[0]
+    return None if lines is None or UNSET in lines[0] else lines[0]
 
 
 def test_a_run_is_taken_whole_or_not_at_all_and_its_lines_are_those_of_the_long_way() -> None:
     made = plan()
-    long, validate = Encoding(made.table, made.types), compiled("s", SCHEMA)
-    short = compiled_encoder.plain(made, SCHEMA, validates=True)
+    long, validate = GeneralEncoder(made.table, made.types), compile_validator("s", SCHEMA)
+    short = compile_encoder(made, SCHEMA, validates=True)
     assert short is not None
     chance, shapes = random.Random(2), set()
     texts = [text for text, _ in zip(drawn(2), range(3000), strict=False)]
@@ -183,7 +182,9 @@ def test_a_run_is_taken_whole_or_not_at_all_and_its_lines_are_those_of_the_long_
         for place, text in enumerate(some):
             whole = json.loads(text, parse_float=Decimal)
             validate(whole)
-            found = long.written(5 + place, values[place] or (), "") if place in unfinished else (lines[place], [])
+            found = (
+                long.line_of_values(5 + place, values[place] or (), "") if place in unfinished else (lines[place], [])
+            )
             assert same(found, long.line(5 + place, whole, None), text)
         shapes.add((len(some), 0 < len(unfinished) < len(some), bool(cut.special)))
     assert len(shapes) > 8
@@ -221,7 +222,7 @@ def same(found: tuple[str, list[int]], wanted: tuple[str, list[int]], text: str)
 )
 def test_a_schema_that_says_more_than_types_is_left_to_the_long_way(definition: Any) -> None:
     schema = {**SCHEMA, "properties": {**TYPES, "s": definition}}
-    assert compiled_encoder.plain(plan(), schema, validates=True) is None
+    assert compile_encoder(plan(), schema, validates=True) is None
 
 
 @pytest.mark.parametrize(
@@ -234,14 +235,14 @@ def test_a_schema_that_says_more_than_types_is_left_to_the_long_way(definition: 
 )
 def test_so_is_one_with_a_property_that_is_no_content_and_would_not_be_looked_at(name: str, definition: Any) -> None:
     schema = {**SCHEMA, "properties": {**TYPES, name: definition}}
-    assert compiled_encoder.plain(plan(), schema, validates=True) is None
-    assert compiled_encoder.plain(plan(), schema, validates=False) is not None
+    assert compile_encoder(plan(), schema, validates=True) is None
+    assert compile_encoder(plan(), schema, validates=False) is not None
 
 
 @pytest.mark.parametrize("value", ['"now"', '"10:00 today"', '"Infinity"', "[1e1000000000000000000]"])
 @pytest.mark.parametrize("rest", [', "x": 1', ""])
 def test_a_word_for_a_moment_and_a_number_beyond_all_bounds_are_not_taken(value: str, rest: str) -> None:
-    short = compiled_encoder.plain(plan(), SCHEMA, validates=True)
+    short = compile_encoder(plan(), SCHEMA, validates=True)
     assert short is not None
     name = "a" if value.startswith("[") else "s"
     record = decoded(short, f'{{"id": 1, "{name}": {value}{rest}}}')
@@ -251,16 +252,16 @@ def test_a_word_for_a_moment_and_a_number_beyond_all_bounds_are_not_taken(value:
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb"])
 def test_so_is_one_with_a_name_that_json_escapes(name: str) -> None:
-    assert compiled_encoder.plain(plan(), {**SCHEMA, "properties": {**TYPES, name: {}}}, validates=True) is None
+    assert compile_encoder(plan(), {**SCHEMA, "properties": {**TYPES, name: {}}}, validates=True) is None
 
 
 @pytest.mark.parametrize("more", [{"minProperties": 2}, {"required": ["y"]}, {"type": "array"}, {"allOf": []}])
 def test_so_is_one_that_says_something_of_all_properties_together(more: dict[str, Any]) -> None:
-    assert compiled_encoder.plain(plan(), {**SCHEMA, **more}, validates=True) is None
+    assert compile_encoder(plan(), {**SCHEMA, **more}, validates=True) is None
 
 
 def test_a_record_without_its_key_is_not_taken() -> None:
-    short = compiled_encoder.plain(plan(), {**SCHEMA, "required": []}, validates=True)
+    short = compile_encoder(plan(), {**SCHEMA, "required": []}, validates=True)
     assert short is not None
     assert decoded(short, '{"s": "a"}') is None
     assert decoded(short, '{"id": null, "s": "a"}') is None
@@ -282,21 +283,21 @@ def test_a_record_without_its_key_is_not_taken() -> None:
     ],
 )
 def test_a_line_that_is_no_plain_record_is_no_error_here(line: bytes) -> None:
-    short = compiled_encoder.plain(plan(), {**SCHEMA, "required": []}, validates=True)
+    short = compile_encoder(plan(), {**SCHEMA, "required": []}, validates=True)
     assert short is not None
-    assert short.messages(compiled_encoder.Run(line)) is None
+    assert short.messages(LineBlock(line)) is None
 
 
 def test_a_run_knows_the_stream_of_its_first_line() -> None:
     assert run("{}").stream == "s"
-    assert compiled_encoder.Run(b'{"type": "STATE", "value": {}}\n').stream is None
-    assert compiled_encoder.Run(b'{"type": "RECORD", "record": {}}\n').stream is None
-    assert compiled_encoder.Run(b"{\n").stream is None
+    assert LineBlock(b'{"type": "STATE", "value": {}}\n').stream is None
+    assert LineBlock(b'{"type": "RECORD", "record": {}}\n').stream is None
+    assert LineBlock(b"{\n").stream is None
 
 
 def test_a_run_of_several_streams_is_parted_by_them_in_the_order_of_each() -> None:
     lines = [f'{{"type":"RECORD","stream":"{name}","record":{{"id":{n}}}}}' for n, name in enumerate("abacb")]
-    mixed = compiled_encoder.Run("\n".join(lines).encode())
+    mixed = LineBlock("\n".join(lines).encode())
     assert mixed.by_stream() == {"a": [0, 2], "b": [1, 4], "c": [3]}
     assert mixed.part([1, 4]).text.decode().split("\n") == [lines[1], lines[4]]
 
@@ -306,13 +307,13 @@ def test_a_run_of_several_streams_is_parted_by_them_in_the_order_of_each() -> No
 )
 def test_a_run_with_anything_but_records_is_not_parted(other: str) -> None:
     said = '{"type":"RECORD","stream":"a","record":{}}'
-    assert compiled_encoder.Run(f"{said}\n{other}\n{said}".encode()).by_stream() == {}
+    assert LineBlock(f"{said}\n{other}\n{said}".encode()).by_stream() == {}
 
 
 def test_the_long_way_refuses_what_is_not_taken() -> None:
     with pytest.raises(MessageError):
-        compiled("s", SCHEMA)({"id": 1, "o": []})
-    short = compiled_encoder.plain(plan(), SCHEMA, validates=True)
+        compile_validator("s", SCHEMA)({"id": 1, "o": []})
+    short = compile_encoder(plan(), SCHEMA, validates=True)
     assert short is not None
     record = decoded(short, '{"id": 1, "o": [], "s": "", "x": 1}')
     assert record is not None
@@ -325,7 +326,7 @@ def test_a_moment_that_begins_with_no_digit_is_left_to_the_long_way(type_: str) 
     said = {"type": "object", "properties": {"at": {"type": ["string", "null"], "format": "date-time"}}}
     column = Column("at", type_)
     made = Plan(Table("s", "public", "s", (column,)), (column,), (), "stage", "source")
-    short = compiled_encoder.plain(made, said, validates=True)
+    short = compile_encoder(made, said, validates=True)
     assert short is not None
     for text in ("now", "-infinity", " today", ""):
         record = decoded(short, json.dumps({"at": text}))

@@ -19,7 +19,7 @@ import pytest
 from singer_sdk import BatchSink, Target
 
 from target_eventgen import failpoints
-from target_eventgen.intake.reader import LineReader, _lines, _runs
+from target_eventgen.intake.reader import LineReader, _line_blocks, _lines
 from target_eventgen.store import catalog
 from tests.support.loading import Loader, lines, record, schema, state
 
@@ -208,7 +208,7 @@ def test_a_pipe_is_cut_into_its_lines_however_it_is_written(size: int) -> None:
     writer = threading.Thread(target=write)
     writer.start()
     with os.fdopen(receiver, "rb") as pipe:
-        assert [line for run in _runs(pipe, 60) for line in _lines(run)] == wanted
+        assert [line for run in _line_blocks(pipe, 60) for line in _lines(run)] == wanted
     writer.join()
 
 
@@ -218,7 +218,7 @@ def test_what_may_be_a_state_or_a_schema_is_a_run_of_its_own(tmp_path: Path) -> 
     path = tmp_path / "lines"
     path.write_bytes(b"".join(wanted))
     with path.open("rb") as source:
-        assert list(_runs(source, 60)) == wanted
+        assert list(_line_blocks(source, 60)) == wanted
 
 
 # -- the second signal ------------------------------------------------------------------------------------------------

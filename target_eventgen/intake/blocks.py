@@ -1,0 +1,95 @@
+"""Blocks of input lines: the unit in which plain RECORDs are decoded and encoded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+UNSET = "UNSET"
+"""The text of an encoded line where its record doesn't mention a property."""
+
+SPECIAL = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
+"""A JSON escape of a character that COPY would have escaped, or can't take: backslash, line ends, tab, NUL, and their neighbours."""
+
+TYPE_ERRORS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
+"""Raised for a record that is not of its types, or not JSON."""
+
+
+class Head(msgspec.Struct, gc=False):
+    """A RECORD message whose record is left undecoded."""
+
+    type: Literal["RECORD"]
+    stream: str
+    record: msgspec.Raw
+
+
+head: Callable[[bytes], Head] = msgspec.json.Decoder(Head).decode
+"""Decode a RECORD message up to its record; raises ValueError where a line is not a RECORD."""
+
+
+class LineBlock:
+    """Successive lines of the input.
+
+    Attributes:
+        text: as they came.
+        count: of the lines.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.count = text.count(b"\n") + (not text.endswith(b"\n"))
+
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """The indexes of the lines that hold an escape of `SPECIAL`."""
+        if b"\\" not in self.text or SPECIAL.search(self.text) is None:
+            return frozenset()
+        return frozenset(index for index, line in enumerate(self.lines) if SPECIAL.search(line) is not None)
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The lines; those of more than one without their ends."""
+        if self.count == 1:  # it may be huge
+            return [self.text]
+        return self.text.removesuffix(b"\n").split(b"\n")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every line is one self-contained JSON value (no blank lines, no two values on a line).
+
+        The decoder of lines takes any space for a line's end: two values on a line and a blank line would pass for two lines.
+        """
+        return not self.special and self.text.count(b"}\n{") == self.count - 1
+
+    @property
+    def stream(self) -> str | None:
+        """The stream of the first line; None where that is not a RECORD."""
+        end = self.text.find(b"\n") if self.count > 1 else len(self.text)  # a single line may be huge
+        try:
+            return head(self.text[:end]).stream
+        except TYPE_ERRORS:
+            return None
+
+    def by_stream(self) -> dict[str, list[int]]:
+        """Return the indexes of each stream's lines; nothing where a line is not a RECORD, on which later lines may depend."""
+        indexes: dict[str, list[int]] = {}
+        try:
+            for index, line in enumerate(self.lines):
+                indexes.setdefault(head(line).stream, []).append(index)
+        except TYPE_ERRORS:
+            return {}
+        return indexes
+
+    def part(self, indexes: Sequence[int]) -> LineBlock:
+        """Return a block of some of the lines."""
+        lines = self.lines
+        return LineBlock(b"\n".join([lines[index] for index in indexes]))
+
+    def unfinished(self, lines: Sequence[str]) -> list[int]:
+        """Return the indexes of the encoded lines that COPY can't read yet: see `CompiledEncoder.lines`."""
+        unset = [index for index, line in enumerate(lines) if UNSET in line]
+        return sorted(self.special.union(unset)) if self.special else unset
