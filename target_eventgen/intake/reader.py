@@ -26,6 +26,7 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_eventgen.errors import MessageError
+from target_eventgen.intake.blocks import TYPE_ERRORS
 from target_eventgen.intake.sdk_errors import of_the_sdk
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class LineReader(GenericSingerReader[str]):
     def _message(self, line: str | bytes, number: int) -> dict[str, Any]:
         try:
             message = self._decode(line)
-        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as error:
+        except TYPE_ERRORS as error:
             message = self._without_surrogates(line, number, error)
         if not isinstance(message, dict) or message.get("type") not in REQUIRED:
             kinds = ", ".join(REQUIRED)
@@ -210,7 +211,7 @@ class LineReader(GenericSingerReader[str]):
         if count and whole != line:
             try:
                 message = self._decode(whole)
-            except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError) as other:
+            except TYPE_ERRORS as other:
                 error = other
             else:
                 if not self._surrogates_warned:

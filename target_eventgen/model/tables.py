@@ -45,7 +45,7 @@ VERSION = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
 INSTANT_HISTORY = "_eventgen_story"
-"""The column that remembers a row's contents at its present instant: the run that told the last, then their hashes.
+"""The column that remembers a row's contents at its present instant: the run that recorded the last, then their hashes.
 
 NULL while there was only one.
 """

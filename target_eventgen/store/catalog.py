@@ -1,4 +1,4 @@
-"""The tables that target-eventgen keeps beside the streams': the outbox of events, and what it knows of each stream.
+"""The tables of target-eventgen's own, beside the streams': the outbox of events, and what is known of each stream.
 
 The outbox holds CloudEvents, in columns. `sequence` is the order of recording: the events of one row have it in the
 order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows.
@@ -7,13 +7,13 @@ order of their transitions, since a row's writer holds its lock. It is not the o
 a first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
 made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they came.
 
-`invalid_records` holds what could not be loaded, and why (setting `on_invalid_record`); a record that is sent again is
-there once.
+`invalid_records` has the records that could not be loaded, and why (setting `on_invalid_record`); a record that is sent again
+is there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
-transaction: how a run that lost its connection finds out whether its COMMIT was done. A run that was killed stays there
-for 30 days: what it told may come again (see `retelling`). `held` are the records with which another run may be telling it
-again, `tombstones` the rows that such a run took out of their tables.
+transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was killed
+stays for 30 days: what the run recorded may be replayed (see `replays`). `held` has the parked records, with which another
+run may be repeating it, `tombstones` the rows that such a run took out of their tables.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from target_eventgen.model.tables import Table
 
 LOCK = 0x6576656E74  # the bytes of "event"
-"""The advisory lock under which any target of ours makes or alters tables, so that two of them don't collide."""
+"""The advisory lock under which any target of ours creates or alters tables, so that two of them don't collide."""
 
 CREATE = sql.SQL("""
 create schema if not exists eventgen;
@@ -98,23 +98,23 @@ def location_of_stream(stream: str) -> sql.Composable:
     ).format(sql.Literal(stream))
 
 
-def begin_anew(table: Table) -> sql.Composable:
-    """Note that a table which was dropped is made again: its next load is its first."""
+def forget_first_load(table: Table) -> sql.Composable:
+    """Store that a table which was dropped is made again: its next load is its first."""
     return sql.SQL(
         "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}'"
         " WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(table.stream), sql.Literal(table.schema), sql.Literal(table.name))
 
 
-def note_generations(table: Table, generations: Mapping[str, int]) -> sql.Composable:
-    """Note which columns came after the table, and with which of its widenings."""
+def store_generations(table: Table, generations: Mapping[str, int]) -> sql.Composable:
+    """Store which columns came after the table, and with which of its widenings."""
     return sql.SQL(
         "UPDATE eventgen.streams SET generations = {}::jsonb WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(json.dumps(generations)), sql.Literal(table.schema), sql.Literal(table.name))
 
 
-def reject(stream: str, reason: str, record: str) -> sql.Composable:
-    """Keep a record that could not be loaded.
+def add_invalid_record(stream: str, reason: str, record: str) -> sql.Composable:
+    """Store a record that could not be loaded.
 
     Args:
         stream: the stream's name.
@@ -128,8 +128,8 @@ def reject(stream: str, reason: str, record: str) -> sql.Composable:
     ).format(stream=sql.Literal(stream), reason=sql.Literal(reason), record=sql.Literal(record))
 
 
-def remember(table: Table, *, loaded: bool) -> sql.Composable:
-    """Note a table: one that holds rows of another origin has had its first load already."""
+def add_table(table: Table, *, loaded: bool) -> sql.Composable:
+    """Add a table to the catalog; a table with rows of another origin has had its first load already."""
     return sql.SQL(
         "INSERT INTO eventgen.streams (table_schema, table_name, stream, loaded_at) VALUES ({}, {}, {}, {})"
         " ON CONFLICT DO NOTHING"
@@ -142,7 +142,7 @@ def remember(table: Table, *, loaded: bool) -> sql.Composable:
 
 
 def end_first_load(tables: Iterable[Table]) -> sql.Composable:
-    """Note that the first load of these tables has ended; those where it had are left as they are."""
+    """Store that the first load of these tables has ended; tables where it had ended before are left as they are."""
     pairs = sql.SQL(", ").join(
         sql.SQL("({}, {})").format(sql.Literal(table.schema), sql.Literal(table.name)) for table in tables
     )
@@ -153,9 +153,10 @@ def end_first_load(tables: Iterable[Table]) -> sql.Composable:
 
 
 def count_checkpoint(run: int, number: int) -> sql.Composable:
-    """Move a run's number on to a checkpoint's; no row is touched where it isn't the one before.
+    """Move a run's number on to a checkpoint's; no row is touched where the number isn't the one before.
 
-    It waits for another transaction that moves it at the same time, which is this run's own, on a connection that broke.
+    The statement waits for another transaction that moves the number at the same time, which is this run's own, on a
+    connection that broke.
     """
     if number == 1:
         return sql.SQL("INSERT INTO eventgen.runs (run, checkpoint) VALUES ({}, 1) ON CONFLICT DO NOTHING").format(
@@ -172,7 +173,7 @@ def last_checkpoint(run: int) -> sql.Composable:
 
 
 def forget_run(run: int) -> sql.Composable:
-    """Remove a run's number, and those that killed runs left behind long ago, with what they took out of tables."""
+    """Remove a run's number, and those that killed runs left long ago, with the tombstones of these runs."""
     return sql.SQL(
         "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days';"
         " DELETE FROM eventgen.tombstones WHERE run NOT IN (SELECT run FROM eventgen.runs)"

@@ -109,10 +109,10 @@ def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Colu
         if not single_value(cursor):
             cursor.execute(tables.create_schema(table.schema))
         cursor.execute(tables.create_table(table))
-        cursor.execute(catalog.begin_anew(table))
+        cursor.execute(catalog.forget_first_load(table))
     if not _known(cursor, table):
         cursor.execute(tables.has_rows(table))
-        cursor.execute(catalog.remember(table, loaded=single_value(cursor)))
+        cursor.execute(catalog.add_table(table, loaded=single_value(cursor)))
     if types:
         _alter(cursor, table, types, wanted)
     return columns(cursor, table)
@@ -130,7 +130,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
         cursor.execute(catalog.first_load(table))
         *_, generations = cursor.fetchone() or ({},)
         number = max(generations.values(), default=0) + 1
-        cursor.execute(catalog.note_generations(table, {**generations, **dict.fromkeys(added, number)}))
+        cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
     if wider := to_widen(table, types):
         try:
             cursor.execute(tables.widen(table, wider))

@@ -37,7 +37,7 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
     else:
         cursor.execute(deletions.stage_deletions(plan, batch.activated))
     for reason, record in rejected:
-        cursor.execute(catalog.reject(plan.table.stream, reason, record))
+        cursor.execute(catalog.add_invalid_record(plan.table.stream, reason, record))
     return len(rejected)
 
 
