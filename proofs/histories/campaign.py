@@ -255,7 +255,7 @@ class Stage:
     def _tell(self, history: History, reference: Reference) -> int:
         if self._told % _TRUNCATED_AFTER == 0:
             names = ", ".join(f"{plans[0].table.schema}.{plans[0].table.name}" for plans in self._plans.values())
-            self.query(f"truncate {names}, eventgen.events, eventgen.runs, eventgen.held")
+            self.query(f"truncate {names}, eventgen.events, eventgen.runs, eventgen.parked")
         self._told += 1
         base = 10 * self._told
         for number, writer in enumerate(self.writers):

@@ -66,8 +66,8 @@ MUTANTS = (
             ),
             Edit(
                 "claim",
-                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL\"",
-                "\" AND set_config('eventgen.heard', 'yes', true) IS NULL */\"",
+                "\" AND set_config('eventgen.replay_detected', 'yes', true) IS NULL\"",
+                "\" AND set_config('eventgen.replay_detected', 'yes', true) IS NULL */\"",
             ),
             LONG_WAY,
         ),

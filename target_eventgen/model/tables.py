@@ -44,7 +44,7 @@ PREFIX = "_eventgen_"
 VERSION = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
-INSTANT_HISTORY = "_eventgen_story"
+INSTANT_HISTORY = "_eventgen_instant_history"
 """The column that remembers a row's contents at its present instant: the run that recorded the last, then their hashes.
 
 NULL while there was only one.

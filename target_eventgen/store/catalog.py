@@ -12,27 +12,26 @@ is there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
 transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was killed
-stays for 30 days: what the run recorded may be replayed (see `replays`). `held` has the parked records, with which another
+stays for 30 days: what the run recorded may be replayed (see `replays`). `parked` has the records, with which another
 run may be repeating it, `tombstones` the rows that such a run took out of their tables.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from psycopg2 import sql
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from target_eventgen.model.tables import Table
+from target_eventgen.model.tables import Table
+from target_eventgen.store.sql import renames
 
 LOCK = 0x6576656E74  # the bytes of "event"
 """The advisory lock under which any target of ours creates or alters tables, so that two of them don't collide."""
 
 CREATE = sql.SQL("""
 create schema if not exists eventgen;
+{rename_parked}
 create table if not exists eventgen.events (
   sequence bigint generated always as identity primary key,
   id text not null unique,
@@ -50,7 +49,7 @@ create table if not exists eventgen.streams (
 );
 alter table eventgen.streams
   add column if not exists remade boolean not null default false,
-  add column if not exists generations jsonb not null default '{}';
+  add column if not exists generations jsonb not null default '{{}}';
 create table if not exists eventgen.invalid_records (
   sequence bigint generated always as identity primary key,
   id text not null unique,
@@ -61,21 +60,21 @@ create table if not exists eventgen.runs (
   run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
 alter table eventgen.runs add column if not exists began_at timestamptz not null default clock_timestamp();
-create table if not exists eventgen.held (
+create table if not exists eventgen.parked (
   sequence bigint generated always as identity primary key,
   table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null
 );
-create index if not exists held_key on eventgen.held (table_schema, table_name, key);
+create index if not exists parked_key on eventgen.parked (table_schema, table_name, key);
 create table if not exists eventgen.tombstones (
   table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null,
   primary key (table_schema, table_name, key)
 );
-""")
+""").format(rename_parked=renames.PARKED)
 
 EXIST = sql.SQL(
     "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
     " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
-    " AND to_regclass('eventgen.tombstones') IS NOT NULL"
+    " AND to_regclass('eventgen.tombstones') IS NOT NULL AND to_regclass('eventgen.parked') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
 )

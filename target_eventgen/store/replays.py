@@ -6,7 +6,7 @@ A, B, sent once more, would be taken for B, A, B.
 
 So a row remembers the contents of its present instant, and which run recorded the last of them, as its *instant history*.
 Another run may repeat some part of it, up to its end, and then go on: it begins from an older STATE, or reads some time back.
-How much of it comes in which checkpoint is chance. So the run's records of the row are *parked*, in `eventgen.held`, while
+How much of it comes in which checkpoint is chance. So the run's records of the row are *parked*, in `eventgen.parked`, while
 they are a piece of the history that has not reached the history's end yet; and judged again together with those that follow:
 
 - they reach the history's end: all of them were a repetition, and nothing happens. What this run sends from here on is new;

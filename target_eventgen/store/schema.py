@@ -12,11 +12,11 @@ from typing import NamedTuple
 from psycopg2 import errors, extensions
 
 from target_eventgen.errors import TableError
-from target_eventgen.model.tables import METADATA, OWN, PREFIX, Column, Table, widened
+from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.refusals import first_line
-from target_eventgen.store.sql import tables
+from target_eventgen.store.sql import renames, tables
 
 
 class Past(NamedTuple):
@@ -114,8 +114,17 @@ def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Colu
         cursor.execute(tables.has_rows(table))
         cursor.execute(catalog.add_table(table, loaded=single_value(cursor)))
     if types:
-        _alter(cursor, table, types, wanted)
+        _rename(cursor, table, types)
+        _alter(cursor, table, columns(cursor, table), wanted)
     return columns(cursor, table)
+
+
+def _rename(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) -> None:
+    """Rename a column of ours that earlier code made under another name."""
+    names = {column.name for column in types}
+    if renames.FORMER_HISTORY in names and INSTANT_HISTORY not in names:
+        cursor.execute(renames.rename_history(table))
+        cursor.execute(renames.rename_history_in_tombstones(table))
 
 
 def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], wanted: tuple[Column, ...]) -> None:

@@ -100,7 +100,7 @@ def test_e1_a_run_that_died_is_told_again_once_wherever_the_checkpoints_are_cut(
         loader.load(again if cut < 3 else [*again, state(2)], events=[STATUS], batch_size_rows=1)
         assert "".join(new for (new,) in loader.events("data->'new'->>'status'")) == "bcd"
     assert loader.query("select status, _eventgen_version from subscriptions") == [("d", 4)]
-    assert loader.query("select count(*) from eventgen.held") == [(0,)]
+    assert loader.query("select count(*) from eventgen.parked") == [(0,)]
 
 
 @pytest.mark.parametrize("key", ["updated_at", None])
@@ -126,10 +126,10 @@ def test_e1_what_a_dead_run_held_back_is_judged_at_the_end_of_the_next(loader: L
     loader.load([schema(), a, state(0), b], events=[STATUS])
     loader.load([schema(), a, state(1), other], events=[STATUS], batch_size_rows=1)  # its tap died
     assert loader.query("select status from subscriptions where id = 1") == [("b",)]
-    assert loader.query("select count(*) from eventgen.held") == [(1,)]
+    assert loader.query("select count(*) from eventgen.parked") == [(1,)]
     loader.load([schema(), other, state(2)], events=[STATUS])
     assert loader.query("select status from subscriptions where id = 1") == [("a",)]
-    assert loader.query("select count(*) from eventgen.held") == [(0,)]
+    assert loader.query("select count(*) from eventgen.parked") == [(0,)]
     assert loader.events("data->'new'->>'status'") == [("b",), ("a",)]
 
 

@@ -36,7 +36,7 @@ def test_the_outbox_is_written_only_where_rules_watch() -> None:
 
 def test_a_claim_judges_nothing_and_writes_nothing_that_exists() -> None:
     claim = text(two_pass.claim(plan(), unversioned=False))
-    assert "set_config('eventgen.heard', 'yes', true) IS NULL" in claim  # which it never is
+    assert "set_config('eventgen.replay_detected', 'yes', true) IS NULL" in claim  # which it never is
     assert "value > 1" not in claim
 
 

@@ -223,7 +223,7 @@ def test_metadata_columns_can_be_left_out(loader: Loader) -> None:
         "status",
         "updated_at",
         "_eventgen_version",
-        "_eventgen_story",
+        "_eventgen_instant_history",
         "_eventgen_instant",
     ]
 

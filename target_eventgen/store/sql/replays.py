@@ -1,8 +1,8 @@
-"""Replays in the stage and in `eventgen.held`: finding, parking and judging records that another run may be repeating.
+"""Replays in the stage and in `eventgen.parked`: finding, parking and judging records that another run may be repeating.
 
 `claim` and `upsert` notice an instant history of another run as they lock a row (`replay_detected`). `repeated` returns what
 `store.replays.judge` needs to know of such rows. Their staged records are then applied, or skipped by a negative number in
-the stage, where only `stamp_table_version` sees them; and parked in `eventgen.held` while they may be a piece of a replay
+the stage, where only `stamp_table_version` sees them; and parked in `eventgen.parked` while they may be a piece of a replay
 whose end has not come. `unpark` stages parked records again with the next ones of their key, `judge_parked` at the end.
 """
 
@@ -37,7 +37,7 @@ def replay_detected(plan: Plan) -> sql.Composable:
     resets for the next claim.
     """
     return sql.SQL(
-        "SELECT current_setting('eventgen.heard', true) = 'yes', EXISTS ({}), set_config('eventgen.heard', '', true)"
+        "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({}), set_config('eventgen.replay_detected', '', true)"
     ).format(parked(plan))
 
 
@@ -62,7 +62,7 @@ def has_parked(plan: Plan) -> sql.Composable:
 
 def parked(plan: Plan) -> sql.Composed:
     """Return the query for the parked records of a stream."""
-    return sql.SQL("SELECT FROM eventgen.held AS h WHERE h.table_schema = {} AND h.table_name = {}").format(
+    return sql.SQL("SELECT FROM eventgen.parked AS h WHERE h.table_schema = {} AND h.table_name = {}").format(
         sql.Literal(plan.table.schema), sql.Literal(plan.table.name)
     )
 
@@ -93,12 +93,12 @@ def _stage_parked(plan: Plan, chosen: sql.Composable, mine: sql.Composable) -> s
     """Delete the parked records that a condition chooses, and stage those of them that another condition admits."""
     columns = [column.name for column in plan.table.columns]
     return sql.SQL(
-        "WITH taken AS (DELETE FROM eventgen.held AS h WHERE h.sequence IN ({parked} AND {chosen}) RETURNING h.*)"
+        "WITH taken AS (DELETE FROM eventgen.parked AS h WHERE h.sequence IN ({parked} AND {chosen}) RETURNING h.*)"
         " INSERT INTO {stage} ({n}, {absent}, {columns}) SELECT row_number() OVER (ORDER BY taken.sequence), {bits},"
         " {values} FROM taken, jsonb_populate_record(NULL::{stage}, taken.record) AS r{mine}"
     ).format(
         parked=sql.SQL(
-            "SELECT h.sequence FROM eventgen.held AS h WHERE h.table_schema = {} AND h.table_name = {}"
+            "SELECT h.sequence FROM eventgen.parked AS h WHERE h.table_schema = {} AND h.table_name = {}"
         ).format(sql.Literal(plan.table.schema), sql.Literal(plan.table.name)),
         chosen=chosen,
         stage=stage_of(plan),
@@ -157,7 +157,7 @@ def repeated(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
 def park(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
     """Park staged records until more records of their keys come, or the input ends."""
     return sql.SQL(
-        "INSERT INTO eventgen.held (table_schema, table_name, key, run, record) SELECT {schema}, {name}, {key}, {run},"
+        "INSERT INTO eventgen.parked (table_schema, table_name, key, run, record) SELECT {schema}, {name}, {key}, {run},"
         " to_jsonb(s.*) - ARRAY(SELECT c.name FROM {names} WHERE get_bit(s.{absent}, c.place::int - 1) = 1)"
         " FROM {stage} AS s WHERE s.{n} = ANY ({numbers}::bigint[]) ORDER BY s.{n}"
     ).format(

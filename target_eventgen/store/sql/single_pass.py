@@ -82,7 +82,7 @@ def upsert(plan: Plan, *, skip_unchanged: bool) -> sql.Composable:
         " {history} = CASE WHEN {new} IS NOT DISTINCT FROM {old} THEN {run}::bigint || {hashes} END, {instant} = NULL"
         " WHERE CASE WHEN ({new} < {old}) IS TRUE THEN set_config('eventgen.stale', 'yes', true) IS NULL"
         " WHEN stored.{history}[1] <> {run} AND ({new} > {old}) IS NOT TRUE"
-        " THEN set_config('eventgen.heard', 'yes', true) IS NULL"
+        " THEN set_config('eventgen.replay_detected', 'yes', true) IS NULL"
         " ELSE {gone} OR ROW({values}) IS DISTINCT FROM ROW({before}) END"
         " RETURNING WITH (OLD AS _eventgen_o, NEW AS _eventgen_w) {transition}){events}"
         " SELECT count(*) FILTER (WHERE NOT _eventgen_preceded), count(*) FILTER (WHERE _eventgen_preceded), {fired},"
@@ -152,8 +152,8 @@ def _unlike_rows(plan: Plan) -> sql.Composable:
 def overtaken(plan: Plan) -> sql.Composable:
     """Return what `upsert` has met: an instant history that may be replayed, parked records, rows newer than their records."""
     return sql.SQL(
-        "SELECT current_setting('eventgen.heard', true) = 'yes', EXISTS ({}), current_setting('eventgen.stale', true) = 'yes',"
-        " set_config('eventgen.heard', '', true), set_config('eventgen.stale', '', true)"
+        "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({}), current_setting('eventgen.stale', true) = 'yes',"
+        " set_config('eventgen.replay_detected', '', true), set_config('eventgen.stale', '', true)"
     ).format(parked(plan))
 
 

@@ -59,7 +59,7 @@ def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composa
         " INSERT INTO {table} AS stored ({columns}, {version}, {history}, {instant}{generation})"
         " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE stored.{history}[1] <> {run}"
-        " AND set_config('eventgen.heard', 'yes', true) IS NULL"
+        " AND set_config('eventgen.replay_detected', 'yes', true) IS NULL"
     ).format(
         chain=inserted(plan) if single else chain(plan, with_before=False, sparse=(), unversioned=unversioned),
         table=qualified(plan.table),
