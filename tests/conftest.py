@@ -1,4 +1,4 @@
-"""What every test may ask for: a Postgres of its own.
+"""What every test may ask for, a Postgres of its own, and the rings of tests (see `rings`).
 
 The server is the embedded one, in a temporary folder, unless EVENTGEN_TEST_DATABASE_URL names another, by the URL of a
 superuser on it: so the tests run on every supported version of Postgres.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,13 +18,35 @@ import pytest
 from hypothesis import settings
 
 from target_eventgen import embedded
+from tests.support.rings import IN_PROCESS, PURE, Watch, ring_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 
 settings.register_profile("unhurried", settings(), deadline=None)  # a busy machine may take its time for an example
 settings.load_profile("unhurried")
+
+watch = Watch()
+sys.addaudithook(watch)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A pure test is one in process, too."""
+    for item in items:
+        if item.get_closest_marker(PURE):
+            item.add_marker(IN_PROCESS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test that leaves its ring."""
+    watch.ring, watch.trespasses = ring_of(item), []
+    try:
+        yield
+    finally:
+        watch.ring = None
+    assert not watch.trespasses, f"this test is marked as {ring_of(item)}, but: {'; '.join(watch.trespasses)}"
 
 
 def execute(url: str, statement: str) -> None:

@@ -12,6 +12,8 @@ from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
 from tests.golden.normal import without_versions
 
+pytestmark = pytest.mark.in_process
+
 ROOTS = {
     "tap-restextract": ["plan", "webhooks"],
     "target-eventgen": ["db", "events", "rules", "relay", "status", "dead-letters", "publishers"],

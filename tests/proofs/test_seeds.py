@@ -8,6 +8,8 @@ from proofs.simulate.open_faults import OPEN_FAULTS
 from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import Schedule, Size
 
+pytestmark = pytest.mark.in_process
+
 SEEDS = [
     ("paginator=single_page tick=1 late=1000 faults=1", 985, "rows joined the tick behind a keyset's position"),
     ("paginator=single_page tick=60000", 34, "rows joined the minute behind a keyset's position"),

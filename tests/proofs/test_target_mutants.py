@@ -7,6 +7,8 @@ import pytest
 from proofs.mutants import relay, target
 from proofs.mutants.harness import ROOT, edited, read
 
+pytestmark = pytest.mark.pure
+
 CODE = read(ROOT / target.PACKAGE)
 
 

@@ -12,6 +12,8 @@ import yaml
 
 from target_eventgen.publishers import KINDS, open_publisher
 
+pytestmark = pytest.mark.pure
+
 PAGE = (Path(__file__).parents[2] / "docs" / "publishers.md").read_text()
 TITLES = {"redis": "Redis Streams", "nats": "NATS JetStream", "rabbitmq": "RabbitMQ", "kafka": "Kafka"}
 

@@ -11,6 +11,8 @@ from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, waves
 from tests.support.rigs import event
 
+pytestmark = pytest.mark.pure
+
 REFUSED = Failed("it is too large", permanent=True)
 
 

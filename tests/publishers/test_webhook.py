@@ -31,6 +31,8 @@ from tests.support.receiver import Answer, Receiver, Request
 if TYPE_CHECKING:
     from target_eventgen.publishers.protocol import Publisher
 
+pytestmark = pytest.mark.in_process
+
 SECRETS = ["whsec_" + base64.b64encode(bytes(range(start, start + 24))).decode() for start in (0, 100)]
 
 

@@ -20,6 +20,8 @@ from tap_restextract.walks.steps import Page, PageRequest
 from tap_restextract.walks.sweep import LOOKUP
 from tap_restextract.walks.table import stream_walk_for
 
+pytestmark = pytest.mark.pure
+
 BEGIN = 1_000_000
 PAGE = 5
 WALKS: dict[str, dict[str, Any]] = {

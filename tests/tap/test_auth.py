@@ -13,6 +13,8 @@ from tap_restextract.exchange.auth import authenticated, secrets_of, token_reque
 from tap_restextract.exchange.request import Request
 from tests.support.streams import stream
 
+pytestmark = pytest.mark.pure
+
 PLAIN = Request(
     "GET", "https://api.example.com/v1/things", (("limit", "2"),), {"authorization": "old", "Cookie": "a=1"}
 )

@@ -22,6 +22,8 @@ from tap_restextract.plan.bookmarks import (
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 
+pytestmark = pytest.mark.pure
+
 NOON = "2026-01-01T12:00:00Z"
 
 

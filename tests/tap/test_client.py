@@ -22,6 +22,8 @@ from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Answers, Api, Asked, Reply, scripted, serving
 from tests.support.streams import stream
 
+pytestmark = pytest.mark.in_process
+
 RECORDS = [{"id": 1}, {"id": 2}]
 GOOD = Reply(RECORDS)
 SOON = {"Retry-After": "0"}

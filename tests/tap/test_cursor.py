@@ -20,6 +20,8 @@ from tap_restextract.values.cursor import (
     step_back,
 )
 
+pytestmark = pytest.mark.pure
+
 NEW_YEAR = 1767225600  # 2026-01-01T00:00:00Z
 moments = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.just(timezone.utc))  # noqa: DTZ001  hypothesis adds the zone
 offsets = st.sampled_from(["Z", "+00:00", "+05:30", "-0800", "+14", ""])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tap_restextract.config import webhooks
 from tap_restextract.config.auth import Auth
 from tap_restextract.config.paginators import Paginator
 from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.plan.plan import Walk
+
+pytestmark = pytest.mark.pure
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tap.md").read_text(encoding="utf-8")
 STRUCTS = [

@@ -23,6 +23,8 @@ from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
 
+pytestmark = pytest.mark.pure
+
 State = dict[str, Any]
 FEED: dict[str, Any] = {
     "path": "/events",

@@ -28,6 +28,8 @@ from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.sweep import LOOKUP
 from tap_restextract.walks.table import stream_walk_for
 
+pytestmark = pytest.mark.in_process
+
 START = 1_704_067_200
 State = dict[str, Any]
 

@@ -16,6 +16,8 @@ from tap_restextract.walks.order import OrderCheck
 from tests.support.streams import COMPOUND, plan
 from tests.support.walks import at
 
+pytestmark = pytest.mark.pure
+
 TIES: dict[str, list[Any]] = {
     "numbers": [1, 2, 3, 4, 5],
     "texts": ["b", "a", "c", "e", "d"],

@@ -21,6 +21,8 @@ from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token, following, is_stable, paged
 from tap_restextract.exchange.request import Request
 
+pytestmark = pytest.mark.pure
+
 URL = "https://api.example.com/v1/things?limit=2"
 ASKED = Request("GET", "https://api.example.com/v1/things", (("limit", "2"),))
 

@@ -9,6 +9,8 @@ import pytest
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.paths import MISSING, find, find_list, steps
 
+pytestmark = pytest.mark.pure
+
 BODY: dict[str, Any] = {
     "data": {"items": [{"id": 1}], "none": [], "nothing": None},
     "@odata.nextLink": "https://api.example.com/next",

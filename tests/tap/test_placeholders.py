@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange.placeholders import fill, fill_path, forms, names
 
+pytestmark = pytest.mark.pure
+
 SCOPE: dict[str, Any] = {
     "cursor.updated_at": "2026-01-01T00:00:00.5+01:00",
     "cursor.id": 42,

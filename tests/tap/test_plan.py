@@ -13,6 +13,8 @@ from tap_restextract.plan.ranges import cursor_from, window
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan, stream
 
+pytestmark = pytest.mark.pure
+
 EXCLUSIVE = {**INCLUSIVE, "incremental": {"cursor_path": "updated_at", "filter": "exclusive"}}
 STABLE = {"type": "cursor", "stable": True}
 

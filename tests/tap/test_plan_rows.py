@@ -11,6 +11,8 @@ from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan, plans_for
 
+pytestmark = pytest.mark.pure
+
 SINCE = {"since": "{cursor.at}"}
 TOKEN = {"type": "cursor", "cursor_path": "next", "stable": True}
 PAGES = {"type": "page_number"}

@@ -11,6 +11,8 @@ from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 
+pytestmark = pytest.mark.pure
+
 SECRETS = {
     "auth_token": "s3cret-token",
     "auth_api_key": "s3cret/key",

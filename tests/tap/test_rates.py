@@ -24,6 +24,8 @@ from tap_restextract.exchange.rates import (
 )
 from tap_restextract.http.pacing import Pacer, Pacers, TooLongError
 
+pytestmark = pytest.mark.pure
+
 NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
 DATE = {"date": "Thu, 01 Jan 2026 12:00:00 GMT"}
 

@@ -22,6 +22,8 @@ from tap_restextract.values.rows import MAX_LESSONS, Reader, Row, any_json, colu
 from tests.support.api import Reply, scripted, serving
 from tests.support.streams import config
 
+pytestmark = pytest.mark.in_process
+
 NOW = "2026-01-01T00:00:00+00:00"
 names = st.sampled_from(["id", "a", "b.c", "é", "@x y", "class", ""]) | st.text(max_size=3)
 numbers = st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.just(10**40)

@@ -23,6 +23,8 @@ from tap_restextract.exchange.request import (
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import stream
 
+pytestmark = pytest.mark.pure
+
 INCREMENTAL = {"cursor_path": "updated_at", "tie_breaker": "id", "filter": "compound"}
 CURSOR = Cursor("2026-01-01T00:00:00Z", 42)
 SECRET = "a+b/c d&é=%"

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tap_restextract.exchange.retry import Verdict, http_date, max_backoff, retry_after, verdict
 
+pytestmark = pytest.mark.pure
+
 NOON = 1767268800.0  # Thu, 01 Jan 2026 12:00:00 GMT
 
 

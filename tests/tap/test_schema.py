@@ -14,6 +14,8 @@ from tap_restextract.errors import ConfigurationError
 from tap_restextract.singer.schema import completed, inferred
 from tests.support.streams import INCLUSIVE, plan
 
+pytestmark = pytest.mark.pure
+
 values = st.one_of(
     st.none(),
     st.booleans(),

@@ -13,6 +13,8 @@ from tap_restextract.config.reading import read_settings
 from tap_restextract.config.streams import SECRETS, Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
 
+pytestmark = pytest.mark.pure
+
 URL = "https://api.example.com/v1"
 ORDERS: dict[str, Any] = {"name": "orders", "path": "/orders"}
 

@@ -13,6 +13,8 @@ from tests.support.api import Asked, Reply, serving
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.in_process
+
 RECORDS: list[dict[str, Any]] = [
     {"id": key, "updated_at": f"2026-01-01T00:00:{key:02}Z", "name": f"thing {key}", "price": key + 0.5}
     for key in range(1, 6)

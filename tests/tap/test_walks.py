@@ -15,6 +15,8 @@ from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 from tests.support.walks import LATER, Read, at, compound, drive, inclusive, pages
 
+pytestmark = pytest.mark.pure
+
 KEYSET = plan(**COMPOUND)
 TOKENS = plan(**INCLUSIVE, paginator={"type": "cursor", "stable": True})
 BY_TOKEN = plan(**INCLUSIVE, paginator={"type": "cursor"})

@@ -7,6 +7,8 @@ import pytest
 from target_eventgen.errors import SettingsError
 from target_eventgen.store.connection import location_of
 
+pytestmark = pytest.mark.pure
+
 
 def test_a_password_with_unescaped_slashes_is_refused_and_not_shown() -> None:
     with pytest.raises(SettingsError) as refusal:

@@ -10,6 +10,8 @@ import pytest
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.publishers.cloudevent import cloud_event, json_line
 
+pytestmark = pytest.mark.pure
+
 
 def event(**changes: Any) -> Recorded:
     values: dict[str, Any] = {

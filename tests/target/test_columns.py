@@ -9,6 +9,8 @@ import pytest
 from target_eventgen.errors import InvalidSchemaError
 from target_eventgen.model.tables import METADATA, location, name_fault, postgres_type, table, widened
 
+pytestmark = pytest.mark.pure
+
 TYPES: list[tuple[Any, str]] = [
     ({"type": "string"}, "text"),
     ({"type": ["null", "string"]}, "text"),

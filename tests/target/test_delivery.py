@@ -13,6 +13,8 @@ from target_eventgen.model import routes
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
+pytestmark = pytest.mark.pure
+
 
 def item(key: str, sequence: int, attempts: int = 0) -> Item:
     event = CloudEvent(

@@ -17,6 +17,8 @@ from target_eventgen.publishers.cloudevent import CloudEvent, json_line
 from target_eventgen.publishers.protocol import Delivered, Publisher, Secret
 from tests.support.relaying import lines_of
 
+pytestmark = pytest.mark.in_process
+
 
 def event(number: int, note: str = "") -> CloudEvent:
     data = msgspec.Raw(msgspec.json.encode({"note": note}))

@@ -19,6 +19,8 @@ from target_eventgen.model.tables import Column, Table
 from target_eventgen.store.connection import location_of
 from target_eventgen.store.sql.conditions import position_in_condition
 
+pytestmark = pytest.mark.in_process
+
 COLUMNS = (
     Column("id", "bigint"),
     Column("n", "numeric"),

@@ -19,6 +19,8 @@ from target_eventgen.intake.validation import compile_validator
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import METADATA, Column, Table, postgres_type
 
+pytestmark = pytest.mark.pure
+
 TYPES: dict[str, dict[str, Any]] = {
     "id": {"type": "integer"},
     "i": {"type": ["integer", "null"]},

@@ -8,6 +8,8 @@ import pytest
 
 from target_eventgen.store.replays import MAX_HISTORY_CONTENTS, ReplayVerdict, judge
 
+pytestmark = pytest.mark.pure
+
 CASES = [
     # history, sent, how many of it are a repetition; None: that is not known yet
     ([1, 2], [2], 1),

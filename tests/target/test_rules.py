@@ -26,6 +26,8 @@ from target_eventgen.model.settings import parse as parse_settings
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Column, Table
 
+pytestmark = pytest.mark.pure
+
 FORMS: list[tuple[dict[str, Any], Trigger]] = [
     ({"enters": "a > 1"}, Enters("a > 1")),
     ({"leaves": "a > 1"}, Leaves("a > 1")),

@@ -15,6 +15,8 @@ from target_eventgen.store.sql import conditions, events, two_pass
 if TYPE_CHECKING:
     from psycopg2 import sql
 
+pytestmark = pytest.mark.pure
+
 CONTENT = (Column("id", "bigint"), Column("at", "date"), Column("value", "numeric"))
 KEYED = Table("s", "public", "s", CONTENT, key=("id",), replication_key=CONTENT[1])
 RULES, _ = parse([{"type": "t", "stream": "s", "enters": "value > 1"}, {"type": "u", "stream": "s", "changes": ["at"]}])

@@ -9,6 +9,8 @@ from target_eventgen.cli import event_table
 from target_eventgen.cli.event_table import ASCII, Marks
 from target_eventgen.model.recorded import Recorded
 
+pytestmark = pytest.mark.pure
+
 MARKS = Marks()
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from target_eventgen.observe.tallies import BUCKETS, Distribution, Tallies
 
+pytestmark = pytest.mark.pure
+
 
 def test_counters_add_up_by_their_labels() -> None:
     tallies = Tallies()

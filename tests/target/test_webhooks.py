@@ -11,6 +11,8 @@ from standardwebhooks import Webhook
 from target_eventgen.publishers import webhook_decisions
 from target_eventgen.publishers.protocol import Delivered, Failed
 
+pytestmark = pytest.mark.pure
+
 
 @given(st.binary(min_size=16, max_size=64), st.text(max_size=200), st.text("0123456789abcdef", min_size=1))
 def test_a_signature_is_what_the_standards_own_library_verifies(secret: bytes, body: str, message: str) -> None:
