@@ -35,7 +35,7 @@ from target_eventgen.errors import DeliveryError, EventgenError, OutputError, Se
 from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.model import trace
-from target_eventgen.model.checkpoint import Checkpoint, Outcome
+from target_eventgen.model.checkpoint import Checkpoint, Outcome, activation, judgement_of_parked
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.settings import Settings
@@ -268,9 +268,11 @@ class Loader:
         """
         sinks = self._sinks()
         gathered = tuple(sink.take() for sink in sinks if sink.pending)
-        ends = tuple(sink.activation(activated[sink.stream_name]) for sink in sinks if sink.stream_name in activated)
+        ends = tuple(
+            activation(sink.plan, activated[sink.stream_name]) for sink in sinks if sink.stream_name in activated
+        )
         loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
-        settled = tuple(sink.settlement() for sink in sinks if sink.plan.table.key) if ended else ()
+        settled = tuple(judgement_of_parked(sink.plan) for sink in sinks if sink.plan.table.key) if ended else ()
         state = (
             None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
         )

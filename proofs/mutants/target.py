@@ -231,8 +231,8 @@ MUTANTS = (
         (
             Edit(
                 "Loader.checkpoint",
-                "sink.settlement() for sink in sinks if sink.plan.table.key",
-                "sink.settlement() for sink in sinks[:0]",
+                "judgement_of_parked(sink.plan) for sink in sinks if sink.plan.table.key",
+                "judgement_of_parked(sink.plan) for sink in sinks[:0]",
             ),
         ),
         INSTANTS,

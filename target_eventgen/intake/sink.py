@@ -92,19 +92,6 @@ class EventgenSink(Sink):
         self._stamped_from = self._stamped_to = 0.0
         self._stamped_version: int | None = None
 
-    def lacks_marks_for(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-        """Return whether a record needs the columns that mark deletions, which its table lacks."""
-        if len(self.plan.table.metadata) > 1:
-            return False
-        return message.get("version") is not None or (
-            record.get("_sdc_deleted_at") is not None and not self.plan.deletable
-        )
-
-    @property
-    def rows(self) -> int:
-        """Records gathered since the last checkpoint."""
-        return len(self._lines)
-
     def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> int:
         """Take one record; return how many characters it takes until the next checkpoint.
 
@@ -223,17 +210,6 @@ class EventgenSink(Sink):
     def pending(self) -> bool:
         """Whether there is anything for the next checkpoint."""
         return bool(self._lines or self._rejected)
-
-    def activation(self, version: int) -> Batch:
-        """Return what deletes the rows of older versions of the table."""
-        absent = (
-            index for index, column in enumerate(self.plan.table.content) if column.name not in self.plan.table.key
-        )
-        return Batch(self.plan, "", 0, tuple(absent), unversioned=True, deletes=True, activated=version)
-
-    def settlement(self) -> Batch:
-        """Return the batch without records that has parked records judged, at the end of the input."""
-        return Batch(self.plan, "", 0, unversioned=True, judges_parked=True)
 
     def take(self) -> Batch:
         """Return what has gathered, and begin anew."""

@@ -48,6 +48,17 @@ class Batch:
     constants: tuple[tuple[str, str], ...] = ()
 
 
+def activation(plan: Plan, version: int) -> Batch:
+    """Return the batch without records that deletes the rows of a table's older versions."""
+    absent = (index for index, column in enumerate(plan.table.content) if column.name not in plan.table.key)
+    return Batch(plan, "", 0, tuple(absent), unversioned=True, deletes=True, activated=version)
+
+
+def judgement_of_parked(plan: Plan) -> Batch:
+    """Return the batch without records that has parked records judged, at the end of the input."""
+    return Batch(plan, "", 0, unversioned=True, judges_parked=True)
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One transaction, and the STATE that may leave once it is committed.
