@@ -7,9 +7,9 @@ Theory of operation, one stream, one transaction:
     two_pass          else: `claim` inserts absent keys and locks rows; `record` compares and writes rows and events
 
 Around them stand the statements of `deletions`, `added_columns` and `replays`; `transitions` puts the versions of a key in
-order, `instants` says when two of them are of one instant, `events` judges transitions by the rules. A checkpoint uses no
-savepoints once rows are written, since these have transaction ids of their own, and a row's xmin must tell whether this
-transaction wrote it.
+order, `instants` says when two of them are of one instant, `events` judges transitions by the rules. `tables` and `renames`
+make the streams' tables what these statements need. No row is written within a savepoint, since a savepoint has a transaction
+id of its own, and a row's xmin must tell whether this transaction wrote it.
 
 Conditions of rules stand in the statements as they were written. They have been checked alone before (see `conditions`):
 there each of them had exactly these columns and this table name in sight, no more.

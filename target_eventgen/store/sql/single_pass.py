@@ -1,9 +1,9 @@
 """The one pass: a single statement that locks, compares and writes rows, and records their events.
 
-One pass (`single_pass.upsert`) writes a batch where each staged record has a key and a version of its own, mentions every
-property and deletes nothing, and where Postgres returns the row before an update (18 on). Two passes (`two_pass.claim`, then
-`two_pass.record`) write every other batch of a stream with key. Both have the same meaning: the campaign `proofs/histories`
-compares both with one reference model.
+One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has neither
+hard deletions nor added columns, and each record has a key and a version of its own, mentions every property and deletes nothing.
+Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key, and those that meet a replay.
+Both have the same meaning: the campaign `proofs/histories` compares both with one reference model.
 
 A row is locked, compared and replaced as it is at that moment, whoever wrote it last. What the statement meets on the way
 (a row with an instant history of another run, a row newer than its record) it leaves in settings of the transaction, which

@@ -1,9 +1,9 @@
 """The two passes: `claim` locks all keys of a batch, then `record` compares and writes what the locks protect.
 
-One pass (`single_pass.upsert`) writes a batch where each staged record has a key and a version of its own, mentions every
-property and deletes nothing, and where Postgres returns the row before an update (18 on). Two passes (`two_pass.claim`, then
-`two_pass.record`) write every other batch of a stream with key. Both have the same meaning: the campaign `proofs/histories`
-compares both with one reference model.
+One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has neither
+hard deletions nor added columns, and each record has a key and a version of its own, mentions every property and deletes nothing.
+Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key, and those that meet a replay.
+Both have the same meaning: the campaign `proofs/histories` compares both with one reference model.
 
 `claim` is one INSERT … ON CONFLICT in key order: absent keys get their last version at once, and rows that exist are locked
 by the conflict, without being written. One pass over all keys in one order is what keeps two writers from deadlock; and a
