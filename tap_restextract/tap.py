@@ -187,13 +187,13 @@ class TapRestextract(Tap):
         return completed(schema, plan, parents)
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:
-        place = f"stream {stream.name}: the component {name!r} of the OpenAPI document {stream.openapi}"
+        location = f"stream {stream.name}: the component {name!r} of the OpenAPI document {stream.openapi}"
         try:
             return OpenAPISchema[str](stream.openapi or "").get_schema(name, key_properties=stream.primary_key)
         except (SchemaNotFoundError, SchemaNotValidError, UnsupportedOpenAPISpec) as error:
             cause = error.__cause__ or error
             raise ConfigurationError(
-                [f"{place} can't be read ({type(cause).__name__}); check `openapi` and the name"]
+                [f"{location} can't be read ({type(cause).__name__}); check `openapi` and the name"]
             ) from error
 
     def _sampled(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
@@ -244,9 +244,9 @@ def _check_schema(stream: str, schema: dict[str, Any]) -> None:
     try:
         _check_json_schema(json.dumps(schema, default=float))
     except SchemaError as error:
-        place = ".".join(map(str, error.path)) or "its top"
+        location = ".".join(map(str, error.path)) or "its top"
         raise ConfigurationError(
-            [f"stream {stream}: the schema is no JSON Schema at {place}: {error.message}"]
+            [f"stream {stream}: the schema is no JSON Schema at {location}: {error.message}"]
         ) from error
 
 
@@ -272,42 +272,44 @@ def config_in(paths: Sequence[str]) -> _ConfigInput:
     return _ConfigInput(config=config, parse_env="ENV" in paths)
 
 
-def state_in(content: bytes, place: str) -> dict[str, Any]:
+def state_in(content: bytes, location: str) -> dict[str, Any]:
     """Return the STATE in a file.
 
     Raises:
         StateError: where it is no JSON object, or no STATE of a tap: it would mean a full backfill, and nobody said so.
     """
     try:
-        state = _object_in(content, f"the STATE in {place}")
+        state = _object_in(content, f"the STATE in {location}")
     except ValueError as error:
         raise StateError(f"{error}; restore it, or start without one for a full backfill") from error
     if "bookmarks" not in state and isinstance(state.get("value"), Mapping):
-        raise StateError(f"the STATE in {place} is a whole message; keep what stands under its key `value` alone")
+        raise StateError(f"the STATE in {location} is a whole message; keep what stands under its key `value` alone")
     if "bookmarks" not in state and isinstance(state.get("singer_state"), Mapping):
-        raise StateError(f"the STATE in {place} is Meltano's; keep what stands under its key `singer_state` alone")
+        raise StateError(f"the STATE in {location} is Meltano's; keep what stands under its key `singer_state` alone")
     if state.keys() - {"currently_syncing"} and "bookmarks" not in state:
-        raise StateError(f"the STATE in {place} has no bookmarks; restore it, or start without one for a full backfill")
+        raise StateError(
+            f"the STATE in {location} has no bookmarks; restore it, or start without one for a full backfill"
+        )
     return state
 
 
-def _check_catalog(content: bytes, place: str) -> None:
+def _check_catalog(content: bytes, location: str) -> None:
     try:
-        catalog = _object_in(content, f"the catalog in {place}")
+        catalog = _object_in(content, f"the catalog in {location}")
     except ValueError as error:
         raise ConfigurationError([f"{error}; make it anew with --discover"]) from error
     if not isinstance(catalog.get("streams"), list):
-        raise ConfigurationError([f"the catalog in {place} has no list of streams; make it anew with --discover"])
+        raise ConfigurationError([f"the catalog in {location} has no list of streams; make it anew with --discover"])
 
 
 def _object_in(
-    content: bytes, place: str, *, parse_float: Callable[[str], Decimal | float] = Decimal
+    content: bytes, location: str, *, parse_float: Callable[[str], Decimal | float] = Decimal
 ) -> dict[str, Any]:
     try:
         value = json.loads(content.decode(), parse_float=parse_float)
     except (ValueError, RecursionError) as error:
         where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "no UTF-8"
-        raise ValueError(f"{place} is no JSON ({where})") from error
+        raise ValueError(f"{location} is no JSON ({where})") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{place} is no JSON object, such as {{…}}")  # noqa: TRY004  one error for both faults
+        raise ValueError(f"{location} is no JSON object, such as {{…}}")  # noqa: TRY004  one error for both faults
     return value

@@ -171,7 +171,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the horizon is ignored: the mark moves to the last record",
-        (Edit("Settling.count", "return bisect_left(places, bound)", "return len(places)"),),
+        (Edit("Settling.count", "return bisect_left(ordered, bound)", "return len(ordered)"),),
         "future",
     ),
     Mutant(
@@ -190,8 +190,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "Settling.count",
-                "return bisect_left(places, places[-1]) if clockless else len(places)",
-                "return len(places)",
+                "return bisect_left(ordered, ordered[-1]) if clockless else len(ordered)",
+                "return len(ordered)",
             ),
         ),
         "no clock",

@@ -18,11 +18,11 @@ def json_schema() -> Json:
 
 def _without_null(described: Json) -> Json:
     """Return an optional setting as singer-sdk's users read it: its own type, and no null as its default."""
-    kept = {key: value for key, value in described.items() if key != "default" or value is not None}
-    members = [member for member in kept.get("anyOf", []) if member != {"type": "null"}]
+    shown = {key: value for key, value in described.items() if key != "default" or value is not None}
+    members = [member for member in shown.get("anyOf", []) if member != {"type": "null"}]
     if len(members) == 1 and "$ref" not in members[0]:
-        return {**{key: value for key, value in kept.items() if key != "anyOf"}, **members[0]}
+        return {**{key: value for key, value in shown.items() if key != "anyOf"}, **members[0]}
     if not members:
-        return kept
+        return shown
     # singer-sdk reads a variable as JSON only where its setting says that it is an object, and no anyOf with references.
-    return {**{key: value for key, value in kept.items() if key != "anyOf"}, "type": "object", "oneOf": members}
+    return {**{key: value for key, value in shown.items() if key != "anyOf"}, "type": "object", "oneOf": members}

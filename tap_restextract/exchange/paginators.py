@@ -108,13 +108,13 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
             more = _more_behind(paginator.has_more_path, answer, count)
             return None if ended or more is False else Number(page + 1)
         case Offset():
-            behind = (at.offset if isinstance(at, Start) else paginator.offset) + count
+            next_offset = (at.offset if isinstance(at, Start) else paginator.offset) + count
             total = None if answer.status == 204 else _total(paginator.total_path, body)
             more = _more_behind(paginator.has_more_path, answer, count)
             return (
                 None
-                if more is False or count == 0 or (total is not None and behind - paginator.offset >= total)
-                else Start(behind)
+                if more is False or count == 0 or (total is not None and next_offset - paginator.offset >= total)
+                else Start(next_offset)
             )
     assert_never(paginator)
 
@@ -178,26 +178,26 @@ def is_stable(paginator: Paginator) -> bool:
     return isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)) and paginator.stable
 
 
-def _token(value: Any, place: str) -> Token | None:
+def _token(value: Any, path: str) -> Token | None:
     if value is MISSING or value is None or value == "" or value is False:
         return None
     if isinstance(value, (str, int)) and value is not True:
         return Token(value)
-    raise AnswerError(f"the token at {place} is neither a string nor a number; set the path of the token itself")
+    raise AnswerError(f"the token at {path} is neither a string nor a number; set the path of the token itself")
 
 
-def _link(value: Any, base: str, place: str) -> Link | None:
+def _link(value: Any, base: str, path: str) -> Link | None:
     if value is MISSING or value is None or value == "" or value is False:
         return None
     if not isinstance(value, str):
-        raise AnswerError(f"the next page's address at {place} is no string; set the path of the address itself")
+        raise AnswerError(f"the next page's address at {path} is no string; set the path of the address itself")
     try:
-        return Link(_on_the_same_origin(urljoin(base, value), base, place))
+        return Link(_on_the_same_origin(urljoin(base, value), base, path))
     except ValueError as error:  # a port or an IPv6 address that is none
-        raise AnswerError(f"the next page's address at {place} is no web address") from error
+        raise AnswerError(f"the next page's address at {path} is no web address") from error
 
 
-def _on_the_same_origin(url: str, base: str, place: str) -> str:
+def _on_the_same_origin(url: str, base: str, path: str) -> str:
     """Return the link, unless it would carry credentials elsewhere; a proxied http link is followed as https."""
     link, origin = urlsplit(url), urlsplit(base)
     if link.hostname == origin.hostname and link.scheme in {"http", "https"}:
@@ -205,7 +205,7 @@ def _on_the_same_origin(url: str, base: str, place: str) -> str:
         if link.port == origin.port or (link.port in ports and origin.port in ports):
             return urlunsplit((origin.scheme, origin.netloc, link.path, link.query, ""))
     raise AnswerError(
-        f"the next page's address at {place} leads to another host, {link.hostname}; credentials aren't sent there. "
+        f"the next page's address at {path} leads to another host, {link.hostname}; credentials aren't sent there. "
         "Set base_url to the host that the links name"
     )
 
@@ -250,8 +250,8 @@ def _total(path: str | None, body: Any) -> int | None:
 
 
 def _with_param(request: Request, name: str, value: object) -> Request:
-    kept = tuple(pair for pair in request.params if pair[0] != name)
-    return replace(request, params=(*kept, (name, str(value))))
+    others = tuple(pair for pair in request.params if pair[0] != name)
+    return replace(request, params=(*others, (name, str(value))))
 
 
 def _linked(request: Request, url: str) -> Request:

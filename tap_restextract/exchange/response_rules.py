@@ -14,7 +14,7 @@ from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.values.paths import MISSING, find
 
-PLACES: Final = ("message", "detail", "error_description", "error", "title")
+ERROR_PATHS: Final = ("message", "detail", "error_description", "error", "title")
 VERDICTS: Final = {
     "RETRY": Verdict.RETRY,
     "IGNORE": Verdict.IGNORE,
@@ -40,7 +40,7 @@ def error_texts(body: Any) -> Iterator[str]:
         yield body
     if not isinstance(body, dict):
         return
-    for name in PLACES:
+    for name in ERROR_PATHS:
         value = body.get(name)
         if isinstance(value, dict):
             value = value.get("message")

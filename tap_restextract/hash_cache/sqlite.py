@@ -132,8 +132,8 @@ class SqliteHashes:
     def is_empty(self) -> bool:
         """Return whether nothing is known of the stream."""
         with self._named_errors():
-            found = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
-            return found.fetchone() is None
+            rows = self._database.execute("select 1 from hashes where stream = ? limit 1", (self._stream,))
+            return rows.fetchone() is None
 
     def close(self) -> None:
         """Close the cache."""

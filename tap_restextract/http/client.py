@@ -165,9 +165,9 @@ class Client:
         try:
             return with_retries(lambda: self._attempt(authentic), lambda fault: self._next_wait(schedule, fault, plain))
         except TransientError as fault:
-            most = schedule.max_attempts
+            max_attempts = schedule.max_attempts
             raise NoAnswerError(
-                f"{self._named(plain)}: {fault.reason}, {most} {'time' if most == 1 else 'times'}; "
+                f"{self._named(plain)}: {fault.reason}, {max_attempts} {'time' if max_attempts == 1 else 'times'}; "
                 "check base_url, the API's health and the network, then run again: STATE is where the last page was written"
             ) from fault
 

@@ -78,9 +78,9 @@ class Workers:
         done: takes what was answered, in the order of the answers, where somebody waits for any of it.
     """
 
-    def __init__(self, fetch: Fetch, most: int, done: queue.SimpleQueue[PendingFetch] | None = None) -> None:
+    def __init__(self, fetch: Fetch, max_threads: int, done: queue.SimpleQueue[PendingFetch] | None = None) -> None:
         self._fetch = fetch
-        self._most = most
+        self._max_threads = max_threads
         self._submitted: queue.SimpleQueue[PendingFetch | None] = queue.SimpleQueue()
         self._started = 0
         self._open: list[PendingFetch] = []
@@ -90,7 +90,7 @@ class Workers:
         """Submit a request; return its page to come, once the request has left or waits for its turn."""
         pending = PendingFetch(request)
         self._open = [other for other in self._open if not other.answered]
-        if len(self._open) >= self._started < self._most:
+        if len(self._open) >= self._started < self._max_threads:
             self._started += 1
             threading.Thread(target=self._work, name=f"pages {self._started}", daemon=True).start()
         self._open.append(pending)
@@ -117,10 +117,10 @@ class Prefetcher:
     few requests too many, those behind its end. What comes of a page that isn't asked for is dropped, errors too.
     """
 
-    def __init__(self, fetch: Fetch, foresee: Callable[[PageRequest], PageRequest | None], most: int) -> None:
-        self._workers = Workers(fetch, most)
+    def __init__(self, fetch: Fetch, foresee: Callable[[PageRequest], PageRequest | None], max_threads: int) -> None:
+        self._workers = Workers(fetch, max_threads)
         self._foresee = foresee
-        self._most = most
+        self._max_threads = max_threads
         self._depth = 0
         self._pending: dict[PageRequest, PendingFetch] = {}
 
@@ -133,7 +133,7 @@ class Prefetcher:
             self._depth = 1 if request.at is not None else 0
             pending = self._workers.submit(request)
         else:
-            self._depth = min(2 * self._depth, self._most - 1)
+            self._depth = min(2 * self._depth, self._max_threads - 1)
         guess: PageRequest | None = request
         for _ in range(self._depth):
             guess = None if guess is None else self._foresee(guess)

@@ -118,14 +118,14 @@ def checkpointed(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark) -> di
 
 def feed_bookmark(events: Plan, state: Mapping[str, Any]) -> Bookmark | None:
     """Return the bookmark of an events feed, by the plan of the feed itself, and when it was read."""
-    held = state.get("feed")
-    if held is None:
+    feed = state.get("feed")
+    if feed is None:
         return None
-    if not isinstance(held, Mapping) or not isinstance(state.get("read_at"), str):
+    if not isinstance(feed, Mapping) or not isinstance(state.get("read_at"), str):
         raise StateError(
             f"stream {events.stream.name}: STATE holds a feed that can't be read; reset this stream's STATE"
         )
-    bookmark = from_state(events, held)
+    bookmark = from_state(events, feed)
     return replace(
         bookmark or Bookmark(None), reconciliation=Sweep(int(state.get("listed") is False), "", state["read_at"])
     )
@@ -140,8 +140,8 @@ def feed_state(events: Plan, bookmark: Bookmark) -> dict[str, Any]:
 
 def combined_bookmark(plan: Plan, state: Mapping[str, Any], bookmark: Bookmark | None) -> Bookmark:
     """Return the bookmark with the parts of a combined walk (sweep_every, null_params)."""
-    place = f"stream {plan.stream.name}: STATE"
-    parts = {name: _swept({"sweep": state.get(name)}, place) for name in ("audit", "nulls")}
+    label = f"stream {plan.stream.name}: STATE"
+    parts = {name: _swept({"sweep": state.get(name)}, label) for name in ("audit", "nulls")}
     named = {name: part.sweep for name, part in parts.items() if part is not None}
     return replace(bookmark or Bookmark(None), reconciliation=named.get("audit"), nulls=named.get("nulls"))
 
@@ -161,19 +161,19 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
         return _swept(state, f"stream {plan.stream.name}: STATE")
     if incremental is None:
         return None
-    place = f"stream {plan.stream.name}: STATE"
+    label = f"stream {plan.stream.name}: STATE"
     value = state.get("replication_key_value")
     boundary = state.get("boundary", [])
     if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
-        raise StateError(f"{place} holds a boundary that is no list of hashes; reset this stream's STATE")
+        raise StateError(f"{label} holds a boundary that is no list of hashes; reset this stream's STATE")
     known = frozenset(boundary)
-    emitted_range = _emitted_range(plan, state, place)
+    emitted_range = _emitted_range(plan, state, label)
     if value is None:
         return Bookmark(None, known, emitted_range) if known or emitted_range else None
     key = state.get("replication_key", plan.replication_key)
     if key not in {plan.replication_key, incremental.cursor_path}:
         raise StateError(
-            f"{place} was written for the replication key {key!r}, the configuration says {plan.replication_key!r}; "
+            f"{label} was written for the replication key {key!r}, the configuration says {plan.replication_key!r}; "
             "reset this stream's STATE for a full backfill, or restore the configuration"
         )
     if plan.walk is Walk.UNIQUE_KEYSET:
@@ -182,7 +182,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
         rank(value)
     except NoRankError as error:
         raise StateError(
-            f"{place} holds a replication_key_value that is neither an instant nor a number; reset this stream's STATE"
+            f"{label} holds a replication_key_value that is neither an instant nor a number; reset this stream's STATE"
         ) from error
     cursor = state.get("cursor")
     parts = (incremental.cursor_path, incremental.tie_breaker)
@@ -196,26 +196,26 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     return Bookmark(Cursor(value), known, emitted_range)
 
 
-def _emitted_range(plan: Plan, state: Mapping[str, Any], place: str) -> EmittedRange | None:
+def _emitted_range(plan: Plan, state: Mapping[str, Any], label: str) -> EmittedRange | None:
     if plan.walk is not Walk.DESCENDING or "high" not in state or "low" not in state:
         return None
     try:
         rank(state["high"]), rank(state["low"])
     except NoRankError as error:
         raise StateError(
-            f"{place} holds a high or low that is neither an instant nor a number; reset this stream's STATE"
+            f"{label} holds a high or low that is neither an instant nor a number; reset this stream's STATE"
         ) from error
     return EmittedRange(state["high"], state["low"])
 
 
-def _swept(state: Mapping[str, Any], place: str) -> Bookmark | None:
+def _swept(state: Mapping[str, Any], label: str) -> Bookmark | None:
     sweep = state.get("sweep")
     if sweep is None:
         return None
     if not (
         isinstance(sweep, Mapping) and isinstance(sweep.get("number"), int) and isinstance(sweep.get("cache"), str)
     ):
-        raise StateError(f"{place} names no sweep that can be read; reset this stream's STATE")
+        raise StateError(f"{label} names no sweep that can be read; reset this stream's STATE")
     at = sweep.get("at")
     return Bookmark(None, sweep=Sweep(sweep["number"], sweep["cache"], at if isinstance(at, str) else None))
 
@@ -238,11 +238,11 @@ def _children_state(plan: Plan, children: ChildrenBookmark) -> dict[str, Any]:
 def _children_bookmark(plan: Plan, state: Mapping[str, Any]) -> Bookmark:
     floor = from_state(plan, {key: value for key, value in state.items() if key != "boundary"}, of_one_parent=True)
     parents = state.get("parents", {})
-    place = f"stream {plan.stream.name}: STATE"
+    label = f"stream {plan.stream.name}: STATE"
     if not isinstance(parents, Mapping) or not all(isinstance(own, Mapping) for own in parents.values()):
-        raise StateError(f"{place} holds parents that are no mapping of bookmarks; reset this stream's STATE")
+        raise StateError(f"{label} holds parents that are no mapping of bookmarks; reset this stream's STATE")
     read = {key: from_state(plan, own, of_one_parent=True) for key, own in parents.items()}
-    named = _swept(state, place)
+    named = _swept(state, label)
     return Bookmark(
         None,
         children=ChildrenBookmark(

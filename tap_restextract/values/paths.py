@@ -81,14 +81,14 @@ def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
     from jsonpath_ng import Fields  # noqa: PLC0415  a slow import, needed by few configurations
     from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415
 
-    here = [value]
+    reached = [value]
     for part in _parts(path):
-        there = [match.value for each in here for match in part.find(each)]
-        if not there:
-            lists = all(isinstance(each, list) for each in here)
-            empty = not isinstance(part, Fields) and not any(here)
+        found = [match.value for each in reached for match in part.find(each)]
+        if not found:
+            lists = all(isinstance(each, list) for each in reached)
+            empty = not isinstance(part, Fields) and not any(reached)
             return [] if lists and (empty or isinstance(part, Filter)) else MISSING
-        here = there
+        reached = found
     return MISSING
 
 

@@ -141,7 +141,9 @@ class Deduplicator:
         if self.min_rank is None:
             return range(len(ranks))
         if self.plan.walk is Walk.UNIQUE_KEYSET:  # its keys may be texts, which have no rank
-            return [index for index, place in enumerate(ranks) if place is None or place >= self.min_rank]
+            return [
+                index for index, record_rank in enumerate(ranks) if record_rank is None or record_rank >= self.min_rank
+            ]
         return range(bisect_left(cast("Sequence[Rank]", ranks), self.min_rank), len(ranks))
 
     def _drop_known(
@@ -165,22 +167,24 @@ class Deduplicator:
         new = self._new_by_rank(ranks, keep_from, settled, before, strictly_after=strictly_after)
         known: set[int] = set()
         for index in (*range(wanted[0], new.start), *range(new.stop, len(ranks))) if new else wanted:
-            record, place = records[index], ranks[index]
+            record, record_rank = records[index], ranks[index]
             may_be_known = before.has_unseen or (
-                before.max_rank is not None and place is not None and place <= before.max_rank
+                before.max_rank is not None and record_rank is not None and record_rank <= before.max_rank
             )
-            kept = self.exact and index >= settled
-            kept = kept or (not strictly_after and place is not None and (keep_from is None or place >= keep_from))
-            if may_be_known or kept:
+            to_remember = self.exact and index >= settled
+            to_remember = to_remember or (
+                not strictly_after and record_rank is not None and (keep_from is None or record_rank >= keep_from)
+            )
+            if may_be_known or to_remember:
                 digest = content_hash(record)
                 if digest in self.hashes:
-                    self._remember_again(digest, place)
-                    if place is not None and keep_from is not None and place < keep_from:
+                    self._remember_again(digest, record_rank)
+                    if record_rank is not None and keep_from is not None and record_rank < keep_from:
                         self.pruned_below = None
                     known.add(index)
                     continue
-                if kept:
-                    self._remember(digest, place)
+                if to_remember:
+                    self._remember(digest, record_rank)
                     self.moved = True
         self._prune(keep_from)
         return known
@@ -197,29 +201,33 @@ class Deduplicator:
         """Return the indexes of those records, in a row, that are new by their rank alone: no content is looked at."""
         if before.has_unseen or None in ranks or (keep_from is None and not strictly_after):
             return range(0)
-        places = cast("Sequence[Rank]", ranks)
-        first = 0 if before.max_rank is None else bisect_right(places, before.max_rank)
-        first = first if self.min_rank is None else max(first, bisect_left(places, self.min_rank))
-        last = len(places) if strictly_after or keep_from is None else bisect_left(places, keep_from)
+        ordered = cast("Sequence[Rank]", ranks)
+        first = 0 if before.max_rank is None else bisect_right(ordered, before.max_rank)
+        first = first if self.min_rank is None else max(first, bisect_left(ordered, self.min_rank))
+        last = len(ordered) if strictly_after or keep_from is None else bisect_left(ordered, keep_from)
         last = min(last, settled) if self.exact else last
         return range(first, max(first, last))
 
-    def _remember(self, digest: str, place: Rank | None) -> None:
-        self.hashes[digest] = place
-        if place is None:
+    def _remember(self, digest: str, record_rank: Rank | None) -> None:
+        self.hashes[digest] = record_rank
+        if record_rank is None:
             self.unseen_count += 1
-        elif self.max_known_rank is None or place > self.max_known_rank:
-            self.max_known_rank = place
+        elif self.max_known_rank is None or record_rank > self.max_known_rank:
+            self.max_known_rank = record_rank
 
-    def _remember_again(self, digest: str, place: Rank | None) -> None:
+    def _remember_again(self, digest: str, record_rank: Rank | None) -> None:
         self.unseen_count -= self.hashes[digest] is None
-        self._remember(digest, place)
+        self._remember(digest, record_rank)
 
     def _prune(self, keep_from: Rank | None) -> None:
         """Forget hashes below the mark; only where it moved, since a tie may hold many thousands."""
         if keep_from is None or (self.pruned_below is not None and keep_from <= self.pruned_below):
             return
-        self.hashes = {digest: place for digest, place in self.hashes.items() if place is None or place >= keep_from}
+        self.hashes = {
+            digest: record_rank
+            for digest, record_rank in self.hashes.items()
+            if record_rank is None or record_rank >= keep_from
+        }
         self.pruned_below = keep_from
 
     def leaves_window(self, records: Sequence[Record]) -> bool:
@@ -239,7 +247,9 @@ class Deduplicator:
     def finish(self) -> None:
         """Forget hashes that did not come again: the list was read to its end."""
         if self.unseen_count:
-            self.hashes = {digest: place for digest, place in self.hashes.items() if place is not None}
+            self.hashes = {
+                digest: record_rank for digest, record_rank in self.hashes.items() if record_rank is not None
+            }
             self.unseen_count, self.moved = 0, True
 
     def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:

@@ -160,12 +160,12 @@ class DescendingPass:
         if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
             mark = Cursor(self.high)
         least = None if mark is None else rank(earliest(incremental_of(self.plan), mark.value))
-        kept = frozenset(
+        boundary = frozenset(
             digest
             for digest, record_rank in self.hashes.items()
             if record_rank is not None and (least is None or record_rank >= least)
         )
-        return Bookmark(mark, kept) if mark is not None or kept else None
+        return Bookmark(mark, boundary) if mark is not None or boundary else None
 
     @property
     def _emitted_range(self) -> EmittedRange | None:

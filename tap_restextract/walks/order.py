@@ -36,52 +36,59 @@ class OrderCheck:
             WalkError: where the API's filter or order isn't what the configuration states.
         """
         values, ties, ranks = keys_and_ranks(self.plan, records)
-        place = None if cursor is None else rank_in(self.plan, cursor.value)
+        cursor_rank = None if cursor is None else rank_in(self.plan, cursor.value)
         if not (ranks and _go_forward(ranks, ties)):
-            self._check_one_by_one(cursor, place, values, ties, ranks)
+            self._check_one_by_one(cursor, cursor_rank, values, ties, ranks)
             return ranks
         # Only those that may share the cursor's value can be out of place, and only the last ones' ties be met again.
-        places = cast("Sequence[Rank]", ranks)
-        alone = max(1, 0 if place is None else bisect_right(places, place))
-        self._check_one_by_one(cursor, place, values[:alone], ties[:alone], ranks[:alone])
+        ordered = cast("Sequence[Rank]", ranks)
+        alone = max(1, 0 if cursor_rank is None else bisect_right(ordered, cursor_rank))
+        self._check_one_by_one(cursor, cursor_rank, values[:alone], ties[:alone], ranks[:alone])
         if alone < len(ranks):
-            self.ties = {*ties[bisect_left(places, places[-1]) :]}
+            self.ties = {*ties[bisect_left(ordered, ordered[-1]) :]}
         return ranks
 
     def _check_one_by_one(
         self,
         cursor: Cursor | None,
-        place: Rank | None,
+        previous_rank: Rank | None,
         values: Sequence[Any],
         ties: Sequence[Any],
         ranks: Sequence[Rank | None],
     ) -> None:
         before, tie = (MISSING, None) if cursor is None else (cursor.value, cursor.tie)
         is_first = True
-        for here, tie_here, rank_here in zip(values, ties, ranks, strict=True):
+        for value, record_tie, record_rank in zip(values, ties, ranks, strict=True):
             # Nearly all go forward by their rank, or share one and have rising numbers for tie-breakers.
-            forward = place is not None and rank_here is not None and rank_here > place
-            if not forward and type(tie) is type(tie_here) is int and rank_here is not None and rank_here == place:
-                forward = tie_here > tie
+            forward = previous_rank is not None and record_rank is not None and record_rank > previous_rank
+            if (
+                not forward
+                and type(tie) is type(record_tie) is int
+                and record_rank is not None
+                and record_rank == previous_rank
+            ):
+                forward = record_tie > tie
             if not forward and before is not MISSING:
-                self._compare(Cursor(before, tie), place, Cursor(here, tie_here), rank_here, is_first=is_first)
-            if place != rank_here:
+                self._compare(
+                    Cursor(before, tie), previous_rank, Cursor(value, record_tie), record_rank, is_first=is_first
+                )
+            if previous_rank != record_rank:
                 self.ties.clear()
-            self.ties.add(tie_here)
-            before, tie, place, is_first = here, tie_here, rank_here, False
-        if values and place is None:
+            self.ties.add(record_tie)
+            before, tie, previous_rank, is_first = value, record_tie, record_rank, False
+        if values and previous_rank is None:
             # Keys of text have no order that is known: none may come from the page before, nor end a page twice.
             self.ties = {*ties}
             self.ends.add(tie)
 
     def _compare(
-        self, before: Cursor, place: Rank | None, here: Cursor, rank_here: Rank | None, *, is_first: bool
+        self, before: Cursor, previous_rank: Rank | None, here: Cursor, record_rank: Rank | None, *, is_first: bool
     ) -> None:
         key = incremental_of(self.plan).cursor_path
-        if place is None or rank_here is None:
+        if previous_rank is None or record_rank is None:
             forward = here.tie not in self.ties and here.tie not in self.ends and here.tie != before.tie
-        elif rank_here != place:
-            forward = rank_here > place
+        elif record_rank != previous_rank:
+            forward = record_rank > previous_rank
         else:
             numbers = isinstance(here.tie, int) and isinstance(before.tie, int)
             forward = here.tie > before.tie if numbers else here.tie not in self.ties and here.tie != before.tie
@@ -104,11 +111,11 @@ def _go_forward(ranks: Sequence[Rank | None], ties: Sequence[Any]) -> bool:
     kinds = {*map(type, ties)}
     if None in ranks or kinds not in ({int}, {str}):
         return False
-    places: list[Any] = [*zip(ranks, ties, strict=True)]
+    positions: list[Any] = [*zip(ranks, ties, strict=True)]
     if kinds == {int}:
-        return all(map(lt, places, places[1:]))
+        return all(map(lt, positions, positions[1:]))
     rising: Sequence[Any] = ranks
-    return len({*places}) == len(places) and all(map(le, rising, rising[1:]))
+    return len({*positions}) == len(positions) and all(map(le, rising, rising[1:]))
 
 
 def ascending_ranks(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
@@ -146,12 +153,12 @@ def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], li
         values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
     ranks: list[Rank | None] = []
     before: Any = MISSING
-    place: Rank | None = None
+    value_rank: Rank | None = None
     for value in values:
         # Records that share a value stand together.
         if type(value) is not type(before) or value != before:
-            before, place = value, rank_in(plan, value)
-        ranks.append(place)
+            before, value_rank = value, rank_in(plan, value)
+        ranks.append(value_rank)
     return values, ties, ranks
 
 
@@ -174,9 +181,9 @@ def rank_in(plan: Plan, value: Any) -> Rank | None:
 
 def rank_of(plan: Plan, record: Record) -> Rank:
     """Return the record's rank, where the walk can't do without one."""
-    place = rank_in(plan, cursor_of(plan, record).value)
-    assert place is not None
-    return place
+    record_rank = rank_in(plan, cursor_of(plan, record).value)
+    assert record_rank is not None
+    return record_rank
 
 
 def cursor_of(plan: Plan, record: Record) -> Cursor:

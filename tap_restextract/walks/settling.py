@@ -38,7 +38,7 @@ class Settling:
         """Return how many records of the page, from its first, the mark may move over."""
         if None in ranks:
             return len(ranks)
-        places = [place for place in ranks if place is not None]
+        ordered = [place for place in ranks if place is not None]
         bound = horizon(self.plan, page)
         self.has_clock = bound is not None
         if bound is None:
@@ -50,12 +50,12 @@ class Settling:
                 )
             # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
             clockless = self.plan.walk in {Walk.KEYSET, Walk.TOKENS} and _is_instant(self.plan, page.records[-1])
-            return bisect_left(places, places[-1]) if clockless else len(places)
+            return bisect_left(ordered, ordered[-1]) if clockless else len(ordered)
         if incremental_of(self.plan).lookback:
             # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.
             self.first_horizon = bound if self.first_horizon is None else min(self.first_horizon, bound)
             bound = self.first_horizon
-        return bisect_left(places, bound)
+        return bisect_left(ordered, bound)
 
 
 def horizon(plan: Plan, page: Page) -> Rank | None:

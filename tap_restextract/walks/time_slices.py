@@ -206,8 +206,8 @@ class SliceReader:
 
     def _is_full(self, listing: Listing) -> bool:
         """Return whether the next page would lie beyond the API's result window, or the list says that it will be."""
-        most = incremental_of(self.slices.plan).max_window_results
-        if most is None:
+        max_results = incremental_of(self.slices.plan).max_window_results
+        if max_results is None:
             return False
         page, paginator = listing.page, self.slices.plan.stream.paginator
         # A page may be shorter than the API may make the next one.
@@ -216,7 +216,7 @@ class SliceReader:
             reached = page.following.offset
         if isinstance(paginator, Offset):
             length = paginator.limit
-        return reached + length > most or (page.total is not None and page.total > most)
+        return reached + length > max_results or (page.total is not None and page.total > max_results)
 
     @property
     def _must_not_split_ties(self) -> bool:
