@@ -412,7 +412,7 @@ def test_a_stdout_that_is_closed_or_full_is_one_message(tmp_path: Path, command:
 
 def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
     script = (
-        "import os, signal, sys; from tap_restextract import cli;"
+        "import os, signal, sys; from tap_restextract.cli import main as cli;"
         "cli._tap = lambda arguments: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
