@@ -110,7 +110,7 @@ def test_what_killed_runs_told_an_earlier_version_is_not_told_again(earlier: sho
         (6, 1, "active", "small"),
     ]
     assert query(earlier, "select number, total from orders") == [(2, 45)]
-    assert query(earlier, "select count(*) from eventgen.held") == [(0,)]
+    assert query(earlier, "select count(*) from eventgen.parked") == [(0,)]
 
 
 def test_what_an_earlier_version_held_back_is_told_once_where_it_was_no_repetition(earlier: shop.Shop) -> None:
@@ -119,7 +119,7 @@ def test_what_an_earlier_version_held_back_is_told_once_where_it_was_no_repetiti
     told = [(type_, subject) for _, type_, subject in events(earlier)[len(before) :]]
     assert told == [("subscription.passed_100", "subscriptions/1"), ("subscription.status", "subscriptions/1")]
     assert query(earlier, "select value, status from subscriptions where id = 1") == [(120, "trial")]
-    assert query(earlier, "select count(*) from eventgen.held") == [(0,)]
+    assert query(earlier, "select count(*) from eventgen.parked") == [(0,)]
 
 
 def test_a_change_of_an_earlier_row_fires_once(earlier: shop.Shop) -> None:

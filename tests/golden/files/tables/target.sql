@@ -48,17 +48,6 @@ table eventgen.events
   constraint events_id_key UNIQUE (id)
   constraint events_pkey PRIMARY KEY (sequence)
 
-table eventgen.held
-  sequence bigint not null generated always as identity
-  table_schema text not null
-  table_name text not null
-  key jsonb not null
-  run bigint not null
-  record jsonb not null
-  CREATE INDEX held_key ON eventgen.held USING btree (table_schema, table_name, key)
-  CREATE UNIQUE INDEX held_pkey ON eventgen.held USING btree (sequence)
-  constraint held_pkey PRIMARY KEY (sequence)
-
 table eventgen.invalid_records
   sequence bigint not null generated always as identity
   id text not null
@@ -70,6 +59,17 @@ table eventgen.invalid_records
   CREATE UNIQUE INDEX invalid_records_pkey ON eventgen.invalid_records USING btree (sequence)
   constraint invalid_records_id_key UNIQUE (id)
   constraint invalid_records_pkey PRIMARY KEY (sequence)
+
+table eventgen.parked
+  sequence bigint not null generated always as identity
+  table_schema text not null
+  table_name text not null
+  key jsonb not null
+  run bigint not null
+  record jsonb not null
+  CREATE INDEX parked_key ON eventgen.parked USING btree (table_schema, table_name, key)
+  CREATE UNIQUE INDEX parked_pkey ON eventgen.parked USING btree (sequence)
+  constraint parked_pkey PRIMARY KEY (sequence)
 
 table eventgen.pending with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=20000)
   publisher smallint not null
@@ -152,7 +152,7 @@ table public.orders
   _sdc_table_version bigint
   _sdc_sync_started_at bigint
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
   CREATE UNIQUE INDEX orders_pkey ON public.orders USING btree (shop, number)
   constraint orders_pkey PRIMARY KEY (shop, number)
@@ -170,7 +170,7 @@ table public.subscriptions
   _sdc_table_version bigint
   _sdc_sync_started_at bigint
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
   CREATE UNIQUE INDEX subscriptions_pkey ON public.subscriptions USING btree (id)
   constraint subscriptions_pkey PRIMARY KEY (id)
@@ -186,7 +186,7 @@ table public.visits
   _sdc_table_version bigint
   _sdc_sync_started_at bigint
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
 
 CREATE OR REPLACE FUNCTION eventgen.enqueue()

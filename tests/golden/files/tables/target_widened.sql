@@ -11,7 +11,7 @@ table public.subscriptions
   _sdc_table_version bigint
   _sdc_sync_started_at bigint
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
   plan text
   _eventgen_generation integer not null default 0

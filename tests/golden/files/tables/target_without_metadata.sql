@@ -9,7 +9,7 @@ table loaded.orders
   token uuid
   _sdc_deleted_at timestamp with time zone
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
 
 table loaded.subscriptions
@@ -18,12 +18,12 @@ table loaded.subscriptions
   status text
   updated_at timestamp with time zone
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
 
 table loaded.visits
   page text
   details jsonb
   _eventgen_version bigint not null default 0
-  _eventgen_story bigint[]
+  _eventgen_instant_history bigint[]
   _eventgen_instant text
