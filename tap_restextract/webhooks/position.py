@@ -33,7 +33,7 @@ def position_state(position: QueuePosition) -> dict[str, Any]:
     """Return the position as STATE keeps it."""
     state: dict[str, Any] = {"queue": position.queue, "position": position.position}
     if position.cache_pass is not None:
-        state["told"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
+        state["cache_pass"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
     return state | ({"polled": True} if position.polled else {})
 
 
@@ -52,9 +52,13 @@ def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
         raise StateError(
             f"stream {stream}: STATE names no place in a queue of webhooks that can be read; reset this stream's STATE"
         ) from error
-    cache_pass = Sweep(position.cache_pass.number, position.cache_pass.cache) if position.cache_pass else None
+    named = position.cache_pass or position.told
     return QueuePosition(
-        None, queue=position.queue, position=position.position, cache_pass=cache_pass, polled=position.polled
+        None,
+        queue=position.queue,
+        position=position.position,
+        cache_pass=None if named is None else Sweep(named.number, named.cache),
+        polled=position.polled,
     )
 
 
@@ -70,5 +74,7 @@ class StoredPosition(msgspec.Struct, frozen=True):
 
     queue: str
     position: str | None = None
-    cache_pass: CachePass | None = msgspec.field(default=None, name="told")  # STATE's name
+    cache_pass: CachePass | None = None
+    told: CachePass | None = None
+    """What `cache_pass` is called in STATE that 0.1.0 wrote."""
     polled: bool = False
