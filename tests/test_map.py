@@ -41,7 +41,9 @@ def test_a_folder_of_a_package_is_a_layer_in_the_map_and_in_the_contract(package
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [each["layers"] for each in contracts if each.get("containers") == [package]]
     assert named - {package} == {name for layer in layers for name in layer.split(" : ")} - {"__main__"}
-    rooms = {path.stem for path in (PROJECT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    rooms = {
+        path.stem for path in (PROJECT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
     assert rooms - {"__init__", "__main__"} == named - {package}
 
 
