@@ -14,6 +14,9 @@ import pytest
 
 PURE: Final = "pure"
 IN_PROCESS: Final = "in_process"
+MEMORY: Final = (":memory:", b":memory:")
+"""What SQLite's database in memory is called; Python 3.10 reports it as bytes."""
+
 STARTS: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"})
 OWN: Final = ("__pycache__", ".hypothesis")
 """Folders that Python and Hypothesis write into by themselves."""
@@ -40,7 +43,7 @@ def leaves_the_process(event: str, arguments: tuple[Any, ...]) -> bool:
         path, _, flags = arguments
         writes = isinstance(path, str) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         return bool(writes) and not any(folder in path for folder in OWN)
-    return event in OPENS or (event == "sqlite3.connect" and arguments[0] != ":memory:")
+    return event in OPENS or (event == "sqlite3.connect" and arguments[0] not in MEMORY)
 
 
 def ring_of(item: pytest.Item) -> str | None:
