@@ -78,7 +78,7 @@ def test_the_written_page_has_every_case_and_every_version() -> None:
         assert f"| {(tool.requirement or tool.name).replace('==', ' ')} |" in written, tool.name
         for file in tool.files:
             assert f"../proofs/scoreboard/{file}" in written
-            assert (PROJECT / "tests" / "scoreboard" / file).is_file()
+            assert (PROJECT / "proofs" / "scoreboard" / file).is_file()
 
 
 def test_each_reader_has_the_api_to_itself_and_is_counted(server: str) -> None:
