@@ -41,12 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test that leaves its ring."""
-    watch.ring, watch.trespasses = ring_of(item), []
+    watch.begin(ring_of(item))
     try:
         yield
     finally:
-        watch.ring = None
-    assert not watch.trespasses, f"this test is marked as {ring_of(item)}, but: {'; '.join(watch.trespasses)}"
+        trespasses = watch.trespasses
+        watch.begin(None)
+    assert not trespasses, f"this test is marked as {ring_of(item)}, but: {'; '.join(trespasses)}"
 
 
 def execute(url: str, statement: str) -> None:

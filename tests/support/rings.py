@@ -8,32 +8,44 @@ and socket that is opened, each file that is written and each database.
 from __future__ import annotations
 
 import os
+import tempfile
+import threading
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 PURE: Final = "pure"
 IN_PROCESS: Final = "in_process"
+
+STARTS: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"})
+OPENS: Final = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
 MEMORY: Final = (":memory:", b":memory:")
 """What SQLite's database in memory is called; Python 3.10 reports it as bytes."""
 
-STARTS: Final = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system"})
-OWN: Final = ("__pycache__", ".hypothesis")
-"""Folders that Python and Hypothesis write into by themselves."""
+CACHES: Final = ("__pycache__", ".hypothesis")
+"""Folders that Python and Hypothesis write into by themselves; Hypothesis also by way of a file that `mkstemp` names."""
 
-OPENS: Final = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
+TEMPORARY: Final = Path(tempfile.gettempdir())  # asked for once: to find it out may write a file
 
 
 class Watch:
-    """What the running test did that its ring forbids."""
+    """What the running test, in its thread, did that its ring forbids."""
 
     def __init__(self) -> None:
         self.ring: str | None = None
         self.trespasses: list[str] = []
+        self._thread = threading.get_ident()
+
+    def begin(self, ring: str | None) -> None:
+        """Watch the test of this thread from here on; threads that earlier tests left may do what they like."""
+        self.ring, self.trespasses, self._thread = ring, [], threading.get_ident()
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take an audit event."""
-        if self.ring is not None and (event in STARTS or (self.ring == PURE and leaves_the_process(event, arguments))):
+        if self.ring is None or not (event in STARTS or (self.ring == PURE and leaves_the_process(event, arguments))):
+            return
+        if threading.get_ident() == self._thread:
             self.trespasses.append(f"{event} {arguments[0]!r}")
 
 
@@ -42,8 +54,14 @@ def leaves_the_process(event: str, arguments: tuple[Any, ...]) -> bool:
     if event == "open":
         path, _, flags = arguments
         writes = isinstance(path, str) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-        return bool(writes) and not any(folder in path for folder in OWN)
+        return bool(writes) and not is_cache(Path(path))
     return event in OPENS or (event == "sqlite3.connect" and arguments[0] not in MEMORY)
+
+
+def is_cache(path: Path) -> bool:
+    """Return whether a file is one that Python or Hypothesis writes by itself."""
+    is_temporary = path.parent == TEMPORARY and path.name.startswith(tempfile.gettempprefix())
+    return is_temporary or not set(CACHES).isdisjoint(path.parts)
 
 
 def ring_of(item: pytest.Item) -> str | None:
