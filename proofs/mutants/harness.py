@@ -59,7 +59,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Definition:
-    """Where a name is defined: the file, and the offsets in its text of the first line and behind the last one."""
+    """Where a name is defined: the file, and the offsets in its text where its first line begins and its last one ends."""
 
     name: str
     file: str
@@ -185,7 +185,7 @@ class Copy:
     folder: Path
 
     def run(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        """Run Python there; it and what it starts find the copy first, and the project behind it.
+        """Run Python there; it and what it starts find the copy first, then the project.
 
         Raises:
             subprocess.TimeoutExpired: it took longer; it was killed, with all that it had started.

@@ -108,7 +108,6 @@ def drop_letters(  # noqa: PLR0913  one argument an option
 def _selected(
     letters: tuple[int, ...], publisher: str | None, types: tuple[str, ...], *, everything: bool = True
 ) -> LetterFilter:
-
     if not (letters or publisher or types or everything):
         raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
     return LetterFilter(letters or None, publisher, routes.patterns(types or None))
