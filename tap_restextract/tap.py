@@ -28,7 +28,7 @@ from tap_restextract.errors import ConfigurationError, StateError
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
-from tap_restextract.plan.plan import Plan, Walk, plans_for
+from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.schema import completed, inferred
 from tap_restextract.singer.stdout import WholeLines, unbroken
 from tap_restextract.singer.stream import RestStream
@@ -36,7 +36,7 @@ from tap_restextract.values.paths import Missing, find
 from tap_restextract.values.rows import Reader
 from tap_restextract.walks.children import scope_of
 from tap_restextract.walks.steps import PageRequest, Record
-from tap_restextract.walks.table import walk
+from tap_restextract.walks.table import first_request
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -200,11 +200,7 @@ class TapRestextract(Tap):
         with closing(self._client(plan)) as client:
             records: list[Record] = []
             for scope in self._sampled_parents(plan, parents):
-                request = (
-                    PageRequest()
-                    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.FEED}
-                    else next(walk(plan, None)).request or PageRequest()
-                )
+                request = PageRequest() if plan.walk.may_begin_empty else first_request(plan, None)
                 records += client.page(replace(request, scope=scope)).records
         if not records:
             raise ConfigurationError(

@@ -272,7 +272,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "proof_of",
-                "if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):",
+                "if alone and (plan.walk.has_unique_cursor or (stream.fixed_order and holds and not led)):",
                 "if alone and holds and not led:",
             ),
         ),

@@ -27,7 +27,8 @@ from proofs.simulate.transport import Told, waiting_on
 from tap_restextract.errors import AnswerError, ConfigurationError, TapError
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.plan.bookmarks import checkpointed
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.walks import KEYSET, TRAVERSAL
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
@@ -154,7 +155,7 @@ class Schedule:
             self.outcome.refused += 1
             self.outcome.reasons.append(str(error))
             return self.outcome
-        self.outcome.walk = self.plan.walk.value
+        self.outcome.walk = self.plan.walk.name
         remembers = self.quirks.swept or (self.quirks.parents and self.quirks.filter != "traversal")
         with ExitStack() as opened:
 
@@ -184,12 +185,12 @@ class Schedule:
         before = len(story.records)
         if not self._finish(story.last_state):
             return
-        self._whole(story.records[before:] if self.plan.walk is Walk.TRAVERSAL else story.records, HOLE)
+        self._whole(story.records[before:] if self.plan.walk is TRAVERSAL else story.records, HOLE)
         self.outcome.records = len(story.records)
         # An unchanged API, some time later: what was too near the clock to be settled is settled now.
         self.api.settle()
         before = len(story.records)
-        if self._run(story.last_state) and self.plan.walk is not Walk.TRAVERSAL:
+        if self._run(story.last_state) and self.plan.walk is not TRAVERSAL:
             self._find(REPEAT, [f"emitted again: {record}" for record in story.records[before:]])
         self._backfill()
         states = self.rng.sample(story.states, min(STATES_TRIED, len(story.states)))
@@ -217,7 +218,7 @@ class Schedule:
         if rows >= page:
             self.outcome.worst = asked / rows
         even = not (self.quirks.short_pages or self.quirks.empty_pages or self.quirks.initial)
-        if self.plan.walk is Walk.KEYSET and even and not self.quirks.parents and asked > -(-rows // page) * 1.01 + 2:
+        if self.plan.walk is KEYSET and even and not self.quirks.parents and asked > -(-rows // page) * 1.01 + 2:
             self._find(WASTE, [f"{asked} requests for {rows} records in pages of {page}"])
 
     def _resume(self, before: list[dict[str, Any]], state: State, way: str) -> None:
@@ -229,7 +230,7 @@ class Schedule:
             quirks = self.api.quirks
             self.api.quirks = other
             self.source = source_of(other)
-            self._tell(f"resumed by the walk {self.plan.walk.value}")
+            self._tell(f"resumed by the walk {self.plan.walk.name}")
             if self._finish(state):
                 self._whole(before + self.output.records, UNSAFE)
             self.api.quirks, self.source = quirks, source
@@ -271,7 +272,7 @@ class Schedule:
                     if rev is not None and key not in here
                 ]
                 self._find(kind, gone)
-            case Walk.UNIQUE_KEYSET:
+            case walk if walk.has_unique_cursor:
                 keys = {record["id"] for record in records}
                 self._find(kind, [f"never emitted: {row}" for row in truth if row.id not in keys])
             case _:

@@ -23,14 +23,14 @@ from tap_restextract.exchange.paginators import Continuation, Link, Number, Star
 from tap_restextract.exchange.request import HIDDEN, Request, redacted, redacted_body, redacted_request, request_for
 from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.derived import feed_plan
-from tap_restextract.plan.plan import NIL_UUID, Plan, Walk
+from tap_restextract.plan.plan import NIL_UUID, Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from
+from tap_restextract.plan.walks import Continuing
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.walks.pages import undetected_shifts
 from tap_restextract.walks.steps import PageRequest
 from tap_restextract.walks.sweep import is_validated, proof_of
-from tap_restextract.walks.table import walk
-from tap_restextract.walks.time_slices import TimeSlices
+from tap_restextract.walks.table import first_request
 
 EXAMPLE_INSTANT = "2026-01-01T00:00:00Z"
 EXAMPLE_NUMBER = 1767225600
@@ -38,17 +38,17 @@ EXAMPLE_NUMBER = 1767225600
 
 def preview(plan: Plan, bookmark: Bookmark | None) -> str:
     """Return the plan of one stream as text."""
-    if plan.walk is Walk.WEBHOOKS:
-        head = [plan.stream.name, *_row("walk", plan.walk.value), *_row("safe", plan.safe_because)]
+    if not plan.walk.reads_list:
+        head = [plan.stream.name, *_row("walk", plan.walk.name), *_row("safe", plan.safe_because)]
         return "\n".join(
             [*head, *_row("STATE", f"moves {plan.state_moves}"), *_row("first", "nothing: no list is asked for")]
         )
     parent = tuple((name, f"({name})") for name in plan.parent_names)
-    first = replace(_first(plan, None if parent else bookmark), scope=parent)
+    first = replace(first_request(plan, None if parent else bookmark), scope=parent)
     second, place_or_end = _second(plan, first)
     lines = [
         plan.stream.name,
-        *_row("walk", plan.walk.value),
+        *_row("walk", plan.walk.name),
         *_row("safe", plan.safe_because),
         *_row("STATE", f"moves {plan.state_moves}"),
         *_row("first", _line(plan, first)),
@@ -63,7 +63,7 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         )
     if shifts := undetected_shifts(plan):
         lines += _row("unless", shifts)
-    if plan.walk is Walk.SWEEP or plan.stream.sweep_every:
+    if plan.walk.compares_with_cache or plan.stream.sweep_every:
         lines += _row("gone", proof_of(plan).value)
     if is_validated(plan):
         validators = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
@@ -71,20 +71,12 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
             "304",
             f'where the API tells {validators} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
         )
-    if plan.walk is Walk.FEED:
+    if plan.walk.follows_feed:
         events = feed_plan(plan)
-        example = PageRequest(Cursor(EXAMPLE_NUMBER, _example_tie(events) if events.walk is Walk.KEYSET else None))
+        tie = _example_tie(events) if events.walk.has_compound_cursor else None
+        example = PageRequest(Cursor(EXAMPLE_NUMBER, tie))
         lines += _row("events", f"{_line(events, example)}   (behind an event)")
     return "\n".join(lines)
-
-
-def _first(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
-    if plan.walk in {Walk.SWEEP, Walk.FEED}:
-        return PageRequest()
-    if plan.walk is Walk.WINDOWS:
-        sub_walk = TimeSlices.resume(plan, bookmark).next()
-        return next(sub_walk.steps).request or PageRequest() if sub_walk else PageRequest()
-    return next(walk(plan, bookmark)).request or PageRequest()
 
 
 def _row(name: str, text: str) -> list[str]:
@@ -121,28 +113,22 @@ def _redacted_header(name: str, value: str, plain: Request, secrets: frozenset[s
 
 
 def _second(plan: Plan, first: PageRequest) -> tuple[PageRequest | None, str]:
-    match plan.walk:
-        case Walk.KEYSET:
-            return PageRequest(Cursor(_example(plan), _example_tie(plan))), "behind a page that ends there"
-        case Walk.UNIQUE_KEYSET:
-            return PageRequest(Cursor(EXAMPLE_NUMBER)), "behind a page that ends there"
-        case Walk.RESTART:
-            assert plan.stream.incremental is not None
-            return PageRequest(cursor_from(plan.stream.incremental, _example(plan))), "again from a page's last key"
-        case Walk.SINGLE:
-            paginator = plan.stream.paginator
-            assert plan.stream.incremental is not None
-            if isinstance(paginator, SinglePage) and paginator.limit:
-                return PageRequest(
-                    cursor_from(plan.stream.incremental, _example(plan))
-                ), "again from an answer's last key"
-            return None, "nothing: one answer holds all"
-        case Walk.TOKENS | Walk.TRAVERSAL | Walk.DESCENDING | Walk.UNORDERED | Walk.SWEEP | Walk.WINDOWS | Walk.FEED:
+    paginator = plan.stream.paginator
+    match plan.walk.continuing:
+        case Continuing.AFTER_RECORD:
+            value, tie = (
+                (_example(plan), _example_tie(plan)) if plan.walk.has_compound_cursor else (EXAMPLE_NUMBER, None)
+            )
+            return PageRequest(Cursor(value, tie)), "behind a page that ends there"
+        case Continuing.FROM_KEY:
+            if isinstance(paginator, SinglePage) and not paginator.limit:
+                return None, "nothing: one answer holds all"
+            page = "an answer" if isinstance(paginator, SinglePage) else "a page"
+            return PageRequest(cursor_from(incremental_of(plan), _example(plan))), f"again from {page}'s last key"
+        case Continuing.NEXT_PAGE:
             at = _example_continuation(plan, first)
             return (replace(first, at=at), "the next page") if at else (None, "nothing: one answer holds all")
-        case Walk.WEBHOOKS:
-            return None, ""
-    assert_never(plan.walk)
+    assert_never(plan.walk.continuing)
 
 
 def _example_continuation(plan: Plan, first: PageRequest) -> Continuation | None:

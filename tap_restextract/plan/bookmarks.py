@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from tap_restextract.errors import StateError
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan import walks
+from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor, NoRankError, rank
 
 _encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
@@ -96,7 +97,7 @@ def to_state(plan: Plan, bookmark: Bookmark) -> dict[str, Any]:
     state: dict[str, Any] = {"replication_key": plan.replication_key}
     if bookmark.cursor is not None:
         state["replication_key_value"] = bookmark.cursor.value
-        if plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}:
+        if plan.walk.is_keyset:
             state["cursor"] = {incremental.cursor_path: bookmark.cursor.value}
             if incremental.tie_breaker:
                 state["cursor"][incremental.tie_breaker] = bookmark.cursor.tie
@@ -155,9 +156,9 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     incremental = plan.stream.incremental
     if plan.parent_names and incremental is not None and not of_one_parent:
         return _children_bookmark(plan, state)
-    if plan.walk is Walk.FEED:
+    if plan.walk.follows_feed:
         return None  # the feed's own plan reads it: `in_feed`
-    if plan.walk is Walk.SWEEP:
+    if plan.walk.compares_with_cache:
         return _swept(state, f"stream {plan.stream.name}: STATE")
     if incremental is None:
         return None
@@ -176,7 +177,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
             f"{label} was written for the replication key {key!r}, the configuration says {plan.replication_key!r}; "
             "reset this stream's STATE for a full backfill, or restore the configuration"
         )
-    if plan.walk is Walk.UNIQUE_KEYSET:
+    if plan.walk.has_unique_cursor:
         return Bookmark(Cursor(value), known, emitted_range)
     try:
         rank(value)
@@ -187,7 +188,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
     cursor = state.get("cursor")
     parts = (incremental.cursor_path, incremental.tie_breaker)
     if (
-        plan.walk is Walk.KEYSET
+        plan.walk.has_compound_cursor
         and isinstance(cursor, Mapping)
         and all(cursor.get(part) is not None for part in parts)
         and cursor[incremental.cursor_path] == value
@@ -197,7 +198,7 @@ def from_state(plan: Plan, state: Mapping[str, Any], *, of_one_parent: bool = Fa
 
 
 def _emitted_range(plan: Plan, state: Mapping[str, Any], label: str) -> EmittedRange | None:
-    if plan.walk is not Walk.DESCENDING or "high" not in state or "low" not in state:
+    if plan.walk is not walks.DESCENDING or "high" not in state or "low" not in state:
         return None
     try:
         rank(state["high"]), rank(state["low"])

@@ -8,7 +8,8 @@ from tap_restextract.config.paginators import SinglePage
 from tap_restextract.config.streams import Feed
 from tap_restextract.config.webhooks import Route
 from tap_restextract.exchange.placeholders import names
-from tap_restextract.plan.plan import Plan, Walk, plan_for
+from tap_restextract.plan import walks
+from tap_restextract.plan.plan import Plan, plan_for
 
 
 def feed_of(plan: Plan) -> Feed:
@@ -33,7 +34,7 @@ def feed_plan(plan: Plan) -> Plan:
         method="GET",
     )
     made = plan_for(events)
-    assert made.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
+    assert made.walk.is_keyset
     return made
 
 
@@ -50,7 +51,7 @@ def event_object_plan(plan: Plan) -> Plan:
         json=None,
         method="GET",
     )
-    return Plan(stream, Walk.TRAVERSAL)
+    return Plan(stream, walks.TRAVERSAL)
 
 
 def feed_names(plan: Plan) -> list[str]:
@@ -72,7 +73,7 @@ def lookup_plan(plan: Plan) -> Plan:
         json=None,
         method="GET",
     )
-    return Plan(stream, Walk.TRAVERSAL)
+    return Plan(stream, walks.TRAVERSAL)
 
 
 def null_key_plan(plan: Plan) -> Plan:
@@ -80,7 +81,7 @@ def null_key_plan(plan: Plan) -> Plan:
     incremental = plan.stream.incremental
     assert incremental is not None
     params = {**plan.stream.params, **(incremental.null_params or {})}
-    return Plan(structs.replace(plan.stream, params=params, incremental=None, sweep=True), Walk.SWEEP)
+    return Plan(structs.replace(plan.stream, params=params, incremental=None, sweep=True), walks.SWEEP)
 
 
 def webhook_object_plan(plan: Plan, route: Route) -> Plan:
@@ -96,4 +97,4 @@ def webhook_object_plan(plan: Plan, route: Route) -> Plan:
         json=None,
         method="GET",
     )
-    return Plan(stream, Walk.TRAVERSAL)
+    return Plan(stream, walks.TRAVERSAL)

@@ -19,7 +19,6 @@ One row a rule, the first that fits; what fits no row is refused with what would
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,77 +28,13 @@ from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.request import cursor_names
+from tap_restextract.plan import walks
 from tap_restextract.plan.checks import stream_faults
+from tap_restextract.plan.walks import Walk
 from tap_restextract.values.paths import steps
 from tap_restextract.values.spelling import nearest
 
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
-
-
-class Walk(enum.Enum):
-    """How a list is read."""
-
-    KEYSET = "compound keyset"
-    UNIQUE_KEYSET = "unique keyset"
-    TOKENS = "stable tokens"
-    RESTART = "restart keyset"
-    SINGLE = "single page"
-    DESCENDING = "descending"
-    UNORDERED = "unordered"
-    WINDOWS = "windows"
-    FEED = "feed"
-    SWEEP = "sweep"
-    TRAVERSAL = "traversal"
-    WEBHOOKS = "webhooks"
-
-
-REASONS: Final = {
-    Walk.KEYSET: (
-        "each page is asked for behind the last record's (key, tie-breaker), so ties and a list that shifts skip nothing",
-        "after each page, to that page's last (key, tie-breaker), exactly",
-    ),
-    Walk.UNIQUE_KEYSET: (
-        "each page is asked for behind the last record's unique key; it finds new records, not changed ones",
-        "after each page, to that page's last key, exactly",
-    ),
-    Walk.TOKENS: (
-        "tokens that name a position are followed from the bookmark; the boundary's records are known by content, so that they come once",
-        "after each page, to that page's last key; the boundary's hashes go with it",
-    ),
-    Walk.RESTART: (
-        "after each page the list is asked for again from its last key, so that records which move can't shift the rest; pages are counted only inside a tie, and each seam is checked against the page before",
-        "after each page, to that page's last key; the boundary's hashes go with it",
-    ),
-    Walk.SINGLE: (
-        "one answer holds all from the bookmark on, or at most `limit` records, and then the next is asked for from the last key; a tie that fills a whole answer is an error",
-        "after each answer, to its last key; the boundary's hashes go with it",
-    ),
-    Walk.DESCENDING: (
-        "newest first, down to the old high-water mark and past the end of its tie and page; seams between pages are checked",
-        "when the floor is reached; an interrupted pass keeps how far it came, so that nothing comes twice",
-    ),
-    Walk.UNORDERED: (
-        "every pass reads all from the bookmark on, and the next bookmark is the server's clock at its start, less the lag",
-        "at the end of a pass; the hashes of what is newer go with it",
-    ),
-    Walk.WINDOWS: (
-        "the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
-        "at the end of each range, once all before it are done; behind the last, to the server's clock at its start, less the lag",
-    ),
-    Walk.FEED: (
-        "the list is read once, behind a look at the feed's end; then the events from there on tell what changed. A gap longer than the feed's retention reads the list again",
-        "after each page of events, behind its last one",
-    ),
-    Walk.SWEEP: (
-        "every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
-        "at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
-    ),
-    Walk.TRAVERSAL: ("every run reads the whole list from its beginning", "never: there is no bookmark"),
-    Walk.WEBHOOKS: (
-        "notifications wait in the queue until the STATE that covers them comes back; what was never sent is not found: give the stream a path for that",
-        "behind each batch of the queue; what it covers leaves the queue once that STATE comes back",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +48,12 @@ class Plan:
     @property
     def safe_because(self) -> str:
         """Why the walk skips nothing."""
-        return REASONS[self.walk][0]
+        return self.walk.safe_because
 
     @property
     def state_moves(self) -> str:
         """When the bookmark may move."""
-        return REASONS[self.walk][1]
+        return self.walk.state_moves
 
     @property
     def is_combined(self) -> bool:
@@ -127,14 +62,21 @@ class Plan:
         return incremental is not None and (self.stream.sweep_every is not None or incremental.null_params is not None)
 
     @property
-    def tells_deletions(self) -> bool:
+    def emits_deletions(self) -> bool:
         """Whether records come out that are their keys and `_sdc_deleted_at` alone."""
         stream = self.stream
         return (
-            self.walk in {Walk.SWEEP, Walk.FEED}
+            self.walk.emits_deletions
             or not (stream.sweep_every is None and stream.deleted_path is None)
             or stream.source == "webhooks"
         )
+
+    @property
+    def needs_hash_cache(self) -> bool:
+        """Whether a hash cache remembers the records, or the parents that were read."""
+        stream = self.stream
+        children = bool(self.parent_names) and stream.incremental is not None
+        return self.walk.compares_with_cache or stream.sweep_every is not None or children
 
     @property
     def parent_names(self) -> list[str]:
@@ -160,7 +102,7 @@ def incremental_of(plan: Plan) -> Incremental:
 
 def label_of(plan: Plan) -> str:
     """Name the stream and its walk as messages do."""
-    return f"stream {plan.stream.name} ({plan.walk.value})"
+    return f"stream {plan.stream.name} ({plan.walk.name})"
 
 
 def replication_key(incremental: Incremental) -> str:
@@ -211,8 +153,8 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
     incremental = plan.stream.incremental
     if incremental and incremental.epoch is None and isinstance(incremental.initial_value, int):
         yield f"the bookmark of all parents is a time, and {incremental.cursor_path} is a number; declare `epoch` if it counts time, or leave `incremental` out"
-    if plan.walk in {Walk.SWEEP, Walk.WINDOWS, Walk.DESCENDING, Walk.FEED}:
-        yield f"the children of a parent can't be read as {plan.walk.value} yet; sort them ascending, or leave `incremental` out"
+    if not plan.walk.may_have_parent:
+        yield f"the children of a parent can't be read as {plan.walk.name} yet; sort them ascending, or leave `incremental` out"
 
 
 def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Plan:
@@ -230,22 +172,22 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
 def _walk(stream: StreamSettings) -> Walk:
     incremental = stream.incremental
     if stream.source == "webhooks" and not stream.path:
-        return Walk.WEBHOOKS
+        return walks.WEBHOOKS
     if incremental is None:
-        return Walk.FEED if stream.feed else Walk.SWEEP if stream.sweep else Walk.TRAVERSAL
+        return walks.FEED if stream.feed else walks.SWEEP if stream.sweep else walks.TRAVERSAL
     if incremental.step or incremental.max_window_results:
-        return Walk.WINDOWS
+        return walks.WINDOWS
     if incremental.order == "desc":
-        return Walk.DESCENDING
+        return walks.DESCENDING
     if incremental.order == "none":
-        return Walk.UNORDERED
+        return walks.UNORDERED
     if incremental.filter == "compound":
-        return Walk.KEYSET
+        return walks.KEYSET
     if incremental.filter == "exclusive" and stream.primary_key == [incremental.cursor_path]:
-        return Walk.UNIQUE_KEYSET
+        return walks.UNIQUE_KEYSET
     if isinstance(stream.paginator, SinglePage):
-        return Walk.SINGLE
-    return Walk.TOKENS if paginators.is_stable(stream.paginator) else Walk.RESTART
+        return walks.SINGLE
+    return walks.TOKENS if paginators.is_stable(stream.paginator) else walks.RESTART
 
 
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:

@@ -48,7 +48,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
             f"_{parents.stream.name}_{field}": described.get(field, {}) for field in plan.stream.include_from_parent
         }
         properties = {**from_parent, **properties}
-    if plan.tells_deletions:
+    if plan.emits_deletions:
         # A deletion is a record of its key alone.
         properties = {**properties, "_sdc_deleted_at": {"type": ["string", "null"], "format": "date-time"}}
         schema = {key: value for key, value in schema.items() if key != "required"}

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from singer_sdk import Stream
 from singer_sdk.helpers._catalog import pop_deselected_record_properties
@@ -34,7 +34,7 @@ from tap_restextract.plan.bookmarks import (
     from_state,
 )
 from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, lookup_plan, null_key_plan
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
 from tap_restextract.singer.stdout import write
@@ -54,21 +54,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_restextract.http.client import Client
-
-# The others look at every value of a record.
-WALKS_OVER_ROWS: Final = frozenset(
-    {
-        Walk.KEYSET,
-        Walk.UNIQUE_KEYSET,
-        Walk.TOKENS,
-        Walk.RESTART,
-        Walk.SINGLE,
-        Walk.DESCENDING,
-        Walk.UNORDERED,
-        Walk.WINDOWS,
-        Walk.TRAVERSAL,
-    }
-)
 
 
 class OpenClient(Protocol):
@@ -152,18 +137,18 @@ class RestStream(Stream):
         bookmark = from_state(plan, self.stream_state)
         if plan.is_combined:
             bookmark = combined_bookmark(plan, self.stream_state, bookmark)
-        if plan.walk is Walk.FEED:
+        if plan.walk.follows_feed:
             bookmark = feed_bookmark(feed_plan(plan), self.stream_state)
         with ExitStack() as stack:
             plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
-            if plan.walk is Walk.SWEEP or plan.stream.sweep_every or (self._parents and plan.stream.incremental):
+            if plan.needs_hash_cache:
                 cache = stack.enter_context(closing(open_cache(plan.stream.hash_cache, self.name)))
                 self._warn_other_cache(cache.identity, bookmark)
             if plan.stream.incremental and plan.stream.incremental.null_params is not None:
                 nulls = stack.enter_context(closing(open_cache(plan.stream.hash_cache, f"{self.name}/nulls")))
                 plans[NULLS] = null_key_plan(plan)
-            if plan.walk is Walk.FEED:
+            if plan.walk.follows_feed:
                 plans |= {EVENTS: feed_plan(plan), OBJECT: event_object_plan(plan)}
             if cache is not None and plan.stream.lookup is not None:
                 plans[LOOKUP] = lookup_plan(plan)
@@ -178,7 +163,7 @@ class RestStream(Stream):
                     feed_of(plan).retention,
                 )
             fetch: Fetch = lambda request: clients[request.list_name].page(request)  # noqa: E731  one expression, as the driver takes it
-            if plan.walk is Walk.TRAVERSAL and plan.stream.concurrency > 1 and self._parents is None:
+            if plan.walk.may_ask_ahead and plan.stream.concurrency > 1 and self._parents is None:
                 fetch = stack.enter_context(
                     closing(Prefetcher(fetch, partial(_next_request, plan), plan.stream.concurrency))
                 )
@@ -234,7 +219,7 @@ class RestStream(Stream):
         state = self.stream_state
         after = (
             checkpointed(self._plan, state, bookmark)
-            if self._plan.walk is not Walk.FEED
+            if not self._plan.walk.follows_feed
             else feed_state(feed_plan(self._plan), bookmark)
         )
         state.clear()
@@ -331,7 +316,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     simple = (
         around is not None
         and parents is None
-        and plan.walk in WALKS_OVER_ROWS
+        and not plan.walk.takes_records_whole
         and not plan.is_combined
         and stream.deleted_path is None
         and not any(rule.predicate for rule in stream.response_rules)

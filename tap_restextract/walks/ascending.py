@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks import Bookmark
-from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
 from tap_restextract.walks.cycles import CycleGuard
@@ -144,7 +144,7 @@ def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None,
     """Return from where to ask, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
     incremental = incremental_of(plan)
     mark = bookmark.cursor if bookmark else None
-    exact = mark is not None and (mark.tie is not None or plan.walk is Walk.UNIQUE_KEYSET)
+    exact = mark is not None and (mark.tie is not None or plan.walk.has_unique_cursor)
     if exact and not incremental.lookback:
         return mark, None
     value = earliest(incremental, mark.value) if mark else incremental.initial_value

@@ -12,7 +12,7 @@ parents that are done keep their bookmarks in STATE, at most `MAX_PARENT_BOOKMAR
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -28,10 +28,9 @@ from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
-from tap_restextract.walks.steps import Record, Step, Steps, with_scope
+from tap_restextract.walks.steps import Begin, Record, Step, Steps, with_scope
 
 MAX_PARENT_BOOKMARKS: Final = 300
-Begin = Callable[[Plan, Bookmark | None], Steps]
 
 
 @dataclass(slots=True)

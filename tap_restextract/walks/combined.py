@@ -9,7 +9,6 @@ in the walk's order; a request of their own (`null_params`) reads them whole, ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,21 +18,14 @@ from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.plan.derived import null_key_plan
 from tap_restextract.plan.keys import key_of
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
-from tap_restextract.walks import ascending
 from tap_restextract.walks.protocol import SubWalk
-from tap_restextract.walks.steps import Page, Step, Steps, with_scope
-from tap_restextract.walks.sweep import Comparison, confirmed_pass
+from tap_restextract.walks.steps import Begin, Page, Step, Steps, with_scope
+from tap_restextract.walks.sweep import Comparison, confirmed_pass, sweep
 
 NULLS: Final = "null replication key"
-# Where pages are asked for by the last record of the one before, and by nothing else, the whole list is read so too.
-_READ_BY: Final[Mapping[Walk, Callable[[Plan, Bookmark | None], Steps]]] = {
-    Walk.KEYSET: ascending.keyset,
-    Walk.UNIQUE_KEYSET: ascending.keyset,
-    Walk.SINGLE: ascending.single,
-}
 
 
 @dataclass(slots=True)
@@ -41,7 +33,7 @@ class CombinedWalk:
     """The stream's own walk and the sub-walks that follow it, one at a time.
 
     Attributes:
-        walk: the stream's own.
+        begin: starts the stream's own walk, from a bookmark on.
         bookmark: what STATE may say, all parts of it.
         cache: remembers the walk's records, where `sweep_every` is set.
         nulls: remembers the records without replication key, where `null_params` is set.
@@ -49,7 +41,7 @@ class CombinedWalk:
     """
 
     plan: Plan
-    walk: Steps
+    begin: Begin
     bookmark: Bookmark
     cache: HashCache | None
     nulls: HashCache | None
@@ -71,8 +63,8 @@ class CombinedWalk:
             return None
         name = self._sub_walk_names[self.started_count]
         self.started_count, self.busy = self.started_count + 1, True
-        begin = {"walk": lambda: self.walk, "nulls": self._null_steps, "reconciliation": self._reconciliation_steps}
-        return SubWalk(begin[name](), name)
+        steps = {"walk": self._own_steps, "nulls": self._null_steps, "reconciliation": self._reconciliation_steps}
+        return SubWalk(steps[name](), name)
 
     @property
     def _sub_walk_names(self) -> list[str]:
@@ -148,6 +140,9 @@ class CombinedWalk:
             return self.bookmark.cursor is not None
         return rank(self.now) - rank(last.at) >= precision_of(every.upper().removeprefix("P").removeprefix("T").lower())
 
+    def _own_steps(self) -> Steps:
+        return self.begin(self.plan, self.bookmark)
+
     def _null_steps(self) -> Steps:
         assert self.nulls is not None
         number = self.nulls.begin(confirmed_pass(self.bookmark.nulls, self.nulls))
@@ -156,9 +151,9 @@ class CombinedWalk:
 
     def _reconciliation_steps(self) -> Steps:
         assert self.cache is not None
-        self.reconciliation = Comparison(
-            self.plan, self.cache, self.cache.begin(self.number), self.now, _READ_BY.get(self.plan.walk)
-        )
+        # Where records alone lead from page to page, they lead through the whole list, too.
+        guiding_walk = self.begin if self.plan.walk.pages_follow_records else None
+        self.reconciliation = Comparison(self.plan, self.cache, self.cache.begin(self.number), self.now, guiding_walk)
         if self.nulls is not None:
             self.reconciliation.null_list = null_key_plan(self.plan), NULLS
         return compare(self.reconciliation, whole=True)
@@ -186,6 +181,12 @@ class SweepWalk:
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """Recover from a record that is looked up and gone; its walk goes on."""
         return sub_walk.steps.send(Page(())) if _is_gone(self.comparison, error) else None
+
+
+def sweep_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> SweepWalk:
+    """Return the sweep that goes on from a bookmark, its deletions as of `now` (ISO 8601)."""
+    assert cache is not None
+    return SweepWalk(sweep(plan, bookmark, cache, now))
 
 
 def _is_gone(comparison: Comparison | None, error: AnswerError) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.plan import Plan, Walk, incremental_of
+from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
@@ -140,7 +140,7 @@ class Deduplicator:
         """Return the indexes of the records that are not below the least rank that is wanted."""
         if self.min_rank is None:
             return range(len(ranks))
-        if self.plan.walk is Walk.UNIQUE_KEYSET:  # its keys may be texts, which have no rank
+        if self.plan.walk.has_unique_cursor:  # its keys may be texts, which have no rank
             return [
                 index for index, record_rank in enumerate(ranks) if record_rank is None or record_rank >= self.min_rank
             ]

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
+from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, Sweep
-from tap_restextract.plan.derived import feed_names, feed_of
+from tap_restextract.plan.derived import feed_names, feed_of, feed_plan
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.values.paths import MISSING, find
@@ -159,6 +160,12 @@ class EventFeedWalk:
 
     def _deletion(self, record: Record) -> Record:
         return {name: record.get(name) for name in self.plan.stream.primary_key} | {"_sdc_deleted_at": self.now}
+
+
+def stream_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> EventFeedWalk:
+    """Return the walk of a feed that goes on from a bookmark, its deletions as of `now` (ISO 8601)."""
+    del cache
+    return EventFeedWalk(plan, feed_plan(plan), bookmark, now)
 
 
 def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:

@@ -31,8 +31,9 @@ MAX_IDENTICAL_PAGES: Final = 100
 """Pages in a row."""
 
 
-def traversal(plan: Plan) -> Steps:
+def traversal(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """Walk the whole list, page by page; there is no bookmark."""
+    del bookmark
     guard, repeats = CycleGuard(plan), 0
     request = PageRequest()
     page = yield Step(request=request)

@@ -13,7 +13,7 @@ from operator import le, lt
 from typing import Any, Final, cast
 
 from tap_restextract.errors import AnswerError, WalkError
-from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.values.cursor import Cursor, NoRankError, Rank, kind_and_rank, rank
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.walks.steps import Record
@@ -146,8 +146,8 @@ def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], li
     if incremental.tie_breaker is not None:
         ties = find_each(incremental.tie_breaker, records)
     else:
-        ties = values if plan.walk is Walk.UNIQUE_KEYSET else [None] * len(records)
-    checked = [*values, *ties] if plan.walk is Walk.KEYSET else values
+        ties = values if plan.walk.has_unique_cursor else [None] * len(records)
+    checked = [*values, *ties] if plan.walk.has_compound_cursor else values
     if not {*map(type, checked)} <= SCALARS:
         cursors = [cursor_of(plan, record) for record in records]
         values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
@@ -171,7 +171,7 @@ def rank_in(plan: Plan, value: Any) -> Rank | None:
     try:
         return rank(value)
     except NoRankError as error:
-        if plan.walk is Walk.UNIQUE_KEYSET:
+        if plan.walk.has_unique_cursor:
             return None
         key = incremental_of(plan).cursor_path
         raise AnswerError(
@@ -199,14 +199,14 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
             f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
             "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
         )
-    if plan.walk is Walk.UNIQUE_KEYSET and isinstance(value, (dict, list)):
+    if plan.walk.has_unique_cursor and isinstance(value, (dict, list)):
         raise AnswerError(
             f"{label_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
         )
     if incremental.tie_breaker is None:
-        return Cursor(value, value if plan.walk is Walk.UNIQUE_KEYSET else None)
+        return Cursor(value, value if plan.walk.has_unique_cursor else None)
     tie = find(incremental.tie_breaker, record)
-    if plan.walk is Walk.KEYSET and (tie is MISSING or tie is None or isinstance(tie, (dict, list))):
+    if plan.walk.has_compound_cursor and (tie is MISSING or tie is None or isinstance(tie, (dict, list))):
         raise AnswerError(
             f"{label_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
         )

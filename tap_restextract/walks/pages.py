@@ -28,7 +28,7 @@ from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.keys import record_identity
-from tap_restextract.plan.plan import Plan, Walk, label_of
+from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.order import rank_of
@@ -299,8 +299,7 @@ def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
 def undetected_shifts(plan: Plan) -> str | None:
     """Return what can still hide a record from a list that is read whole, page by page; None where nothing can."""
     paginator = plan.stream.paginator
-    whole = plan.walk in {Walk.DESCENDING, Walk.UNORDERED, Walk.WINDOWS, Walk.FEED}
-    if not whole or isinstance(paginator, SinglePage) or proves_seams(plan):
+    if not plan.walk.rests_on_seams or isinstance(paginator, SinglePage) or proves_seams(plan):
         return None
     shifts = (
         "deletions and insertions that shift the list up, down and up again by as much, in step with three requests; "

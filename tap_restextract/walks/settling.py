@@ -14,7 +14,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
-from tap_restextract.plan.plan import Plan, Walk, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import EPOCHS
 from tap_restextract.values.cursor import Rank, precision_of, resolution_of
 from tap_restextract.values.paths import find
@@ -49,7 +49,7 @@ class Settling:
                     "it counts time, or leave `lookback` out"
                 )
             # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
-            clockless = self.plan.walk in {Walk.KEYSET, Walk.TOKENS} and _is_instant(self.plan, page.records[-1])
+            clockless = self.plan.walk.passes_newest_value and _is_instant(self.plan, page.records[-1])
             return bisect_left(ordered, ordered[-1]) if clockless else len(ordered)
         if incremental_of(self.plan).lookback:
             # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.

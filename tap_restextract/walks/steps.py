@@ -9,13 +9,14 @@ page before, the bookmark that is true once they are written, and what to ask ne
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.exchange.validators import Validator
 from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor
 
 Record = dict[str, Any]
@@ -73,6 +74,7 @@ class Step:
 
 
 Steps = Generator[Step, Page, None]
+Begin = Callable[[Plan, Bookmark | None], Steps]
 
 
 def with_scope(steps: Steps, scope: tuple[tuple[str, Any], ...], list_name: str = "") -> Steps:

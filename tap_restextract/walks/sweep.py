@@ -23,7 +23,7 @@ from tap_restextract.exchange.validators import Validator, fingerprint, is_condi
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
 from tap_restextract.plan.keys import key_of
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.pages import (
@@ -55,12 +55,12 @@ def proof_of(plan: Plan) -> Proof:
     """Return what makes a deletion certain that a sweep of this list reports."""
     stream = plan.stream
     paginator = stream.paginator
-    led = plan.walk in {Walk.KEYSET, Walk.UNIQUE_KEYSET}
+    led = plan.walk.is_keyset
     alone = stream.incremental is None or stream.incremental.null_params is None
     if alone and isinstance(paginator, SinglePage) and paginator.limit is None and not led:
         return Proof.ANSWER
     holds = is_stable(paginator) or isinstance(paginator, Offset)
-    if alone and (plan.walk is Walk.UNIQUE_KEYSET or (stream.fixed_order and holds and not led)):
+    if alone and (plan.walk.has_unique_cursor or (stream.fixed_order and holds and not led)):
         return Proof.ORDER
     return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
 
@@ -76,7 +76,9 @@ def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> 
 def is_validated(plan: Plan) -> bool:
     """Return whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
     stream = plan.stream
-    whole = plan.walk is Walk.SWEEP and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
+    whole = (
+        plan.walk.compares_with_cache and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
+    )
     return whole and stream.method == "GET" and stream.validator != "none" and not is_conditional(stream.headers)
 
 

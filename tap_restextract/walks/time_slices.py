@@ -17,6 +17,7 @@ from typing import Any
 from tap_restextract.config.paginators import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
+from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks import Bookmark, content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
@@ -26,7 +27,7 @@ from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, has_open_ties, split_tie_error
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
-from tap_restextract.walks.steps import Page, Record, Step, Steps
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
 @dataclass(slots=True)
@@ -114,6 +115,18 @@ class TimeSlices:
             step, halves = yield from part.read(step)
             parts += halves
         yield step
+
+
+def stream_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> TimeSlices:
+    """Return the slices that go on from a bookmark."""
+    del cache, now
+    return TimeSlices.resume(plan, bookmark)
+
+
+def first_request(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
+    """Return the request for the first slice."""
+    sub_walk = TimeSlices.resume(plan, bookmark).next()
+    return next(sub_walk.steps).request or PageRequest() if sub_walk else PageRequest()
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.locations import open_cache
 from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.derived import webhook_object_plan
-from tap_restextract.plan.plan import Plan, Walk
+from tap_restextract.plan.plan import Plan
 from tap_restextract.singer.stream import OpenClient, RestStream
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
@@ -64,7 +64,7 @@ class WebhookStream(RestStream):
             queue = stack.enter_context(closing(open_queue(self._queue_location)))
             drain = stack.enter_context(closing(self.drain(queue)))
             yield from drain.steps()
-            if self._plan.walk is Walk.WEBHOOKS:
+            if not self._plan.walk.reads_list:
                 self._warn_unrouted(drain)
                 return
             for step in super()._steps():
@@ -85,7 +85,7 @@ class WebhookStream(RestStream):
         """
         stored = position_in(self.name, self.stream_state)
         cache = None
-        if self._plan.walk is not Walk.WEBHOOKS:
+        if self._plan.walk.reads_list:
             cache = open_cache(self._plan.stream.hash_cache, f"{self.name}/webhooks")
         if stored is not None and (
             stored.queue != queue.identity or (stored.position and not queue.contains(self.name, stored.position))

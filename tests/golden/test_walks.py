@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_restextract.plan.plan import Walk
+from tap_restextract.plan.walks import WALKS, WEBHOOKS
 from tests.golden.api import served
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
@@ -16,8 +16,8 @@ from tests.support.tap_process import written
 
 
 def test_every_walk_has_a_case() -> None:
-    webhooks = {Walk.WEBHOOKS.value}  # see test_webhooks
-    assert {case.walk for case in CASES.values()} == {walk.value for walk in Walk} - webhooks
+    webhooks = {WEBHOOKS.name}  # see test_webhooks
+    assert {case.walk for case in CASES.values()} == {walk.name for walk in WALKS} - webhooks
 
 
 def test_what_plan_says_of_each_walk_is_as_it_was(programs: Programs, golden: Golden, tmp_path: Path) -> None:

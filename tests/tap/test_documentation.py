@@ -11,7 +11,7 @@ from tap_restextract.config import webhooks
 from tap_restextract.config.auth import Auth
 from tap_restextract.config.paginators import Paginator
 from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
-from tap_restextract.plan.plan import Walk
+from tap_restextract.plan.walks import WALKS
 
 pytestmark = pytest.mark.pure
 
@@ -38,7 +38,7 @@ def test_every_type_of_paginator_and_auth_is_documented() -> None:
 
 
 def test_every_walk_is_documented() -> None:
-    assert {walk.value for walk in Walk if f"**{walk.value}**" not in TEXT} == set()
+    assert {walk.name for walk in WALKS if f"**{walk.name}**" not in TEXT} == set()
 
 
 def test_every_key_of_webhooks_is_documented() -> None:

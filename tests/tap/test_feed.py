@@ -18,7 +18,8 @@ from tap_restextract.exchange.request import request_for
 from tap_restextract.http.pages import page_of
 from tap_restextract.plan.bookmarks import feed_bookmark, feed_state
 from tap_restextract.plan.derived import event_object_plan, feed_plan
-from tap_restextract.plan.plan import Walk, plans_for
+from tap_restextract.plan.plan import plans_for
+from tap_restextract.plan.walks import FEED as FEED_WALK
 from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
@@ -186,4 +187,4 @@ def test_a_feed_that_can_not_be_read_behind_its_last_event_is_refused() -> None:
 
 
 def test_the_walk_is_told_by_its_name() -> None:
-    assert Play(Orders(random.Random(1)), {}).plan.walk is Walk.FEED
+    assert Play(Orders(random.Random(1)), {}).plan.walk is FEED_WALK

@@ -8,8 +8,9 @@ import pytest
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.plan.plan import NIL_UUID, Walk, plan_for
+from tap_restextract.plan.plan import NIL_UUID, plan_for
 from tap_restextract.plan.ranges import cursor_from, window
+from tap_restextract.plan.walks import KEYSET, RESTART, SINGLE, TOKENS, TRAVERSAL, UNIQUE_KEYSET, Walk
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan, stream
 
@@ -22,21 +23,21 @@ STABLE = {"type": "cursor", "stable": True}
 @pytest.mark.parametrize(
     ("keys", "walk"),
     [
-        ({}, Walk.TRAVERSAL),
-        (COMPOUND, Walk.KEYSET),
-        ({**COMPOUND, "paginator": STABLE}, Walk.KEYSET),
-        ({**COMPOUND, "paginator": {"type": "page_number"}}, Walk.KEYSET),
-        (UNIQUE, Walk.UNIQUE_KEYSET),
-        ({**UNIQUE, "paginator": STABLE}, Walk.UNIQUE_KEYSET),
-        ({**INCLUSIVE, "paginator": STABLE}, Walk.TOKENS),
-        ({**EXCLUSIVE, "paginator": {"type": "json_link", "stable": True}}, Walk.TOKENS),
-        ({**INCLUSIVE, "paginator": {"type": "header_link", "stable": True}}, Walk.TOKENS),
-        ({**INCLUSIVE, "paginator": {"type": "header_cursor", "stable": True}}, Walk.TOKENS),
-        ({**INCLUSIVE, "paginator": {"type": "cursor"}}, Walk.RESTART),
-        ({**INCLUSIVE, "paginator": {"type": "page_number"}}, Walk.RESTART),
-        ({**EXCLUSIVE, "paginator": {"type": "offset", "limit": 5}}, Walk.RESTART),
-        (INCLUSIVE, Walk.SINGLE),
-        ({**EXCLUSIVE, "paginator": {"type": "single_page", "limit": 5}}, Walk.SINGLE),
+        ({}, TRAVERSAL),
+        (COMPOUND, KEYSET),
+        ({**COMPOUND, "paginator": STABLE}, KEYSET),
+        ({**COMPOUND, "paginator": {"type": "page_number"}}, KEYSET),
+        (UNIQUE, UNIQUE_KEYSET),
+        ({**UNIQUE, "paginator": STABLE}, UNIQUE_KEYSET),
+        ({**INCLUSIVE, "paginator": STABLE}, TOKENS),
+        ({**EXCLUSIVE, "paginator": {"type": "json_link", "stable": True}}, TOKENS),
+        ({**INCLUSIVE, "paginator": {"type": "header_link", "stable": True}}, TOKENS),
+        ({**INCLUSIVE, "paginator": {"type": "header_cursor", "stable": True}}, TOKENS),
+        ({**INCLUSIVE, "paginator": {"type": "cursor"}}, RESTART),
+        ({**INCLUSIVE, "paginator": {"type": "page_number"}}, RESTART),
+        ({**EXCLUSIVE, "paginator": {"type": "offset", "limit": 5}}, RESTART),
+        (INCLUSIVE, SINGLE),
+        ({**EXCLUSIVE, "paginator": {"type": "single_page", "limit": 5}}, SINGLE),
     ],
 )
 def test_each_row_of_the_table_has_its_walk_with_a_reason(keys: dict[str, Any], walk: Walk) -> None:

@@ -10,6 +10,8 @@ from tap_restextract.cli.plan_report import preview
 from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan, plans_for
+from tap_restextract.plan.walks import WALKS
+from tap_restextract.walks.table import TABLE
 
 pytestmark = pytest.mark.pure
 
@@ -65,10 +67,15 @@ def planned(**keys: Any) -> Plan:
     return plans_for(read_settings({**config, "streams": [parents, stream]}))[1]
 
 
+def test_each_walk_that_reads_a_list_has_facts_that_choose_it_and_an_entry_that_starts_it() -> None:
+    assert set(TABLE) == {walk for walk in WALKS if walk.reads_list}
+    assert {walk.name for walk in TABLE} == {name for name, _ in ROWS}
+
+
 @pytest.mark.parametrize(("walk", "facts"), ROWS, ids=[walk for walk, _ in ROWS])
 def test_each_row_of_the_table_is_derived_from_its_facts_and_explained(walk: str, facts: dict[str, Any]) -> None:
     plan = planned(**facts)
-    assert plan.walk.value == walk
+    assert plan.walk.name == walk
     text = preview(plan, None)
     assert f"walk   {walk}" in text
     assert "safe   " in text
