@@ -395,7 +395,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the boundary is dropped from STATE",
-        (Edit("to_state", "    if bookmark.boundary:\n", "    if False:\n"),),
+        (Edit("CursorBookmark.to_state", "        if self.boundary:\n", "        if False:\n"),),
         "tokens",
     ),
     Mutant(
@@ -441,8 +441,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "DescendingPass.bookmark",
-                "return Bookmark(self.mark, frozenset(self.hashes), emitted_range or self.emitted_range)",
-                "return Bookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), emitted_range)",
+                "return DescendingBookmark(self.mark, frozenset(self.hashes), emitted_range=emitted_range)",
+                "return DescendingBookmark(Cursor(self.high) if self.high else None, frozenset(self.hashes), emitted_range=emitted_range)",
             ),
         ),
         "descending",
@@ -561,10 +561,9 @@ MUTANTS: Final = (
         "a STATE of another walk is believed exactly",
         (
             Edit(
-                "from_state",
-                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n    return Bookmark(Cursor(value), known, emitted_range)\n",
-                "        return Bookmark(Cursor(value, cursor[incremental.tie_breaker]), known)\n"
-                "    return Bookmark(Cursor(value, 5000), known, emitted_range)\n",
+                "KeysetBookmark._cursor",
+                "            return Cursor(value, parts[tie_breaker])\n        return Cursor(value)\n",
+                "            return Cursor(value, parts[tie_breaker])\n        return Cursor(value, 5000)\n",
             ),
         ),
         "keyset",
@@ -601,8 +600,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "ChildrenWalk._bookmark",
-                "return Bookmark(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None",
-                "return Bookmark(Cursor(self.bookmark.floor))",
+                "return kind(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None",
+                "return kind(Cursor(self.bookmark.floor))",
             ),
         ),
         "children",

@@ -13,7 +13,8 @@ from proofs.simulate.quirks import BASE, Quirks
 from proofs.simulate.transport import SimulatedClient
 from tap_restextract.config.reading import read_settings
 from tap_restextract.config.streams import StreamSettings
-from tap_restextract.plan.bookmarks import Bookmark, combined_bookmark, from_state
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.state import from_state
 from tap_restextract.plan.derived import lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.stream import reader_of
@@ -39,8 +40,7 @@ class Source:
 
     def bookmark(self, state: Mapping[str, Any]) -> Bookmark | None:
         """Where a STATE says that the stream is."""
-        bookmark = from_state(self.plan, state)
-        return combined_bookmark(self.plan, state, bookmark) if self.plan.is_combined else bookmark
+        return from_state(self.plan, state)
 
 
 @functools.lru_cache(maxsize=4096)

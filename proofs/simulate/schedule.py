@@ -26,7 +26,7 @@ from proofs.simulate.quirks import Quirks
 from proofs.simulate.transport import Told, waiting_on
 from tap_restextract.errors import AnswerError, ConfigurationError, TapError
 from tap_restextract.hash_cache.sqlite import SqliteHashes
-from tap_restextract.plan.bookmarks import checkpointed
+from tap_restextract.plan.bookmarks.state import checkpointed
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.walks import KEYSET, TRAVERSAL
 from tap_restextract.walks.protocol import StreamWalk, SubWalk

@@ -124,7 +124,7 @@ def plan(config: tuple[str, ...], state: Path | None, names: tuple[str, ...]) ->
     """Print the plans."""
     logging.disable(logging.INFO)
     from tap_restextract.cli.plan_report import preview  # noqa: PLC0415
-    from tap_restextract.plan.bookmarks import from_state  # noqa: PLC0415
+    from tap_restextract.plan.bookmarks.state import from_state  # noqa: PLC0415
     from tap_restextract.tap import TapRestextract, config_in, state_in  # noqa: PLC0415
 
     given = config_in(config)

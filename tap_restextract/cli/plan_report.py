@@ -21,7 +21,7 @@ from tap_restextract.exchange import paginators
 from tap_restextract.exchange.auth import authenticated, secrets_of
 from tap_restextract.exchange.paginators import Continuation, Link, Number, Start, Token
 from tap_restextract.exchange.request import HIDDEN, Request, redacted, redacted_body, redacted_request, request_for
-from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.derived import feed_plan
 from tap_restextract.plan.plan import NIL_UUID, Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from

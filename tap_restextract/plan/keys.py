@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from tap_restextract.plan.bookmarks import content_hash
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.paths import find
+
+DIGEST_BYTES: Final = 9
+_encoder: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
+
+
+def content_hash(record: Mapping[str, Any]) -> str:
+    """Return twelve characters that stand for a record's whole content, whatever the order of its keys."""
+    if not isinstance(record, dict):
+        record = dict(record)  # a row's raw values are decoded: numbers and blanks are written in many ways
+    digest = hashlib.blake2b(_encoder.encode(record), digest_size=DIGEST_BYTES).digest()
+    return base64.urlsafe_b64encode(digest).decode()
 
 
 def record_identity(plan: Plan, record: Mapping[str, Any]) -> Any:

@@ -29,9 +29,9 @@ from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.request import cursor_names
 from tap_restextract.plan import walks
+from tap_restextract.plan.bookmarks.cursors import replication_key
 from tap_restextract.plan.checks import stream_faults
 from tap_restextract.plan.walks import Walk
-from tap_restextract.values.paths import steps
 from tap_restextract.values.spelling import nearest
 
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -42,7 +42,7 @@ class Plan:
     """A stream with the walk derived for it."""
 
     stream: StreamSettings
-    walk: Walk
+    walk: Walk[Any]
     tie_floor: Any = None
 
     @property
@@ -105,11 +105,6 @@ def label_of(plan: Plan) -> str:
     return f"stream {plan.stream.name} ({plan.walk.name})"
 
 
-def replication_key(incremental: Incremental) -> str:
-    """Return a property's name for the cursor's path: a nested one is copied to the top, where targets can see it."""
-    return "__".join(steps(incremental.cursor_path) or (incremental.cursor_path,))
-
-
 def plans_for(streams: Sequence[StreamSettings]) -> list[Plan]:
     """Return the plans of all streams, parents and children checked against each other.
 
@@ -169,7 +164,7 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
     return Plan(stream, _walk(stream), _tie_floor(stream.incremental, schema))
 
 
-def _walk(stream: StreamSettings) -> Walk:
+def _walk(stream: StreamSettings) -> Walk[Any]:
     incremental = stream.incremental
     if stream.source == "webhooks" and not stream.path:
         return walks.WEBHOOKS

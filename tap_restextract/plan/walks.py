@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
+
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark, DescendingBookmark, KeysetBookmark
+from tap_restextract.plan.bookmarks.feeds import FeedBookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.sweeps import SweepBookmark
+
+B = TypeVar("B", bound=Bookmark)
 
 
 class Continuing(enum.Enum):
@@ -20,13 +27,14 @@ class Continuing(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Walk:
+class Walk(Generic[B]):
     """How a list is read.
 
     Attributes:
         name: of the walk, as messages and the plan have it.
         safe_because: why the walk skips nothing.
         state_moves: when the bookmark may move.
+        bookmark: the class of the walk's bookmark; None where STATE keeps none.
         continuing: how the walk asks for more.
         has_compound_cursor: the cursor is (key, tie-breaker), so that each record needs both.
         has_unique_cursor: the cursor is a key that no two records share; texts will do, which have no rank.
@@ -47,6 +55,7 @@ class Walk:
     name: str
     safe_because: str
     state_moves: str
+    bookmark: type[B] | None
     continuing: Continuing = Continuing.NEXT_PAGE
     has_compound_cursor: bool = False
     has_unique_cursor: bool = False
@@ -72,6 +81,7 @@ KEYSET: Final = Walk(
     name="compound keyset",
     safe_because="each page is asked for behind the last record's (key, tie-breaker), so ties and a list that shifts skip nothing",
     state_moves="after each page, to that page's last (key, tie-breaker), exactly",
+    bookmark=KeysetBookmark,
     continuing=Continuing.AFTER_RECORD,
     has_compound_cursor=True,
     passes_newest_value=True,
@@ -81,6 +91,7 @@ UNIQUE_KEYSET: Final = Walk(
     name="unique keyset",
     safe_because="each page is asked for behind the last record's unique key; it finds new records, not changed ones",
     state_moves="after each page, to that page's last key, exactly",
+    bookmark=KeysetBookmark,
     continuing=Continuing.AFTER_RECORD,
     has_unique_cursor=True,
     pages_follow_records=True,
@@ -89,18 +100,21 @@ TOKENS: Final = Walk(
     name="stable tokens",
     safe_because="tokens that name a position are followed from the bookmark; the boundary's records are known by content, so that they come once",
     state_moves="after each page, to that page's last key; the boundary's hashes go with it",
+    bookmark=CursorBookmark,
     passes_newest_value=True,
 )
 RESTART: Final = Walk(
     name="restart keyset",
     safe_because="after each page the list is asked for again from its last key, so that records which move can't shift the rest; pages are counted only inside a tie, and each seam is checked against the page before",
     state_moves="after each page, to that page's last key; the boundary's hashes go with it",
+    bookmark=CursorBookmark,
     continuing=Continuing.FROM_KEY,
 )
 SINGLE: Final = Walk(
     name="single page",
     safe_because="one answer holds all from the bookmark on, or at most `limit` records, and then the next is asked for from the last key; a tie that fills a whole answer is an error",
     state_moves="after each answer, to its last key; the boundary's hashes go with it",
+    bookmark=CursorBookmark,
     continuing=Continuing.FROM_KEY,
     pages_follow_records=True,
 )
@@ -108,6 +122,7 @@ DESCENDING: Final = Walk(
     name="descending",
     safe_because="newest first, down to the old high-water mark and past the end of its tie and page; seams between pages are checked",
     state_moves="when the floor is reached; an interrupted pass keeps how far it came, so that nothing comes twice",
+    bookmark=DescendingBookmark,
     rests_on_seams=True,
     may_have_parent=False,
 )
@@ -115,12 +130,14 @@ UNORDERED: Final = Walk(
     name="unordered",
     safe_because="every pass reads all from the bookmark on, and the next bookmark is the server's clock at its start, less the lag",
     state_moves="at the end of a pass; the hashes of what is newer go with it",
+    bookmark=CursorBookmark,
     rests_on_seams=True,
 )
 WINDOWS: Final = Walk(
     name="windows",
     safe_because="the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
     state_moves="at the end of each range, once all before it are done; behind the last, to the server's clock at its start, less the lag",
+    bookmark=CursorBookmark,
     rests_on_seams=True,
     may_have_parent=False,
     may_begin_empty=True,
@@ -129,6 +146,7 @@ FEED: Final = Walk(
     name="feed",
     safe_because="the list is read once, behind a look at the feed's end; then the events from there on tell what changed. A gap longer than the feed's retention reads the list again",
     state_moves="after each page of events, behind its last one",
+    bookmark=FeedBookmark,
     rests_on_seams=True,
     may_have_parent=False,
     follows_feed=True,
@@ -139,23 +157,26 @@ SWEEP: Final = Walk(
     name="sweep",
     safe_because="every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
     state_moves="at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
+    bookmark=SweepBookmark,
     may_have_parent=False,
     compares_with_cache=True,
     emits_deletions=True,
     takes_records_whole=True,
 )
-TRAVERSAL: Final = Walk(
+TRAVERSAL: Final[Walk[Bookmark]] = Walk(
     name="traversal",
     safe_because="every run reads the whole list from its beginning",
     state_moves="never: there is no bookmark",
+    bookmark=None,
     may_ask_ahead=True,
 )
-WEBHOOKS: Final = Walk(
+WEBHOOKS: Final[Walk[Bookmark]] = Walk(
     name="webhooks",
     safe_because="notifications wait in the queue until the STATE that covers them comes back; what was never sent is not found: give the stream a path for that",
     state_moves="behind each batch of the queue; what it covers leaves the queue once that STATE comes back",
+    bookmark=None,
     takes_records_whole=True,
     reads_list=False,
 )
-WALKS: Final = tuple(row for row in [*globals().values()] if isinstance(row, Walk))
+WALKS: Final[tuple[Walk[Any], ...]] = tuple(row for row in [*globals().values()] if isinstance(row, Walk))
 """Every row above."""

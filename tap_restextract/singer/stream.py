@@ -25,14 +25,8 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import next_continuation, paths_of
 from tap_restextract.hash_cache.locations import open_cache, redacted_location
 from tap_restextract.http.fetching import Fetch, Prefetcher, run_walks
-from tap_restextract.plan.bookmarks import (
-    Bookmark,
-    checkpointed,
-    combined_bookmark,
-    feed_bookmark,
-    feed_state,
-    from_state,
-)
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.state import checkpointed, from_state
 from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import as_deletion, is_tombstone
@@ -135,10 +129,6 @@ class RestStream(Stream):
         plan = self._plan
         reader = reader_of(plan, self._parents) if self._wants_rows else None
         bookmark = from_state(plan, self.stream_state)
-        if plan.is_combined:
-            bookmark = combined_bookmark(plan, self.stream_state, bookmark)
-        if plan.walk.follows_feed:
-            bookmark = feed_bookmark(feed_plan(plan), self.stream_state)
         with ExitStack() as stack:
             plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
@@ -205,7 +195,7 @@ class RestStream(Stream):
         """Warn where STATE belongs to another hash cache: nothing is lost, but much is emitted again."""
         if bookmark is None:
             return
-        named = bookmark.children.pass_ if bookmark.children else bookmark.reconciliation or bookmark.sweep
+        named = bookmark.cache_pass
         if named is not None and named.cache != identity:
             self.logger.warning(
                 "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
@@ -217,11 +207,7 @@ class RestStream(Stream):
         if bookmark is None:
             return
         state = self.stream_state
-        after = (
-            checkpointed(self._plan, state, bookmark)
-            if not self._plan.walk.follows_feed
-            else feed_state(feed_plan(self._plan), bookmark)
-        )
+        after = checkpointed(self._plan, state, bookmark)
         state.clear()
         state.update(after)
         # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).

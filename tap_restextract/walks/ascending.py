@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
-from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
@@ -22,7 +22,7 @@ from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, 
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
-def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
     """Ask, after each page, for what is after its last (key, tie-breaker)."""
     start, least = _keyset_start(plan, bookmark)
     order_check, deduplicator = OrderCheck(plan), Deduplicator.after_cursor(plan, bookmark, start, least)
@@ -45,7 +45,7 @@ def keyset(plan: Plan, bookmark: Bookmark | None) -> Steps:
     yield Step(records, deduplicator.bookmark)
 
 
-def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def tokens(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Follow tokens from the bookmark to their end; the boundary's records are known by their content."""
     deduplicator, guard = Deduplicator.inclusive(plan, bookmark), CycleGuard(plan)
     start = deduplicator.request_cursor
@@ -58,7 +58,7 @@ def tokens(plan: Plan, bookmark: Bookmark | None) -> Steps:
     yield Step(records, deduplicator.bookmark)
 
 
-def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask for all in one answer; with a `limit`, again from each answer's last key until nothing moves."""
     assert isinstance(plan.stream.paginator, SinglePage)
     limit = plan.stream.paginator.limit
@@ -83,7 +83,7 @@ def single(plan: Plan, bookmark: Bookmark | None) -> Steps:
     yield Step(records, deduplicator.bookmark)
 
 
-def restart(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
     deduplicator = Deduplicator.inclusive(plan, bookmark)
     step = Step(request=PageRequest(deduplicator.request_cursor))
@@ -140,7 +140,7 @@ def _through_tie(
     )
 
 
-def _keyset_start(plan: Plan, bookmark: Bookmark | None) -> tuple[Cursor | None, Rank | None]:
+def _keyset_start(plan: Plan, bookmark: KeysetBookmark | None) -> tuple[Cursor | None, Rank | None]:
     """Return from where to ask, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
     incremental = incremental_of(plan)
     mark = bookmark.cursor if bookmark else None

@@ -19,7 +19,9 @@ from typing import Any, Final
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache, Key
-from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark, Sweep
+from tap_restextract.plan.bookmarks.children import ChildrenBookmark
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.bookmarks.protocol import Sweep
 from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.ranges import earliest
@@ -58,7 +60,7 @@ class ChildrenWalk:
     waiting: deque[tuple[Key, Record]] = field(default_factory=deque)
     listed_keys: set[Key] = field(default_factory=set)
     records: dict[SubWalk, Record] = field(default_factory=dict)
-    bookmarks: dict[Key, Bookmark] = field(default_factory=dict)
+    bookmarks: dict[Key, CursorBookmark] = field(default_factory=dict)
     active_count: int = 0
     gone: int = 0
 
@@ -88,7 +90,7 @@ class ChildrenWalk:
         """Translate a sub-walk's step: its records with what they take from their parent, and the bookmark of all children."""
         if sub_walk.name == "parents":
             return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
-        if step.bookmark is not None:
+        if isinstance(step.bookmark, CursorBookmark):
             self.bookmarks.pop(sub_walk.name, None)
             self.bookmarks[sub_walk.name] = step.bookmark
         records = self._with_parent(sub_walk, step.records)
@@ -150,12 +152,13 @@ class ChildrenWalk:
                 self.listed_keys.add(key)
                 self.waiting.append((key, record))
 
-    def _bookmark(self, key: Key) -> Bookmark | None:
+    def _bookmark(self, key: Key) -> CursorBookmark | None:
         """Return from where a parent's walk goes on: its own bookmark, the floor if the parent was read before, or the beginning."""
         own = self.bookmark.parents.get(key)
         if own is not None or self.cache is None or self.bookmark.floor is None:
             return own
-        return Bookmark(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None
+        kind = self.plan.walk.bookmark or CursorBookmark
+        return kind(Cursor(self.bookmark.floor)) if self.cache.known_hashes([key]) else None
 
     def _finish_parent(self, sub_walk: SubWalk, *, read: bool = True) -> None:
         self.active_count -= 1
@@ -167,18 +170,18 @@ class ChildrenWalk:
         else:
             self.cache.record_emitted({sub_walk.name: "read"}, self.number)
 
-    def _bookmarks(self) -> Bookmark | None:
+    def _bookmarks(self) -> ChildrenBookmark | None:
         if self.plan.stream.incremental is None:
             return None
         if self._is_done:
             return self._final_bookmark()
-        return Bookmark(None, children=replace(self.bookmark, parents=_latest(self.bookmarks)))
+        return replace(self.bookmark, parents=_latest(self.bookmarks))
 
     @property
     def _is_done(self) -> bool:
         return self.listed and not self.waiting and self.active_count == 0
 
-    def _final_bookmark(self) -> Bookmark | None:
+    def _final_bookmark(self) -> ChildrenBookmark | None:
         """Return the floor for all, and the bookmarks of those parents that have newer records."""
         if self.cache is None or self.plan.stream.incremental is None:
             return None
@@ -190,7 +193,7 @@ class ChildrenWalk:
         self.cache.finish(self.number)
         first = rank(earliest(self.plan.stream.incremental, floor))
         newer = {key: bookmark for key, bookmark in self.bookmarks.items() if _is_newer(bookmark, first)}
-        return Bookmark(None, children=ChildrenBookmark(floor, _latest(newer), Sweep(self.number, self.cache.identity)))
+        return ChildrenBookmark(floor, _latest(newer), Sweep(self.number, self.cache.identity))
 
     def _with_parent(self, sub_walk: SubWalk, records: Sequence[Record]) -> Sequence[Record]:
         include = self.plan.stream.include_from_parent
@@ -201,13 +204,13 @@ class ChildrenWalk:
         return [{**record, **from_parent} for record in records]
 
 
-def _is_newer(bookmark: Bookmark, first: Rank) -> bool:
+def _is_newer(bookmark: CursorBookmark, first: Rank) -> bool:
     """Return whether a parent has records that a run from the floor would read again; one that brought nothing keeps what it had."""
     newest = bookmark.newest
     return bool(bookmark.boundary) if newest is None else rank(newest) >= first
 
 
-def _latest(bookmarks: dict[Key, Bookmark]) -> dict[Key, Bookmark]:
+def _latest(bookmarks: dict[Key, CursorBookmark]) -> dict[Key, CursorBookmark]:
     return dict(list(bookmarks.items())[-MAX_PARENT_BOOKMARKS:])
 
 

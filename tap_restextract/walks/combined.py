@@ -15,9 +15,11 @@ from typing import Final
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
-from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.bookmarks.protocol import Sweep
+from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark, SweepBookmark
 from tap_restextract.plan.derived import null_key_plan
-from tap_restextract.plan.keys import key_of
+from tap_restextract.plan.keys import content_hash, key_of
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
@@ -42,7 +44,7 @@ class CombinedWalk:
 
     plan: Plan
     begin: Begin
-    bookmark: Bookmark
+    bookmark: CombinedBookmark
     cache: HashCache | None
     nulls: HashCache | None
     now: str
@@ -83,13 +85,13 @@ class CombinedWalk:
             self._remember(step)
             if step.request is None:
                 self.cache.finish(self.number)
-        if step.bookmark is None:
+        if not isinstance(step.bookmark, SweepBookmark):
             return step
-        named = step.bookmark.sweep
+        swept = step.bookmark.sweep
         self.bookmark = (
-            replace(self.bookmark, nulls=named)
+            replace(self.bookmark, nulls=swept)
             if sub_walk.name == "nulls"
-            else replace(self.bookmark, reconciliation=named)
+            else replace(self.bookmark, reconciliation=swept)
         )
         return Step(step.records, self.bookmark, step.request)
 
@@ -101,10 +103,8 @@ class CombinedWalk:
         if self.cache is not None and step.records:
             self._remember(step)
         moved = step.bookmark is not None
-        if step.bookmark is not None:
-            self.bookmark = replace(
-                step.bookmark, reconciliation=self.bookmark.reconciliation, nulls=self.bookmark.nulls
-            )
+        if isinstance(step.bookmark, CursorBookmark):
+            self.bookmark = replace(self.bookmark, main=step.bookmark)
         if step.request is None and self.cache is not None:
             self.cache.finish(self.number)
             at = (
@@ -137,11 +137,11 @@ class CombinedWalk:
             return False
         last = self.bookmark.reconciliation
         if last is None or last.at is None:
-            return self.bookmark.cursor is not None
+            return self.bookmark.main.cursor is not None
         return rank(self.now) - rank(last.at) >= precision_of(every.upper().removeprefix("P").removeprefix("T").lower())
 
     def _own_steps(self) -> Steps:
-        return self.begin(self.plan, self.bookmark)
+        return self.begin(self.plan, self.bookmark.main)
 
     def _null_steps(self) -> Steps:
         assert self.nulls is not None
@@ -183,7 +183,7 @@ class SweepWalk:
         return sub_walk.steps.send(Page(())) if _is_gone(self.comparison, error) else None
 
 
-def sweep_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> SweepWalk:
+def sweep_walk(plan: Plan, bookmark: SweepBookmark | None, cache: HashCache | None, now: str) -> SweepWalk:
     """Return the sweep that goes on from a bookmark, its deletions as of `now` (ISO 8601)."""
     assert cache is not None
     return SweepWalk(sweep(plan, bookmark, cache, now))
@@ -199,4 +199,4 @@ def compare(comparison: Comparison, *, whole: bool = False) -> Steps:
     if not whole:
         comparison.forget_the_missing()
     comparison.cache.finish(comparison.number, comparison.validator)
-    yield Step(records, Bookmark(None, sweep=comparison.as_sweep))
+    yield Step(records, SweepBookmark(comparison.as_sweep))

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
-from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
@@ -75,7 +76,7 @@ class Deduplicator:
         self.settling = Settling(self.plan)
 
     @classmethod
-    def inclusive(cls, plan: Plan, bookmark: Bookmark | None) -> Deduplicator:
+    def inclusive(cls, plan: Plan, bookmark: CursorBookmark | None) -> Deduplicator:
         """Make one for walks that ask from a value on."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
@@ -86,7 +87,7 @@ class Deduplicator:
 
     @classmethod
     def after_cursor(
-        cls, plan: Plan, bookmark: Bookmark | None, position: Cursor | None, least: Rank | None
+        cls, plan: Plan, bookmark: KeysetBookmark | None, position: Cursor | None, least: Rank | None
     ) -> Deduplicator:
         """Make one for walks that ask strictly after a cursor."""
         mark = bookmark.cursor if bookmark else None
@@ -100,11 +101,12 @@ class Deduplicator:
         return cursor_from(incremental_of(self.plan), self.position.value)
 
     @property
-    def bookmark(self) -> Bookmark | None:
+    def bookmark(self) -> CursorBookmark | None:
         """What STATE may say once all that was let through is written; None while nothing moved."""
         if not self.moved:
             return None
-        return Bookmark(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
+        kind = KeysetBookmark if self.exact else CursorBookmark
+        return kind(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
 
     def fresh(self, page: Page, ranks: Sequence[Rank | None] = ()) -> list[Record]:
         """Return the page's records that were not let through before, in their order; position and mark advance.
@@ -277,7 +279,7 @@ class Deduplicator:
         return rank(earliest(incremental_of(self.plan), self.mark.value))
 
 
-def _hashes_in(bookmark: Bookmark | None) -> dict[str, Rank | None]:
+def _hashes_in(bookmark: CursorBookmark | None) -> dict[str, Rank | None]:
     if bookmark is None:
         return {}
     return dict.fromkeys(bookmark.boundary)

@@ -15,7 +15,8 @@ from typing import Any
 
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
-from tap_restextract.plan.bookmarks import Bookmark, EmittedRange, content_hash
+from tap_restextract.plan.bookmarks.cursors import DescendingBookmark, EmittedRange
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
@@ -33,7 +34,7 @@ from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, Record, Step, Steps
 
 
-def descending(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def descending(plan: Plan, bookmark: DescendingBookmark | None) -> Steps:
     """Walk newest first, down to the old high-water mark and past the end of its tie and page."""
     descending_pass = DescendingPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
@@ -76,7 +77,7 @@ class DescendingPass:
     reached_floor: bool = False
 
     @classmethod
-    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> DescendingPass:
+    def resume(cls, plan: Plan, bookmark: DescendingBookmark | None) -> DescendingPass:
         """Return the pass that goes on from a bookmark."""
         if bookmark is None:
             return cls(plan, None, None)
@@ -143,18 +144,19 @@ class DescendingPass:
         return records
 
     @property
-    def bookmark(self) -> Bookmark | None:
+    def bookmark(self) -> DescendingBookmark | None:
         """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
 
         A page whose boundary isn't proven is no part of the emitted range, but its records are known by their content.
         """
         emitted_range = self._emitted_range
-        if not proves_seams(self.plan):
-            return Bookmark(self.mark, frozenset(self.hashes), emitted_range or self.emitted_range)
-        return None if emitted_range is None else Bookmark(self.mark, frozenset(self.hashes), emitted_range)
+        if emitted_range is None and proves_seams(self.plan):
+            return None
+        emitted_range = emitted_range or self.emitted_range
+        return DescendingBookmark(self.mark, frozenset(self.hashes), emitted_range=emitted_range)
 
     @property
-    def final_bookmark(self) -> Bookmark | None:
+    def final_bookmark(self) -> DescendingBookmark | None:
         """What STATE may say once the floor was reached."""
         mark = self.mark
         if self.high is not None and (mark is None or rank(mark.value) < rank(self.high)):
@@ -165,7 +167,7 @@ class DescendingPass:
             for digest, record_rank in self.hashes.items()
             if record_rank is not None and (least is None or record_rank >= least)
         )
-        return Bookmark(mark, boundary) if mark is not None or boundary else None
+        return DescendingBookmark(mark, boundary) if mark is not None or boundary else None
 
     @property
     def _emitted_range(self) -> EmittedRange | None:

@@ -18,7 +18,8 @@ from typing import Any, Final
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
-from tap_restextract.plan.bookmarks import Bookmark, Sweep
+from tap_restextract.plan.bookmarks.cursors import KeysetBookmark
+from tap_restextract.plan.bookmarks.feeds import FeedBookmark
 from tap_restextract.plan.derived import feed_names, feed_of, feed_plan
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import precision_of, rank
@@ -38,13 +39,13 @@ class EventFeedWalk:
 
     Attributes:
         events: the plan of the feed itself.
-        bookmark: the feed's bookmark, and when it was read.
+        bookmark: the bookmark of the run before.
         now: this moment, ISO 8601.
     """
 
     plan: Plan
     events: Plan
-    bookmark: Bookmark | None
+    bookmark: FeedBookmark | None
     now: str
     started: int = 0
     is_fetching_object: bool = False
@@ -54,14 +55,9 @@ class EventFeedWalk:
     def has_lost_events(self) -> bool:
         """Whether events may have left the feed unread."""
         feed = feed_of(self.plan)
-        read_at = (
-            self.bookmark.reconciliation.at if self.bookmark is not None and self.bookmark.reconciliation else None
-        )
-        return (
-            feed.retention is not None
-            and read_at is not None
-            and rank(self.now) - rank(read_at) > precision_of(feed.retention)
-        )
+        if feed.retention is None or self.bookmark is None:
+            return False
+        return rank(self.now) - rank(self.bookmark.read_at) > precision_of(feed.retention)
 
     def next(self) -> SubWalk | None:
         """Return the one sub-walk, once."""
@@ -73,9 +69,9 @@ class EventFeedWalk:
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Stamp the step with the moment of reading."""
         del sub_walk
-        if step.bookmark is None:
+        if not isinstance(step.bookmark, KeysetBookmark):
             return step
-        return replace(step, bookmark=replace(step.bookmark, reconciliation=Sweep(int(self.listing), "", self.now)))
+        return replace(step, bookmark=FeedBookmark(step.bookmark, self.now, is_listed=not self.listing))
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """Recover from an object that is gone when its event is read: it is a deletion, and its walk goes on."""
@@ -84,27 +80,26 @@ class EventFeedWalk:
         return self.translate(sub_walk, sub_walk.steps.send(Page(())))
 
     def _steps(self) -> Steps:
-        start = None if self.has_lost_events else self.bookmark
-        self.listing = start is None or (start.reconciliation is not None and start.reconciliation.number > 0)
+        bookmark = None if self.has_lost_events else self.bookmark
+        self.listing = bookmark is None or not bookmark.is_listed
         step = Step()
-        if start is None:
-            start = (yield from self._end_of_the_feed()) or Bookmark(None)
+        start = (yield from self._end_of_the_feed()) if bookmark is None else bookmark.events
         if self.listing:
             step = yield from self._list(start)
             self.listing = False
         yield from self._events(start, step)
 
-    def _end_of_the_feed(self) -> Generator[Step, Page, Bookmark | None]:
+    def _end_of_the_feed(self) -> Generator[Step, Page, KeysetBookmark]:
         """Read the feed without emitting; return the bookmark after its last event."""
         steps = with_scope(ascending.keyset(self.events, None), (), list_name=EVENTS)
         step = next(steps)
-        bookmark = None
+        bookmark = KeysetBookmark(None)
         while step.request is not None:
             step = steps.send((yield Step(request=step.request)))
-            bookmark = step.bookmark or bookmark
+            bookmark = _later(step, bookmark)
         return bookmark
 
-    def _list(self, start: Bookmark) -> Generator[Step, Page, Step]:
+    def _list(self, start: KeysetBookmark) -> Generator[Step, Page, Step]:
         """Read the list whole, STATE saying that it isn't yet; return its last step, still to be written."""
         for _ in range(SEAM_ATTEMPTS):
             listing = Listing(self.plan, None)
@@ -117,7 +112,7 @@ class EventFeedWalk:
             return Step(page.records)
         raise unstable_list_error(self.plan)
 
-    def _events(self, start: Bookmark, before: Step) -> Steps:
+    def _events(self, start: KeysetBookmark, before: Step) -> Steps:
         steps = with_scope(ascending.keyset(self.events, start if start.cursor else None), (), list_name=EVENTS)
         step = next(steps)
         records, bookmark = before.records, start
@@ -125,7 +120,7 @@ class EventFeedWalk:
             page = yield Step(records, bookmark, step.request)
             step = steps.send(page)
             records = yield from self._objects(step.records)
-            bookmark = step.bookmark or bookmark
+            bookmark = _later(step, bookmark)
         yield Step(records, bookmark)
 
     def _objects(self, events: Sequence[Record]) -> Generator[Step, Page, list[Record]]:
@@ -162,10 +157,14 @@ class EventFeedWalk:
         return {name: record.get(name) for name in self.plan.stream.primary_key} | {"_sdc_deleted_at": self.now}
 
 
-def stream_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> EventFeedWalk:
+def stream_walk(plan: Plan, bookmark: FeedBookmark | None, cache: HashCache | None, now: str) -> EventFeedWalk:
     """Return the walk of a feed that goes on from a bookmark, its deletions as of `now` (ISO 8601)."""
     del cache
     return EventFeedWalk(plan, feed_plan(plan), bookmark, now)
+
+
+def _later(step: Step, bookmark: KeysetBookmark) -> KeysetBookmark:
+    return step.bookmark if isinstance(step.bookmark, KeysetBookmark) else bookmark
 
 
 def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:

@@ -7,7 +7,9 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 from tap_restextract.errors import WalkError
-from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
@@ -50,7 +52,7 @@ def traversal(plan: Plan, bookmark: Bookmark | None) -> Steps:
     yield Step(page.records)
 
 
-def unordered(plan: Plan, bookmark: Bookmark | None) -> Steps:
+def unordered(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Walk all from the bookmark on, in any order; the next bookmark is the server's time at the start, less the lag."""
     full_pass = FullPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
@@ -88,7 +90,7 @@ class FullPass:
     newest: Any = None
 
     @classmethod
-    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> FullPass:
+    def resume(cls, plan: Plan, bookmark: CursorBookmark | None) -> FullPass:
         """Return the pass that goes on from a bookmark."""
         return cls(plan, bookmark.cursor if bookmark else None, bookmark.boundary if bookmark else frozenset())
 
@@ -132,12 +134,12 @@ class FullPass:
         return records
 
     @property
-    def final_bookmark(self) -> Bookmark | None:
+    def final_bookmark(self) -> CursorBookmark | None:
         """What STATE may say once the whole list was read."""
         if self.high is None:
             return None
         stays = self.mark is not None and rank(self.mark.value) >= rank(self.high)
-        return Bookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
+        return CursorBookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
 
     @property
     def _first_value(self) -> Any:

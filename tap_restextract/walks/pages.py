@@ -26,8 +26,8 @@ from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start
-from tap_restextract.plan.bookmarks import Bookmark, content_hash
-from tap_restextract.plan.keys import record_identity
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.walks.cycles import CycleGuard

@@ -15,7 +15,7 @@ from typing import Any
 
 from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.exchange.validators import Validator
-from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import Cursor
 

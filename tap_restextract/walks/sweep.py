@@ -21,8 +21,9 @@ from tap_restextract.config.paginators import Offset, SinglePage
 from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key
-from tap_restextract.plan.bookmarks import Bookmark, Sweep, content_hash
-from tap_restextract.plan.keys import key_of
+from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
+from tap_restextract.plan.bookmarks.sweeps import SweepBookmark
+from tap_restextract.plan.keys import content_hash, key_of
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.walks.cycles import CycleGuard
@@ -65,7 +66,7 @@ def proof_of(plan: Plan) -> Proof:
     return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
 
 
-def sweep(plan: Plan, bookmark: Bookmark | None, cache: HashCache, now: str) -> Comparison:
+def sweep(plan: Plan, bookmark: SweepBookmark | None, cache: HashCache, now: str) -> Comparison:
     """Return the comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
     number = cache.begin(confirmed_pass(bookmark.sweep if bookmark else None, cache))
     request = fingerprint(plan.stream) if is_validated(plan) else ""

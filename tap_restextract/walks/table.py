@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan import walks
-from tap_restextract.plan.bookmarks import Bookmark, ChildrenBookmark
+from tap_restextract.plan.bookmarks.children import ChildrenBookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.walks import Walk
 from tap_restextract.walks import ascending, combined, event_feed, full_list, time_slices
@@ -16,23 +18,37 @@ from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import CombinedWalk
 from tap_restextract.walks.descending import descending
 from tap_restextract.walks.protocol import SingleWalk, StreamWalk
-from tap_restextract.walks.steps import Begin, PageRequest, Steps
+from tap_restextract.walks.steps import PageRequest, Steps
+
+B = TypeVar("B", bound=Bookmark)
 
 
 @dataclass(frozen=True, slots=True)
-class OneRequestAtATime:
-    """A walk that is one generator: the stream's only sub-walk, or one parent's, or the first part of a combined walk."""
+class Start:
+    """How a walk is started, each time from the class of bookmark that its row names.
 
-    begin: Begin
+    Attributes:
+        stream_walk: the stream's, with the hash cache, if there is one, and this moment (ISO 8601).
+        first_request: what the walk asks first.
+        begin: a walk that is one generator, and so can be that of each parent, or the first part of a combined walk.
+    """
 
-    def first_request(self, plan: Plan, bookmark: Bookmark | None) -> PageRequest:
-        """Return what the walk asks first."""
-        return next(self.begin(plan, bookmark)).request or PageRequest()
+    stream_walk: Callable[[Plan, Any, HashCache | None, str], StreamWalk]
+    first_request: Callable[[Plan, Any], PageRequest]
+    begin: Callable[[Plan, Any], Steps] | None = None
 
-    def stream_walk(self, plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> StreamWalk:
-        """Return the stream walk of this one sub-walk."""
+
+def _one_generator(row: Walk[B], begin: Callable[[Plan, B | None], Steps]) -> tuple[Walk[Any], Start]:
+    """Return the entry of a walk that is one generator."""
+
+    def stream_walk(plan: Plan, bookmark: B | None, cache: HashCache | None, now: str) -> StreamWalk:
         del cache, now
-        return SingleWalk(self.begin(plan, bookmark))
+        return SingleWalk(begin(plan, bookmark))
+
+    def first_request(plan: Plan, bookmark: B | None) -> PageRequest:
+        return next(begin(plan, bookmark)).request or PageRequest()
+
+    return row, Start(stream_walk, first_request, begin)
 
 
 def _whole_list(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
@@ -40,39 +56,43 @@ def _whole_list(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
     return PageRequest()
 
 
-@dataclass(frozen=True, slots=True)
-class OwnStreamWalk:
-    """A walk with a stream walk of its own, which gets the hash cache, if there is one, and this moment (ISO 8601)."""
+def _sub_walks(
+    row: Walk[B],
+    stream_walk: Callable[[Plan, B | None, HashCache | None, str], StreamWalk],
+    first_request: Callable[[Plan, B | None], PageRequest] = _whole_list,
+) -> tuple[Walk[Any], Start]:
+    """Return the entry of a walk that has a stream walk of its own."""
+    return row, Start(stream_walk, first_request)
 
-    stream_walk: Callable[[Plan, Bookmark | None, HashCache | None, str], StreamWalk]
-    first_request: Callable[[Plan, Bookmark | None], PageRequest] = _whole_list
 
-
-TABLE: Final[Mapping[Walk, OneRequestAtATime | OwnStreamWalk]] = {
-    walks.KEYSET: OneRequestAtATime(ascending.keyset),
-    walks.UNIQUE_KEYSET: OneRequestAtATime(ascending.keyset),
-    walks.TOKENS: OneRequestAtATime(ascending.tokens),
-    walks.RESTART: OneRequestAtATime(ascending.restart),
-    walks.SINGLE: OneRequestAtATime(ascending.single),
-    walks.DESCENDING: OneRequestAtATime(descending),
-    walks.UNORDERED: OneRequestAtATime(full_list.unordered),
-    walks.TRAVERSAL: OneRequestAtATime(full_list.traversal),
-    walks.WINDOWS: OwnStreamWalk(time_slices.stream_walk, time_slices.first_request),
-    walks.FEED: OwnStreamWalk(event_feed.stream_walk),
-    walks.SWEEP: OwnStreamWalk(combined.sweep_walk),
-}
+TABLE: Final[Mapping[Walk[Any], Start]] = dict(
+    (
+        _one_generator(walks.KEYSET, ascending.keyset),
+        _one_generator(walks.UNIQUE_KEYSET, ascending.keyset),
+        _one_generator(walks.TOKENS, ascending.tokens),
+        _one_generator(walks.RESTART, ascending.restart),
+        _one_generator(walks.SINGLE, ascending.single),
+        _one_generator(walks.DESCENDING, descending),
+        _one_generator(walks.UNORDERED, full_list.unordered),
+        _one_generator(walks.TRAVERSAL, full_list.traversal),
+        _sub_walks(walks.WINDOWS, time_slices.stream_walk, time_slices.first_request),
+        _sub_walks(walks.FEED, event_feed.stream_walk),
+        _sub_walks(walks.SWEEP, combined.sweep_walk),
+    )
+)
 
 
 def walk(plan: Plan, bookmark: Bookmark | None) -> Steps:
     """Return the plan's walk, which is one generator, from the bookmark on."""
-    row = TABLE[plan.walk]
-    assert isinstance(row, OneRequestAtATime)
-    return row.begin(plan, bookmark)
+    begin = TABLE[plan.walk].begin
+    assert begin is not None
+    return begin(plan, bookmark)
 
 
 def first_request(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
     """Return what the plan's walk asks first, from the bookmark on."""
-    return TABLE[plan.walk].first_request(plan, bookmark)
+    own = bookmark.main if isinstance(bookmark, CombinedBookmark) else bookmark
+    return TABLE[plan.walk].first_request(plan, own)
 
 
 def stream_walk_for(  # noqa: PLR0913  each is something that only some walks need, and none can find by itself
@@ -95,8 +115,9 @@ def stream_walk_for(  # noqa: PLR0913  each is something that only some walks ne
         now: the time of deletions, ISO 8601.
     """
     if parents is not None:
-        children = bookmark.children if bookmark and bookmark.children else ChildrenBookmark()
+        children = bookmark if isinstance(bookmark, ChildrenBookmark) else ChildrenBookmark()
         return ChildrenWalk(plan, parents, children, cache, walk)
     if plan.is_combined:
-        return CombinedWalk(plan, walk, bookmark or Bookmark(None), cache, nulls, now)
+        assert isinstance(bookmark, CombinedBookmark)
+        return CombinedWalk(plan, walk, bookmark, cache, nulls, now)
     return TABLE[plan.walk].stream_walk(plan, bookmark, cache, now)

@@ -18,7 +18,8 @@ from tap_restextract.config.paginators import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
 from tap_restextract.hash_cache.protocol import HashCache
-from tap_restextract.plan.bookmarks import Bookmark, content_hash
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
 from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
@@ -49,11 +50,11 @@ class TimeSlices:
     has_started: bool = False
     ended: bool = False
     sub_walks: list[SubWalk] = field(default_factory=list)
-    bookmarks: dict[SubWalk, Bookmark] = field(default_factory=dict)
+    bookmarks: dict[SubWalk, CursorBookmark] = field(default_factory=dict)
     done: set[SubWalk] = field(default_factory=set)
 
     @classmethod
-    def resume(cls, plan: Plan, bookmark: Bookmark | None) -> TimeSlices:
+    def resume(cls, plan: Plan, bookmark: CursorBookmark | None) -> TimeSlices:
         """Return the slices that go on from a bookmark."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
@@ -80,7 +81,7 @@ class TimeSlices:
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a slice's step: its bookmark is that of all slices done without a gap."""
-        if step.bookmark is not None:
+        if isinstance(step.bookmark, CursorBookmark):
             self.bookmarks[sub_walk] = step.bookmark
         if step.request is None:
             self.done.add(sub_walk)
@@ -117,13 +118,13 @@ class TimeSlices:
         yield step
 
 
-def stream_walk(plan: Plan, bookmark: Bookmark | None, cache: HashCache | None, now: str) -> TimeSlices:
+def stream_walk(plan: Plan, bookmark: CursorBookmark | None, cache: HashCache | None, now: str) -> TimeSlices:
     """Return the slices that go on from a bookmark."""
     del cache, now
     return TimeSlices.resume(plan, bookmark)
 
 
-def first_request(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
+def first_request(plan: Plan, bookmark: CursorBookmark | None) -> PageRequest:
     """Return the request for the first slice."""
     sub_walk = TimeSlices.resume(plan, bookmark).next()
     return next(sub_walk.steps).request or PageRequest() if sub_walk else PageRequest()
@@ -212,10 +213,10 @@ class SliceReader:
         now = window(incremental, format_like(slices.sample_value, steps * resolution_of(like)))
         slices.horizon_value = max(now, slices.sample_value, key=rank)
 
-    def _bookmark(self) -> Bookmark:
+    def _bookmark(self) -> CursorBookmark:
         if self.upper is not None:
-            return Bookmark(Cursor(self.upper), self.slices.known)
-        return Bookmark(Cursor(self.lower), frozenset(self.hashes))
+            return CursorBookmark(Cursor(self.upper), self.slices.known)
+        return CursorBookmark(Cursor(self.lower), frozenset(self.hashes))
 
     def _is_full(self, listing: Listing) -> bool:
         """Return whether the next page would lie beyond the API's result window, or the list says that it will be."""

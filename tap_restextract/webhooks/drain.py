@@ -16,7 +16,8 @@ import msgspec
 
 from tap_restextract.config.webhooks import Route
 from tap_restextract.hash_cache.protocol import HashCache
-from tap_restextract.plan.bookmarks import Sweep, content_hash
+from tap_restextract.plan.bookmarks.protocol import Sweep
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.values.cursor import NoRankError, rank
@@ -75,9 +76,7 @@ class Drain:
     @property
     def bookmark(self) -> QueuePosition:
         """What is true once all that came out is written."""
-        return QueuePosition(
-            None, queue=self._identity, position=self.position, cache_pass=self._pass, polled=self._polled
-        )
+        return QueuePosition(self._identity, self.position, self._pass, polled=self._polled)
 
     def acknowledge(self, state: Mapping[str, Any]) -> None:
         """Release the notifications that a STATE covers which is known to be loaded."""

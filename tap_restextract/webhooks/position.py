@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import StateError
-from tap_restextract.plan.bookmarks import Bookmark, Sweep
+from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,22 @@ class QueuePosition(Bookmark):
         polled: whether the stream was polled to its end since webhooks are listened to.
     """
 
-    queue: str = ""
+    queue: str
     position: str | None = None
     cache_pass: Sweep | None = None
     polled: bool = False
 
+    def to_state(self, stream: StreamSettings) -> dict[str, Any]:
+        """Return the position as the stream's part of STATE."""
+        del stream
+        state: dict[str, Any] = {"queue": self.queue, "position": self.position}
+        if self.cache_pass is not None:
+            state["cache_pass"] = {"number": self.cache_pass.number, "cache": self.cache_pass.cache}
+        return {"webhooks": state | ({"polled": True} if self.polled else {})}
 
-def position_state(position: QueuePosition) -> dict[str, Any]:
-    """Return the position as STATE keeps it."""
-    state: dict[str, Any] = {"queue": position.queue, "position": position.position}
-    if position.cache_pass is not None:
-        state["cache_pass"] = {"number": position.cache_pass.number, "cache": position.cache_pass.cache}
-    return state | ({"polled": True} if position.polled else {})
+    def checkpointed(self, stream: StreamSettings, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the stream's part of STATE once the position is true; what polling keeps there stays."""
+        return {**state, **self.to_state(stream)}
 
 
 def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
@@ -53,13 +58,8 @@ def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
             f"stream {stream}: STATE names no place in a queue of webhooks that can be read; reset this stream's STATE"
         ) from error
     named = position.cache_pass or position.told
-    return QueuePosition(
-        None,
-        queue=position.queue,
-        position=position.position,
-        cache_pass=None if named is None else Sweep(named.number, named.cache),
-        polled=position.polled,
-    )
+    cache_pass = None if named is None else Sweep(named.number, named.cache)
+    return QueuePosition(position.queue, position.position, cache_pass, polled=position.polled)
 
 
 class CachePass(msgspec.Struct, frozen=True):

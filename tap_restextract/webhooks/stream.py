@@ -25,7 +25,6 @@ from tap_restextract.config.webhooks import ReceiverSettings, Route
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.locations import open_cache
-from tap_restextract.plan.bookmarks import Bookmark
 from tap_restextract.plan.derived import webhook_object_plan
 from tap_restextract.plan.plan import Plan
 from tap_restextract.singer.stream import OpenClient, RestStream
@@ -33,7 +32,7 @@ from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.webhooks.drain import Drain, DrainStorage
 from tap_restextract.webhooks.notifications import channels_of
-from tap_restextract.webhooks.position import QueuePosition, position_in, position_state
+from tap_restextract.webhooks.position import QueuePosition, position_in
 from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.queues.protocol import Queue
 
@@ -116,21 +115,13 @@ class WebhookStream(RestStream):
             for record, ready in zip(records, whole, strict=True)
         ]
 
-    def _checkpoint(self, bookmark: Bookmark | None) -> None:
-        if not isinstance(bookmark, QueuePosition):
-            super()._checkpoint(bookmark)
-            return
-        self.keep_position(bookmark)
-        self._whole_state["currently_syncing"] = self.name
-        self._tap.state_writer.write_state(self.tap_state)
-
     def emit(self, records: Sequence[Record]) -> None:
         """Write records outside of a run of all streams."""
         self._write(self._complete(records))
 
     def keep_position(self, position: QueuePosition) -> None:
         """Keep the position for the next STATE."""
-        self.stream_state["webhooks"] = position_state(position)
+        self.stream_state.update(position.to_state(self._plan.stream))
 
     def write_state(self) -> None:
         """Write the STATE of all streams; the SDK's own writer would keep one back that says nothing new."""

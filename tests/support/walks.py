@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tap_restextract.exchange.paginators import Number, Start, Token
-from tap_restextract.plan.bookmarks import Bookmark, from_state, to_state
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.steps import Page, PageRequest, Record

@@ -13,7 +13,7 @@ from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.http.pages import page_of
-from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
+from tap_restextract.plan.bookmarks.state import checkpointed, from_state
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.walks.combined import NULLS
 from tap_restextract.walks.steps import Page, PageRequest
@@ -84,7 +84,7 @@ class Notes:
     def run(self) -> list[Row]:
         """An hour later: what came out."""
         self.hour += 2
-        bookmark = combined_bookmark(self.plan, self.state, from_state(self.plan, self.state))
+        bookmark = from_state(self.plan, self.state)
         now = f"2026-01-01T{self.hour:02d}:00:00Z"
         fleet = stream_walk_for(self.plan, bookmark, cache=self.cache, nulls=self.nulls, now=now)
         records: list[Row] = []

@@ -11,30 +11,49 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.errors import StateError
-from tap_restextract.plan.bookmarks import (
+from tap_restextract.plan.bookmarks.children import ChildrenBookmark
+from tap_restextract.plan.bookmarks.cursors import (
     MAX_BOUNDARY_HASHES,
-    Bookmark,
-    checkpointed,
-    content_hash,
-    from_state,
-    to_state,
+    CursorBookmark,
+    DescendingBookmark,
+    EmittedRange,
+    KeysetBookmark,
 )
+from tap_restextract.plan.bookmarks.feeds import FeedBookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
+from tap_restextract.plan.bookmarks.state import checkpointed, from_state, to_state
+from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark, SweepBookmark
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 
 pytestmark = pytest.mark.pure
 
-NOON = "2026-01-01T12:00:00Z"
+NOON, LATER = "2026-01-01T12:00:00Z", "2026-01-01T13:00:00Z"
+FALLING: dict[str, Any] = {"incremental": {"cursor_path": "updated_at", "order": "desc", "filter": "none"}}
+SWEPT: dict[str, Any] = {**COMPOUND, "sweep_every": "P1D"}
+OF_PARENTS: dict[str, Any] = {**COMPOUND, "path": "/parents/{parent.parents.id}/things"}
+EVENTS: dict[str, Any] = {**UNIQUE, "path": "/events", "types": ["thing.*"]}
+FEED: dict[str, Any] = {"feed": EVENTS}
 
 
 @pytest.mark.parametrize(
     ("keys", "bookmark"),
     [
-        (COMPOUND, Bookmark(Cursor(NOON, 42))),
-        (COMPOUND, Bookmark(Cursor(NOON, "a"), frozenset({"x"}))),
-        (UNIQUE, Bookmark(Cursor(7))),
-        (INCLUSIVE, Bookmark(Cursor(NOON), frozenset({"a", "b"}))),
-        (INCLUSIVE, Bookmark(Cursor(1767225600))),
+        (COMPOUND, KeysetBookmark(Cursor(NOON, 42))),
+        (COMPOUND, KeysetBookmark(Cursor(NOON, "a"), frozenset({"x"}))),
+        (UNIQUE, KeysetBookmark(Cursor(7))),
+        (INCLUSIVE, CursorBookmark(Cursor(NOON), frozenset({"a", "b"}))),
+        (INCLUSIVE, CursorBookmark(Cursor(1767225600))),
+        (FALLING, DescendingBookmark(Cursor(NOON), emitted_range=EmittedRange(LATER, NOON))),
+        (FALLING, DescendingBookmark(None, emitted_range=EmittedRange(LATER, NOON))),
+        ({"sweep": True}, SweepBookmark(Sweep(4, "cache"))),
+        (SWEPT, CombinedBookmark(KeysetBookmark(Cursor(NOON, 42)), Sweep(4, "cache", LATER))),
+        (SWEPT, CombinedBookmark(KeysetBookmark(None), Sweep(4, "cache"), Sweep(5, "nulls", NOON))),
+        (FEED, FeedBookmark(KeysetBookmark(Cursor(7)), NOON)),
+        (FEED, FeedBookmark(KeysetBookmark(None), NOON, is_listed=False)),
+        (OF_PARENTS, ChildrenBookmark(NOON, {"[1]": KeysetBookmark(Cursor(LATER, 42))}, Sweep(4, "cache"))),
+        (OF_PARENTS, ChildrenBookmark()),
     ],
 )
 def test_a_bookmark_survives_state_as_json(keys: dict[str, Any], bookmark: Bookmark) -> None:
@@ -43,21 +62,28 @@ def test_a_bookmark_survives_state_as_json(keys: dict[str, Any], bookmark: Bookm
 
 
 def test_state_has_the_standard_singer_keys_that_people_and_meltano_read() -> None:
-    state = to_state(plan(**COMPOUND), Bookmark(Cursor(NOON, 42)))
+    state = to_state(plan(**COMPOUND), KeysetBookmark(Cursor(NOON, 42)))
     assert state["replication_key"] == "updated_at"
     assert state["replication_key_value"] == NOON
     assert state["cursor"] == {"updated_at": NOON, "id": 42}
 
 
-@pytest.mark.parametrize("keys", [COMPOUND, INCLUSIVE, {**INCLUSIVE, "paginator": {"type": "page_number"}}])
-def test_a_state_of_another_tap_degrades_to_its_value(keys: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("keys", "kind"),
+    [
+        (COMPOUND, KeysetBookmark),
+        (INCLUSIVE, CursorBookmark),
+        ({**INCLUSIVE, "paginator": {"type": "page_number"}}, CursorBookmark),
+    ],
+)
+def test_a_state_of_another_tap_degrades_to_its_value(keys: dict[str, Any], kind: type[CursorBookmark]) -> None:
     state = {"replication_key": "updated_at", "replication_key_value": NOON, "starting_replication_value": "x"}
-    assert from_state(plan(**keys), state) == Bookmark(Cursor(NOON))
+    assert from_state(plan(**keys), state) == kind(Cursor(NOON))
 
 
 def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
     wide = frozenset(content_hash({"id": number}) for number in range(50_000))
-    state = to_state(plan(**INCLUSIVE), Bookmark(Cursor(NOON), wide))
+    state = to_state(plan(**INCLUSIVE), CursorBookmark(Cursor(NOON), wide))
     assert len(json.dumps(state)) < 64 * 1024
     assert len(state["boundary"]) == MAX_BOUNDARY_HASHES
     assert set(state["boundary"]) <= wide
@@ -65,13 +91,13 @@ def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
 
 def test_a_cursor_that_belongs_to_another_value_is_not_believed() -> None:
     state = {"replication_key_value": NOON, "cursor": {"updated_at": "2030-01-01T00:00:00Z", "id": 9}}
-    assert from_state(plan(**COMPOUND), state) == Bookmark(Cursor(NOON))
+    assert from_state(plan(**COMPOUND), state) == KeysetBookmark(Cursor(NOON))
 
 
 @pytest.mark.parametrize("cursor", [None, 5, [], {}, {"updated_at": NOON}, {"updated_at": NOON, "id": None}])
 def test_a_cursor_without_both_parts_degrades_too(cursor: Any) -> None:
     state = {"replication_key_value": NOON, "cursor": cursor}
-    assert from_state(plan(**COMPOUND), state) == Bookmark(Cursor(NOON))
+    assert from_state(plan(**COMPOUND), state) == KeysetBookmark(Cursor(NOON))
 
 
 def test_no_state_is_a_first_run() -> None:
@@ -100,8 +126,14 @@ def test_a_boundary_that_is_no_list_of_hashes_is_refused(boundary: Any) -> None:
 
 def test_a_checkpoint_keeps_what_is_not_its_own_and_drops_what_is_no_longer_true() -> None:
     before = {"theirs": 1, "boundary": ["old"], "cursor": {"updated_at": "old"}, "replication_key_value": "old"}
-    after = checkpointed(plan(**INCLUSIVE), before, Bookmark(Cursor(NOON)))
+    after = checkpointed(plan(**INCLUSIVE), before, CursorBookmark(Cursor(NOON)))
     assert after == {"theirs": 1, "replication_key": "updated_at", "replication_key_value": NOON}
+
+
+def test_a_checkpoint_of_a_feed_is_all_that_its_stream_has() -> None:
+    after = checkpointed(plan(**FEED), {"listed": False, "theirs": 1}, FeedBookmark(KeysetBookmark(Cursor(7)), NOON))
+    events = {"replication_key": "id", "replication_key_value": 7, "cursor": {"id": 7}}
+    assert after == {"feed": events, "read_at": NOON}
 
 
 def test_a_hash_stands_for_content_and_not_for_the_order_of_keys() -> None:

@@ -16,7 +16,7 @@ from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import request_for
 from tap_restextract.http.pages import page_of
-from tap_restextract.plan.bookmarks import feed_bookmark, feed_state
+from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.derived import event_object_plan, feed_plan
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.plan.walks import FEED as FEED_WALK
@@ -104,7 +104,7 @@ class Play:
         state = self.states[-1] if self.states else {}
         plans = {"": self.plan, EVENTS: feed_plan(self.plan), OBJECT: event_object_plan(self.plan)}
         now = datetime.fromtimestamp(self.clock, timezone.utc).isoformat()
-        fleet = stream_walk_for(self.plan, feed_bookmark(plans[EVENTS], state), now=now)
+        fleet = stream_walk_for(self.plan, from_state(self.plan, state), now=now)
         assert isinstance(fleet, EventFeedWalk)
         unit = fleet.next()
         assert unit is not None
@@ -124,7 +124,7 @@ class Play:
                     raise DiedError
                 self.records.append(dict(record))
             if step.bookmark is not None:
-                self.states.append(feed_state(plans[EVENTS], step.bookmark))
+                self.states.append(to_state(self.plan, step.bookmark))
 
         step = fleet.translate(unit, next(unit.steps))
         while step.request is not None:

@@ -19,7 +19,7 @@ from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import request_for
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.http.pages import page_of
-from tap_restextract.plan.bookmarks import checkpointed, combined_bookmark, from_state
+from tap_restextract.plan.bookmarks.state import checkpointed, from_state
 from tap_restextract.plan.derived import lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.walks.combined import NULLS
@@ -123,8 +123,6 @@ class Play:
     def run(self, state: State, *, busy: bool, lives: int | None = None, at_once: int = 3) -> None:  # noqa: C901  a driver in one piece, as it is read
         rng, shop = self.shop.rng, self.shop
         bookmark = from_state(self.plan, state)
-        if self.plan.is_combined:
-            bookmark = combined_bookmark(self.plan, state, bookmark)
         now = datetime.fromtimestamp(shop.now, timezone.utc).isoformat()
         fleet = stream_walk_for(self.plan, bookmark, parents=self.parents, cache=self.cache, nulls=self.nulls, now=now)
         flying: list[tuple[SubWalk, Page | AnswerError]] = []

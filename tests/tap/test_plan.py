@@ -40,7 +40,7 @@ STABLE = {"type": "cursor", "stable": True}
         ({**EXCLUSIVE, "paginator": {"type": "single_page", "limit": 5}}, SINGLE),
     ],
 )
-def test_each_row_of_the_table_has_its_walk_with_a_reason(keys: dict[str, Any], walk: Walk) -> None:
+def test_each_row_of_the_table_has_its_walk_with_a_reason(keys: dict[str, Any], walk: Walk[Any]) -> None:
     made = plan(**keys)
     assert made.walk is walk
     assert made.safe_because

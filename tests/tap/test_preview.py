@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.cli.plan_report import preview
-from tap_restextract.plan.bookmarks import Bookmark
+from tap_restextract.plan.bookmarks.cursors import KeysetBookmark
 from tap_restextract.values.cursor import Cursor
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 
@@ -72,7 +72,7 @@ def test_the_first_request_has_no_cursor_and_the_second_is_behind_a_page() -> No
 
 
 def test_with_a_state_the_first_request_is_the_next_runs() -> None:
-    text = preview(plan(**COMPOUND), Bookmark(Cursor("2026-05-05T05:05:05Z", 7)))
+    text = preview(plan(**COMPOUND), KeysetBookmark(Cursor("2026-05-05T05:05:05Z", 7)))
     assert "since=2026-05-05T05%3A05%3A05Z&after=7" in row(text, "first")
 
 

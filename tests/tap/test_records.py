@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_restextract.plan.bookmarks import content_hash
+from tap_restextract.plan.keys import content_hash
 from tap_restextract.singer.record_lines import lacking, projected, record_lines
 from tap_restextract.singer.stream import RestStream, reader_of
 from tap_restextract.tap import TapRestextract

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tap_restextract.plan.bookmarks import Sweep
-from tap_restextract.webhooks.position import QueuePosition, position_in, position_state
+from tap_restextract.plan.bookmarks.protocol import Sweep
+from tap_restextract.webhooks.position import QueuePosition, position_in
+from tests.support.streams import stream
 
 pytestmark = pytest.mark.pure
 
-POSITION = QueuePosition(None, queue="q", position="7", cache_pass=Sweep(3, "c"), polled=True)
+POSITION = QueuePosition("q", "7", Sweep(3, "c"), polled=True)
 
 
 def test_a_position_is_read_as_it_was_written() -> None:
-    assert position_in("things", {"webhooks": position_state(POSITION)}) == POSITION
+    assert position_in("things", POSITION.checkpointed(stream(), {"theirs": 1})) == POSITION
 
 
 def test_the_pass_of_the_cache_is_found_in_state_that_0_1_0_wrote() -> None:

@@ -1,0 +1,1 @@
+"""Bookmarks: what STATE keeps of a stream, a class for each form of it."""
