@@ -36,7 +36,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  it is a 
 from target_eventgen import embedded, failpoints
 from target_eventgen.target import TargetEventgen
 from tests.support.loading import lines, record, schema, state
-from tests.support.proxy import Proxy
+from tests.support.proxy import PostgresProxy
 
 IN_CODE = (
     failpoints.AFTER_STAGING,
@@ -196,7 +196,7 @@ class Matrix:
         gate = self.folder / f"{self.cases}.gate"
         place = drawn.randint(1, 7)
         counted: Counter[str] = Counter()
-        with Proxy(self.server.url) as proxy, closing(psycopg2.connect(self.server.url)) as holder:
+        with PostgresProxy(self.server.url) as proxy, closing(psycopg2.connect(self.server.url)) as holder:
             if point == "after_rows":  # before the process begins, which else might come too far
                 with holder.cursor() as cursor:
                     cursor.execute(f"select pg_advisory_xact_lock({LOCK}, {place})")
@@ -266,7 +266,7 @@ class Matrix:
         else:
             self.server.stop_and_start()
 
-    def _lose_commit(self, proxy: Proxy, process: ForkServerProcess, kind: str, place: int) -> bool:
+    def _lose_commit(self, proxy: PostgresProxy, process: ForkServerProcess, kind: str, place: int) -> bool:
         """Let the proxy withhold the answer of a COMMIT; those of the SCHEMAs are among them."""
         # In the proxy's thread, where nobody may wait for the process: two that do take its exit code from each other.
         proxy.when_lost = {KINDS[0]: process.kill, KINDS[1]: lambda: None, KINDS[2]: self.server.stop_and_start}[kind]

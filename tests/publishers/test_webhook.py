@@ -24,8 +24,8 @@ from target_eventgen.publishers import webhook, webhook_decisions
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.webhook import NOT_SENT
-from tests.support.http_proxy import Proxy
 from tests.support.ports import free_port
+from tests.support.proxy import Proxy
 from tests.support.receiver import Answer, Receiver, Request
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from typing_extensions import Self
 
 from target_eventgen.publishers import open_publisher
 from target_eventgen.publishers.cloudevent import CloudEvent
-from tests.support.http_proxy import Proxy
 from tests.support.kafka import KafkaCluster
+from tests.support.proxy import Proxy
 from tests.support.receiver import Receiver
 from tests.support.servers import Kafka, Nats, NatsCluster, RabbitMQ, Redis, Server
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
 import trustme
 
-from tests.support.http_proxy import Proxy
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     import socket
@@ -56,8 +55,5 @@ class TlsProxy(Proxy):
         self._context = authority.context()
         super().__init__(target)
 
-    def greet(self, client: socket.socket) -> socket.socket | None:
-        with contextlib.suppress(OSError):
-            return self._context.wrap_socket(client, server_side=True)
-        client.close()
-        return None
+    def connect(self, client: socket.socket) -> tuple[socket.socket, socket.socket]:
+        return super().connect(self._context.wrap_socket(client, server_side=True))

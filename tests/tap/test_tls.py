@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
-import select
-import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -23,6 +17,7 @@ from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Api, Reply, scripted, serving
+from tests.support.proxy import ForwardProxy
 from tests.support.streams import config, stream
 from tests.support.tap_process import tap
 
@@ -142,87 +137,25 @@ def test_a_key_without_its_certificate_is_a_fault_of_the_configuration() -> None
         stream(client_key="key.pem")
 
 
-class Proxy(ThreadingHTTPServer):
-    """A forward proxy: whole addresses for http, tunnels for https; it remembers both."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Forward)
-        self.asked: list[tuple[str, str, str | None]] = []
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
-
-
-class Forward(BaseHTTPRequestHandler):
-    """Asks the real server in the client's stead."""
-
-    server: Proxy
-
-    def _remember(self) -> None:
-        self.server.asked.append((self.command, self.path, self.headers.get("Proxy-Authorization")))
-
-    def do_GET(self) -> None:
-        self._remember()
-        split = urlsplit(self.path)
-        connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=10)
-        connection.request("GET", split.path, headers={"Accept": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read()
-        self.send_response(answer.status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        connection.close()
-
-    def do_CONNECT(self) -> None:
-        self._remember()
-        host, _, port = self.path.partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as there:
-            self.send_response(200)
-            self.end_headers()
-            here = self.connection
-            while ready := select.select([here, there], [], [], 10)[0]:
-                for side in ready:
-                    content = side.recv(65536)
-                    if not content:
-                        return
-                    (there if side is here else here).sendall(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the parent's name
-        """Quietly."""
-
-
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with Proxy() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def address(proxy: Proxy) -> str:
-    return f"http://me:s3cret@127.0.0.1:{proxy.server_address[1]}"
+def proxy() -> Iterator[ForwardProxy]:
+    with ForwardProxy() as proxy:
+        yield proxy
 
 
 def test_http_goes_through_the_proxy_of_the_environment_with_its_credentials(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", address(proxy))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
     with serving(scripted(GOOD)) as api:
         assert len(fetched(api.url).records) == 1
         assert proxy.asked == [("GET", f"{api.url}/things", "Basic bWU6czNjcmV0")]
 
 
 def test_https_goes_through_a_tunnel(
-    authority: trustme.CA, bundle: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    authority: trustme.CA, bundle: str, proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", address(proxy))
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     with encrypted(authority) as (api, url):
         assert len(fetched(url, ca_bundle=bundle).records) == 1
         assert [asked[0] for asked in proxy.asked] == ["CONNECT"]
@@ -230,9 +163,9 @@ def test_https_goes_through_a_tunnel(
 
 
 def test_no_proxy_names_the_hosts_that_are_asked_directly_the_token_endpoints_too(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", address(proxy))
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", "localhost")
     with serving(scripted(Reply({"access_token": "t"}))) as identity, serving(scripted(GOOD)) as api:
         token_url = f"http://localhost:{identity.server_address[1]}/token"
@@ -242,9 +175,9 @@ def test_no_proxy_names_the_hosts_that_are_asked_directly_the_token_endpoints_to
         assert len(identity.asked) == 1
 
 
-def test_the_environment_is_read_once(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_read_once(proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(scripted(GOOD)) as api, closing(Client(stream(base_url=api.url), TokenKeeper(), LOG, "0")) as client:
-        monkeypatch.setenv("HTTP_PROXY", address(proxy))
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
         client.page(PageRequest())
         assert proxy.asked == []
 

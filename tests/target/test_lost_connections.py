@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from tests.support.loading import Loader, lines, record, schema, state
-from tests.support.proxy import Proxy
+from tests.support.proxy import PostgresProxy
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,8 +25,8 @@ KEYLESS = schema("log", {"line": {"type": "integer"}}, key=(), version=None)
 
 
 @pytest.fixture
-def proxy(database: str) -> Iterator[Proxy]:
-    with Proxy(database) as proxy:
+def proxy(database: str) -> Iterator[PostgresProxy]:
+    with PostgresProxy(database) as proxy:
         yield proxy
 
 
@@ -69,7 +69,7 @@ def terminate(loader: Loader) -> None:
     )
 
 
-def test_a_commit_whose_answer_was_lost_is_not_done_twice(loader: Loader, proxy: Proxy) -> None:
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(loader: Loader, proxy: PostgresProxy) -> None:
     process = begun(replace(loader, database=proxy.url))
     proxy.lose_commit(1)
     out, said = process.communicate(lines(MORE), timeout=60)
@@ -79,7 +79,7 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice(loader: Loader, proxy:
     assert_whole(loader)
 
 
-def test_the_very_first_commit_of_a_run_may_lose_its_answer_too(loader: Loader, proxy: Proxy) -> None:
+def test_the_very_first_commit_of_a_run_may_lose_its_answer_too(loader: Loader, proxy: PostgresProxy) -> None:
     messages = [schema(), KEYLESS, entry(1), record("log", line=1), state(1), *MORE]
     loader.load(messages[:2])
     for number in range(1, 7):  # the COMMITs of the SCHEMAs among them
@@ -91,7 +91,7 @@ def test_the_very_first_commit_of_a_run_may_lose_its_answer_too(loader: Loader, 
     assert proxy.lost == 6
 
 
-def test_a_database_that_comes_back_in_time_is_waited_for(loader: Loader, proxy: Proxy) -> None:
+def test_a_database_that_comes_back_in_time_is_waited_for(loader: Loader, proxy: PostgresProxy) -> None:
     process = begun(replace(loader, database=proxy.url))
     proxy.down()
     threading.Timer(1.0, proxy.up).start()
@@ -102,7 +102,7 @@ def test_a_database_that_comes_back_in_time_is_waited_for(loader: Loader, proxy:
 
 @pytest.mark.parametrize("seconds", [0, 1])
 def test_a_database_that_stays_down_is_one_message_and_its_state_stays(
-    loader: Loader, proxy: Proxy, seconds: int
+    loader: Loader, proxy: PostgresProxy, seconds: int
 ) -> None:
     process = begun(replace(loader, database=proxy.url), reconnect_seconds=seconds)
     proxy.down()

@@ -21,7 +21,7 @@ from target_eventgen.delivery.sql import turns
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
-from tests.support.proxy import Proxy
+from tests.support.proxy import PostgresProxy
 from tests.support.relaying import Outbox, Receiver, add, in_order, unreachable
 
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -491,7 +491,7 @@ def test_a_commit_whose_answer_is_lost_loses_no_event(outbox: Outbox) -> None:
     outbox.announce(receiver.delivery())
     outbox.add(keys=5, each=5)
     for number in range(1, 6):
-        with Proxy(outbox.url) as proxy:
+        with PostgresProxy(outbox.url) as proxy:
             proxy.lose_commit(number)
             Outbox(proxy.url).drain(receiver.delivery(workers=1))
         outbox.add(keys=5, each=5, mark=str(number))
@@ -557,7 +557,7 @@ def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) 
     receiver = Receiver()
     outbox.announce(receiver.delivery())
     outbox.add(keys=3, each=3)
-    with Proxy(outbox.url) as proxy, Outbox(proxy.url).following(receiver.delivery()):
+    with PostgresProxy(outbox.url) as proxy, Outbox(proxy.url).following(receiver.delivery()):
         until(lambda: len(receiver.got) == 9)
         proxy.down()
         outbox.add(keys=3, each=3, mark="later")
@@ -567,7 +567,7 @@ def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) 
 
 
 def test_a_database_that_stays_away_is_an_error(outbox: Outbox) -> None:
-    with Proxy(outbox.url) as proxy:
+    with PostgresProxy(outbox.url) as proxy:
         receiver = Receiver(before=lambda _: proxy.down())
         outbox.announce(receiver.delivery())
         outbox.add()
