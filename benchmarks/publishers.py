@@ -32,7 +32,8 @@ from target_eventgen.delivery import registration
 from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import CloudEvent, structured
 from target_eventgen.publishers.protocol import Delivered, Publisher
-from tests.support.rigs import KafkaClusterRig, KafkaRig, NatsRig, RabbitRig, RedisRig, Rig, event
+from tests.support.messages import event
+from tests.support.rigs import KafkaClusterRig, KafkaRig, NatsRig, RabbitRig, RedisRig, Rig
 
 RUNS = 3
 

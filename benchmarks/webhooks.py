@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,6 +36,7 @@ import psutil
 import psycopg2
 
 from target_eventgen import embedded
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,15 +172,15 @@ def service(command: list[str | Path], folder: Path, port: int, **environment: s
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log)
     try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1):
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit((folder / "service.log").read_text()) from None
-                time.sleep(0.05)
+
+        def is_ready() -> bool:
+            if process.poll() is not None:
+                raise SystemExit((folder / "service.log").read_text())
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=1):
+                return True
+            return False
+
+        wait_until(is_ready, what=lambda: f"a service that is ready: {(folder / 'service.log').read_text()}")
         yield process.pid
     finally:
         process.terminate()

@@ -9,20 +9,21 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 from hypothesis import settings
 
 from target_eventgen import embedded
+from tests.support.loading import Loader
+from tests.support.queries import execute
+from tests.support.receiver import Receiver
 from tests.support.rings import IN_PROCESS, PURE, Watch, ring_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-
+    from pathlib import Path
 
 settings.register_profile("unhurried", settings(), deadline=None)  # a busy machine may take its time for an example
 settings.load_profile("unhurried")
@@ -50,14 +51,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     assert not trespasses, f"this test is marked as {ring_of(item)}, but: {'; '.join(trespasses)}"
 
 
-def execute(url: str, statement: str) -> None:
-    """One statement outside of any transaction."""
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a superuser on a server that lives as long as the session."""
@@ -80,3 +73,16 @@ def database(postgres: str) -> Iterator[str]:
         yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
     finally:
         execute(postgres, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def loader(database: str, tmp_path: Path) -> Loader:
+    """A target that loads into this test's own database."""
+    return Loader(database, tmp_path)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks, this test's own."""
+    with Receiver() as opened:
+        yield opened

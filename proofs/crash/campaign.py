@@ -22,7 +22,6 @@ import random
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -35,8 +34,10 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  it is a 
 
 from target_eventgen import embedded, failpoints
 from target_eventgen.target import TargetEventgen
-from tests.support.loading import lines, record, schema, state
+from tests.support.messages import lines, record, schema, state
 from tests.support.proxy import PostgresProxy
+from tests.support.queries import execute
+from tests.support.waiting import wait_until
 
 IN_CODE = (
     failpoints.AFTER_STAGING,
@@ -94,17 +95,13 @@ class Server:
         self.execute("select pg_reload_conf()")
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(self.url)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-                return cursor.fetchall() if cursor.description else []
+        return execute(self.url, statement)
 
     def stop_and_start(self) -> None:
         data = Path(self.execute("show data_directory")[0][0])
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGQUIT)  # Postgres's immediate shutdown: no checkpoint, recovery at the next start
-        until(lambda: not (data / "postmaster.pid").exists())
+        wait_until(lambda: not (data / "postmaster.pid").exists(), SECONDS, what="the end of Postgres")
         assert embedded.up(self._folder) == self.url
 
     def cut(self) -> None:
@@ -114,14 +111,6 @@ class Server:
 
     def remove(self) -> None:
         embedded.remove(self._folder)
-
-
-def until(done: Any) -> None:
-    """Wait until something is so, which must not take long."""
-    deadline = time.monotonic() + SECONDS
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def versions(drawn: random.Random) -> list[dict[str, Any]]:
@@ -206,7 +195,7 @@ class Matrix:
             elif point == "after_rows":
                 counted["reached"] += self._hold_statement(process, kind, holder)
             else:
-                until(lambda: gate.exists() or not process.is_alive())
+                wait_until(lambda: gate.exists() or not process.is_alive(), SECONDS, what="the failpoint")
                 if gate.exists():
                     counted["reached"] += 1
                     self._fault(kind, process)
@@ -271,7 +260,7 @@ class Matrix:
         # In the proxy's thread, where nobody may wait for the process: two that do take its exit code from each other.
         proxy.when_lost = {KINDS[0]: process.kill, KINDS[1]: lambda: None, KINDS[2]: self.server.stop_and_start}[kind]
         proxy.lose_commit(place)
-        until(lambda: proxy.lost or not process.is_alive())
+        wait_until(lambda: proxy.lost or not process.is_alive(), SECONDS, what="an answer that is withheld")
         return bool(proxy.lost)
 
     def _hold_statement(self, process: ForkServerProcess, kind: str, holder: Connection) -> bool:
@@ -283,7 +272,7 @@ class Matrix:
                 cursor.execute(waiting)
                 return cursor.fetchall() != [(0,)]
 
-        until(lambda: held() or not process.is_alive())
+        wait_until(lambda: held() or not process.is_alive(), SECONDS, what="a statement that waits")
         reached = process.is_alive()
         if reached:
             self._fault(kind, process)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from proofs.deliver import chaos
 from target_eventgen import embedded
-from tests.conftest import execute
+from tests.support.queries import execute
 from tests.support.rigs import CHAOS
 
 

@@ -33,6 +33,7 @@ from target_eventgen.intake.general import GeneralEncoder
 from target_eventgen.model import rules, tables
 from target_eventgen.model.checkpoint import Batch, Checkpoint
 from target_eventgen.store.postgres import Postgres
+from tests.support.queries import query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,10 +199,8 @@ class Stage:
     """A database in which histories are told, and compared."""
 
     def __init__(self, database: str) -> None:
-        with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
-            # Nothing here stops the server, so that no commit need wait for the disk.
-            cursor.execute(f"alter database {urlsplit(database).path[1:]} set synchronous_commit = off")
-            connection.commit()
+        # Nothing here stops the server, so that no commit need wait for the disk.
+        query(database, f"alter database {urlsplit(database).path[1:]} set synchronous_commit = off")
         self._runs = itertools.count(1)
         self._told = 0
         self.writers = [Writer(Postgres(database, 0)) for _ in range(3)]

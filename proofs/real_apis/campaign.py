@@ -16,7 +16,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from proofs.real_apis.judge import judge, undeleted
-from tests.support.processes import TAP, ended, wait_until
+from tests.support.processes import TAP, ended
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

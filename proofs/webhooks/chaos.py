@@ -35,14 +35,13 @@ from typing_extensions import Self
 
 from tap_restextract.webhooks.queues.locations import open_queue
 from target_eventgen import embedded
-from tests.conftest import execute
 from tests.support.api import Asked, Reply, serving
 from tests.support.kafka import KafkaCluster
-from tests.support.loaded import query
-from tests.support.processes import TARGET, ended
+from tests.support.processes import TAP, TARGET, ended, environment, written
+from tests.support.queries import execute, rows
 from tests.support.receiving import Serving, configuration, event, posted, signed
 from tests.support.servers import Nats, Redis, Server
-from tests.support.tap_process import TAP, environment, written
+from tests.support.waiting import wait_until
 
 LIMIT = 100
 SENDERS = 8
@@ -171,10 +170,8 @@ class Delivering:
     def until(self, count: int, more: int) -> None:
         """Let so many and some more go; return once that many are on their way."""
         self.most = count + more
-        until = time.monotonic() + PATIENCE
-        while self.begun < count and not self.faults:
-            assert time.monotonic() < until, f"{self.begun} of {count} after {PATIENCE} s"
-            time.sleep(0.001)
+        begun = f"{count} deliveries on their way"
+        wait_until(lambda: self.begun >= count or self.faults, PATIENCE, what=begun, every=0.001)
 
     def until_noticed(self, answer: str, seen: int) -> None:
         """Let more go, a few at a time, until the answer was given more often than that, or senders don't mind."""
@@ -228,22 +225,22 @@ class PostgresServer:
 
     def kill(self) -> None:
         """SIGKILL to the postmaster and each of its processes."""
-        (row,) = query(self.url, "select pg_read_file('postmaster.pid', 0, 12) as pid")
+        (row,) = rows(self.url, "select pg_read_file('postmaster.pid', 0, 12) as pid")
         os.kill(int(row["pid"].split()[0]), signal.SIGKILL)
 
     def start(self) -> None:
         """Again, on the same port."""
-        until = time.monotonic() + PATIENCE
-        while True:
+        faults: list[Exception] = []
+
+        def up() -> str | None:
             try:
-                again = embedded.up(self._folder)
-            except Exception:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
-            else:
-                assert again == self.url, "the port was taken meanwhile"
-                return
+                return embedded.up(self._folder)
+            except Exception as fault:  # noqa: BLE001  whatever stands in the way may go
+                faults.append(fault)
+                return None
+
+        again = wait_until(up, PATIENCE, what=lambda: f"a Postgres that starts: {faults[-1]}", every=0.2)
+        assert again == self.url, "the port was taken meanwhile"
 
 
 class KafkaServers(KafkaCluster):
@@ -409,13 +406,13 @@ def _disturb(
 def _judge(story: Story, database: str, found: Found) -> None:
     """Compare rows and events with the story."""
     at = """to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
-    rows = {row["id"]: row for row in query(database, f"select id, value::int, {at} as at from things")}
-    found.rows_wrong = len(rows.keys() ^ story.truth.keys()) + sum(
-        (rows[key]["value"], rows[key]["at"]) != (thing["value"], thing["updated_at"])
+    loaded = {row["id"]: row for row in rows(database, f"select id, value::int, {at} as at from things")}
+    found.rows_wrong = len(loaded.keys() ^ story.truth.keys()) + sum(
+        (loaded[key]["value"], loaded[key]["at"]) != (thing["value"], thing["updated_at"])
         for key, thing in story.truth.items()
-        if key in rows
+        if key in loaded
     )
-    events = query(database, "select type, id, key, data from eventgen.events order by sequence")
+    events = rows(database, "select type, id, key, data from eventgen.events order by sequence")
     assert len({each["id"] for each in events}) == len(events)
     chains: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
     edges: Counter[tuple[int, str, str]] = Counter()

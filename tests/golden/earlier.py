@@ -25,16 +25,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from target_eventgen import embedded
 from tests.golden import shop
 from tests.golden.api import served
 from tests.golden.forking import Programs, forking
-from tests.golden.test_webhooks import body, stored
+from tests.golden.notifications import body, stored
 from tests.golden.walks import CASES, configuration, last_state, run
 from tests.support import receiving
+from tests.support.queries import query
 
 FILES = Path(__file__).parent / "files"
 OF_THE_DUMP = re.compile(
@@ -67,9 +67,7 @@ def dumped(url: str, *schemas: str) -> str:
 
 def restored(url: str, path: Path) -> None:
     """Fill an empty database with what was dumped."""
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute(path.read_text(encoding="utf-8"))
-        connection.commit()
+    query(url, path.read_text(encoding="utf-8"))
 
 
 def _write(folder: Path, name: str, content: object) -> None:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.support.tap_process import environment
+from tests.support.processes import environment
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {"tap-restextract": "tap_restextract", "target-eventgen": "target_eventgen"}
@@ -75,12 +75,10 @@ class Programs:
 @contextmanager
 def forking(folder: Path) -> Iterator[Programs]:
     """The process that forks, while the block runs."""
-    kept = {name: value for name, value in environment().items() if not name.startswith("TARGET_EVENTGEN_")}
-    kept |= {"PYTHONUTF8": "1", "NO_COLOR": "1", "TZ": "UTC"}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.golden.forking"],
         cwd=ROOT,
-        env=kept,
+        env=environment(PYTHONUTF8="1", NO_COLOR="1", TZ="UTC"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

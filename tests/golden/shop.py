@@ -6,14 +6,17 @@ It leaves rows in each table that the target keeps, for the tests of what comman
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.golden.api import at
 from tests.golden.forking import Programs, Said
-from tests.support.loading import lines, state
+from tests.support import messages
+from tests.support.messages import PROPERTIES, lines, schema, state
+from tests.support.queries import query
 from tests.support.receiver import Answer, Receiver, Request
 
 Message = dict[str, Any]
@@ -26,13 +29,7 @@ RULES: list[dict[str, Any]] = [
     {"type": "order.deleted", "stream": "orders", "on": "deleted"},
     {"type": "order.doubled", "stream": "orders", "when": "new.total >= 2 * old.total", "include": ["total"]},
 ]
-NARROW: dict[str, Any] = {
-    "id": {"type": "integer"},
-    "value": {"type": ["number", "null"]},
-    "status": {"type": ["string", "null"]},
-    "updated_at": {"type": ["string", "null"], "format": "date-time"},
-}
-WIDE = {**NARROW, "plan": {"type": ["string", "null"]}}
+WIDE = {**PROPERTIES, "plan": {"type": ["string", "null"]}}
 ORDER: dict[str, Any] = {
     "shop": {"type": "string"},
     "number": {"type": "integer"},
@@ -47,25 +44,9 @@ ORDER: dict[str, Any] = {
 VISIT: dict[str, Any] = {"page": {"type": "string"}, "details": {"type": "object"}}
 
 
-def at(second: int) -> str:
-    """An instant of March 2021."""
-    return f"2021-03-01T00:00:{second:02}Z"
-
-
-def schema(stream: str, properties: Mapping[str, Any], key: Iterable[str], version: str | None = None) -> Message:
-    """A SCHEMA message."""
-    return {
-        "type": "SCHEMA",
-        "stream": stream,
-        "schema": {"type": "object", "properties": dict(properties)},
-        "key_properties": list(key),
-        "bookmark_properties": [version] if version else [],
-    }
-
-
 def record(stream: str, **properties: Any) -> Message:
     """A RECORD message, extracted in March 2021."""
-    return {"type": "RECORD", "stream": stream, "record": properties, "time_extracted": at(59)}
+    return {**messages.record(stream, **properties), "time_extracted": at(59)}
 
 
 def version(key: int, second: int | None, value: float, status: str = "active", **more: Any) -> Message:
@@ -79,10 +60,10 @@ def order(number: int, total: float | None = None, **more: Any) -> Message:
     return record("orders", shop="north", number=number, total=total, **more)
 
 
-SUBSCRIPTIONS = schema("subscriptions", NARROW, ["id"], "updated_at")
-WIDENED = schema("subscriptions", WIDE, ["id"], "updated_at")
-ORDERS = schema("orders", ORDER, ["shop", "number"])
-VISITS = schema("visits", VISIT, [])
+SUBSCRIPTIONS = schema()
+WIDENED = schema(properties=WIDE)
+ORDERS = schema("orders", ORDER, key=["shop", "number"], version=None)
+VISITS = schema("visits", VISIT, key=[], version=None)
 
 FIRST: list[Message] = [
     SUBSCRIPTIONS,
@@ -166,6 +147,14 @@ class Shop:
         said = self.command(given=lines(messages), **settings)
         assert said.code == 0, said
         return [json.loads(line) for line in said.out.splitlines()]
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement."""
+        return query(self.database, statement)
+
+    def events(self) -> list[tuple[Any, ...]]:
+        """What was recorded, in its order."""
+        return self.query("select id, type, subject from eventgen.events order by sequence")
 
     def live(self) -> None:
         """All that happens in this shop."""

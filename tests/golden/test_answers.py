@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
 from pathlib import Path
 
-import psycopg2
-
 from tests.golden import shop
+from tests.golden.api import at
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
 from tests.golden.normal import normal
-from tests.support.loading import lines
+from tests.support.messages import lines
+from tests.support.queries import query
 
 AGES = """
 update eventgen.events set recorded_at = now() - interval '3 days';
@@ -50,13 +49,11 @@ COMMANDS = {
 def test_what_the_companions_answer_over_a_database_with_a_past_is_as_it_was(
     programs: Programs, golden: Golden, database: str, tmp_path: Path
 ) -> None:
-    tried = [shop.ORDERS, shop.order(1, 10), shop.order(1, 30), shop.order(1, _sdc_deleted_at=shop.at(20))]
+    tried = [shop.ORDERS, shop.order(1, 10), shop.order(1, 30), shop.order(1, _sdc_deleted_at=at(20))]
     (tmp_path / "orders.singer").write_text(lines(tried))
     with shop.opened(programs, database, tmp_path) as opened:
         opened.live()
-        with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
-            cursor.execute(AGES)
-            connection.commit()
+        query(database, AGES)
         said = {f"answers/{name}": str(opened.command(*command.split())) for name, command in COMMANDS.items()}
         archive = (tmp_path / "archive.jsonl").read_text()
     said["answers/archive.jsonl"] = "\n".join(

@@ -7,9 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.golden import shop
@@ -17,7 +15,7 @@ from tests.golden.api import served
 from tests.golden.earlier import CACHED, FILES, in_postgres, restored
 from tests.golden.forking import Programs
 from tests.golden.walks import CASES, configuration, found, last_state, messages, run
-from tests.support.loading import state
+from tests.support.messages import state
 from tests.support.receiver import Answer
 
 VERSIONS = sorted(path.name for path in FILES.glob("state_*"))
@@ -77,53 +75,40 @@ def earlier(request: pytest.FixtureRequest, programs: Programs, database: str, t
         yield opened
 
 
-def query(opened: shop.Shop, statement: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(opened.database)) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
-
-
-def events(opened: shop.Shop) -> list[tuple[Any, ...]]:
-    """What was recorded, in its order."""
-    return query(opened, "select id, type, subject from eventgen.events order by sequence")
-
-
 def test_the_earlier_database_has_rows_in_all_its_tables(earlier: shop.Shop) -> None:
-    tables = query(
-        earlier, "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'eventgen'"
-    )
+    tables = earlier.query("select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'eventgen'")
     assert len(tables) == 12
-    assert [name for (name,) in tables if query(earlier, f"select exists (select from {name})") != [(True,)]] == []
+    assert [name for (name,) in tables if earlier.query(f"select exists (select from {name})") != [(True,)]] == []
     stories = "select count(_eventgen_story), count(_eventgen_instant), max(_eventgen_generation) from subscriptions"
-    assert query(earlier, stories) == [(2, 1, 1)]
+    assert earlier.query(stories) == [(2, 1, 1)]
 
 
 def test_what_killed_runs_told_an_earlier_version_is_not_told_again(earlier: shop.Shop) -> None:
-    before = events(earlier)
+    before = earlier.events()
     assert earlier.load([*shop.TOLD, *shop.AGAIN[-2:], *shop.DELETED, state(1)]) == [1]
-    assert events(earlier) == before
-    assert query(earlier, "select id, value, status, plan from subscriptions order by id") == [
+    assert earlier.events() == before
+    assert earlier.query("select id, value, status, plan from subscriptions order by id") == [
         (1, 90, "active", "small"),
         (2, 160, "active", "large"),
         (3, 260, "active", "small"),
         (4, 45, "paused", "small"),
         (6, 1, "active", "small"),
     ]
-    assert query(earlier, "select number, total from orders") == [(2, 45)]
-    assert query(earlier, "select count(*) from eventgen.parked") == [(0,)]
+    assert earlier.query("select number, total from orders") == [(2, 45)]
+    assert earlier.query("select count(*) from eventgen.parked") == [(0,)]
 
 
 def test_what_an_earlier_version_held_back_is_told_once_where_it_was_no_repetition(earlier: shop.Shop) -> None:
-    before = events(earlier)
+    before = earlier.events()
     earlier.load([shop.WIDENED, shop.version(6, 10, 1, plan="small"), state(1)])
-    told = [(type_, subject) for _, type_, subject in events(earlier)[len(before) :]]
+    told = [(type_, subject) for _, type_, subject in earlier.events()[len(before) :]]
     assert told == [("subscription.passed_100", "subscriptions/1"), ("subscription.status", "subscriptions/1")]
-    assert query(earlier, "select value, status from subscriptions where id = 1") == [(120, "trial")]
-    assert query(earlier, "select count(*) from eventgen.parked") == [(0,)]
+    assert earlier.query("select value, status from subscriptions where id = 1") == [(120, "trial")]
+    assert earlier.query("select count(*) from eventgen.parked") == [(0,)]
 
 
 def test_a_change_of_an_earlier_row_fires_once(earlier: shop.Shop) -> None:
-    before = events(earlier)
+    before = earlier.events()
     changes = [
         shop.WIDENED,
         shop.version(4, 30, 200, plan="small"),
@@ -134,7 +119,7 @@ def test_a_change_of_an_earlier_row_fires_once(earlier: shop.Shop) -> None:
     for number in range(2):
         earlier.load([*changes, state(number)])
         others = [
-            event for event in events(earlier)[len(before) :] if event[2] != "subscriptions/1"
+            event for event in earlier.events()[len(before) :] if event[2] != "subscriptions/1"
         ]  # that was held back
         told = [(type_, subject) for _, type_, subject in others]
         assert told == [
@@ -147,17 +132,17 @@ def test_a_change_of_an_earlier_row_fires_once(earlier: shop.Shop) -> None:
 def test_a_column_that_an_earlier_version_added_is_known_to_its_rows(earlier: shop.Shop) -> None:
     rule = {"type": "plan", "stream": "subscriptions", "changes": ["plan"]}
     earlier.load([shop.WIDENED, shop.version(2, 30, 160, plan="small"), state(1)], events=[rule])
-    assert [type_ for _, type_, _ in events(earlier)[-2:]] == ["order.doubled", "plan"]
+    assert [type_ for _, type_, _ in earlier.events()[-2:]] == ["order.doubled", "plan"]
 
 
 def test_each_event_of_an_earlier_version_is_delivered_once_in_its_keys_order(earlier: shop.Shop) -> None:
     assert earlier.command("relay").code == 0
     archived = [json.loads(line)["id"] for line in (earlier.folder / "archive.jsonl").read_text().splitlines()]
-    recorded = [id_ for id_, _, _ in events(earlier)]
+    recorded = [id_ for id_, _, _ in earlier.events()]
     assert sorted(archived) == sorted(recorded[6:])  # the first six had been delivered before
     assert earlier.receiver.ids == [recorded[13], recorded[15]]  # what subscription 3 was put off with
     assert earlier.command("dead-letters", "retry", "--all").code == 0
     assert earlier.command("relay").code == 0
-    waited = [id_ for id_, type_, subject in events(earlier) if subject == "subscriptions/2"]
+    waited = [id_ for id_, type_, subject in earlier.events() if subject == "subscriptions/2"]
     assert earlier.receiver.ids[2:] == waited
     assert len((earlier.folder / "archive.jsonl").read_text().splitlines()) == len(archived)

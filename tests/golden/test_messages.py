@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from tests.golden import shop
-from tests.golden.api import served
+from tests.golden.api import at, served
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs, Said
 from tests.golden.normal import normal
-from tests.golden.test_webhooks import STREAM as HOOKED
+from tests.golden.notifications import STREAM as HOOKED
 from tests.golden.walks import COMPOUND, FEED, OFFSET, PAGES, SINCE, configuration
 from tests.support import receiving
-from tests.support.loading import lines, state
-from tests.support.tap_process import written
+from tests.support.messages import lines, schema, state
+from tests.support.processes import written
 
 URL = "https://api.example.com/v1"
 RANGE = {**SINCE, "until": "{until.updated_at}"}
@@ -128,15 +128,15 @@ MESSAGES: dict[str, list[Any]] = {
     "a RECORD without a stream": [{"type": "RECORD", "record": {}}],
     "a RECORD before its SCHEMA": [shop.order(1)],
     "a SCHEMA without properties": [{"type": "SCHEMA", "stream": "s", "schema": {"type": "object"}, "key_properties": []}],
-    "a SCHEMA that is none": [shop.schema("s", {"id": {"type": "wat"}}, ["id"])],
-    "a key that is no property": [shop.schema("s", {"id": {}}, ["uid"])],
+    "a SCHEMA that is none": [schema("s", {"id": {"type": "wat"}}, version=None)],
+    "a key that is no property": [schema("s", {"id": {}}, key=["uid"], version=None)],
     "a record without its key": [shop.record("subscriptions", value=1)],
     "a record of another type": [shop.record("subscriptions", id=2, value="s3cret")],
     "a timestamp that is none": [shop.record("subscriptions", id=2, updated_at="s3cret")],
     "a word for a moment": [shop.record("subscriptions", id=2, updated_at="now")],
     "an integer that is too big": [shop.record("subscriptions", id=2**63)],
-    "a property of ours": [shop.schema("s", {"id": {}, "_eventgen_n": {}}, ["id"])],
-    "a property of Postgres's": [shop.schema("s", {"id": {}, "xmin": {}}, ["id"])],
+    "a property of ours": [schema("s", {"id": {}, "_eventgen_n": {}}, version=None)],
+    "a property of Postgres's": [schema("s", {"id": {}, "xmin": {}}, version=None)],
 }  # fmt: skip
 
 
@@ -230,7 +230,7 @@ def test_what_the_tap_says_of_an_api_that_answers_otherwise_is_as_it_was(
             arguments = ("--config", written(tmp_path, "config.json", whole))
             said[name] = programs.run("tap-restextract", *arguments, folder=tmp_path)
         for key in things.rows:
-            things.rows[key]["updated_at"] = shop.at(5)
+            things.rows[key]["updated_at"] = at(5)
         config = configuration("single_page", api.url)
         stream = {**config["streams"][0], "params": SINCE, "paginator": {"type": "single_page", "limit": 2}}
         arguments = ("--config", written(tmp_path, "config.json", {**config, "streams": [stream]}))
@@ -252,7 +252,7 @@ def test_what_the_target_says_of_faults_is_as_it_was(
         for name, rule in RULES.items()
     }
     messages = {name: load(given) for name, given in MESSAGES.items()}
-    messages["another key"] = load([shop.schema("subscriptions", shop.NARROW, ["status"])])
+    messages["another key"] = load([schema(key=["status"], version=None)])
     golden.check_all(
         {
             "messages/target_settings.txt": listed(settings, tmp_path, database),

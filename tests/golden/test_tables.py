@@ -12,8 +12,8 @@ from tests.golden import shop
 from tests.golden.api import served
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
+from tests.golden.notifications import body, stored
 from tests.golden.tables import described
-from tests.golden.test_webhooks import body, stored
 from tests.golden.walks import configuration, run
 
 

@@ -12,7 +12,7 @@ from tests.golden.conftest import Golden
 from tests.golden.forking import Programs
 from tests.golden.normal import normal
 from tests.golden.walks import CASES, configuration, found, last_state, run
-from tests.support.tap_process import written
+from tests.support.processes import written
 
 
 def test_every_walk_has_a_case() -> None:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
-from tap_restextract.webhooks.notifications import Notification
-from tap_restextract.webhooks.queues.locations import open_queue
 from tests.golden.conftest import Golden
 from tests.golden.forking import Programs, Said
 from tests.golden.normal import normal
+from tests.golden.notifications import STREAM, body, stored
 from tests.golden.walks import found, last_state, run
+from tests.support.processes import written
 from tests.support.receiving import configuration
-from tests.support.tap_process import written
-
-STREAM = "things"
-
-
-def stored(database: str, *bodies: str) -> None:
-    """Notifications, as a receiver stores them."""
-    with closing(open_queue(database)) as queue:
-        queue.store([Notification(STREAM, "billing", "thing.updated", body, None) for body in bodies])
-
-
-def body(key: int, second: int) -> str:
-    """A notification of a thing."""
-    at = f"2021-03-01T00:00:{second:02}Z"
-    return f'{{"type": "thing.updated", "timestamp": "{at}", "data": {{"id": {key}, "updated_at": "{at}"}}}}'
 
 
 def test_what_a_stream_of_webhooks_writes_is_as_it_was(

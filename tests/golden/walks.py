@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.golden.forking import Programs, Said
-from tests.support.tap_process import written
+from tests.support.processes import written
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

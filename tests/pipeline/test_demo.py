@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests.support.example import EXAMPLE
-from tests.support.processes import TAP, TARGET, ended, wait_until
+from tests.support.processes import TAP, TARGET, ended
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

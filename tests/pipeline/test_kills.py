@@ -11,13 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.support.example import due_at_first, due_events, serving, told
-from tests.support.loaded import execute, subscriptions, told_events
-from tests.support.processes import TAP, TARGET, Pipe, wait_until
+from tests.support.processes import TAP, TARGET, Pipe
+from tests.support.queries import query, recorded_events, subscriptions
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.processes import Run
+    from tests.support.processes import PipeRun
 
 KILLS = 30
 SEED = 20_240_301
@@ -65,7 +66,7 @@ def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(da
         tap: list[str | Path] = [TAP, "--config", tmp_path / "tap.json", "--state", tmp_path / "state.json"]
         return Pipe(tap, [TARGET, "--config", tmp_path / "target.json"], tmp_path / "run")
 
-    def remembered(run: Run) -> Run:
+    def remembered(run: PipeRun) -> PipeRun:
         states.extend(run.states)
         return run
 
@@ -76,7 +77,7 @@ def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(da
         empty = json.dumps({"type": "SCHEMA", "stream": "nothing", "key_properties": [], "schema": NOTHING}) + "\n"
         target: list[str | Path] = [TARGET, "--config", tmp_path / "target.json"]
         subprocess.run(target, input=empty, text=True, check=True, capture_output=True)
-        execute(database, SLOW_EVENTS)
+        query(database, SLOW_EVENTS)
         while killed.total() < KILLS:
             attempts += 1
             assert attempts < 3 * KILLS, "the runs end before they can be killed"
@@ -108,4 +109,4 @@ def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(da
     assert killed == {"tap": KILLS // 2, "target": KILLS // 2}
     assert without_a_new_state  # some before the first commit
     assert with_a_new_state  # and some behind one
-    assert told_events(database) == due_at_first(seeded) + due_events(happenings)
+    assert recorded_events(database) == due_at_first(seeded) + due_events(happenings)

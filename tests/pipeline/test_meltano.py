@@ -18,8 +18,9 @@ import pytest
 
 from tests.support.environments import PROJECT, environment, made
 from tests.support.example import TOKEN, Example, due_at_first, due_events, serving
-from tests.support.loaded import query, subscriptions, told_events
-from tests.support.processes import kill_group, wait_until
+from tests.support.processes import kill_group
+from tests.support.queries import recorded_events, rows, subscriptions
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,17 +119,17 @@ def test_the_first_run_loads_all_the_second_nothing_the_third_what_changed_with_
     first = meltano(*PIPELINE)
     assert subscriptions(database) == example.rows()
     assert piped(first) == 1000
-    assert not told_events(database)
+    assert not recorded_events(database)
 
-    unchanged = query(database, "select xmin::text, * from subscriptions order by id")
+    unchanged = rows(database, "select xmin::text, * from subscriptions order by id")
     assert piped(meltano(*PIPELINE)) == 0
-    assert query(database, "select xmin::text, * from subscriptions order by id") == unchanged
+    assert rows(database, "select xmin::text, * from subscriptions order by id") == unchanged
 
     happenings = example.happen(11, passed=5, canceled=4, created=3, replanned=2, touched=9)
     third = meltano(*PIPELINE)
     assert piped(third) == len({happening["id"] for happening in happenings})
     assert subscriptions(database) == example.rows()
-    assert told_events(database) == due_events(happenings)
+    assert recorded_events(database) == due_events(happenings)
 
 
 def test_after_a_kill_of_all_its_processes_the_next_run_completes_with_every_event_told_once(
@@ -150,7 +151,7 @@ def test_after_a_kill_of_all_its_processes_the_next_run_completes_with_every_eve
         meltano(*PIPELINE, "--force")  # or Meltano waits five minutes for the heartbeat of the run that was killed
 
         assert subscriptions(database) == slow.rows()
-        assert told_events(database) == due_at_first(seeded.values()) + due_events(happenings)
+        assert recorded_events(database) == due_at_first(seeded.values()) + due_events(happenings)
 
 
 def test_the_companion_commands_run_by_invoke(meltano: Meltano) -> None:

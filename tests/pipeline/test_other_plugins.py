@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.support.environments import environment
-from tests.support.loaded import query, told_events
+from tests.support.messages import lines
 from tests.support.processes import TAP, TARGET, ran
+from tests.support.queries import recorded_events, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +39,6 @@ def test_target_jsonl_takes_all_records_and_the_state_of_our_tap(example: Exampl
     assert {row["id"]: row for row in written} == example.rows()
 
 
-def lines(*rows: dict[str, Any]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
 def test_our_target_loads_what_tap_jsonl_reads_and_tells_what_changed(database: str, tmp_path: Path) -> None:
     tap = environment("tap-jsonl", "tap-jsonl==0.3.1") / "tap-jsonl"
     (tmp_path / "target.json").write_text(json.dumps({
@@ -66,18 +63,18 @@ def test_our_target_loads_what_tap_jsonl_reads_and_tells_what_changed(database: 
         assert finished.returncode == 0, (tmp_path / "target.log").read_text()[-4000:]
 
     orders = [{"id": number, "status": "open", "lines": [{"sku": f"S{number}"}]} for number in range(1500)]
-    (tmp_path / "orders.jsonl").write_text(lines(*orders))
+    (tmp_path / "orders.jsonl").write_text(lines(orders))
     run()
-    assert told_events(database) == Counter()
+    assert recorded_events(database) == Counter()
     (tmp_path / "orders.jsonl").write_text(
-        lines(*orders[:-1], {**orders[-1], "status": "paid"}, {"id": 1500, "status": "paid", "lines": []})
+        lines([*orders[:-1], {**orders[-1], "status": "paid"}, {"id": 1500, "status": "paid", "lines": []}])
     )
     run()
 
-    assert told_events(database) == Counter(
+    assert recorded_events(database) == Counter(
         {("order.paid", 1499): 1, ("order.paid", 1500): 1, ("order.created", 1500): 1}
     )
-    assert query(database, "select status, count(*) from public.orders group by status order by status") == [
+    assert rows(database, "select status, count(*) from public.orders group by status order by status") == [
         {"status": "open", "count": 1499},
         {"status": "paid", "count": 2},
     ]

@@ -8,25 +8,20 @@ import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tests.support.loaded import events, query, told_events
+from tests.support.messages import lines, record, schema, state
 from tests.support.processes import TARGET
+from tests.support.queries import events, recorded_events, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS = 3000
-SCHEMA = {
-    "type": "SCHEMA",
-    "stream": "orders",
-    "key_properties": ["id"],
-    "schema": {"type": "object", "properties": {"id": {"type": "integer"}, "amount": {"type": "number"}}},
-}
+SCHEMA = schema("orders", {"id": {"type": "integer"}, "amount": {"type": "number"}}, version=None)
 
 
 def singer(order: list[int], round_: int, amount: int) -> bytes:
-    records = [{"type": "RECORD", "stream": "orders", "record": {"id": key, "amount": amount}} for key in order]
-    messages = [SCHEMA, *records, {"type": "STATE", "value": {"round": round_}}]
-    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+    records = [record("orders", id=key, amount=amount) for key in order]
+    return lines([SCHEMA, *records, state({"round": round_})]).encode()
 
 
 def started(command: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
@@ -71,12 +66,12 @@ def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event
 
     # Who came second saw the row of who came first: each key was created by one and updated by the other.
     kinds = ("order.created", "order.updated")
-    assert told_events(database) == Counter({(kind, key): 1 for kind in kinds for key in range(rounds * KEYS)})
+    assert recorded_events(database) == Counter({(kind, key): 1 for kind in kinds for key in range(rounds * KEYS)})
     for event in events(database):
         old, new = event["data"]["old"], event["data"]["new"]
         assert {0, 1} >= {new["amount"]}
         assert (old is None) == (event["type"] == "order.created")
         assert old is None or old["amount"] == 1 - new["amount"]
-    assert query(database, "select count(*), count(distinct id) as distinct from public.orders") == [
+    assert rows(database, "select count(*), count(distinct id) as distinct from public.orders") == [
         {"count": rounds * KEYS, "distinct": rounds * KEYS}
     ]

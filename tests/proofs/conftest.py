@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from tests.tap.conftest import _no_proxies
-from tests.target.conftest import loader
 
-__all__ = ["_no_proxies", "loader"]
+__all__ = ["_no_proxies"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from subprocess import Popen
 from sys import executable
@@ -11,6 +10,7 @@ import pytest
 
 from proofs.backfill.api import Shape, first, page, stamp
 from proofs.backfill.measure import MOST_MEMORY, MOST_STATE, WALKS, Peak, backfill, least
+from tests.support.waiting import wait_until
 
 SMALL = Shape(records=50_000, ties=5000, page=250)
 
@@ -45,9 +45,7 @@ def test_the_peak_of_a_process_that_takes_much_memory_is_seen() -> None:
     with Popen([executable, "-c", code]) as process:
         peak = Peak(process.pid)
         peak.start()
-        deadline = time.monotonic() + 30
-        while peak.kibibytes < 190_000 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: peak.kibibytes >= 190_000, what="190 MB")
         process.kill()
     peak.join()
     assert peak.kibibytes > MOST_MEMORY

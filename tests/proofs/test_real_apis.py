@@ -12,7 +12,8 @@ import pytest
 from proofs.real_apis import datasette, kinto
 from proofs.real_apis.campaign import LEAST_DELETIONS, mutating
 from proofs.real_apis.judge import Verdict, judge, undeleted
-from tests.support.processes import TAP, ended, wait_until, whole_lines
+from tests.support.processes import TAP, ended, whole_lines
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

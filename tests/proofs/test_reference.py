@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 from collections import Counter
-from contextlib import closing
 from typing import Any
 
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proofs.histories.campaign import RULES, assert_continuous, in_order
 from proofs.histories.reference import Reference
 from target_eventgen.target import TargetEventgen
-from tests.support.loading import lines, record, schema, state
+from tests.support.messages import lines, record, schema, state
+from tests.support.queries import query
 
-RULES: list[dict[str, Any]] = [
-    {"type": "created", "stream": "things", "on": "created"},
-    {"type": "entered", "stream": "things", "enters": "value > 10"},
-    {"type": "left", "stream": "things", "leaves": "value > 10"},
-    {"type": "changed", "stream": "things", "changes": ["status"]},
-    {"type": "updated", "stream": "things", "on": "updated"},
-    {"type": "doubled", "stream": "things", "when": "new.value >= 2 * old.value"},
-]
 PROPERTIES = {
     "id": {"type": "integer"},
     "version": {"type": ["integer", "null"]},
@@ -63,13 +54,9 @@ def test_postgres_agrees_with_the_reference_model(database: str, *, versioned: b
                 reference.commit(batch, run)
             reference.end(run)
             load(database, told, versioned=versioned)
-        with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
-            cursor.execute("select id, version, value, status, _eventgen_version from things order by id")
-            rows = cursor.fetchall()
-            cursor.execute(
-                "select type, (key->>'id')::int, data->'old', data->'new' from eventgen.events order by sequence"
-            )
-            events = cursor.fetchall()
+        rows = query(database, "select id, version, value, status, _eventgen_version from things order by id")
+        edges = "select type, (key->>'id')::int, data->'old', data->'new' from eventgen.events order by sequence"
+        events = query(database, edges)
         assert rows == [
             (key, *(row.content[name] for name in ("version", "value", "status")), row.count)
             for key, row in sorted(reference.rows.items())
@@ -86,22 +73,8 @@ def test_postgres_agrees_with_the_reference_model(database: str, *, versioned: b
     agree()
 
 
-def in_order(event: tuple[str, int, int]) -> tuple[int, int]:
-    """By transition, then in the order of the rules."""
-    kind, _, count = event
-    return count, [rule["type"] for rule in RULES].index(kind)
-
-
-def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
-    """Each event's old version is the new version of the event before, or both tell of the same transition."""
-    for (old, new), (next_old, next_new) in itertools.pairwise(steps):
-        assert next_old == new or (next_old, next_new) == (old, new)
-
-
 def forget(database: str) -> None:
-    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
-        cursor.execute("drop schema if exists eventgen cascade; drop table if exists things")
-        connection.commit()
+    query(database, "drop schema if exists eventgen cascade; drop table if exists things")
 
 
 def load(database: str, batches: list[list[dict[str, Any]]], *, versioned: bool) -> None:

@@ -17,7 +17,7 @@ from proofs.scoreboard.cases import CASES, Case, child, record
 from proofs.scoreboard.report import Row, cell, page
 from proofs.scoreboard.server import MOST_REQUESTS, RETRY_AFTER
 from proofs.scoreboard.tools import OURS, TOOLS, merged
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 
 PROJECT = Path(__file__).parents[2]
 NAMED = {case.name: case for case in CASES}

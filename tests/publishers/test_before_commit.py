@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ import psycopg2
 import pytest
 
 from target_eventgen import failpoints
-from tests.support.loading import Loader, lines, record, schema, state
+from tests.support.loading import Loader
+from tests.support.messages import lines, record, schema, state
 from tests.support.ports import free_port
 from tests.support.receiver import Answer, Receiver, Request
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -24,17 +25,6 @@ if TYPE_CHECKING:
 CREATED = {"type": "subscription.created", "stream": "subscriptions", "on": "created"}
 PASSED = {"type": "subscription.passed", "stream": "subscriptions", "enters": "value > 100"}
 ORDERED = {"type": "order.created", "stream": "orders", "on": "created"}
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as opened:
-        yield opened
-
-
-@pytest.fixture
-def loader(database: str, tmp_path: Path) -> Loader:
-    return Loader(database, tmp_path)
 
 
 def webhook(url: str, **settings: Any) -> dict[str, Any]:
@@ -116,10 +106,7 @@ def killed_before_commit(loader: Loader, messages: list[Any], tmp_path: Path, **
     assert process.stdin is not None
     process.stdin.write(lines(messages))
     process.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not place.exists():
-        assert time.monotonic() < deadline, process.poll()
-        time.sleep(0.01)
+    wait_until(place.exists, what=lambda: f"the failpoint of a process whose status is {process.poll()}")
     process.kill()
     out, _ = process.communicate()
     assert out == ""

@@ -9,7 +9,7 @@ import pytest
 from target_eventgen.errors import SettingsError
 from target_eventgen.publishers import faults, kinds, open_publisher
 from target_eventgen.publishers.protocol import Delivered
-from tests.support.rigs import event
+from tests.support.messages import event
 
 if TYPE_CHECKING:
     from pathlib import Path

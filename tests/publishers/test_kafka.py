@@ -17,8 +17,9 @@ from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
 from tests.support.delivering import deliver, expected, firsts, fresh
 from tests.support.kafka import PRODUCE, KafkaCluster
+from tests.support.messages import event
 from tests.support.ports import free_port
-from tests.support.rigs import event, read_kafka
+from tests.support.rigs import read_kafka
 from tests.support.servers import Kafka
 from tests.support.tls import Authority, TlsProxy
 

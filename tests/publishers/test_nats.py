@@ -20,7 +20,8 @@ from target_eventgen.publishers.nats import Refusal, verdict
 from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
 from tests.support.delivering import deliver, expected, firsts, fresh
-from tests.support.rigs import arrived, event, messages
+from tests.support.messages import event
+from tests.support.rigs import arrived, messages
 from tests.support.servers import Nats, NatsCluster
 from tests.support.tls import Authority
 

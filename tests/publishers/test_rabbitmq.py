@@ -18,11 +18,11 @@ from target_eventgen.publishers import open_publisher
 from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
 from tests.support.delivering import fresh
+from tests.support.messages import event
 from tests.support.ports import free_port
-from tests.support.processes import wait_until
-from tests.support.rigs import event
 from tests.support.servers import RabbitMQ
 from tests.support.tls import Authority
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,10 @@ from target_eventgen.publishers import open_publisher
 from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
 from tests.support.delivering import fresh
-from tests.support.rigs import event
+from tests.support.messages import event
 from tests.support.servers import Redis
 from tests.support.tls import Authority, TlsProxy
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,10 +125,7 @@ def test_an_event_counts_once_as_many_replicas_have_it_as_were_asked_for(server:
         with pytest.raises(UnreachableError, match="1 replicas should have the events, and it says 0"):
             publisher.publish([event(1)])
         with Redis("--replicaof", "127.0.0.1", str(server.port)) as replica, redis.Redis(port=replica.port) as copy:
-            until = time.monotonic() + 30
-            while copy.info("replication")["master_link_status"] != "up":
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            wait_until(lambda: copy.info("replication")["master_link_status"] == "up", what="a replica's link")
             assert publisher.publish([event(1)]) == [Delivered()]
             assert copy.xlen("events") == 2
 

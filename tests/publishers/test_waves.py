@@ -9,7 +9,7 @@ from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.destination import check, destination
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, waves
-from tests.support.rigs import event
+from tests.support.messages import event
 
 pytestmark = pytest.mark.pure
 

@@ -24,9 +24,11 @@ from target_eventgen.publishers import webhook, webhook_decisions
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from target_eventgen.publishers.webhook import NOT_SENT
+from tests.support.messages import event
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.receiver import Answer, Receiver, Request
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from target_eventgen.publishers.protocol import Publisher
@@ -34,19 +36,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.in_process
 
 SECRETS = ["whsec_" + base64.b64encode(bytes(range(start, start + 24))).decode() for start in (0, 100)]
-
-
-def event(number: int, key: str = "1", data: Any = None) -> CloudEvent:
-    return CloudEvent(
-        id=f"{number:064x}",
-        source="target-eventgen/db",
-        type="order.paid",
-        subject=f"orders/{key}",
-        time="2026-01-01T00:00:05.000000Z",
-        partitionkey=key,
-        sequence=f"{number:019d}",
-        data=msgspec.Raw(json.dumps(data or {"old": None, "new": {"id": key, "n": number}, "changed": []}).encode()),
-    )
 
 
 @contextmanager
@@ -59,12 +48,6 @@ def opened(url: str, **settings: Any) -> Iterator[Publisher]:
 def published(url: str, events: Sequence[CloudEvent], **settings: Any) -> Sequence[Outcome]:
     with opened(url, **settings) as publisher:
         return publisher.publish(events)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as opened_receiver:
-        yield opened_receiver
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +155,7 @@ def test_several_keys_go_at_once_and_each_keys_events_in_their_order(receiver: R
     assert set(published(receiver.url, sent, connections=4, mode=mode, batch_size=5, timeout=40.0)) == {Delivered()}
     came = [member for request in receiver.requests for member in members(request)]
     for key in {each.partitionkey for each in sent}:
-        assert [one for one in came if int(one, 16) % 12 == int(key)] == [
+        assert [one for one in came if int(one.removeprefix("id-")) % 12 == int(key)] == [
             each.id for each in sent if each.partitionkey == key
         ]
     assert 1 < receiver.most_at_once <= 4
@@ -357,10 +340,7 @@ def test_a_name_that_is_not_resolved_in_time_is_given_up_and_nothing_is_sent_whe
             publisher.publish([event(number, key=str(number)) for number in range(6)])
         assert time.monotonic() - started < 30
         answers.set()
-        deadline = time.monotonic() + 60
-        while len(resolved) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: len(resolved) == 2, what="two names that are resolved")
         time.sleep(0.3)
         assert receiver.connections == 0
         assert len(resolved) == 2

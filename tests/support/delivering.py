@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import TYPE_CHECKING
 
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers.protocol import Delivered
-from tests.support.rigs import event
+from tests.support.messages import event
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,18 +29,20 @@ def deliver(publisher: Publisher, events: Sequence[CloudEvent], seconds: float =
     """Publish until every event is delivered, and return how many calls it took; a key's events wait for each other."""
     left = list(events)
     calls = 0
-    until = time.monotonic() + seconds
-    while left:
-        assert time.monotonic() < until, f"{len(left)} events are still not delivered"
+
+    def is_done() -> bool:
+        nonlocal left, calls
         calls += 1
         given = left[: publisher.most]
         try:
             outcomes = publisher.publish(given)
         except UnreachableError:
-            time.sleep(0.05)
-            continue
+            return False
         done = {one.id for one, outcome in zip(given, outcomes, strict=True) if outcome == Delivered()}
         left = [one for one in left if one.id not in done]
+        return not left
+
+    wait_until(is_done, seconds, what=lambda: f"{len(left)} events delivered")
     return calls
 
 

@@ -5,61 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import psycopg2
+from typing import IO, TYPE_CHECKING, Any
 
 from target_eventgen.target import TargetEventgen
+from tests.support.messages import lines
+from tests.support.processes import environment, written
+from tests.support.queries import query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-
-def schema(
-    stream: str = "subscriptions",
-    properties: Mapping[str, Any] | None = None,
-    *,
-    key: Sequence[str] = ("id",),
-    version: str | None = "updated_at",
-) -> dict[str, Any]:
-    """A SCHEMA message."""
-    return {
-        "type": "SCHEMA",
-        "stream": stream,
-        "schema": {
-            "type": "object",
-            "properties": properties
-            or {
-                "id": {"type": "integer"},
-                "value": {"type": ["number", "null"]},
-                "status": {"type": ["string", "null"]},
-                "updated_at": {"type": ["string", "null"], "format": "date-time"},
-            },
-        },
-        "key_properties": list(key),
-        "bookmark_properties": [version] if version else [],
-    }
-
-
-def record(stream: str = "subscriptions", **properties: Any) -> dict[str, Any]:
-    """A RECORD message."""
-    return {"type": "RECORD", "stream": stream, "record": properties}
-
-
-def state(value: Any) -> dict[str, Any]:
-    """A STATE message."""
-    return {"type": "STATE", "value": value}
-
-
-OPENED = "always::ResourceWarning"
-"""PYTHONWARNINGS by which a program reports each file, socket and connection that it opened and didn't close."""
 
 
 @dataclass
@@ -71,19 +30,25 @@ class Loader:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def write_config(self, **settings: Any) -> Path:
-        path = self.folder / "config.json"
-        path.write_text(
-            json.dumps({"database_url": self.database, "initial_load": "emit", **self.settings, **settings})
-        )
-        return path
+        given = {"database_url": self.database, "initial_load": "emit", **self.settings, **settings}
+        return written(self.folder, "config.json", given)
 
     def command(self, **settings: Any) -> list[str]:
         return [sys.executable, "-m", "target_eventgen", "--config", str(self.write_config(**settings))]
 
     def start(self, **settings: Any) -> subprocess.Popen[str]:
+        """Start with a pipe as the input."""
+        return self._started(subprocess.PIPE, **settings)
+
+    def start_from(self, source: Path, **settings: Any) -> subprocess.Popen[str]:
+        """Start with a file as the input."""
+        with source.open() as file:
+            return self._started(file, **settings)
+
+    def _started(self, given: IO[str] | int, **settings: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(**settings),
-            stdin=subprocess.PIPE,
+            stdin=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -91,23 +56,10 @@ class Loader:
             env=self.environment(),
         )
 
-    def start_from(self, source: Path, **settings: Any) -> subprocess.Popen[str]:
-        """Start with a file as the input."""
-        with source.open() as file:
-            return subprocess.Popen(
-                self.command(**settings),
-                stdin=file,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=self.folder,
-                env=self.environment(),
-            )
-
     @staticmethod
     def environment() -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TARGET_EVENTGEN_")}
-        return {**kept, "PYTHONWARNINGS": OPENED}
+        """What its processes get; a test may put another function in its place."""
+        return environment()
 
     def run(self, messages: Iterable[Mapping[str, Any] | str], **settings: Any) -> subprocess.CompletedProcess[str]:
         """Run to the end of the input, however that is."""
@@ -153,18 +105,8 @@ class Loader:
         return [line for line in done.stderr.splitlines() if " | INFO " not in line][-1]
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(self.database)) as connection, connection.cursor() as cursor:
-            cursor.execute("set time zone 'UTC'")
-            cursor.execute(statement)
-            found = cursor.fetchall() if cursor.description else []
-            connection.commit()
-            return found
+        return query(self.database, statement)
 
     def events(self, columns: str = "type, key->>'id'") -> list[tuple[Any, ...]]:
         """Every event, in order of recording."""
         return self.query(f"select {columns} from eventgen.events order by sequence")
-
-
-def lines(messages: Iterable[Mapping[str, Any] | str]) -> str:
-    """Messages as a tap writes them; a text is a line as it is."""
-    return "".join((message if isinstance(message, str) else json.dumps(message)) + "\n" for message in messages)

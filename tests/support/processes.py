@@ -7,19 +7,90 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.support.waiting import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
 BIN = Path(sys.executable).parent
 TAP = BIN / "tap-restextract"
 TARGET = BIN / "target-eventgen"
+OPENED = "always::ResourceWarning"
+"""PYTHONWARNINGS by which a program reports each file, socket and connection that it opened and didn't close."""
+
+
+class Run(NamedTuple):
+    """What a run of the tap left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The Singer messages; every line must be a whole one."""
+        return [json.loads(line) for line in self.out.split("\n") if line]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records alone."""
+        return [message["record"] for message in self.messages if message["type"] == "RECORD"]
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """The values of the STATE messages."""
+        return [message["value"] for message in self.messages if message["type"] == "STATE"]
+
+    @property
+    def told(self) -> list[str]:
+        """The lines of stderr that are meant for a person, without the log's."""
+        return [line for line in self.err.splitlines() if line.startswith("tap-restextract: ")]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without proxies and without settings of our programs, whose leaks are reported."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith(("TAP_RESTEXTRACT_", "TARGET_EVENTGEN_"))
+    }
+    return {**kept, "PYTHONWARNINGS": OPENED, **more}
+
+
+def written(folder: Path, name: str, content: object) -> Path:
+    """A file in the folder: text as it is, all else as JSON."""
+    file = folder / name
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return file
+
+
+def tap(
+    folder: Path,
+    config: Mapping[str, Any] | str | None,
+    *arguments: str | Path,
+    state: object = None,
+    catalog: object = None,
+    env: Mapping[str, str] | None = None,
+) -> Run:
+    """Run the tap in the folder until it ends."""
+    command: list[str | Path] = [TAP, *arguments]
+    if config is not None:
+        command += ["--config", written(folder, "config.json", config)]
+    if state is not None:
+        command += ["--state", written(folder, "state.json", state)]
+    if catalog is not None:
+        command += ["--catalog", written(folder, "catalog.json", catalog)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(**(env or {})), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "ResourceWarning" not in done.stderr, done.stderr
+    return Run(done.returncode, done.stdout, done.stderr)
 
 
 def ended(process: subprocess.Popen[Any], seconds: float = 10) -> None:
@@ -40,14 +111,6 @@ def kill_group(process: subprocess.Popen[Any]) -> None:
     """SIGKILL for a process that leads a session of its own, and for all that it has started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60, *, what: str) -> None:
-    """Waits until something holds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -79,7 +142,7 @@ def server(
         ended(process)
 
 
-class Run(NamedTuple):
+class PipeRun(NamedTuple):
     """What a `tap | target` run left."""
 
     codes: tuple[int, int]
@@ -116,7 +179,7 @@ class Pipe:
             assert process.stdout is not None
             process.stdout.close()  # only the next process reads it: its end must reach the one before as SIGPIPE
 
-    def finished(self, seconds: float = 120) -> Run:
+    def finished(self, seconds: float = 120) -> PipeRun:
         """Waits for all three."""
         try:
             codes = (self.tap.wait(seconds), self.target.wait(seconds))
@@ -125,10 +188,10 @@ class Pipe:
             for process in (self.tap, self.tee, self.target):
                 ended(process)
         singer = self.singer.read_text() if self.singer.exists() else ""
-        return Run(codes, whole_lines(singer), whole_lines(self.out.read_text()), self.log.read_text())
+        return PipeRun(codes, whole_lines(singer), whole_lines(self.out.read_text()), self.log.read_text())
 
 
-def ran(tap: list[str | Path], target: list[str | Path], folder: Path) -> Run:
+def ran(tap: list[str | Path], target: list[str | Path], folder: Path) -> PipeRun:
     """A `tap | target` run from start to end, in which neither fails."""
     run = Pipe(tap, target, folder).finished()
     assert run.codes == (0, 0), run.log[-4000:]

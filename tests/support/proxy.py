@@ -197,8 +197,8 @@ class ForwardProxy(Proxy):
             head += byte
         first, *lines = head.decode().splitlines()
         method, address, protocol = first.split()
-        credentials = [line.partition(": ")[2] for line in lines if line.lower().startswith("proxy-authorization:")]
-        self.asked.append((method, address, *(credentials or [None])))
+        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        self.asked.append((method, address, fields.get("proxy-authorization")))
         parts = urlsplit(f"//{address}" if method == "CONNECT" else address)
         server = socket.create_connection((parts.hostname or "", parts.port or 80), 5)
         server.settimeout(None)

@@ -18,21 +18,14 @@ from typing import Any, NamedTuple
 
 from standardwebhooks import Webhook
 
+from tests.support.messages import PROPERTIES, at
 from tests.support.ports import free_port
-from tests.support.processes import wait_until
-from tests.support.tap_process import TAP, environment, written
+from tests.support.processes import TAP, environment, written
+from tests.support.waiting import wait_until
 
 KEY = b"a key of thirty-two bytes, no less"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "integer"},
-        "value": {"type": ["number", "null"]},
-        "status": {"type": ["string", "null"]},
-        "updated_at": {"type": ["string", "null"], "format": "date-time"},
-    },
-}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": PROPERTIES}
 SOURCE: dict[str, Any] = {
     "name": "billing",
     "signature": {"type": "standard_webhooks"},
@@ -60,8 +53,8 @@ def configuration(queue: str, source: Mapping[str, Any] = {}, **stream: Any) -> 
 
 def event(key: int, second: float, kind: str = "thing.updated", **more: Any) -> dict[str, Any]:
     """A notification of a thing's version of this second."""
-    at = f"2026-01-01T00:{int(second) // 60:02}:{int(second) % 60:02}Z"
-    return {"type": kind, "timestamp": at, "data": {"id": key, "updated_at": at, **more}}
+    moment = at(int(second))
+    return {"type": kind, "timestamp": moment, "data": {"id": key, "updated_at": moment, **more}}
 
 
 def signed(body: bytes, name: str | None = None, *, key: bytes = KEY, age: float = 0) -> dict[str, str]:

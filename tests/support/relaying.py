@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ from target_eventgen.errors import UnreachableError
 from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Outcome
+from tests.support.processes import written
+from tests.support.queries import query
 
 INSERT = """
 insert into eventgen.events (id, source, type, subject, partitionkey, stream, key, data)
@@ -30,6 +31,9 @@ select %(stream)s || '-' || k || '-' || n || %(mark)s, 'test', %(type)s, %(strea
   jsonb_build_object('id', k), jsonb_build_object('new', jsonb_build_object('id', k, 'n', n))
 from generate_series(1, %(each)s) n, generate_series(1, %(keys)s) k order by n, k
 """
+
+EMPTY = {"pending": 0, "blocked": 0, "waiting": 0, "dead_letters": 0}
+"""The marks of an outbox whose events are all delivered."""
 
 
 def add(
@@ -125,9 +129,7 @@ class Outbox:
             add(connection, **options)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with self.transaction() as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        return query(self.url, statement)
 
     def relay(self, *wanted: ConfiguredPublisher, **options: Any) -> Relay:
         return Relay(self.url, wanted, **{"patience": 5, "reconnect_seconds": 10, **options})
@@ -171,6 +173,5 @@ def lines_of(*paths: Path) -> list[CloudEvent]:
 
 
 def configuration(folder: Path, url: str, publishers: Sequence[Mapping[str, Any]], **settings: Any) -> Path:
-    path = folder / "relay.json"
-    path.write_text(json.dumps({"database_url": url, "events": [], "publishers": publishers, **settings}))
-    return path
+    """A relay's, in a file."""
+    return written(folder, "relay.json", {"database_url": url, "events": [], "publishers": publishers, **settings})

@@ -7,13 +7,11 @@ import contextlib
 import json
 import shutil
 import tempfile
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 import nats
 import pika
 import redis
@@ -23,11 +21,11 @@ from confluent_kafka.cimpl import NewTopic
 from typing_extensions import Self
 
 from target_eventgen.publishers import open_publisher
-from target_eventgen.publishers.cloudevent import CloudEvent
 from tests.support.kafka import KafkaCluster
 from tests.support.proxy import Proxy
 from tests.support.receiver import Receiver
 from tests.support.servers import Kafka, Nats, NatsCluster, RabbitMQ, Redis, Server
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,21 +34,6 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
     from target_eventgen.publishers.protocol import Publisher
-
-
-def event(number: int, key: str = "412", type_: str = "thing.changed", size: int = 0) -> CloudEvent:
-    """The number-th event of all, of a key."""
-    data: dict[str, Any] = {"old": None, "new": {"id": key, "number": number, "text": "x" * size}, "changed": []}
-    return CloudEvent(
-        id=f"id-{number}",
-        source="target-eventgen/tests",
-        type=type_,
-        subject=f"things/{key}",
-        time="2026-01-01T00:00:05Z",
-        partitionkey=key,
-        sequence=f"{number:019d}",
-        data=msgspec.Raw(json.dumps(data).encode()),
-    )
 
 
 @dataclass(frozen=True)
@@ -287,9 +270,8 @@ def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
         found: dict[int, list[Arrived]] = {}
         left = set(range(partitions))
-        until = time.monotonic() + 30
-        while left:
-            assert time.monotonic() < until
+
+        def is_read() -> bool:
             for message in consumer.consume(1000, 0.1):
                 partition = message.partition() or 0
                 error = message.error()
@@ -297,6 +279,9 @@ def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]
                     found.setdefault(partition, []).append(arrived(message.value() or b""))
                 elif error.name() == "_PARTITION_EOF":
                     left.discard(partition)
+            return not left
+
+        wait_until(is_read, 30, what="the end of each partition")
         return [one for each in found.values() for one in each]
     finally:
         consumer.close()
@@ -381,7 +366,7 @@ class NatsClusterRig(Rig):
         return [arrived(body) for body in messages(self.cluster.urls, "EVENTS")]
 
     def crash(self) -> None:
-        self._victim = asyncio.run(leader(self.cluster))
+        self._victim = leader(self.cluster)
         self._victim.kill()
 
     def recover(self) -> None:
@@ -389,7 +374,7 @@ class NatsClusterRig(Rig):
         self._victim.start()
 
     def freeze(self) -> None:
-        self._victim = asyncio.run(leader(self.cluster))
+        self._victim = leader(self.cluster)
         self._victim.freeze()
 
     def thaw(self) -> None:
@@ -397,21 +382,27 @@ class NatsClusterRig(Rig):
         self._victim.thaw()
 
 
-async def leader(cluster: NatsCluster) -> Nats:
+def leader(cluster: NatsCluster) -> Nats:
     """The server that leads the stream, once there is one."""
-    until = time.monotonic() + 30
-    while True:
+
+    async def named() -> str | None:
+        client = await nats.connect(cluster.urls, connect_timeout=2, max_reconnect_attempts=2)
+        try:
+            found = (await client.jetstream().stream_info("EVENTS")).cluster
+        finally:
+            await client.close()
+        return None if found is None else found.leader
+
+    def found() -> Nats | None:
         with contextlib.suppress(nats.errors.Error, OSError, asyncio.TimeoutError):
-            client = await nats.connect(cluster.urls, connect_timeout=2, max_reconnect_attempts=2)
-            try:
-                found = (await client.jetstream().stream_info("EVENTS")).cluster
-            finally:
-                await client.close()
-            for server in cluster.servers:
-                if found is not None and f"n{server.port}" == found.leader and server.process is not None:
-                    return server
-        assert time.monotonic() < until
-        await asyncio.sleep(0.2)
+            name = asyncio.run(named())
+            alive = [server for server in cluster.servers if server.process is not None]
+            return next((server for server in alive if f"n{server.port}" == name), None)
+        return None
+
+    leading = wait_until(found, 30, what="a leader of the stream", every=0.2)
+    assert leading is not None
+    return leading
 
 
 class WebhookRig(Rig):

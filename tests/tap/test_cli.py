@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.api import Answers, Asked, Reply, scripted, serving
+from tests.support.processes import TAP, Run, environment, tap, written
 from tests.support.streams import COMPOUND, SCHEMA, config
-from tests.support.tap_process import TAP, Run, environment, tap, written
 
 SECRET = "s3cr&t/ü"
 FORMS = (SECRET, "s3cr%26t%2F%C3%BC", "s3cr%26t/%C3%BC")

@@ -21,10 +21,10 @@ from tap_restextract.errors import CacheError, ConfigurationError
 from tap_restextract.exchange.validators import Validator
 from tap_restextract.hash_cache.locations import open_cache, redacted_location
 from tap_restextract.hash_cache.protocol import BATCH, HashCache
-from tests.conftest import execute
 from tests.support.api import Asked, Reply, serving
+from tests.support.processes import tap
+from tests.support.queries import execute
 from tests.support.streams import config
-from tests.support.tap_process import tap
 
 Open = Callable[[str], HashCache]
 PASSWORD = "s3cr/t"

@@ -17,8 +17,8 @@ from tap_restextract.singer.record_lines import projected, record_lines
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.tap import TapRestextract
 from tests.support.api import Reply, scripted, serving
+from tests.support.processes import Run, tap
 from tests.support.streams import config
-from tests.support.tap_process import Run, tap
 
 BODY = json.dumps(
     [

@@ -12,8 +12,8 @@ from tap_restextract.errors import TapError, WalkError
 from tap_restextract.exchange.paginators import Token
 from tap_restextract.walks.steps import Page
 from tests.support.api import Asked, Reply, serving
+from tests.support.processes import tap
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, config, plan
-from tests.support.tap_process import tap
 from tests.support.walks import LATER, Read, at, drive, pages
 
 

@@ -18,8 +18,8 @@ from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Answers, Asked, Reply, scripted, serving
+from tests.support.processes import tap
 from tests.support.streams import COMPOUND, SCHEMA, config, stream
-from tests.support.tap_process import tap
 
 LOG = logging.getLogger("test")
 GOOD = Reply([{"id": 1}])

@@ -12,8 +12,8 @@ import pytest
 from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import ConfigurationError
 from tests.support.api import Api, Asked, Reply, serving
+from tests.support.processes import Run, tap
 from tests.support.streams import config
-from tests.support.tap_process import Run, tap
 
 MODULE = """
 import hashlib, hmac, itertools

@@ -17,9 +17,9 @@ from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Api, Reply, scripted, serving
+from tests.support.processes import tap
 from tests.support.proxy import ForwardProxy
 from tests.support.streams import config, stream
-from tests.support.tap_process import tap
 
 LOG = logging.getLogger("test")
 GOOD = Reply([{"id": 1}])

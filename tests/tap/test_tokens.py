@@ -19,8 +19,8 @@ from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import PageRequest
 from tests.support.api import Api, Asked, Reply, scripted, serving
+from tests.support.processes import TAP, environment, tap, written
 from tests.support.streams import config, stream
-from tests.support.tap_process import TAP, environment, tap, written
 
 LOG = logging.getLogger("test")
 RECORDS = [{"id": 1}]

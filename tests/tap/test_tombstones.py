@@ -11,8 +11,8 @@ from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.schema import completed
 from tests.support.api import Reply, serving
+from tests.support.processes import tap
 from tests.support.streams import INCLUSIVE, SCHEMA, config, plan
-from tests.support.tap_process import tap
 
 NOW = "2026-05-05T05:05:05+00:00"
 EPOCH: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.api import Asked, Reply, serving
-from tests.support.tap_process import Run, tap
+from tests.support.processes import Run, tap
 
 PAGE = 10
 TIES = 7

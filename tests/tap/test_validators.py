@@ -14,8 +14,8 @@ from tap_restextract.cli.plan_report import preview
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.validators import Validator, fingerprint, validator_of
 from tests.support.api import Asked, Reply, serving
+from tests.support.processes import Run, tap
 from tests.support.streams import config, plan, stream
-from tests.support.tap_process import Run, tap
 
 NOW = 1_770_000_000
 OLDER, NOW_TOLD = formatdate(NOW - 60, usegmt=True), formatdate(NOW, usegmt=True)

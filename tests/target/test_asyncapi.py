@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from target_eventgen.cli import asyncapi
 from target_eventgen.model import rules
 from target_eventgen.model.tables import Column, Table
-from tests.support.loading import record, schema
+from tests.support.messages import record, schema
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.loading import record, schema, state
+from tests.support.messages import record, schema, state
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from target_eventgen.errors import MessageError
-from tests.support.loading import schema, state
+from tests.support.messages import schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,26 +10,16 @@ import pytest
 
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.publishers.cloudevent import cloud_event, json_line
+from tests.support.messages import recorded
 
 pytestmark = pytest.mark.pure
 
 
-def event(**changes: Any) -> Recorded:
-    values: dict[str, Any] = {
-        "sequence": 7,
-        "id": "9f",
-        "source": "target-eventgen/db",
-        "type": "order.paid",
-        "subject": "orders/1",
-        "partitionkey": "orders/1",
-        "data": '{"new": {"v": 9000.10}, "old": null, "changed": []}',
-        "time": "2026-01-01T00:00:05.000000Z",
-    }
-    return Recorded(**{**values, **changes})
+event = partial(recorded, data='{"new": {"v": 9000.10}, "old": null, "changed": []}')
 
 
-def parsed(recorded: Recorded) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(json_line(cloud_event(recorded)))
+def parsed(one: Recorded) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(json_line(cloud_event(one)))
     return result
 
 

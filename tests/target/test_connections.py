@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import socket
 import subprocess
-import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,21 +11,17 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
-from tests.support.loading import Loader, lines, record, schema, state
-from tests.support.ports import free_port
+from tests.support.loading import Loader
+from tests.support.messages import lines, schema, state, version
+from tests.support.pgbouncer import bouncer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from urllib.parse import SplitResult
+    from collections.abc import Iterator
 
 RULES = [
     {"type": "created", "stream": "subscriptions", "on": "created"},
     {"type": "passed", "stream": "subscriptions", "enters": "value > 10"},
 ]
-
-
-def version(key: int, second: int, value: int) -> dict[str, Any]:
-    return record(id=key, value=value, status="", updated_at=f"2026-01-01T00:00:{second:02}Z")
 
 
 def checkpoints(keys: int) -> list[dict[str, Any]]:
@@ -42,56 +32,7 @@ def checkpoints(keys: int) -> list[dict[str, Any]]:
     return messages
 
 
-def unprivileged() -> dict[str, Any]:
-    """What makes a server's process somebody else's where the tests run as root."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
 # -- PgBouncer --------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def bouncer(database: str, settings: str, files: Iterable[Path] = ()) -> Iterator[SplitResult]:
-    """PgBouncer in transaction mode, whose two server connections everybody shares: its address, without a user.
-
-    Args:
-        database: what is behind it.
-        settings: lines of its configuration; `{folder}` is where its files are.
-        files: to be copied there.
-    """
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        why = "PgBouncer isn't here: install it (apt-get install pgbouncer), else nothing proves that it is supported"
-        assert "CI" not in os.environ, why
-        pytest.skip(why)
-    parts = urlsplit(database)
-    port = free_port()
-    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))  # pytest's own folders are closed to other users
-    folder.chmod(0o755)
-    for file in files:
-        Path(shutil.copy(file, folder)).chmod(0o644)
-    configuration = folder / "pgbouncer.ini"
-    configuration.write_text(
-        "[databases]\n"
-        f"{parts.path[1:]} = host={parts.hostname} port={parts.port} user={parts.username} password={parts.password}\n"
-        "[pgbouncer]\n"
-        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        "pool_mode = transaction\ndefault_pool_size = 2\nserver_round_robin = 1\n" + settings.format(folder=folder)
-    )
-    process = subprocess.Popen([program, configuration], stderr=subprocess.PIPE, **unprivileged())
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield parts._replace(netloc=f"127.0.0.1:{port}", query="")
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

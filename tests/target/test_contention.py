@@ -21,7 +21,8 @@ from target_eventgen.model import rules, tables
 from target_eventgen.model.checkpoint import Batch, Checkpoint
 from target_eventgen.store.postgres import Postgres
 from target_eventgen.target import TargetEventgen
-from tests.support.loading import Loader, lines, record, schema, state
+from tests.support.loading import Loader
+from tests.support.messages import lines, record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ import pytest
 from target_eventgen import embedded
 from target_eventgen.embedded.account import ROOTS_HOME, server_account
 from target_eventgen.errors import EmbeddedPostgresError
+from tests.support.queries import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,15 +62,8 @@ def folder_of(project: Path) -> Path:
     return project / ".eventgen" / "postgres"
 
 
-def query(url: str, statement: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(statement)
-        return cursor.fetchall() if cursor.description else []
-
-
 def data_of(url: str) -> Path:
-    return Path(query(url, "show data_directory")[0][0])
+    return Path(execute(url, "show data_directory")[0][0])
 
 
 def server_of(url: str) -> psutil.Process:
@@ -99,7 +93,7 @@ def test_the_first_up_makes_a_cluster_and_the_next_ones_find_it_running(project:
     assert embedded.url(folder) is None
     assert not embedded.exists(folder)
     url = embedded.up(folder)
-    assert query(url, "select 1") == [(1,)]
+    assert execute(url, "select 1") == [(1,)]
     assert embedded.up(folder) == embedded.url(folder) == run_up(project) == url
 
 
@@ -118,20 +112,20 @@ def test_up_of_a_running_server_takes_less_than_50_milliseconds(project: Path) -
 def test_the_cluster_is_durable_and_sorts_by_code_point_in_utf8(project: Path) -> None:
     url = embedded.up(folder_of(project))
     for name, value in {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}.items():
-        assert query(url, f"show {name}") == [(value,)]
-    assert query(url, "show server_encoding") == [("UTF8",)]
-    assert query(url, "select 'Z' < 'a' and upper('ä') = 'Ä'") == [(True,)]
+        assert execute(url, f"show {name}") == [(value,)]
+    assert execute(url, "show server_encoding") == [("UTF8",)]
+    assert execute(url, "select 'Z' < 'a' and upper('ä') = 'Ä'") == [(True,)]
 
 
 def test_the_data_survive_down_and_up_under_the_same_address(project: Path) -> None:
     folder = folder_of(project)
     url = embedded.up(folder)
-    query(url, "create table kept as select 42 as value")
+    execute(url, "create table kept as select 42 as value")
     assert embedded.down(folder)
     assert embedded.url(folder) is None
     assert not embedded.down(folder)
     assert embedded.up(folder) == url
-    assert query(url, "select value from kept") == [(42,)]
+    assert execute(url, "select value from kept") == [(42,)]
 
 
 def test_four_processes_at_once_end_with_one_server(project: Path) -> None:
@@ -172,10 +166,10 @@ def test_two_projects_have_two_servers(project: Path) -> None:
 def test_committed_data_survive_the_killing_of_the_server(project: Path) -> None:
     folder = folder_of(project)
     url = embedded.up(folder)
-    query(url, "create table kept as select 42 as value")
+    execute(url, "create table kept as select 42 as value")
     killed(server_of(url))
     assert embedded.url(folder) is None
-    assert query(embedded.up(folder), "select value from kept") == [(42,)]
+    assert execute(embedded.up(folder), "select value from kept") == [(42,)]
 
 
 def test_a_process_id_that_another_program_got_does_not_keep_the_server_from_starting(project: Path) -> None:
@@ -190,7 +184,7 @@ def test_a_process_id_that_another_program_got_does_not_keep_the_server_from_sta
             assert embedded.url(folder) is None
             assert not embedded.down(folder)
             assert stranger.poll() is None, "down has ended a stranger"
-            assert query(embedded.up(folder), "select 1") == [(1,)]
+            assert execute(embedded.up(folder), "select 1") == [(1,)]
             assert stranger.poll() is None, "up has ended a stranger"
         finally:
             stranger.kill()
@@ -201,7 +195,7 @@ def test_a_damaged_pid_file_does_not_keep_the_server_from_starting(project: Path
     data = data_of(embedded.up(folder))
     embedded.down(folder)
     (data / "postmaster.pid").write_text("")
-    assert query(embedded.up(folder), "select 1") == [(1,)]
+    assert execute(embedded.up(folder), "select 1") == [(1,)]
 
 
 def test_a_stranger_on_the_port_is_not_sent_the_password(project: Path) -> None:
@@ -260,7 +254,7 @@ def test_a_process_killed_while_it_makes_the_cluster_leaves_nothing_that_blocks(
     assert any(killed_while_making(open_project, written) for _ in range(10)), f"{written} never came"
     assert not (folder / "cluster").exists()
     assert not embedded.exists(folder)
-    assert query(run_up(open_project), "select 1") == [(1,)]
+    assert execute(run_up(open_project), "select 1") == [(1,)]
     assert not list(folder.glob("making-*"))
 
 
@@ -301,7 +295,7 @@ def test_a_folder_that_is_closed_to_others_stays_closed(tmp_path: Path) -> None:
         for path in (home, project):
             assert stat.S_IMODE(path.stat().st_mode) == 0o700
             assert path.stat().st_uid == os.geteuid()
-        assert query(url, "select 1") == [(1,)]
+        assert execute(url, "select 1") == [(1,)]
         assert embedded.url(folder_of(project)) == url
     finally:
         embedded.remove(folder_of(project))
@@ -318,8 +312,8 @@ def test_the_server_refuses_who_does_not_know_the_password(project: Path) -> Non
     password = psycopg2.extensions.parse_dsn(url)["password"]
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(url.replace(password, "guessed"))
-    assert query(url, "show listen_addresses") == [("127.0.0.1",)]
-    assert query(url, "show unix_socket_directories") == [("",)]
+    assert execute(url, "show listen_addresses") == [("127.0.0.1",)]
+    assert execute(url, "show unix_socket_directories") == [("",)]
 
 
 def test_the_server_survives_its_starter_and_the_starters_process_group(project: Path) -> None:
@@ -329,21 +323,21 @@ def test_the_server_survives_its_starter_and_the_starters_process_group(project:
     assert os.getsid(server.pid) != starter.pid
     with pytest.raises(ProcessLookupError):
         os.killpg(starter.pid, signal.SIGINT)  # nothing is left in its group that Ctrl-C could reach
-    assert query(url.strip(), "select 1") == [(1,)]
+    assert execute(url.strip(), "select 1") == [(1,)]
 
 
 def test_a_pipe_behind_the_starter_ends_while_the_server_runs(project: Path) -> None:
     command = f"'{sys.executable}' -m target_eventgen db up 2>&1 | cat"
     finished = subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, timeout=60, check=True)
-    assert query(finished.stdout.strip(), "select 1") == [(1,)]
+    assert execute(finished.stdout.strip(), "select 1") == [(1,)]
 
 
 def test_a_copied_project_gets_a_server_of_its_own_and_a_moved_one_keeps_its(open_project: Path) -> None:
     original, copy, moved = (open_project / name for name in ("original", "copy", "moved"))
     original.mkdir()
     url = embedded.up(folder_of(original))
-    query(url, "create table kept as select 42 as value")
-    query(url, "checkpoint")
+    execute(url, "create table kept as select 42 as value")
+    execute(url, "checkpoint")
     subprocess.run(["cp", "-a", original, copy], check=True)
     assert embedded.url(folder_of(copy)) is None
     copied = embedded.up(folder_of(copy))
@@ -351,17 +345,17 @@ def test_a_copied_project_gets_a_server_of_its_own_and_a_moved_one_keeps_its(ope
     assert embedded.url(folder_of(original)) == url
     original.rename(moved)
     assert embedded.url(folder_of(moved)) == url
-    assert query(embedded.up(folder_of(moved)), "select value from kept") == [(42,)]
+    assert execute(embedded.up(folder_of(moved)), "select value from kept") == [(42,)]
 
 
 def test_a_project_that_begins_again_at_the_same_path_gets_an_empty_database(project: Path) -> None:
     folder = folder_of(project)
     home = data_of(embedded.up(folder)).parent.parent
-    query(embedded.up(folder), "create table kept as select 42 as value")
+    execute(embedded.up(folder), "create table kept as select 42 as value")
     embedded.down(folder)
     shutil.rmtree(project / ".eventgen")
     try:
-        assert query(embedded.up(folder), "select to_regclass('kept') is null") == [(True,)]
+        assert execute(embedded.up(folder), "select to_regclass('kept') is null") == [(True,)]
     finally:
         shutil.rmtree(home, ignore_errors=True)
         embedded.remove(folder)
@@ -399,7 +393,7 @@ def test_a_failing_initdb_is_told_with_its_own_words_and_leaves_nothing(project:
     assert "can't be made" in finished.stderr
     assert "initdb: " in finished.stderr
     assert "Traceback" not in finished.stderr
-    assert query(run_up(project), "select 1") == [(1,)]
+    assert execute(run_up(project), "select 1") == [(1,)]
 
 
 def test_a_server_that_does_not_know_the_password_is_told_with_what_it_says(project: Path) -> None:
@@ -460,4 +454,4 @@ def test_the_environment_of_the_starter_does_not_steer_the_server(project: Path)
     environment = {**os.environ, "PGDATA": "/nowhere", "PGPORT": "1", "PGSSLMODE": "require", "LC_ALL": "xx_YY"}
     finished = subprocess.run(UP, cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert finished.returncode == 0, finished.stderr
-    assert query(finished.stdout.strip(), "show lc_messages") == [("C",)]
+    assert execute(finished.stdout.strip(), "show lc_messages") == [("C",)]

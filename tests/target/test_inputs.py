@@ -17,17 +17,16 @@ import io
 import json
 import secrets
 import signal
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
 
 from target_eventgen.errors import EventgenError
 from target_eventgen.target import TargetEventgen
+from tests.support.queries import execute, query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,24 +44,13 @@ end $$;
 """
 
 
-def executed(url: str, statement: str) -> list[tuple[Any, ...]]:
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        cursor.execute("set time zone 'UTC'")
-        cursor.execute(statement)
-        found = cursor.fetchall() if cursor.description else []
-        connection.commit()
-        return found
-
-
 @pytest.fixture(scope="module")
 def shared(postgres: str) -> Iterator[str]:
     """The URL of a database that all inputs share, one after the other."""
     name = f"inputs_{secrets.token_hex(4)}"
-    with closing(psycopg2.connect(postgres)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"create database {name}")
-        yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
-        connection.cursor().execute(f"drop database {name} with (force)")
+    execute(postgres, f"create database {name}")
+    yield urlsplit(postgres)._replace(path=f"/{name}").geturl()
+    execute(postgres, f"drop database {name} with (force)")
 
 
 def loaded(path: Path, settings: dict[str, Any], database: str) -> list[Any]:
@@ -95,7 +83,7 @@ def test_there_are_as_many_inputs_as_promised() -> None:
 def test_an_input_leaves_its_rows_and_events_behind(shared: str, name: str) -> None:
     expected: dict[str, Any] = json.loads((INPUTS / f"{name}.expected.json").read_text())
     assert set(expected) <= KNOWN
-    executed(shared, CLEAN + expected.get("setup", ""))
+    query(shared, CLEAN + expected.get("setup", ""))
     inputs = sorted(INPUTS.glob(f"{name}.singer")) + sorted(INPUTS.glob(f"{name}.[0-9].singer"))
     given = expected.get("settings", {})
     settings = given if isinstance(given, list) else [given] * len(inputs)
@@ -107,15 +95,13 @@ def test_an_input_leaves_its_rows_and_events_behind(shared: str, name: str) -> N
             assert [part for part in expected["error"] if part not in str(refused.value)] == [], str(refused.value)
         else:
             states = loaded(path, setting, shared)
-    for query, rows in expected.get("rows", {}).items():
-        assert [[plain(value) for value in row] for row in executed(shared, query)] == rows, query
+    for statement, rows in expected.get("rows", {}).items():
+        assert [[plain(value) for value in row] for row in query(shared, statement)] == rows, statement
     if "events" in expected:
-        found = executed(
-            shared, "select type, subject, data->'old', data->'new' from eventgen.events order by sequence"
-        )
+        found = query(shared, "select type, subject, data->'old', data->'new' from eventgen.events order by sequence")
         assert len(found) == len(expected["events"]), found
         shown = [list(event)[: len(wanted)] for event, wanted in zip(found, expected["events"], strict=True)]
         assert shown == expected["events"]
-        assert executed(shared, "select count(*) = count(distinct id) from eventgen.events") == [(True,)]
+        assert query(shared, "select count(*) = count(distinct id) from eventgen.events") == [(True,)]
     if "states" in expected:
         assert states == expected["states"]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tests.support.loading import lines, record, schema, state
-from tests.support.processes import wait_until
+from tests.support.messages import lines, record, schema, state
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess

@@ -12,8 +12,11 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
-from tests.support.loading import Loader, lines, record, schema, state
+from tests.support.loading import Loader
+from tests.support.messages import lines, record, schema, state
 from tests.support.proxy import PostgresProxy
+from tests.support.queries import waits_for_a_lock
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -160,17 +163,9 @@ def test_a_stricter_default_isolation_of_the_database_does_not_matter(loader: Lo
         updated = [{"type": "updated", "stream": "subscriptions", "on": "updated"}]
         thread = threading.Thread(target=lambda: done.append(loader.run([schema(), changed, state(2)], events=updated)))
         thread.start()
-        wait_for_a_lock(loader)
+        wait_until(lambda: waits_for_a_lock(loader.database), what="a target that waits for a lock")
         connection.commit()
         thread.join()
     assert done[0].returncode == 0
     assert "asked for a retry" not in done[0].stderr
     assert loader.events("data->'old'->'value', data->'new'->'value'") == [(5, 2)]
-
-
-def wait_for_a_lock(loader: Loader) -> None:
-    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    deadline = time.monotonic() + 30
-    while loader.query(waiting) == [(0,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -21,8 +21,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from target_eventgen import loader as the_loader
-from tests.support.loading import record, schema, state
+from tests.support.messages import record, schema, state
+from tests.support.queries import waits_for_a_lock
 from tests.support.receiver import Answer, Receiver
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader
@@ -42,12 +44,6 @@ def values(text: str) -> dict[tuple[str, ...], float]:
 
 def version(id_: int, value: float, day: int = 1) -> dict[str, Any]:
     return record(id=id_, value=value, status="a", updated_at=f"2026-01-{day:02}T00:00:00Z")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as opened:
-        yield opened
 
 
 def webhook(url: str) -> list[dict[str, Any]]:
@@ -129,11 +125,7 @@ def test_waiting_for_a_lock_is_seen(loader: Loader) -> None:
         assert process.stdin is not None
         process.stdin.write("".join(json.dumps(each) + "\n" for each in (schema(), version(1, 60, 2))))
         process.stdin.close()
-        deadline = time.monotonic() + 60
-        waiting = "datname = current_database() and wait_event_type = 'Lock'"
-        while loader.query(f"select count(*) from pg_stat_activity where {waiting}") == [(0,)]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: waits_for_a_lock(loader.database), what="a target that waits for a lock")
         time.sleep(0.7)
         holder.rollback()
     process.stdin = None
@@ -167,16 +159,17 @@ def test_a_relay_serves_its_metrics_and_the_backlog_as_it_is(loader: Loader, rec
             line = relay.stderr.readline()
             assert line
             address = next(iter(re.findall(r"http://127\.0\.0\.1:\d+/metrics", line)), "")
-        deadline = time.monotonic() + 60
-        while True:
+
+        def settled() -> dict[tuple[str, ...], float] | None:
             with urllib.request.urlopen(address, timeout=10) as answer:
                 found = values(answer.read().decode())
             retried = found.get(("eventgen_delivery_retries_total", "hook"), 0) >= 1
             due = found.get(("eventgen_undelivered_events", "hook", "due"))
-            if found.get(("eventgen_delivered_events_total", "hook", CREATED["type"])) == 2 and retried and due == 0:
-                break
-            assert time.monotonic() < deadline, found
-            time.sleep(0.1)
+            delivered = found.get(("eventgen_delivered_events_total", "hook", CREATED["type"]))
+            return found if delivered == 2 and retried and due == 0 else None
+
+        found = wait_until(settled, what="two events delivered, and one that is retried", every=0.1)
+        assert found is not None
     assert found["eventgen_undelivered_events", "hook", "retrying"] == 1
     assert found["eventgen_oldest_undelivered_seconds", "hook"] > 0
     assert found["eventgen_publish_seconds_count", "hook"] >= 1

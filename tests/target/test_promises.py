@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.loading import record, schema, state
+from tests.support.messages import record, schema, state, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +21,6 @@ CREATED = {"type": "created", "stream": "subscriptions", "on": "created"}
 UPDATED = {"type": "updated", "stream": "subscriptions", "on": "updated"}
 STATUS = {"type": "status", "stream": "subscriptions", "changes": ["status"]}
 DOUBLED = {"type": "doubled", "stream": "subscriptions", "when": "new.value >= 2 * old.value"}
-
-
-def at(second: int) -> str:
-    return f"2026-01-01T00:00:{second:02}Z"
-
-
-def version(key: int, second: int, value: float | None, status: str | None = "active") -> dict[str, Any]:
-    return record(id=key, value=value, status=status, updated_at=at(second))
 
 
 # -- E1: one event per transition -------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tests.support.loading import lines, record, schema
-from tests.support.processes import wait_until
+from tests.support.messages import lines, record, schema
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import subprocess

@@ -22,10 +22,10 @@ from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from tests.support.proxy import PostgresProxy
-from tests.support.relaying import Outbox, Receiver, add, in_order, unreachable
+from tests.support.relaying import EMPTY, Outbox, Receiver, add, in_order, unreachable
+from tests.support.waiting import wait_until
 
 WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-EMPTY = {"pending": 0, "blocked": 0, "waiting": 0, "dead_letters": 0}
 
 
 @pytest.fixture
@@ -36,13 +36,6 @@ def outbox(database: str) -> Outbox:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "FIRST_PAUSE_SECONDS", 0.01)
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def behind(gate: threading.Event) -> Callable[[object], None]:
@@ -190,10 +183,10 @@ def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
     outbox.announce(*wanted)
     outbox.add(keys=20, each=5)
     with outbox.following(*wanted):
-        until(lambda: len(fast.got) == 100)
+        wait_until(lambda: len(fast.got) == 100, what="all that the fast one gets")
         assert slow.got == []
         gate.set()
-        until(lambda: len(slow.got) == 100)
+        wait_until(lambda: len(slow.got) == 100, what="all that the slow one gets")
 
 
 def test_a_publisher_whose_receiver_is_away_holds_no_other(outbox: Outbox) -> None:
@@ -255,11 +248,11 @@ def test_events_that_come_while_their_key_is_held_keep_its_order(outbox: Outbox)
     outbox.announce(receiver.delivery())
     outbox.add(each=2)
     with outbox.following(receiver.delivery(max_attempts=1000)):
-        until(lambda: outbox.marks()["waiting"] == 1)
+        wait_until(lambda: outbox.marks()["waiting"] == 1, what="an event that waits")
         outbox.add(each=3, mark="later")
-        until(lambda: outbox.marks()["waiting"] == 4)
+        wait_until(lambda: outbox.marks()["waiting"] == 4, what="four events that wait")
         refused.set()
-        until(lambda: len(receiver.got) == 5)
+        wait_until(lambda: len(receiver.got) == 5, what="five deliveries")
     in_order(receiver.got)
     assert outbox.marks() == EMPTY
 
@@ -477,10 +470,13 @@ def test_e5_a_relay_whose_transaction_was_ended_repeats_and_the_order_holds(
     outbox.add(keys=1, each=9)
     with outbox.following(stalled.delivery(workers=1)):
         assert standing.wait(30)
-        until(lambda: outbox.drain(receiver.delivery(workers=1), patience=10)[0].delivered > 0)
+        wait_until(
+            lambda: outbox.drain(receiver.delivery(workers=1), patience=10)[0].delivered > 0,
+            what="a delivery of another relay",
+        )
         go_on.set()
-        until(lambda: stalled.calls > 1)
-        until(lambda: outbox.marks() == EMPTY)
+        wait_until(lambda: stalled.calls > 1, what="a second call")
+        wait_until(lambda: outbox.marks() == EMPTY, what="an empty outbox")
     assert [event.id for event in receiver.got].count("orders-1-1") >= 2
     assert len(set(receiver.ids)) == 9
     in_order(receiver.got)
@@ -524,7 +520,7 @@ def test_e5_a_crash_of_postgres_forgets_marks_and_no_event(
         def crash(_: object) -> None:
             if receiver.calls == 13:
                 os.kill(postmaster, how)
-                until(lambda: not answers(outbox.url))
+                wait_until(lambda: not answers(outbox.url), what="a database that is down")
 
         receiver.before = crash
         with pytest.raises(ConnectionLostError):
@@ -558,11 +554,11 @@ def test_a_database_that_goes_away_and_comes_back_is_waited_for(outbox: Outbox) 
     outbox.announce(receiver.delivery())
     outbox.add(keys=3, each=3)
     with PostgresProxy(outbox.url) as proxy, Outbox(proxy.url).following(receiver.delivery()):
-        until(lambda: len(receiver.got) == 9)
+        wait_until(lambda: len(receiver.got) == 9, what="nine deliveries")
         proxy.down()
         outbox.add(keys=3, each=3, mark="later")
         proxy.up()
-        until(lambda: len(set(receiver.ids)) == 18)
+        wait_until(lambda: len(set(receiver.ids)) == 18, what="eighteen deliveries")
     in_order(receiver.got)
 
 
@@ -585,11 +581,11 @@ def test_a_commit_wakes_a_relay_that_follows(outbox: Outbox, monkeypatch: pytest
     outbox.announce(receiver.delivery())
     with outbox.following(receiver.delivery()):
         outbox.add(mark="first")
-        until(lambda: len(receiver.got) == 1)
+        wait_until(lambda: len(receiver.got) == 1, what="the first delivery")
         time.sleep(0.5)  # until all wait
         began = time.monotonic()
         outbox.add(mark="second")
-        until(lambda: len(receiver.got) == 2)
+        wait_until(lambda: len(receiver.got) == 2, what="the second delivery")
         assert time.monotonic() - began < 30
 
 
@@ -606,7 +602,7 @@ def test_a_relay_that_hears_nothing_looks_by_itself(outbox: Outbox, monkeypatch:
     with outbox.following(receiver.delivery()):
         time.sleep(0.5)
         outbox.add()
-        until(lambda: len(receiver.got) == 1)
+        wait_until(lambda: len(receiver.got) == 1, what="the first delivery")
 
 
 def test_a_new_publisher_gets_the_past_unless_it_begins_now(outbox: Outbox) -> None:
@@ -628,7 +624,7 @@ def test_a_publisher_that_comes_during_a_load_gets_each_event_once(outbox: Outbo
         add(open_, mark="before")
         thread = threading.Thread(target=outbox.announce, args=[receiver.delivery()])
         thread.start()
-        until(lambda: outbox.query(WAITING) == [(1,)])
+        wait_until(lambda: outbox.query(WAITING) == [(1,)], what="a relay that waits")
     thread.join()
     outbox.add(mark="after")
     outbox.drain(receiver.delivery())

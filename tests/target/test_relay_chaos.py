@@ -12,8 +12,8 @@ from target_eventgen.delivery import decisions, redelivery, worker
 from target_eventgen.delivery.redelivery import LetterFilter
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
-from tests.support.relaying import Outbox, Receiver, in_order, unreachable
-from tests.target.test_relay import EMPTY, until
+from tests.support.relaying import EMPTY, Outbox, Receiver, in_order, unreachable
+from tests.support.waiting import wait_until
 
 KEYS = 12
 SECONDS = 4.0
@@ -23,6 +23,7 @@ insert into eventgen.events (id, source, type, subject, partitionkey, stream, ke
 select %(key)s || '-' || %(mark)s || '-' || n, 'test', 'changed', 'orders/' || %(key)s, %(key)s, 'orders', '{}', '{}'
 from generate_series(1, %(each)s) n
 """
+MANY = "select count(*) > 100 from eventgen.events"
 CUT = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and application_name like 'target-eventgen relay to %' order by random() limit 1
@@ -96,13 +97,13 @@ def test_e5_whatever_happens_nothing_is_lost_and_each_key_is_in_order(
         for actor in actors:
             actor.start()
         time.sleep(SECONDS)
-        until(lambda: outbox.query("select count(*) > 100 from eventgen.events") == [(True,)], 60)
+        wait_until(lambda: outbox.query(MANY) == [(True,)], what="more than a hundred events")
         world.calm = True
         world.ends.set()
         for actor in actors:
             actor.join(30)
         redelivery.retry(database, LetterFilter())
-        until(lambda: outbox.marks() == EMPTY, 60)
+        wait_until(lambda: outbox.marks() == EMPTY, what="an empty outbox")
     recorded = {id_ for (id_,) in outbox.query("select id from eventgen.events")}
     assert len(recorded) > 100
     assert set(receiver.ids) == recorded

@@ -17,9 +17,11 @@ from click.testing import CliRunner
 
 from target_eventgen.cli.main import companions
 from target_eventgen.publishers.protocol import Delivered, Failed
-from tests.support.loading import Loader, record, schema, state
+from tests.support.loading import Loader
+from tests.support.messages import record, schema, state
+from tests.support.pgbouncer import bouncer
 from tests.support.relaying import Outbox, Receiver, configuration, in_order, lines_of
-from tests.target.test_connections import bouncer
+from tests.support.waiting import wait_until
 
 RULES = [{"type": "created", "stream": "subscriptions", "on": "created"}]
 FILE = {"type": "file", "path": "events.jsonl"}
@@ -68,13 +70,6 @@ def relays(tmp_path: Path, outbox: Outbox) -> Any:
         found.end()
 
 
-def wait_for(path: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def finish(process: subprocess.Popen[str]) -> str:
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
@@ -104,7 +99,7 @@ def test_a_relay_killed_between_publishing_and_marking_repeats_with_equal_ids(
     outbox.add(keys=50, each=100)
     gate = relays.folder / "gate"
     killed = relays.start(failpoint=f"{place}:2:{gate}")
-    wait_for(gate)
+    wait_until(gate.exists, what="the failpoint")
     killed.kill()
     killed.wait()
     before = len(lines_of(relays.output))
@@ -122,7 +117,7 @@ def test_a_relay_takes_over_at_once_from_one_that_is_killed_in_its_turn(outbox: 
     outbox.add(keys=50, each=20)
     gate = relays.folder / "gate"
     killed = relays.start(failpoint=f"before_marked:1:{gate}")
-    wait_for(gate)
+    wait_until(gate.exists, what="the failpoint")
     other = relays.start()
     time.sleep(1)
     killed.kill()
@@ -146,7 +141,7 @@ def test_sigterm_ends_a_relay_that_follows_with_status_0(outbox: Outbox, relays:
     outbox.announce(Receiver().delivery("file"))
     outbox.add(keys=5)
     process = relays.start("--follow")
-    wait_for(relays.output)
+    wait_until(relays.output.exists, what="the failpoint")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert "events delivered" in finish(process)
@@ -179,10 +174,7 @@ def test_a_relay_works_through_pgbouncer_in_transaction_mode(outbox: Outbox) -> 
         assert len(receiver.ids) == len(set(receiver.ids)) == 100
         with pooled.following(receiver.delivery(workers=1)):
             outbox.add(mark="later")
-            deadline = time.monotonic() + 20
-            while len(receiver.got) == 100:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: len(receiver.got) > 100, what="what was recorded later")
     in_order(receiver.got)
 
 
@@ -231,7 +223,7 @@ def test_sigterm_ends_a_load_that_delivers_after_the_call_and_the_next_goes_on(l
         env=Loader.environment() | {"TARGET_EVENTGEN_FAILPOINT": f"after_publish:1:{gate}"},
     )
     try:
-        wait_for(gate)
+        wait_until(gate.exists, what="the failpoint")
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         gate.unlink()

@@ -10,7 +10,7 @@ import pytest
 
 from target_eventgen.model import tables
 from target_eventgen.store.postgres import Postgres
-from tests.support.loading import record, schema, state
+from tests.support.messages import record, schema, state
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader

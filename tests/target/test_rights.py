@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from tests.support.loading import record, schema
+from tests.support.messages import record, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from contextlib import closing, redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg2
@@ -21,7 +22,11 @@ from singer_sdk import BatchSink, Target
 from target_eventgen import failpoints
 from target_eventgen.intake.reader import LineReader, _line_blocks, _lines
 from target_eventgen.store import catalog
-from tests.support.loading import Loader, lines, record, schema, state
+from tests.support import messages
+from tests.support.loading import Loader
+from tests.support.messages import lines, record, schema, state
+from tests.support.queries import waits_for_a_lock
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,23 +39,7 @@ RULES = [
 ]
 
 
-def version(second: int, value: int) -> dict[str, Any]:
-    return record(id=1, value=value, status="", updated_at=f"2026-01-01T00:00:{second:02}Z")
-
-
-def until(done: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def waits(loader: Loader) -> bool:
-    """Whether some target waits for a lock."""
-    return loader.query(
-        "select count(*) from pg_stat_activity where datname = current_database()"
-        " and application_name = 'target-eventgen' and wait_event_type = 'Lock'"
-    ) != [(0,)]
+version = partial(messages.version, 1)
 
 
 def sending(loader: Loader, messages: list[dict[str, Any]], **settings: Any) -> subprocess.Popen[str]:
@@ -75,10 +64,12 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def insist(process: subprocess.Popen[str]) -> None:
     """Send SIGTERM until it is heard: on a busy machine the first signal may be heard late, and the second with it."""
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
+
+    def has_ended() -> bool:
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        return process.poll() is not None
+
+    wait_until(has_ended, what="the end of the process", every=0.2)
 
 
 # -- the first signal -------------------------------------------------------------------------------------------------
@@ -104,7 +95,7 @@ def test_a_signal_in_the_middle_of_a_checkpoint_ends_the_run_with_it_whole(
         environment = {**os.environ, "TARGET_EVENTGEN_FAILPOINT": f"{place}:1:{gate}"}
         context.setattr(Loader, "environment", staticmethod(lambda: environment))
         process = sending(loader, [schema(), version(2, 2), state(2), version(3, 3)])
-    until(gate.exists)
+    wait_until(gate.exists, what="the failpoint")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     gate.unlink()
@@ -229,14 +220,14 @@ def test_a_second_signal_ends_a_run_that_waits_for_a_lock_at_once(loader: Loader
     with closing(psycopg2.connect(loader.database)) as holder, holder.cursor() as cursor:
         cursor.execute("select from subscriptions for update")
         process = sending(loader, [schema(), version(2, 2), state(2)])
-        until(lambda: waits(loader))
+        wait_until(lambda: waits_for_a_lock(loader.database), what="a wait for a lock")
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)  # the same wish, of the runner
         time.sleep(1.2)
         assert process.poll() is None
         insist(process)
         assert ended(process) == (-signal.SIGTERM, "")
-    until(lambda: not waits(loader))
+    wait_until(lambda: not waits_for_a_lock(loader.database), what="an end of the wait for a lock")
     assert loader.query("select value from subscriptions") == [(1,)]
     assert loader.events() == [("created", "1")]
 
@@ -246,7 +237,7 @@ def test_a_second_signal_ends_a_run_whose_schema_waits_for_a_lock(loader: Loader
     with closing(psycopg2.connect(loader.database)) as holder, holder.cursor() as cursor:
         cursor.execute(catalog.LOCK_TABLES)
         process = sending(loader, [schema()])
-        until(lambda: waits(loader))
+        wait_until(lambda: waits_for_a_lock(loader.database), what="a wait for a lock")
         process.send_signal(signal.SIGTERM)
         time.sleep(1.2)
         assert process.poll() is None

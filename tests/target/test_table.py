@@ -7,25 +7,11 @@ import pytest
 
 from target_eventgen.cli import event_table
 from target_eventgen.cli.event_table import ASCII, Marks
-from target_eventgen.model.recorded import Recorded
+from tests.support.messages import recorded
 
 pytestmark = pytest.mark.pure
 
 MARKS = Marks()
-
-
-def recorded(data: Any = None, **changes: Any) -> Recorded:
-    values: dict[str, Any] = {
-        "sequence": 1,
-        "id": "1",
-        "source": "target-eventgen/db",
-        "type": "subscription.passed_10000",
-        "subject": "subscriptions/42",
-        "partitionkey": "subscriptions/42",
-        "data": json.dumps(data or {"old": {"value": 9000}, "new": {"value": 11000}, "changed": ["value"]}),
-        "time": "2026-01-01T00:00:05.000000Z",
-    }
-    return Recorded(**{**values, **changes})
 
 
 def told(old: Any, new: Any, changed: list[str] | None = None) -> str:

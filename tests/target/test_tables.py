@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import psycopg2.extensions
 import pytest
 
-from tests.support.loading import record, schema, state
+from tests.support.messages import record, schema, state
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader

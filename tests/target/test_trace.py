@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_eventgen.model import trace
-from tests.support.loading import record, schema
+from tests.support.messages import record, schema
 from tests.support.receiver import Receiver
 
 if TYPE_CHECKING:

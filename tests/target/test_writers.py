@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.support.loading import Loader, record, schema, state
+from tests.support.loading import Loader
+from tests.support.messages import record, schema, state, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,10 +36,6 @@ def at_once(
 
     with ThreadPoolExecutor(WRITERS) as pool:
         return list(pool.map(run, enumerate(inputs)))
-
-
-def version(key: int, second: int, value: float) -> dict[str, Any]:
-    return record(id=key, value=value, status="", updated_at=f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z")
 
 
 def test_writers_of_the_same_new_keys_create_each_once_and_never_fail(loader: Loader) -> None:

@@ -8,16 +8,17 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
-from tests.support.loaded import query
-from tests.support.processes import TARGET, ended, wait_until
+from tests.support.processes import TAP, TARGET, ended, environment, written
+from tests.support.queries import rows
 from tests.support.receiving import Serving, configuration, event, receiving
-from tests.support.tap_process import TAP, environment, written
+from tests.support.waiting import wait_until
 
 MEDIAN_SECONDS = 0.5
 TURNS = 5  # of which one must be so quick; whatever waits for a clock is never
@@ -68,10 +69,10 @@ def receiver(tmp_path: Path, database: str) -> Iterator[Serving]:
 
 def fired(database: str) -> list[int]:
     """The ids whose event was recorded."""
-    if query(database, "select to_regclass('eventgen.events') as there")[0]["there"] is None:
+    if rows(database, "select to_regclass('eventgen.events') as there")[0]["there"] is None:
         return []
     return [
-        row["id"] for row in query(database, "select (key->>'id')::int as id from eventgen.events order by sequence")
+        row["id"] for row in rows(database, "select (key->>'id')::int as id from eventgen.events order by sequence")
     ]
 
 
@@ -92,15 +93,15 @@ def took(receiver: Serving, database: str, keys: Iterable[int]) -> list[float]:
     found = []
     with closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
+
+        def is_recorded(key: int) -> bool:
+            cursor.execute("select count(*) from eventgen.events where key->>'id' = %s", (str(key),))
+            return cursor.fetchone() == (1,)
+
         for key in keys:
             began = time.perf_counter()
             assert receiver.post(event(key, 1, value=500)).status == 200
-            while True:
-                cursor.execute("select count(*) from eventgen.events where key->>'id' = %s", (str(key),))
-                if cursor.fetchone() == (1,):
-                    break
-                assert time.perf_counter() - began < 60
-                time.sleep(0.002)
+            wait_until(partial(is_recorded, key), what="the event", every=0.002)
             found.append(time.perf_counter() - began)
             time.sleep(0.1)
     return found
@@ -110,7 +111,7 @@ def test_what_the_target_printed_leaves_the_queue_while_the_pipe_is_open(
     tmp_path: Path, database: str, receiver: Serving
 ) -> None:
     def queued() -> int:
-        return int(query(database, "select count(*) from tap_restextract.webhooks")[0]["count"])
+        return int(rows(database, "select count(*) from tap_restextract.webhooks")[0]["count"])
 
     with listening(tmp_path, configuration(database), database, "--loaded", "states.jsonl") as pipe:
         assert receiver.post(event(1, 1, value=500)).status == 200

@@ -15,8 +15,8 @@ import pytest
 from tap_restextract.webhooks.notifications import Notification
 from tap_restextract.webhooks.queues.locations import open_queue
 from tests.support.api import Api, Asked, Reply, serving
+from tests.support.processes import Run, tap
 from tests.support.receiving import SCHEMA, configuration, event
-from tests.support.tap_process import Run, tap
 
 POLLED: dict[str, Any] = {
     "path": "/things",

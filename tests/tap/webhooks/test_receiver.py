@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import execute
-from tests.support.loaded import query
 from tests.support.ports import free_port
-from tests.support.processes import wait_until
+from tests.support.processes import TAP, environment, tap, written
+from tests.support.queries import execute, rows
 from tests.support.receiving import SECRET, Serving, configuration, event, posted, receiving, signed
-from tests.support.tap_process import TAP, environment, tap, written
+from tests.support.waiting import wait_until
 
 MARK = "a-value-that-nobody-may-read"
 BODY = json.dumps(event(1, 5, status=MARK)).encode()
@@ -34,7 +33,7 @@ def receiver(tmp_path: Path, database: str) -> Iterator[Serving]:
 
 
 def stored(database: str) -> int:
-    return int(query(database, "select count(*) from tap_restextract.webhooks")[0]["count"])
+    return int(rows(database, "select count(*) from tap_restextract.webhooks")[0]["count"])
 
 
 def counted(receiver: Serving) -> dict[str, float]:

@@ -17,8 +17,8 @@ from tap_restextract.webhooks.notifications import changes_in, channels_of, noti
 from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.signatures import Refusal
 from target_eventgen import embedded
+from tests.support.processes import tap
 from tests.support.receiving import configuration, event, receiving
-from tests.support.tap_process import tap
 
 
 def test_a_notification_that_was_answered_comes_out_as_a_record(tmp_path: Path, database: str) -> None:

@@ -1,0 +1,28 @@
+"""The one place that polls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+
+def wait_until(
+    condition: Callable[[], Found], seconds: float = 60, *, what: str | Callable[[], str], every: float = 0.01
+) -> Found:
+    """Ask the condition again and again until its answer is true, and return that answer.
+
+    Args:
+        condition: may raise, which ends the wait at once.
+        seconds: after which the wait fails; the machine may be busy.
+        what: names what is waited for, or is called for that name, in the error.
+        every: seconds between two questions.
+    """
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s still not: {what if isinstance(what, str) else what()}")
+        time.sleep(every)
+    return found
