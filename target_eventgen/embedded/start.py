@@ -26,8 +26,9 @@ _START_ATTEMPTS = 5
 def started(cluster: Cluster) -> str:
     """Start the server; return its URL. The caller has the lock, and was refused a connection just now."""
     _check_version(cluster)
-    if postmaster(cluster) is not None:  # it is starting or recovering, left by a starter that was killed
-        return _awaited(cluster)
+    if postmaster(cluster) is not None:  # it is starting or recovering, left by a starter that was killed, or ending
+        with contextlib.suppress(_EndedError):
+            return _awaited(cluster)
     _forget_stranger(cluster)
     for _ in range(_START_ATTEMPTS):
         log_size = cluster.log.stat().st_size if cluster.log.exists() else 0
@@ -46,7 +47,8 @@ def started(cluster: Cluster) -> str:
         ]
         status, _ = run(cluster, "pg_ctl", arguments, cluster.path)
         if status == 0 or postmaster(cluster) is not None:
-            return _awaited(cluster)
+            with contextlib.suppress(_EndedError):
+                return _awaited(cluster)
         logged = _logged_since(cluster, log_size)
         if "could not bind" not in logged and "shared memory block" not in logged:
             break
@@ -56,16 +58,27 @@ def started(cluster: Cluster) -> str:
     )
 
 
+class _EndedError(Exception):
+    """The server that was waited for has ended: another one may be started in its place."""
+
+
 def _awaited(cluster: Cluster) -> str:
-    """Return the URL of a started server once it accepts connections; one that calls itself ready gets less time."""
+    """Return the URL of a started server once it accepts connections; one that calls itself ready gets less time.
+
+    Raises:
+        EmbeddedPostgresError: the server runs and refuses.
+        _EndedError: the server has ended meanwhile.
+    """
     start = time.monotonic()
     while True:
         try:
             return answering(cluster)
         except (NoServerError, psycopg2.OperationalError) as error:
             why = " ".join(str(error).split())
+            if postmaster(cluster) is None:
+                raise _EndedError from error
             patience = READY_SECONDS if _calls_itself_ready(cluster) else START_SECONDS
-            if time.monotonic() - start > patience or postmaster(cluster) is None:
+            if time.monotonic() - start > patience:
                 raise EmbeddedPostgresError(
                     f"The embedded Postgres in {cluster.path} runs but accepts no connection: {why} (its log: "
                     f"{cluster.log}). Stop it with `target-eventgen db down` and try again."

@@ -22,7 +22,9 @@ import psycopg2
 import pytest
 
 from target_eventgen import embedded
+from target_eventgen.embedded import start
 from target_eventgen.embedded.account import ROOTS_HOME, server_account
+from target_eventgen.embedded.cluster import Cluster, answering, existing
 from target_eventgen.errors import EmbeddedPostgresError
 from tests.support.queries import execute
 
@@ -170,6 +172,24 @@ def test_committed_data_survive_the_killing_of_the_server(project: Path) -> None
     killed(server_of(url))
     assert embedded.url(folder) is None
     assert execute(embedded.up(folder), "select value from kept") == [(42,)]
+
+
+def test_a_server_that_ends_while_it_is_waited_for_is_started_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(project)
+    url = embedded.up(folder)
+    cluster = existing(folder)
+    assert cluster is not None
+    servers = [server_of(url)]
+
+    def ending(cluster: Cluster) -> str:
+        if servers:
+            killed(servers.pop())
+        return answering(cluster)
+
+    monkeypatch.setattr(start, "answering", ending)
+    assert execute(start.started(cluster), "select 1") == [(1,)]
 
 
 def test_a_process_id_that_another_program_got_does_not_keep_the_server_from_starting(project: Path) -> None:
