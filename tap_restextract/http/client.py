@@ -55,6 +55,7 @@ from tap_restextract.values.rows import Reader, any_json
 from tap_restextract.walks.steps import Page, PageRequest
 
 MAX_REDIRECTS: Final = 5
+MAX_CLOSE_SECONDS: Final = 1.0
 MIN_LOGGED_WAIT_SECONDS: Final = 5.0
 MIN_SECRET_CHARACTERS: Final = 6
 
@@ -87,12 +88,22 @@ class Client:
         self._verify, self._certificate = certificates(stream)
         self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
-        self._sessions: list[HttpSession] = []
+        self._sessions: list[tuple[threading.Thread, HttpSession]] = []
+        self._is_closed = False
 
     def close(self) -> None:
-        """Drop the connections."""
-        for session in self._sessions:
+        """Drop the connections, also those that a thread uses for a page that nobody wants any more.
+
+        Such a thread ends with an ApiError, which is waited for, `MAX_CLOSE_SECONDS` at most: the thread may be
+        waiting before another try.
+        """
+        self._is_closed = True
+        deadline = time.monotonic() + MAX_CLOSE_SECONDS
+        for _, session in [*self._sessions]:
             session.close()
+        for thread, _ in [*self._sessions]:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     @property
     def _session(self) -> HttpSession:
@@ -101,7 +112,7 @@ class Client:
         if session is None:
             headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
             session = self._here.session = HttpSession(headers, verify=self._verify, certificate=self._certificate)
-            self._sessions.append(session)
+            self._sessions.append((threading.current_thread(), session))
         return session
 
     def page(self, page_request: PageRequest) -> Page:
@@ -178,7 +189,7 @@ class Client:
             QuotaError: where rate limits were waited for too long.
         """
         seconds = schedule.next_wait(fault, random.random())  # noqa: S311  jitter is no secret
-        if seconds is None:
+        if seconds is None or self._is_closed:
             return None
         max_wait = self._stream.max_wait
         if schedule.limited_seconds > max_wait:
@@ -226,6 +237,8 @@ class Client:
         """
         body = None if request.json is None else msgspec.json.encode(request.json)
         self._wait(request)
+        if self._is_closed:
+            raise ApiError(f"{self._named(request)} isn't sent: the run has ended")
         quotas: tuple[rates.Quota, ...] = ()
         try:
             address, query, headers = self._signed(request, url, params, body or b"")

@@ -9,8 +9,11 @@ request with a body, an address with a password in it) takes the long way.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
@@ -62,10 +65,29 @@ class _SecureConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
+    """urllib3's pool, which knows its connections also while an answer is read from them."""
+
     ConnectionCls = _Connection
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._made: list[weakref.ref[Any]] = []
 
-class _SecurePool(HTTPSConnectionPool):
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()
+        self._made = [*(made for made in self._made if made() is not None), weakref.ref(connection)]
+        return connection
+
+    def abort(self) -> None:
+        """End each connection, also one that another thread reads from: its reader sees the end at once."""
+        for made in self._made:
+            connected = getattr(made(), "sock", None)
+            if connected is not None:
+                with contextlib.suppress(OSError):
+                    connected.shutdown(socket.SHUT_RDWR)
+
+
+class _SecurePool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
@@ -103,6 +125,12 @@ class _Adapter(HTTPAdapter):
             self._pools[key] = pool
         return pool
 
+    def abort(self) -> None:
+        """End each connection, whoever uses it."""
+        for pool in [*self._pools.values()]:
+            if isinstance(pool, _Pool):
+                pool.abort()
+
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Do nothing: certificates are checked when a pool is made."""
 
@@ -133,7 +161,11 @@ class HttpSession:
         self._verify, self._certificate = verify, certificate
         self._prepared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self.post = self._session.post
-        self.close = self._session.close
+
+    def close(self) -> None:
+        """Drop the connections; an answer that another thread still reads ends there, as a fault of the connection."""
+        self._adapter.abort()
+        self._session.close()
 
     def request(  # noqa: PLR0913  the arguments of requests' own
         self,

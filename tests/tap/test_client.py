@@ -458,3 +458,30 @@ def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
         pytest.raises(NoAnswerError, match=r"connection was (closed without an answer|reset), 1 time;"),
     ):
         client.page(PageRequest())
+
+
+def test_closing_a_client_ends_a_request_that_another_thread_still_waits_for() -> None:
+    asked, released, errors = threading.Event(), threading.Event(), list[ApiError]()
+
+    def answers(_: Asked) -> Reply:
+        asked.set()
+        released.wait(60)
+        return GOOD
+
+    with serving(answers) as api:
+        client = Client(stream(base_url=api.url), TokenKeeper(), LOG, "0")
+
+        def ask() -> None:
+            try:
+                client.page(PageRequest())
+            except ApiError as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert asked.wait(30)
+        client.close()
+        thread.join(30)
+        assert not thread.is_alive()
+        released.set()
+    assert len(errors) == len(api.asked) == 1
