@@ -90,3 +90,8 @@ class OutputError(EventgenError):
 
 class EmbeddedPostgresError(EventgenError):
     """The Postgres in the project's folder can't be made, started or stopped."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its class where the text is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,7 +15,6 @@ from psycopg2.extensions import make_dsn
 
 from target_eventgen.cli import singer_target
 from target_eventgen.errors import (
-    ConnectionLostError,
     DatabaseError,
     InvalidSchemaError,
     MessageError,
@@ -26,7 +25,7 @@ from target_eventgen.model import plan, rules, settings
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table, table
-from target_eventgen.store.connection import location_of
+from target_eventgen.store.connection import connect, location_of
 from target_eventgen.store.postgres import Postgres
 
 _OUTWARD = ("publishers", "delivery", "metrics_textfile")
@@ -145,15 +144,12 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
     All is as in a first load, but that its events are recorded.
 
     Raises:
+        ConnectionLostError: nothing answers there, or it refuses.
         DatabaseError: the user may not make a database there.
         EventgenError: whatever the load meets.
     """
     name = f"eventgen_try_{secrets.token_hex(6)}"
-    try:
-        connection = psycopg2.connect(dsn, application_name="target-eventgen rules try")
-    except psycopg2.OperationalError as error:
-        raise ConnectionLostError(f"can't connect to Postgres at {location_of(dsn)}; check that it runs") from error
-    with closing(connection):
+    with closing(connect(dsn, "target-eventgen rules try")) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             try:

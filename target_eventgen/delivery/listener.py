@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import select
 import time
 
 import psycopg2
 from psycopg2 import extensions, sql
 
-from target_eventgen.delivery.session import connect
 from target_eventgen.delivery.sql import tables
 from target_eventgen.errors import EventgenError
-from target_eventgen.store.connection import location_of
+from target_eventgen.store import connection
 
 RELISTEN_SECONDS = 2.0
 """Seconds after which a lost connection is tried again."""
@@ -23,15 +21,13 @@ class NotificationListener:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._address = location_of(dsn)
         self._connection: extensions.connection | None = None
         self._retry_at = 0.0
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            with contextlib.suppress(psycopg2.Error):
-                self._connection.close()
+            connection.close(self._connection)
             self._connection = None
 
     def wait(self, seconds: float) -> bool:
@@ -41,7 +37,7 @@ class NotificationListener:
                 if time.monotonic() < self._retry_at:
                     time.sleep(seconds)
                     return False
-                self._connection = connect(self._dsn, self._address, "target-eventgen relay, listening")
+                self._connection = connection.connect(self._dsn, "target-eventgen relay, listening", keepalives=True)
                 self._connection.autocommit = True
                 with self._connection.cursor() as cursor:
                     cursor.execute(sql.SQL("LISTEN {}").format(sql.Identifier(tables.CHANNEL)))

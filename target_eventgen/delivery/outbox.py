@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import parse_dsn
 
-from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.model.recorded import Recorded
+from target_eventgen.store import connection
+from target_eventgen.store.refusals import READER_REMEDIES, session_refusal
 
 _SELECT = """
   select sequence, id, source, type, subject, partitionkey, data::text,
@@ -47,17 +47,17 @@ class Selection:
 
 
 class Outbox:
-    """A reader of the outbox of one database.
+    """A reader of the outbox of one database, which never writes.
 
     Raises:
-        ConnectionLostError: the database can't be reached, or refuses to be read.
         SettingsError: the URL is none.
+        ConnectionLostError: the database can't be reached, or the connection broke.
+        DatabaseError: the database refuses to be read.
     """
 
     def __init__(self, database_url: str) -> None:
-        _check(database_url)
-        with _explained():
-            self._connection = psycopg2.connect(database_url, application_name="target-eventgen events")
+        self._location = connection.location_of(database_url)
+        self._connection = connection.connect(database_url, "target-eventgen events")
         self._connection.set_session(readonly=True)
 
     def close(self) -> None:
@@ -86,8 +86,10 @@ class Outbox:
     def _look(self) -> Iterator[None]:
         """Open one transaction, ended with the look: a reader that waits must not hold back the server's vacuum."""
         try:
-            with _explained():
-                yield
+            yield
+        except psycopg2.Error as error:
+            closed = bool(self._connection.closed)
+            raise session_refusal("events", self._location, error, READER_REMEDIES, closed=closed) from error
         finally:
             if not self._connection.closed:
                 self._connection.rollback()
@@ -116,29 +118,3 @@ class Outbox:
 
 def _array(names: Sequence[str] | None) -> list[str] | None:
     return list(names) if names else None
-
-
-def _check(database_url: str) -> None:
-    """Refuse a URL that libpq would misread, since libpq's message would show a piece of the password."""
-    try:
-        port = parse_dsn(database_url).get("port", "")
-        readable = all(part.isdigit() or not part for part in port.split(","))
-    except psycopg2.ProgrammingError:
-        readable = False
-    if not readable:
-        fault = (
-            "database_url is not a Postgres URL (postgresql://user:password@host:port/database, where characters like "
-            "@ : / ? # % in the user or password are written as %40 %3A %2F %3F %23 %25)"
-        )
-        raise SettingsError([fault])
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except psycopg2.Error as error:
-        raise ConnectionLostError(
-            f"The events can't be read from the database: {' '.join(str(error).split()).rstrip('.?')}. "
-            "Check the database_url, that the server runs, and that its user may read eventgen.events."
-        ) from error

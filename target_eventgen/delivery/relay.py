@@ -34,15 +34,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.listener import NotificationListener
 from target_eventgen.delivery.observer import Observer
-from target_eventgen.delivery.session import Session, repeated
+from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import retention, turns
 from target_eventgen.delivery.worker import PublisherWorker, Result, WorkerSettings
 from target_eventgen.errors import ConnectionLostError, UnreachableError
+from target_eventgen.store.connection import reconnecting
 
 LISTEN_SECONDS = 0.5
 """Seconds that one wait for a notification takes, at most."""
@@ -55,6 +57,8 @@ TIDY_SECONDS = 60.0
 
 TIDY_EVENTS = 5000
 """Events that one statement of `tidy` looks at."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger("target-eventgen")
 
@@ -107,7 +111,7 @@ class Relay:
         """
         with contextlib.closing(Session(self._dsn, "relay")) as session:
             routes = [each.route for each in self._publishers]
-            numbers = repeated(lambda: registration.register(session, routes), self._reconnect_seconds, self._stopping)
+            numbers = self._reconnecting(session, lambda: registration.register(session, routes))
             settings = WorkerSettings(self._dsn, follow, self._patience, self._reconnect_seconds)
             self._workers = [
                 PublisherWorker(settings, each, numbers[each.route.name], self._stopping, self._observer)
@@ -140,12 +144,13 @@ class Relay:
             if earlier is not None:
                 one = replace(earlier, delivered=earlier.delivered + one.delivered, dead=earlier.dead + one.dead)
             if worker.given_up is not None and not one.left:
-                left, last = repeated(
-                    functools.partial(_undelivered, session, worker.number), self._reconnect_seconds, self._stopping
-                )
+                left, last = self._reconnecting(session, functools.partial(_undelivered, session, worker.number))
                 one = replace(one, left=left, reason=worker.given_up or last or "no progress")
             results[one.name] = one
         return list(results.values())
+
+    def _reconnecting(self, session: Session, work: Callable[[], T]) -> T:
+        return reconnecting(work, self._reconnect_seconds, session.location, self._stopping)
 
     def _attend(self, session: Session, *, follow: bool) -> None:
         """Wake the workers and tidy up until they have ended, or one of them failed."""

@@ -18,12 +18,13 @@ from target_eventgen.delivery import decisions
 from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.decisions import Again, Dead, Done, Item, Verdict
 from target_eventgen.delivery.observer import Observer
-from target_eventgen.delivery.session import Session, repeated
+from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import blocking, dead_letters, turns
 from target_eventgen.errors import UnreachableError
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.publishers.cloudevent import cloud_event
 from target_eventgen.publishers.protocol import Publisher
+from target_eventgen.store.connection import reconnecting
 
 TURN_EVENTS = 2000
 """Events that a turn reads, at most."""
@@ -248,7 +249,7 @@ class PublisherWorker(threading.Thread):
         return bool(pending), soonest, delivered or 0
 
     def _repeated(self, work: Callable[[], T]) -> T:
-        return repeated(work, self._settings.reconnect_seconds, self._stopping)
+        return reconnecting(work, self._settings.reconnect_seconds, self._session.location, self._stopping)
 
     def _turn(self) -> _Turn:
         try:

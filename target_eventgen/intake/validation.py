@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import fastjsonschema
 
-from target_eventgen.errors import InvalidRecordError, InvalidSchemaError
+from target_eventgen.errors import InvalidRecordError, InvalidSchemaError, first_line
 from target_eventgen.model.tables import MOMENTS, WORDS, postgres_type
 
 MAX_FLOAT_DIGITS: Final = 400
@@ -45,7 +45,7 @@ def compile_validator(stream: str, schema: Mapping[str, Any]) -> Callable[[Mappi
         raise
     except Exception as error:  # whatever the compiler stumbles on, the schema is the cause
         raise InvalidSchemaError(
-            f'stream "{stream}": its SCHEMA is not a valid JSON Schema ({_first_line(error)}); correct it in the tap, '
+            f'stream "{stream}": its SCHEMA is not a valid JSON Schema ({first_line(error)}); correct it in the tap, '
             "or set validate_records to false"
         ) from error
 
@@ -116,7 +116,3 @@ def _path(name: str | None) -> str:
 def _expectation(error: fastjsonschema.JsonSchemaValueException) -> str:
     """Return the rule that was broken; it comes from the SCHEMA, never from the record."""
     return f"{error.rule} {error.rule_definition!r}"[:200]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

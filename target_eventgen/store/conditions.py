@@ -13,7 +13,7 @@ from target_eventgen.model.rules import Enters, Leaves, Rule, When
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store.connection import single_value
-from target_eventgen.store.refusals import first_line
+from target_eventgen.store.refusals import message_of
 from target_eventgen.store.schema import to_widen
 from target_eventgen.store.sql import conditions
 
@@ -60,8 +60,7 @@ def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], ru
 
 def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error) -> str:
     """Return the message for a condition that Postgres refuses, with the position in it where Postgres names one."""
-    diag = error.diag
-    message = (diag.message_primary or first_line(error)).splitlines()[0]
+    diag, message = error.diag, message_of(error)
     position = ""
     if diag.internal_position and diag.internal_query:
         character = conditions.position_in_condition(int(diag.internal_position), diag.internal_query, text)

@@ -1,27 +1,31 @@
-"""A connection to the database that streams are stored in: one transaction at a time, repeated where that helps.
+"""Connections to Postgres: how one is made, for how long it is made again, and the one that commits checkpoints.
 
 Theory of operation. A transaction stands alone: its settings and its staging tables end with it, and it needs nothing of the
 session. So any connection can carry the next one, that of a pooler in transaction mode as well as one made after a loss. A
 transaction that meets a deadlock or a serialization failure is repeated whole. Where the connection is lost, a new one is
 made, again and again for a bounded time, and the transaction is repeated whole; whether it had been committed is for the
 caller to find out (see `postgres`). Any other error rolls back and is raised, in words that name the remedy.
+
+Commits, the relay's sessions, its listener and the readers of the outbox are all connected by `connect`; commits and sessions
+are repeated by `reconnecting`. The server of a project's own is looked for with a connection of its own (`embedded.cluster`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
-import backoff
 import psycopg2
 from psycopg2 import errors, extensions, sql
 
-from target_eventgen.errors import ConnectionLostError, DatabaseError, EventgenError, SettingsError
+from target_eventgen.errors import ConnectionLostError, DatabaseError, EventgenError, SettingsError, first_line
 from target_eventgen.model.plan import Plan
-from target_eventgen.store.refusals import LOST, RETRIED, RetryableError, first_line, refusal
+from target_eventgen.store.refusals import LOST, RETRIED, RetryableError, refusal
 
 MIN_SERVER_VERSION: Final = 150000
 """libpq's number of the oldest Postgres that is tested."""
@@ -29,10 +33,17 @@ MIN_SERVER_VERSION: Final = 150000
 CONNECT_SECONDS: Final = 15
 """How long an attempt to connect may take."""
 
+FIRST_PAUSE_SECONDS: Final = 0.05
 MAX_PAUSE_SECONDS: Final = 5.0
-"""Between two attempts to connect again."""
+"""Before the second attempt, and at most before a later one, each after twice the pause of the one before."""
 
-_LOCAL_SETTINGS = sql.SQL(
+MAX_ATTEMPTS: Final = 10
+"""Attempts at a transaction that Postgres asks to repeat."""
+
+_KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""libpq's settings by which a server that vanished without a word is noticed within a minute."""
+
+_LOCAL_SETTINGS: Final = sql.SQL(
     # Compiling a checkpoint's statement takes seconds, running it a fraction of one.
     "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD';"
     " SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL standard_conforming_strings = on;"
@@ -50,8 +61,142 @@ T = TypeVar("T")
 logger = logging.getLogger("target-eventgen")
 
 
+def location_of(dsn: str) -> str:
+    """Return host, port and database of a dsn, without its password.
+
+    Raises:
+        SettingsError: the text is not a dsn.
+    """
+    try:
+        parts = extensions.parse_dsn(dsn)
+    except psycopg2.ProgrammingError:
+        # libpq's message quotes the dsn, and with it the password.
+        raise SettingsError([_NO_URL]) from None
+    if not all(port.isdigit() or not port for port in parts.get("port", "").split(",")):
+        # An unescaped / or @ in the password makes a host and a port of its pieces, which no message may show.
+        raise SettingsError([_NO_URL])
+    host = parts.get("host", "localhost")
+    return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
+
+
+def connect(dsn: str, name: str, *, keepalives: bool = False) -> extensions.connection:
+    """Return a connection whose statements see what was committed before each of them.
+
+    Args:
+        dsn: a postgresql:// URL or libpq's `name=value` form.
+        name: the application's, as pg_stat_activity shows it.
+        keepalives: whether a server that vanished is noticed while nothing is asked, unless the dsn says how.
+
+    Raises:
+        SettingsError: the dsn is neither.
+        ConnectionLostError: nothing answers there, or it refuses.
+        DatabaseError: the server is too old.
+    """
+    location = location_of(dsn)
+    if keepalives:
+        given = extensions.parse_dsn(dsn)
+        dsn = extensions.make_dsn(dsn, **{key: value for key, value in _KEEPALIVES.items() if key not in given})
+    try:
+        connection = psycopg2.connect(
+            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+        )
+    except psycopg2.OperationalError as error:
+        raise ConnectionLostError(
+            f"can't connect to Postgres at {location}: {first_line(error)}; "
+            "check that it runs and that database_url (or host, port, user, password, database) is right"
+        ) from error
+    if connection.server_version < MIN_SERVER_VERSION:
+        connection.close()
+        raise DatabaseError(f"Postgres at {location} is older than 15; use 15 or newer")
+    # A transaction's second statement must see what the first waited for, whatever the role's default is.
+    connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: extensions.connection, settings: sql.Composable) -> Iterator[extensions.cursor]:
+    """Commit at the end, roll back on any error; close a connection that can't even roll back.
+
+    Args:
+        connection: one without a transaction.
+        settings: statements that go before all others.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(settings)
+            yield cursor
+        connection.commit()
+    except BaseException:
+        if not connection.closed:
+            try:
+                connection.rollback()
+            except psycopg2.Error:
+                close(connection)
+        raise
+
+
+def close(connection: extensions.connection) -> None:
+    """Close a connection, whatever its state; what was not committed is rolled back."""
+    with contextlib.suppress(psycopg2.Error):
+        connection.close()
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds to wait after so many failed attempts in a row, one or more."""
+    doublings = min(failures - 1, 10)  # enough to reach the most; the number of failures knows no bound
+    return min(FIRST_PAUSE_SECONDS * 2.0**doublings, MAX_PAUSE_SECONDS)
+
+
+def reconnect_pause(failures: int, elapsed: float, reconnect_seconds: float) -> float | None:
+    """Return the seconds to wait before the next attempt to connect; None: it is given up.
+
+    Args:
+        failures: failed attempts in a row, the loss among them.
+        elapsed: seconds since the loss.
+        reconnect_seconds: seconds after the loss at which no attempt begins any more.
+    """
+    pause = pause_after(failures)
+    return pause if elapsed + pause < reconnect_seconds else None
+
+
+def reconnecting(
+    work: Callable[[], T], reconnect_seconds: float, location: str, stopping: threading.Event | None = None
+) -> T:
+    """Do something again as often as the connection is lost, for a bounded time after the first loss in a row.
+
+    Args:
+        work: a function that may be called more than once, and makes the connection where it has none.
+        reconnect_seconds: for how long; 0: a loss is an error at once.
+        location: host, port and database, for the log.
+        stopping: ends the waiting, and the repetition.
+
+    Raises:
+        ConnectionLostError: the connection did not come back in time.
+    """
+    stopping = stopping or threading.Event()
+    # Counted from the first loss and not from the first attempt, which may have been a long transaction.
+    lost_at = 0.0
+    failures = 0
+    while True:
+        try:
+            return work()
+        except ConnectionLostError as error:
+            failures += 1
+            now = time.monotonic()
+            if failures == 1:
+                lost_at = now
+                if reconnect_seconds:
+                    why = first_line(error.__cause__ or error)
+                    logger.warning("The connection to Postgres at %s is lost (%s); connecting again", location, why)
+            pause = reconnect_pause(failures, now - lost_at, reconnect_seconds)
+            if pause is None or stopping.is_set():
+                raise
+            logger.debug("%s", error)
+        stopping.wait(pause)
+
+
 class Connection:
-    """A connection that is made again where it was lost.
+    """The connection that commits checkpoints, made again where it was lost.
 
     Attributes:
         location: host, port and database, as messages name them.
@@ -82,9 +227,6 @@ class Connection:
             sql.Literal(round(statement_timeout * 1000)), sql.Literal(round(lock_timeout * 1000))
         )
         self._connection = self._connect()
-        if self.server_version < MIN_SERVER_VERSION:
-            self.close()
-            raise DatabaseError(f"Postgres at {self.location} is older than 15; use 15 or newer")
 
     @property
     def server_version(self) -> int:
@@ -98,22 +240,10 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; what was not committed is rolled back."""
-        with contextlib.suppress(psycopg2.Error):
-            self._connection.close()
+        close(self._connection)
 
     def _connect(self) -> extensions.connection:
-        try:
-            connection = psycopg2.connect(
-                self._dsn, application_name="target-eventgen", connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
-            )
-        except psycopg2.OperationalError as error:
-            raise ConnectionLostError(
-                f"can't connect to Postgres at {self.location}: {first_line(error)}; "
-                "check that it runs and that database_url (or host, port, user, password, database) is right"
-            ) from error
-        # A checkpoint's second statement must see what the first waited for, whatever the role's default is.
-        connection.isolation_level = extensions.ISOLATION_LEVEL_READ_COMMITTED
-        return connection
+        return connect(self._dsn, "target-eventgen")
 
     @contextlib.contextmanager
     def transaction(self, doing: str) -> Iterator[extensions.cursor]:
@@ -127,21 +257,8 @@ class Connection:
             ConnectionLostError: the connection broke; whether the transaction was committed is not known then.
             DatabaseError: Postgres refuses something.
         """
-        with self.translating_errors(doing), self._transaction() as cursor:
+        with self.translating_errors(doing), transaction(self._connection, self._settings) as cursor:
             yield cursor
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[extensions.cursor]:
-        try:
-            with self._connection.cursor() as cursor:
-                cursor.execute(self._settings)
-                yield cursor
-            self._connection.commit()
-        except BaseException:
-            if not self._connection.closed:
-                with contextlib.suppress(psycopg2.Error):
-                    self._connection.rollback()
-            raise
 
     def repeat_until_done(self, work: Callable[[], T]) -> T:
         """Repeat a transaction after deadlocks, serialization failures and lost connections, for a bounded time.
@@ -149,35 +266,17 @@ class Connection:
         Args:
             work: the transaction, which may be done more than once.
         """
-        lost_at: float | None = None
-        pauses: Iterator[float] = iter(())
-        while True:
+
+        def connected() -> T:
+            if self._connection.closed:
+                self._connection = self._connect()
             try:
-                if self._connection.closed:
-                    self._connection = self._connect()
-                return self._repeating(work)
-            except ConnectionLostError as error:
-                # backoff's own bound counts from the first attempt, which may have been a long transaction.
-                if lost_at is None:
-                    lost_at, pauses = time.monotonic(), _reconnect_pauses()
-                    if self._reconnect_seconds:
-                        logger.warning("The connection to Postgres at %s is lost; connecting again", self.location)
+                return _repeating(work)
+            except ConnectionLostError:
                 self.close()
-                pause = next(pauses)
-                if time.monotonic() + pause - lost_at >= self._reconnect_seconds:
-                    raise
-                logger.debug("%s", error)
-                time.sleep(pause)
+                raise
 
-    def _repeating(self, work: Callable[[], T]) -> T:
-        def announce(details: Any) -> None:
-            logger.info("Postgres asked for a retry (%s); attempt %d", details["exception"].sqlstate, details["tries"])
-
-        repeated = backoff.on_exception(
-            backoff.expo, RetryableError, max_tries=10, max_value=5, factor=0.05, on_backoff=announce, logger=None
-        )(work)
-        result: T = repeated()
-        return result
+        return reconnecting(connected, self._reconnect_seconds, self.location)
 
     @contextlib.contextmanager
     def translating_errors(self, doing: str, plan: Plan | None = None) -> Iterator[None]:
@@ -207,30 +306,19 @@ class Connection:
         return self.has_committed and isinstance(error, errors.ReadOnlySqlTransaction)
 
 
-def location_of(dsn: str) -> str:
-    """Return host, port and database of a dsn, without its password.
-
-    Raises:
-        SettingsError: the text is not a dsn.
-    """
-    try:
-        parts = extensions.parse_dsn(dsn)
-    except psycopg2.ProgrammingError:
-        # libpq's message quotes the dsn, and with it the password.
-        raise SettingsError([_NO_URL]) from None
-    if not all(port.isdigit() or not port for port in parts.get("port", "").split(",")):
-        # An unescaped / or @ in the password makes a host and a port of its pieces, which no message may show.
-        raise SettingsError([_NO_URL])
-    host = parts.get("host", "localhost")
-    return f'{host}:{parts.get("port", "5432")}, database "{parts.get("dbname", parts.get("user", ""))}"'
-
-
-def _reconnect_pauses() -> Iterator[float]:
-    """Yield the seconds to wait before each attempt to connect again, doubled up to `MAX_PAUSE_SECONDS`."""
-    pause = 0.05
+def _repeating(work: Callable[[], T]) -> T:
+    """Repeat a transaction as often as Postgres asks for it, for a bounded number of times."""
+    attempts = 0
     while True:
-        yield pause
-        pause = min(2 * pause, MAX_PAUSE_SECONDS)
+        try:
+            return work()
+        except RetryableError as error:
+            attempts += 1
+            if attempts == MAX_ATTEMPTS:
+                raise
+            logger.info("Postgres asked for a retry (%s); attempt %d", error.sqlstate, attempts)
+        # Any part of the pause, so that those who collided do so no more.
+        time.sleep(random.uniform(0, pause_after(attempts)))  # noqa: S311  no secret
 
 
 def single_value(cursor: extensions.cursor) -> Any:

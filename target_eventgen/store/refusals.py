@@ -1,4 +1,7 @@
-"""Postgres's errors as ours: SQLSTATE → class and words, the one table of both for what writes the streams' tables.
+"""Postgres's errors as ours: SQLSTATE → class and words, the one table of both.
+
+Checkpoints are refused by `refusal`: the tables are the user's, and so is the remedy. All else (the relay's sessions, the
+companions that ask and change the outbox) is refused by `session_refusal`.
 
 A message names stream, column, cause and remedy. It holds no value of a record: of what Postgres says only the first line is
 shown, without what it quotes after a colon.
@@ -7,12 +10,13 @@ shown, without what it quotes after a colon.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import psycopg2
 from psycopg2 import errors
 
-from target_eventgen.errors import DatabaseError, TableError, ValueRefusedError
+from target_eventgen.errors import ConnectionLostError, DatabaseError, TableError, ValueRefusedError, first_line
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Enters, Leaves, When
 from target_eventgen.model.tables import TABLE_VERSION, Column
@@ -28,6 +32,13 @@ LOST: Final = (
 )
 """Errors after which the connection is of no use, though libpq may not have noticed yet."""
 
+SESSION_LOST: Final = (psycopg2.OperationalError, psycopg2.InterfaceError, errors.ReadOnlySqlTransaction)
+"""Errors after which a session's transaction is worth another connection.
+
+A session sets no timeouts that a person could raise, and any of its transactions can be repeated: whatever befell the server
+counts as a loss. After a failover the old name may lead to a standby, which is read-only, for a while.
+"""
+
 _VALUE_FAULTS: Final = {
     "22P02": "is not a valid {type}",
     "22003": "is out of range for {type}",
@@ -39,6 +50,29 @@ _VALUE_FAULTS: Final = {
 }
 """What is wrong with a value, by SQLSTATE."""
 
+_INSTANTS: Final = "write instants like 2026-01-31T12:00Z"
+_RIGHTS: Final = (
+    "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist, or which it "
+    "must be allowed to make"
+)
+
+
+class Remedies(NamedTuple):
+    """What helps a session: after a loss, and after a refusal by its SQLSTATE."""
+
+    lost: str
+    by_state: Mapping[str, str]
+
+
+DELIVERY_REMEDIES: Final = Remedies(
+    "what was not committed is as if it had not been, and is to be repeated once the server is up",
+    {"42501": _RIGHTS, "42P01": _RIGHTS, "3F000": _RIGHTS, "22007": _INSTANTS, "22008": _INSTANTS},
+)
+READER_REMEDIES: Final = Remedies(
+    "run it again once the server is up",
+    {"42501": "its user needs USAGE on the schema eventgen, and SELECT on eventgen.events"},
+)
+
 
 class RetryableError(DatabaseError):
     """A deadlock or a serialization failure: the same transaction may succeed the next time."""
@@ -48,9 +82,9 @@ class RetryableError(DatabaseError):
         self.sqlstate = sqlstate
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its class where the text is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def message_of(error: psycopg2.Error) -> str:
+    """Return the first line of what Postgres says, or of what libpq says where Postgres said nothing."""
+    return (error.diag.message_primary or first_line(error)).splitlines()[0]
 
 
 def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseError:
@@ -62,7 +96,7 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
         error: as psycopg2 raises it.
     """
     state = error.pgcode or ""
-    message = _without_values(error.diag.message_primary or first_line(error))
+    message = _without_values(message_of(error))
     column = None if plan is None else _column_in(plan, error.diag.context or "")
     if column is not None:
         fault = _VALUE_FAULTS.get(state, "does not fit {type}").format(type=column.type)
@@ -112,9 +146,32 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
     return DatabaseError(f"{doing}: Postgres refused it (SQLSTATE {state}): {message}")
 
 
+def session_refusal(
+    session: str, location: str, error: psycopg2.Error, remedies: Remedies, *, closed: bool
+) -> DatabaseError:
+    """Return the error of ours for one of Postgres's that ended a session's transaction: a ConnectionLostError for a loss.
+
+    Args:
+        session: its name, as messages have it.
+        location: host, port and database.
+        error: as psycopg2 raises it.
+        remedies: those of the session.
+        closed: whether the connection is closed, so that it is lost whatever the error says.
+    """
+    message = message_of(error)
+    if closed or isinstance(error, SESSION_LOST):
+        return ConnectionLostError(
+            f"the {session}: the connection to Postgres at {location} broke ({message}); {remedies.lost}"
+        )
+    return DatabaseError(
+        f"the {session}: Postgres at {location} refused it (SQLSTATE {error.pgcode}): {message}; "
+        + remedies.by_state.get(error.pgcode or "", "find its words in Postgres's documentation or log")
+    )
+
+
 def _without_values(message: str) -> str:
     """Cut what Postgres quotes after a colon, which may be a value."""
-    return re.sub(r': ".*', "", message.splitlines()[0])
+    return re.sub(r': ".*', "", message)
 
 
 def _column_in(plan: Plan, context: str) -> Column | None:

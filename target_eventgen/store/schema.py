@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from psycopg2 import errors, extensions
 
-from target_eventgen.errors import TableError
+from target_eventgen.errors import TableError, first_line
 from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import single_value
-from target_eventgen.store.refusals import first_line
 from target_eventgen.store.sql import renames, tables
 
 

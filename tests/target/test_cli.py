@@ -438,7 +438,7 @@ def test_a_follower_whose_database_goes_away_ends_with_a_message(
         )
     assert follower.process.wait(30) == 1
     _, said = follower.end()
-    assert said.startswith("Error: The events can't be read")
+    assert said.startswith("Error: the events: the connection to Postgres at ")
     assert "Traceback" not in said
 
 

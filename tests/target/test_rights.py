@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import pytest
 
+from target_eventgen.delivery.outbox import Outbox, Selection
+from target_eventgen.errors import ConnectionLostError, DatabaseError
 from tests.support.messages import record, schema
 
 if TYPE_CHECKING:
@@ -49,6 +52,21 @@ def test_a_user_without_create_is_told_what_is_missing(loader: Loader, restricte
     message = loader.refused([schema(), ONE], database_url=restricted)
     assert "permission denied" in message
     assert "grant" in message
+
+
+def test_a_reader_of_events_without_the_right_is_told_which_one_is_missing(loader: Loader, restricted: str) -> None:
+    loader.load([schema(), ONE], events=RULES)
+    loader.query(f"grant usage on schema eventgen to {user_of(restricted)}")
+    outbox = Outbox(restricted)
+    with (
+        closing(outbox),
+        pytest.raises(DatabaseError, match=r"permission denied .*SELECT on eventgen\.events") as refusal,
+    ):
+        list(outbox.newest(Selection()))
+    assert not isinstance(refusal.value, ConnectionLostError)
+    loader.query(f"grant select on eventgen.events to {user_of(restricted)}")
+    with closing(Outbox(restricted)) as allowed:
+        assert [event.type for event in allowed.newest(Selection())] == ["made"]
 
 
 def test_a_table_that_was_dropped_has_another_first_load(loader: Loader) -> None:
