@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from target_eventgen import embedded
 from target_eventgen.errors import EventgenError, SettingsError
-from target_eventgen.model import settings
 
 _CONNECTION_SETTINGS = ("database_url", "host", "port", "user", "password", "database")
 
 
 def database(database_url: str | None, config: tuple[Path, ...]) -> str:
-    """Return the URL of the database that the target loads: the named one, else the folder's embedded one, started.
+    """Return the URL of the database that the target loads: the named one, else the folder's embedded one, started."""
+    if dsn := _named(database_url, config):
+        return dsn
+    from target_eventgen import embedded  # noqa: PLC0415  a slow import, needed where no database is named
 
-    Meltano hands the target's settings to its commands as environment variables.
-    """
-    in_environment = {
-        name: value for name in _CONNECTION_SETTINGS if (value := os.environ.get(f"TARGET_EVENTGEN_{name.upper()}"))
-    }
-    for named in ({"database_url": database_url}, settings_of(config), in_environment):
-        if dsn := settings.parse({name: named.get(name) for name in _CONNECTION_SETTINGS}).dsn:
-            return dsn
     if not embedded.exists():
         raise EventgenError(
             f"There are no events here: no database is named, and {embedded.default_folder()} holds none. Work in the "
@@ -36,12 +28,27 @@ def database(database_url: str | None, config: tuple[Path, ...]) -> str:
 
 def any_database(database_url: str | None, config: tuple[Path, ...]) -> str:
     """Return the URL of any Postgres: the one that the target loads, else the folder's embedded one, made as needed."""
-    try:
-        return database(database_url, config)
-    except EventgenError:
-        if embedded.exists() or isinstance(sys.exc_info()[1], SettingsError):
-            raise
-        return embedded.up()
+    if dsn := _named(database_url, config):
+        return dsn
+    from target_eventgen import embedded  # noqa: PLC0415  likewise
+
+    return embedded.up()
+
+
+def _named(database_url: str | None, config: tuple[Path, ...]) -> str | None:
+    """Return the URL of the database that an option, a configuration file or the environment names.
+
+    Meltano hands the target's settings to its commands as environment variables.
+    """
+    from target_eventgen.model import settings  # noqa: PLC0415  a slow import, which no help needs
+
+    in_environment = {
+        name: value for name in _CONNECTION_SETTINGS if (value := os.environ.get(f"TARGET_EVENTGEN_{name.upper()}"))
+    }
+    for named in ({"database_url": database_url}, settings_of(config), in_environment):
+        if dsn := settings.parse({name: named.get(name) for name in _CONNECTION_SETTINGS}).dsn:
+            return dsn
+    return None
 
 
 def settings_of(config: tuple[Path, ...]) -> dict[str, Any]:

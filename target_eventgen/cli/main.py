@@ -8,7 +8,6 @@ keeps its traceback.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 import warnings
 
@@ -56,10 +55,15 @@ def main() -> None:
         if sys.argv[1:2] and sys.argv[1] in companions.commands:
             companions.main(prog_name="target-eventgen")
         elif sys.argv[1:] == ["--version"]:
-            versions = tuple(importlib.metadata.version(name) for name in ("tap-restextract", "singer-sdk"))
-            click.echo("target-eventgen v{}, Meltano SDK v{}".format(*versions))
+            _print_version()
         else:
             _target()
+
+
+def _print_version() -> None:
+    from importlib.metadata import version  # noqa: PLC0415  a slow import, needed by this alone
+
+    click.echo(f"target-eventgen v{version('tap-restextract')}, Meltano SDK v{version('singer-sdk')}")
 
 
 def _target() -> None:

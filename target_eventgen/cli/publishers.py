@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from target_eventgen.cli import configuration, options
-from target_eventgen.delivery import registration
 
 
 @click.group()
@@ -22,5 +21,7 @@ def publishers() -> None:
 @options.DATABASE
 def forget(name: str, config: tuple[Path, ...], database_url: str | None) -> None:
     """Forget one that is not configured any more, so that nothing is kept for it."""
+    from target_eventgen.delivery import registration  # noqa: PLC0415  a slow import, which no help needs
+
     registration.forget(configuration.database(database_url, config), name)
     click.echo(f"The publisher {name} is forgotten.", err=True)

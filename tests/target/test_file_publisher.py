@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import threading
 from importlib.metadata import EntryPoint, EntryPoints
@@ -158,7 +159,7 @@ def test_an_entry_point_is_a_publisher_and_its_secrets_are_not_shown(monkeypatch
     def points(group: str, name: str = "mine") -> EntryPoints:
         return EntryPoints([point]).select(group=group, name=name)
 
-    monkeypatch.setattr(publishers, "entry_points", points)
+    monkeypatch.setattr(importlib.metadata, "entry_points", points)
     opened_: Any = publishers.open_publisher("it", "mine", {"token": "sesame"})
     name, settings = opened_
     assert (name, settings.token.value) == ("it", "sesame")
