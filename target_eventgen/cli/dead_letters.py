@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +27,6 @@ _OF_PUBLISHER = click.option("--publisher", help="Only those of this publisher."
 _OF_TYPES = click.option(
     "--type", "types", multiple=True, help="Only of this type; * stands for any characters; repeatable."
 )
-_ALL = click.option("--all", "everything", is_flag=True, help="All; needed where nothing else is given.")
 
 
 @dead_letters.command("list")
@@ -45,7 +46,7 @@ def list_letters(  # noqa: PLR0913  one argument an option
     database_url: str | None,
 ) -> None:
     """Print them, oldest first: number, when, publisher, type, subject, attempts, reason."""
-    selected = redelivery.letters(configuration.database(database_url, config), _selected(letters, publisher, types))
+    selected = redelivery.letters(configuration.database(database_url, config), _filter(letters, publisher, types))
     if as_json:
         sys.stdout.writelines(json.dumps(asdict(letter), ensure_ascii=False) + "\n" for letter in selected)
     elif selected:
@@ -59,55 +60,49 @@ def list_letters(  # noqa: PLR0913  one argument an option
         click.echo("No dead letters.", err=True)
 
 
+def _with_chosen(settle: Callable[[str, LetterFilter], None]) -> Callable[..., None]:
+    """Return a command's function: it has the options that choose dead letters, and settles the chosen ones.
+
+    Args:
+        settle: is called with the database's URL and the dead letters that the options choose; its docstring is the help.
+    """
+
+    @_LETTERS
+    @_OF_PUBLISHER
+    @_OF_TYPES
+    @click.option("--all", "everything", is_flag=True, help="All; needed where nothing else is given.")
+    @options.CONFIG
+    @options.DATABASE
+    @functools.wraps(settle)
+    def command(  # noqa: PLR0913  one argument an option
+        *,
+        letters: tuple[int, ...],
+        publisher: str | None,
+        types: tuple[str, ...],
+        everything: bool,
+        config: tuple[Path, ...],
+        database_url: str | None,
+    ) -> None:
+        if not (letters or publisher or types or everything):
+            raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
+        settle(configuration.database(database_url, config), _filter(letters, publisher, types))
+
+    return command
+
+
 @dead_letters.command("retry")
-@_LETTERS
-@_OF_PUBLISHER
-@_OF_TYPES
-@_ALL
-@options.CONFIG
-@options.DATABASE
-def retry_letters(  # noqa: PLR0913  one argument an option
-    *,
-    letters: tuple[int, ...],
-    publisher: str | None,
-    types: tuple[str, ...],
-    everything: bool,
-    config: tuple[Path, ...],
-    database_url: str | None,
-) -> None:
+@_with_chosen
+def retry_letters(dsn: str, chosen: LetterFilter) -> None:
     """Have them delivered after all, and what waits behind them; a relay does it."""
-    chosen = _selected(letters, publisher, types, everything=everything)
-    click.echo(
-        f"{redelivery.retry(configuration.database(database_url, config), chosen)} dead letters are due again", err=True
-    )
+    click.echo(f"{redelivery.retry(dsn, chosen)} dead letters are due again", err=True)
 
 
 @dead_letters.command("drop")
-@_LETTERS
-@_OF_PUBLISHER
-@_OF_TYPES
-@_ALL
-@options.CONFIG
-@options.DATABASE
-def drop_letters(  # noqa: PLR0913  one argument an option
-    *,
-    letters: tuple[int, ...],
-    publisher: str | None,
-    types: tuple[str, ...],
-    everything: bool,
-    config: tuple[Path, ...],
-    database_url: str | None,
-) -> None:
+@_with_chosen
+def drop_letters(dsn: str, chosen: LetterFilter) -> None:
     """Give them up, so that what waits behind them is delivered. The events stay in the outbox."""
-    chosen = _selected(letters, publisher, types, everything=everything)
-    click.echo(
-        f"{redelivery.drop(configuration.database(database_url, config), chosen)} dead letters are dropped", err=True
-    )
+    click.echo(f"{redelivery.drop(dsn, chosen)} dead letters are dropped", err=True)
 
 
-def _selected(
-    letters: tuple[int, ...], publisher: str | None, types: tuple[str, ...], *, everything: bool = True
-) -> LetterFilter:
-    if not (letters or publisher or types or everything):
-        raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
+def _filter(letters: tuple[int, ...], publisher: str | None, types: tuple[str, ...]) -> LetterFilter:
     return LetterFilter(letters or None, publisher, routes.patterns(types or None))
