@@ -1,7 +1,7 @@
 """Ours, the peers and the floors, on this machine, in one run: `python -m benchmarks`, or `make bench`.
 
---quick takes fewer records and rounds (under five minutes), and of the peers those that are fast. --only names a room. What is
-measured goes to .cache/benchmarks/samples.json, and with --write to a page such as docs/benchmarks.md.
+--quick takes fewer records and rounds (under five minutes), and of the peers those that are fast. --only names a room.
+What is measured goes to .cache/benchmarks/samples.json, and with --write to a page such as docs/benchmarks.md.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """An API that serves bytes made beforehand, so that it is never what is measured.
 
-All records lie encoded in one block; a page is a stretch of it between two short texts. Nothing is parsed but the request's
-first line. It runs in a process of its own:
+All records lie encoded in one block; a page is a stretch of it between two short texts. Nothing is parsed but the
+request's first line. It runs in a process of its own:
 
     python -m benchmarks.api RECORDS [SHAPE]       prints its port, serves until its standard input ends
 
     /PAGE/MILLISECONDS/tokens      ?cursor=     the token of the next page at `next`
     /PAGE/MILLISECONDS/pages       ?page=       from 1 on
     /PAGE/MILLISECONDS/offsets     ?offset=
-    /PAGE/MILLISECONDS/keyset      ?after=ID    behind (updated_at, id), which the id alone tells here
+    /PAGE/MILLISECONDS/keyset      ?after=ID    after (updated_at, id), which the id alone determines here
     /PAGE/MILLISECONDS/slices      ?since=&until=&cursor=     inclusive
-    /span                          since the last such question: requests, seconds from the first one to the last answer, and the
-                                   sum of the seconds between each request and its answer
+    /span                          since the last such question: requests, seconds from the first one to the last
+                                   answer, and the sum of the seconds between each request and its answer
 
 MILLISECONDS pass between a request and its answer. Every answer of a list states whether more follow, and the total.
 """
@@ -54,7 +54,7 @@ class Block:
         self.count = count
 
     def page(self, first: int, last: int, size: int) -> tuple[bytes, memoryview, bytes]:
-        """The body of the page that begins at `first` in the list that ends before `last`."""
+        """Return the body of the page that begins at `first` in the list that ends before `last`."""
         behind = min(first + size, last)
         more = behind < last
         shown = {"next": str(behind) if more else None, "has_more": more, "total": self.count}
@@ -70,19 +70,19 @@ class Span:
         self.first = self.last = self.held = 0.0
 
     def asked(self) -> float:
-        """A request came; now."""
+        """Note that a request came now, and return the instant."""
         now = time.perf_counter()
         self.requests += 1
         self.first = self.first or now
         return now
 
     def answered(self, asked: float) -> None:
-        """What was asked then is answered."""
+        """Note that the request of that instant is answered now."""
         self.last = time.perf_counter()
         self.held += self.last - asked
 
     def told(self) -> bytes:
-        """What was seen until now, which is forgotten then."""
+        """Return what was seen since the last call, and forget it."""
         body = json.dumps({"requests": self.requests, "seconds": self.last - self.first, "held": self.held}).encode()
         self.__init__()  # type: ignore[misc]  # it begins anew
         return body

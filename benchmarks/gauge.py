@@ -1,7 +1,9 @@
-"""Runs one command and prints what it took, as JSON: wall clock, CPU seconds, peak memory in KiB, RECORD lines, last words, exit code.
+"""Run one command and print what it took, as JSON.
 
-A process of its own with next to nothing in it: Linux counts the memory of who starts a process into its peak. Of a shell
-that runs a pipe, the CPU seconds are of all of it, and the peak is that of the largest.
+That is: wall clock, CPU seconds, peak memory in KiB, RECORD lines, last words, exit code.
+
+A process of its own with next to nothing in it: Linux counts the memory of who starts a process into its peak. Of a
+shell that runs a pipe, the CPU seconds are of all of it, and the peak is that of the largest.
 
     python -IS gauge.py COMMAND...        its standard input and errors are this one's; its output is read here
 """

@@ -1,8 +1,8 @@
 """The inputs, the same on every machine: subscription records of about 360 bytes, and some odd shapes.
 
-`records` are what the API lists, in the order of (updated_at, id), three sharing each instant, over 300 days. `changed` are the same
-subscriptions a day later: every one has a new value and a later updated_at, and one in a hundred has passed a condition of
-`RULES`, as it is with data that people look at.
+`records` are what the API lists, in the order of (updated_at, id), three sharing each instant, over 300 days.
+`changed` are the same subscriptions a day later: every one has a new value and a later updated_at, and one in a
+hundred has passed a condition of `RULES`, as it is with data that people look at.
 
     python -m benchmarks.inputs KIND RECORDS PATH      writes Singer lines, and prints the sum of their values
 """
@@ -112,7 +112,7 @@ def records(count: int) -> Iterator[dict[str, Any]]:
 
 
 def changed(before: Iterable[dict[str, Any]], days: int = 1, apart: int = 1) -> Iterator[dict[str, Any]]:
-    """The subscriptions so many days later; their ids so far apart, where others lie between them in the table."""
+    """Yield the subscriptions so many days later; ids so far apart, where others lie between them in the table."""
     chance = random.Random(SEED + days)
     for record in before:
         after = {
@@ -144,7 +144,7 @@ def versions(count: int) -> Iterator[dict[str, Any]]:
 
 
 def wide(count: int) -> Iterator[dict[str, Any]]:
-    """Records of many properties."""
+    """Yield records of many properties."""
     chance = random.Random(SEED)
     for record in records(count):
         more: dict[str, Any] = {
@@ -155,7 +155,7 @@ def wide(count: int) -> Iterator[dict[str, Any]]:
 
 
 def large(count: int) -> Iterator[dict[str, Any]]:
-    """Records of a megabyte."""
+    """Yield records of a megabyte."""
     for record in records(count):
         yield record | {"note": f"{record['note']} {record['id']:07}" * (LARGE // (len(str(record["note"])) + 8))}
 
@@ -192,12 +192,12 @@ SHAPES: Final[dict[str, Shape]] = {
 
 
 def stamp(moment: datetime) -> str:
-    """An instant as the API writes it."""
+    """Return an instant as the API writes it."""
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def write_singer(path: Path, shape: Shape, count: int, every: int = 10_000) -> float:
-    """A Singer stream: for each of the shape's, its SCHEMA, its records, a STATE after so many of them, and one at the end.
+    """Yield Singer lines: of each stream its SCHEMA, its records, a STATE after so many of them, and one at the end.
 
     Returns:
         The sum of the values of one stream's records.

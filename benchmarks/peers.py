@@ -1,7 +1,8 @@
 """The contenders: ours, the peers, the floors; how each is installed, configured and started.
 
-Every peer runs in an environment of its own, made once below `.cache` from the package index, in the version named here.
-Each extracts the same list from the same API, or loads the same file into a schema of its own in the same Postgres.
+Every peer runs in an environment of its own, made once below `.cache` from the package index, in the version named
+here. Each extracts the same list from the same API, or loads the same file into a schema of its own in the same
+Postgres.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Contender:
     counts: bool = False
 
     def installed(self) -> Path:
-        """The folder of its programs."""
+        """Return the folder of its programs."""
         if self.requirement is None:
             return OURS
         name = self.requirement.partition("==")[0]

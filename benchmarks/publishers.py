@@ -1,9 +1,10 @@
-"""Events a second: each broker's publisher, beside a plain loop over its client with the same acknowledgement, and the relay.
+"""Events a second: each broker's publisher, a plain loop over its client with the same acknowledgement, and the relay.
 
-`python -m benchmarks.publishers [EVENTS] [--only redis]`. The plain loop sends prepared payloads in batches of the same size, with
-the client's own way to pipeline them, and waits for every acknowledgement of a batch before the next; where the client has
-none (pika's blocking connection), it waits for each. The runs take turns; medians are printed. The last column is the
-whole way: a backlog of as many events in Postgres, drained by one relay process with one thread.
+`python -m benchmarks.publishers [EVENTS] [--only redis]`. The plain loop sends prepared payloads in batches of the
+same size, with the client's own way to pipeline them, and waits for every acknowledgement of a batch before the next;
+where the client has none (pika's blocking connection), it waits for each. The runs take turns; medians are printed.
+The last column is the whole way: a backlog of as many events in Postgres, drained by one relay process with one
+thread.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ Payloads = Sequence[tuple[str, bytes]]
 
 
 def plain_redis(rig: Rig, payloads: Payloads, batch: int) -> None:
-    """A pipeline of XADDs a batch."""
+    """Send a pipeline of XADDs a batch."""
     with redis.Redis(port=rig.server.port) as client:
         for first in range(0, len(payloads), batch):
             pipeline = client.pipeline(transaction=False)
@@ -58,7 +59,7 @@ def plain_redis(rig: Rig, payloads: Payloads, batch: int) -> None:
 
 
 def plain_nats(rig: Rig, payloads: Payloads, batch: int) -> None:
-    """The messages of a batch published at once, and their acknowledgements awaited."""
+    """Publish the messages of a batch at once, and await their acknowledgements."""
 
     async def run() -> None:
         client = await nats.connect(f"nats://127.0.0.1:{rig.server.port}")
@@ -77,7 +78,7 @@ def plain_nats(rig: Rig, payloads: Payloads, batch: int) -> None:
 
 
 def plain_rabbitmq(rig: Rig, payloads: Payloads, _: int) -> None:
-    """Confirms, each awaited before the next message."""
+    """Await the confirm of each message before the next."""
     with closing(pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", rig.server.port))) as connection:
         channel = connection.channel()
         channel.queue_declare("plain", durable=True)
@@ -89,7 +90,7 @@ def plain_rabbitmq(rig: Rig, payloads: Payloads, _: int) -> None:
 
 
 def plain_kafka(rig: Rig, payloads: Payloads, batch: int) -> None:
-    """An idempotent producer, flushed after each batch."""
+    """Flush an idempotent producer after each batch."""
     producer = confluent_kafka.Producer(
         {"bootstrap.servers": ",".join(rig.settings()["servers"]), "enable.idempotence": True, "linger.ms": 1}
     )
@@ -119,7 +120,7 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def direct(rig: Rig) -> dict[str, object]:
-    """Settings that lead past the proxy, where the rig can do without it."""
+    """Return settings that lead past the proxy, where the rig can do without it."""
     return {
         "redis": lambda: {"url": f"redis://127.0.0.1:{rig.server.port}"},
         "nats": lambda: {"servers": [f"nats://127.0.0.1:{rig.server.port}"]},
@@ -129,7 +130,7 @@ def direct(rig: Rig) -> dict[str, object]:
 
 
 def measure(kind: type[Rig], url: str, folder: Path, count: int) -> tuple[str, float, float, float]:
-    """A broker's name, and the events a second of the plain loop, of the publisher, and of the relay."""
+    """Return a broker's name, and the events a second of the plain loop, of the publisher, and of the relay."""
     plain, fewer = PLAIN[kind]
     ours: list[float] = []
     theirs: list[float] = []

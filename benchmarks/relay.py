@@ -1,9 +1,9 @@
 """A backlog of events drained by one relay into a file: seconds, memory, and a plain loop beside it.
 
-`python benchmarks/relay.py [EVENTS]`; 1,000,000 take some minutes. The plain loop reads the same events in order, with one
-statement and a server-side cursor, writes them as lines, and syncs the file after as many lines as the publisher does.
-It marks nothing. `--held` keeps a transaction open meanwhile, which keeps the server from vacuuming; `--relays N` starts
-several.
+`python benchmarks/relay.py [EVENTS]`; 1,000,000 take some minutes. The plain loop reads the same events in order, with
+one statement and a server-side cursor, writes them as lines, and syncs the file after as many lines as the publisher
+does. It marks nothing. `--held` keeps a transaction open meanwhile, which keeps the server from vacuuming; `--relays N`
+starts several.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from (select n, n %% %(keys)s as k from generate_series(%(first)s, %(last)s) n) 
 
 
 def main() -> None:
-    """Starts a Postgres of its own, and removes it."""
+    """Start a Postgres of its own, and remove it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events", type=int, nargs="?", default=100_000)
     parser.add_argument("--held", action="store_true", help="keep an old transaction open")
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(url: str, folder: Path, given: argparse.Namespace) -> None:
-    """Prints what was found."""
+    """Print what was found."""
     output = folder / "events.jsonl"
     registration.announce(url, [Route("file", "file", None, None, {})])
     began = time.monotonic()
@@ -92,7 +92,7 @@ def record(url: str, events: int) -> None:
 
 
 def plain_loop(url: str, path: Path) -> float:
-    """What the relay is held against; its seconds."""
+    """Run the plain loop that the relay is compared with, and return its seconds."""
     began = time.monotonic()
     with closing(Outbox(url)) as outbox, path.open("wb") as file:
         for number, event in enumerate(outbox.newest(Selection()), 1):
@@ -107,7 +107,7 @@ def plain_loop(url: str, path: Path) -> float:
 
 @contextmanager
 def held(url: str) -> Iterator[None]:
-    """An old transaction with a snapshot."""
+    """Keep an old transaction with a snapshot open."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("set transaction isolation level repeatable read")
         cursor.execute("select pg_current_xact_id()")

@@ -74,11 +74,11 @@ class Seen:
     samples: Sequence[Sample]
 
     def of(self, phase: str, contender: str) -> list[Sample]:
-        """The samples of one row."""
+        """Return the samples of one row."""
         return [each for each in self.samples if each.phase == phase and each.contender == contender]
 
     def rate(self, phase: str, contender: str) -> float | None:
-        """The median of its records a second."""
+        """Return the median of its records a second."""
         rates = [each.records / each.wall for each in self.of(phase, contender)]
         return median(rates) if rates else None
 
@@ -212,20 +212,20 @@ GOALS: Final = (
 
 
 def goals(results: Results) -> str:
-    """What must show, and what did."""
+    """Yield what must show, and what did."""
     seen = Seen(results.samples)
     lines = ["| | goal | measured | |", "|---|---|---|---|", *(goal.row(seen) for goal in GOALS)]
     return "\n".join(lines)
 
 
 def tables(results: Results) -> str:
-    """A table for each phase."""
+    """Yield a table for each phase."""
     phases = dict.fromkeys(sample.phase for sample in results.samples)
     return "\n\n".join(_table(phase, [each for each in results.samples if each.phase == phase]) for phase in phases)
 
 
 def page(results: Results, rounds: int) -> str:
-    """The whole page."""
+    """Return the whole page."""
     everyone = (*peers.TAPS, *peers.TARGETS)
     notes = dict.fromkeys(
         f"- {each.name}{f' {version}' if (version := (each.requirement or '').partition('==')[2]) else ''}: {each.note}."

@@ -1,9 +1,9 @@
 """Runs contenders in turn and measures each: wall clock, CPU seconds of the process and of Postgres, peak memory.
 
-The whole process counts, from its start to its end. Taps write into a pipe whose reader counts records; targets read a file.
-Rounds are interleaved: every contender once, then all again, so that what else happens on the machine meets all of them.
-After each run it is looked up whether all records were really written, or lie in the table with the values that they should
-have. A contender that fails is reported by its name, and the rest goes on.
+The whole process counts, from its start to its end. Taps write into a pipe whose reader counts records; targets read a
+file. Rounds are interleaved: every contender once, then all again, so that what else happens on the machine meets all
+of them. After each run it is looked up whether all records were really written, or lie in the table with the values
+that they should have. A contender that fails is reported by its name, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ BUFFER: Final = 1 << 20
 class Sample:
     """One run, in seconds and mebibytes.
 
-    By the API's own clock `span` is from the first request to the last answer, and `held` the sum of what passed between each
-    request and its answer.
+    By the API's own clock `span` is from the first request to the last answer, and `held` the sum of what passed
+    between each request and its answer.
     """
 
     contender: str
@@ -67,7 +67,7 @@ class Results:
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, turn: int, contender: Contender, phase: str, run: Callable[..., Sample], *arguments: Any) -> None:
-        """Keep and print the sample of one run; none where it fails, or where its contender has failed in this phase before."""
+        """Keep and print the sample of one run, unless its contender fails or has failed in this phase before."""
         if (contender.name, phase) in self.failures:
             return
         try:
@@ -95,7 +95,7 @@ class Results:
 
     @staticmethod
     def read(path: Path) -> Results:
-        """What was written down."""
+        """Return what was written down."""
         held = json.loads(path.read_text())
         failures = {(each["contender"], each["phase"]): each["words"] for each in held["failures"]}
         return Results([Sample(**each) for each in held["samples"]], failures)
@@ -135,7 +135,7 @@ def measured(command: Command, folder: Path, source: Path | None = None) -> Meas
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """This process's environment without proxies and Python's variables, with telemetry off and a home of the run's own."""
+    """Return this process's environment, with a home of the run's, no proxies, no telemetry, no PYTHON variables."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -152,14 +152,14 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for a run's files."""
+    """Make a folder for a run's files."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 @contextmanager
 def api(records: int, shape: str = "plain") -> Iterator[str]:
-    """The API in a process of its own; its address."""
+    """Start the API in a process of its own, and yield its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.api", str(records), shape],
         stdin=subprocess.PIPE,
@@ -178,7 +178,7 @@ def api(records: int, shape: str = "plain") -> Iterator[str]:
 
 
 def ceiling(contender: Contender, phase: str, address: str, records: int, size: int) -> Sample:
-    """What a client gets that reads bytes and looks at nothing."""
+    """Measure a client that reads bytes and looks at nothing."""
     host, _, port = address.removeprefix("http://").partition(":")
     buffer = bytearray(BUFFER)
     with socket.create_connection((host, int(port))) as wire:
@@ -238,7 +238,7 @@ def tapped(contender: Contender, phase: str, folder: Path, url: str, records: in
 
 
 def span_of(address: str) -> dict[str, Any]:
-    """What the API saw since it was asked last."""
+    """Return what the API saw since it was asked last."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{address}/span") as answer:
         told: dict[str, Any] = json.loads(answer.read())
@@ -280,7 +280,7 @@ class Server:
         embedded.remove(self.folder)
 
     def execute(self, statement: str, database: str = "") -> list[tuple[Any, ...]]:
-        """The rows of one statement, outside of any transaction."""
+        """Return the rows of one statement, run outside of any transaction."""
         with closing(psycopg2.connect(self.at(database) if database else self.url)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -288,11 +288,11 @@ class Server:
                 return cursor.fetchall() if cursor.description else []
 
     def at(self, database: str) -> str:
-        """The URL of one of its databases."""
+        """Return the URL of one of its databases."""
         return f"{self.url.rpartition('/')[0]}/{database}"
 
     def fresh(self, database: str) -> str:
-        """The URL of an empty database."""
+        """Yield the URL of an empty database."""
         self.execute(f"drop database if exists {database} with (force)")
         self.execute(f"create database {database}")
         return self.at(database)
@@ -389,7 +389,7 @@ def targets(results: Results, contenders: Sequence[Contender], records: int, rou
 
 
 def pipe(results: Results, records: int, rounds: int, postgres: Server, size: int = 1000) -> None:
-    """The tap into a reader, the target from a file that the tap wrote, and the tap into the target."""
+    """Run the tap into a reader, the target from a file that the tap wrote, and the tap into the target."""
     tap, target = peers.OUR_TAP, peers.OUR_TARGET
     phase = f"tap | target, pages of {size}"
     with api(records) as address, scratch() as folder:

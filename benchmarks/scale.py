@@ -46,7 +46,7 @@ def odd_inputs(records: int) -> tuple[Odd, ...]:
 
 
 def grown(results: Results, records: int, rounds: int, postgres: Server) -> None:
-    """Updates of as many rows of a table that holds them alone, and of one with fifty times as many; ten rules, and a hundred."""
+    """Update as many rows of a table of them alone and of one of fifty times as many; by ten rules and by a hundred."""
     target = peers.OUR_TARGET
     tables = {"small": records, "large": COPIES * records}
     ruled = {"ten": inputs.RULES, "hundred": inputs.MANY_RULES}
@@ -78,7 +78,7 @@ def grown(results: Results, records: int, rounds: int, postgres: Server) -> None
 
 
 def _fill(postgres: Server, database: str, records: int) -> None:
-    """Copies of the table's rows under further ids."""
+    """Copy the table's rows under further ids."""
     ((names,),) = postgres.execute(
         "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute "
         f"where attrelid = '{TABLE}'::regclass and attnum > 0 and not attisdropped and attname <> 'id'",

@@ -2,9 +2,9 @@
 
     python -m benchmarks.webhook [--events 5000] [--rounds 3]
 
-The receiver is a process of its own that reads each request whole and answers 200 at once. The plain loops post the same
-bodies over connections that are kept: with requests, as most people would, and with http.client, the least that can be
-done. Each line is the median of the rounds.
+The receiver is a process of its own that reads each request whole and answers 200 at once. The plain loops post the
+same bodies over connections that are kept: with requests, as most people would, and with http.client, the least that
+can be done. Each line is the median of the rounds.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
     python benchmarks/webhooks.py [--seconds 8] [--rounds 3] [--connections 64] [--only way]
 
-needs wrk (Debian's package) and makes an embedded Postgres of its own. Both services run on uvicorn, with the same loop and
-parser, and both store a notification before they answer, many sharing one transaction. The bare one reads the body, hands it
-to one thread that inserts what has gathered as one statement, and answers: no signature, no check of the content, no
-limit, no counter, no repeat recognised. Requests are a kilobyte, signed as Standard Webhooks has it; their ids differ, as
-those of real deliveries do. Rounds alternate; medians count. Beside the rates, which other work on the machine disturbs, stands the
-processor time of service and Postgres for a request, which it hardly does. The first table is the way of one notification at a time from
-POST to event row, through `webhooks drain --follow | target-eventgen`.
+needs wrk (Debian's package) and makes an embedded Postgres of its own. Both services run on uvicorn, with the same
+loop and parser, and both store a notification before they answer, many sharing one transaction. The bare one reads the
+body, hands it to one thread that inserts what has gathered as one statement, and answers: no signature, no check of
+the content, no limit, no counter, no repeat recognised. Requests are a kilobyte, signed as Standard Webhooks has it;
+their ids differ, as those of real deliveries do. Rounds alternate; medians count. Beside the rates, which other work
+on the machine disturbs, stands the processor time of service and Postgres for a request, which it hardly does. The
+first table is the way of one notification at a time from POST to event row, through `webhooks
+drain --follow | target-eventgen`.
 """
 
 from __future__ import annotations
@@ -115,14 +116,14 @@ class Load(NamedTuple):
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def body_of(number: int, size: int = 1000) -> bytes:
-    """A notification of about that size."""
+    """Return a notification of about that size."""
     at = f"2026-01-01T00:{number // 60 % 60:02}:{number % 60:02}Z"
     data = {"id": number, "updated_at": at, "value": 500, "status": "active", "note": ""}
     data["note"] = "x" * (size - len(json.dumps(data)))
@@ -136,7 +137,7 @@ def signature_of(name: str, at: str, body: bytes) -> str:
 
 
 def configuration(database: str) -> dict[str, Any]:
-    """The tap's."""
+    """Return the tap's configuration."""
     properties = {
         "id": {"type": "integer"},
         "value": {"type": "number"},
@@ -168,7 +169,7 @@ def configuration(database: str) -> dict[str, Any]:
 
 @contextmanager
 def service(command: list[str | Path], folder: Path, port: int, **environment: str) -> Iterator[int]:
-    """A service while the block runs: its process."""
+    """Run a service while the block runs, and yield its process's id."""
     with (folder / "service.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log)
     try:
@@ -198,7 +199,7 @@ def spent(pid: int, database: str) -> float:
 
 
 def loaded(folder: Path, port: int, seconds: int, connections: int) -> Load:
-    """What wrk measures."""
+    """Return what wrk measures."""
     fresh(folder)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", "requests.lua", f"http://127.0.0.1:{port}"]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
@@ -211,7 +212,7 @@ def loaded(folder: Path, port: int, seconds: int, connections: int) -> Load:
 
 
 def fresh(folder: Path) -> None:
-    """New ids for the requests, so that none is a repeat of an earlier round's."""
+    """Give the requests new ids, so that none is a repeat of an earlier round's."""
     at = str(int(time.time()))
     lines = []
     for number in range(BODIES):

@@ -1,4 +1,4 @@
-"""A tap on singer-sdk's RESTStream with its defaults; it runs in singer-sdk's environment, with nothing of this project."""
+"""A tap on singer-sdk's RESTStream with its defaults, run in singer-sdk's environment with nothing of this project."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Subscriptions(RESTStream[Any]):
         return declared
 
     def get_new_paginator(self) -> BaseAPIPaginator[Any]:
-        """The token `next`."""
+        """Return the token `next`."""
         return JSONPathPaginator("$.next")
 
     def get_url_params(self, context: Any, next_page_token: Any) -> dict[str, Any]:
-        """The token as it came."""
+        """Send the token as it came."""
         del context
         return {"cursor": next_page_token} if next_page_token else {}
 
@@ -47,7 +47,7 @@ class PlainTap(Tap):
     ).to_dict()
 
     def discover_streams(self) -> list[Subscriptions]:
-        """The one stream."""
+        """Return the one stream."""
         return [Subscriptions(tap=self)]
 
 

@@ -46,13 +46,13 @@ class Sql(NamedTuple):
 
 
 def joined(word: str, parts: list[Sql]) -> Sql:
-    """The parts with `word` between them; no parts at all is true."""
+    """Join the parts with `word` between them; no parts at all is true."""
     text = f" {word} ".join(f"({part.text})" for part in parts) or "true"
     return Sql(text, tuple(value for part in parts for value in part.values))
 
 
 def column(field: str) -> str:
-    """The column of a field name; every other name is refused, so that no text of a request becomes SQL."""
+    """Return the column of a field name; refuse every other name, so that no text of a request becomes SQL."""
     if field not in store.COLUMNS:
         raise BadRequestError(f"unknown field {field!r}; there are {', '.join(store.COLUMNS)}")
     return field
@@ -70,7 +70,7 @@ def comparison(field: str, operator: str, value: object) -> Sql:
 
 
 def condition(where: object) -> Sql:
-    """The SQL of a `where` document: its entries are joined by and."""
+    """Return the SQL of a `where` document, whose entries are joined by and."""
     if not isinstance(where, dict):
         raise BadRequestError("where must be a JSON object")
     parts: list[Sql] = []
@@ -87,14 +87,14 @@ def condition(where: object) -> Sql:
 
 
 def order(sort: str) -> str:
-    """The ORDER BY list of a `sort` parameter."""
+    """Return the ORDER BY list of a `sort` parameter."""
     return ", ".join(
         f"{column(name.lstrip('-'))} {'desc' if name.startswith('-') else 'asc'}" for name in sort.split(",")
     )
 
 
 def query(parameters: dict[str, str]) -> Sql:
-    """The SELECT that a request's parameters ask for."""
+    """Return the SELECT that a request's parameters ask for."""
     if unknown := parameters.keys() - {"where", "sort", "limit"}:
         raise BadRequestError(f"unknown parameter {min(unknown)!r}; there are where, sort, limit")
     try:
@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
             self.subscriptions({name: values[-1] for name, values in parse_qs(address.query).items()})
 
     def subscriptions(self, parameters: dict[str, str]) -> None:
-        """The list of subscriptions that the parameters ask for."""
+        """Answer the list of subscriptions that the parameters ask for."""
         try:
             select = query(parameters)
         except BadRequestError as error:
@@ -153,11 +153,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(HTTPStatus.OK, {"data": rows})
 
     def fail(self, status: HTTPStatus, message: str) -> None:
-        """An error as JSON."""
+        """Answer an error as JSON."""
         self.answer(status, {"error": {"status": status.value, "message": message}})
 
     def answer(self, status: HTTPStatus, document: object) -> None:
-        """A whole JSON answer, with the server's `Date`."""
+        """Send a whole JSON answer, with the server's `Date`."""
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -167,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serves until it is ended; with --until-stdin-closes also when the process that started it is gone."""
+    """Serve until the process is ended; with --until-stdin-closes also when the process that started it is gone."""
     parser = argparse.ArgumentParser(description="A small subscriptions API over SQLite.")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file; made and seeded when it isn't there")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one; default 8765")

@@ -56,12 +56,12 @@ class Loaded(NamedTuple):
 
 
 def say(line: str = "") -> None:
-    """A line for the reader, at once."""
+    """Print a line for the reader, at once."""
     print(line, flush=True)
 
 
 def configure(url: str) -> None:
-    """Writes both plugins' configuration into the demo's folder."""
+    """Write both plugins' configuration into the demo's folder."""
     tap = json.loads((HERE / "tap.json").read_text()) | {"base_url": url}
     target = json.loads((HERE / "target.json").read_text()) | {"default_target_schema": SCHEMA, "source": SOURCE}
     (FOLDER / "tap.json").write_text(json.dumps(tap, indent=2))
@@ -70,7 +70,10 @@ def configure(url: str) -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The API on a free port: its address. It ends with the demo, even with one that is killed: its input closes."""
+    """Start the API on a free port, and yield its address.
+
+    The API ends with the demo, even with a killed one, since its input closes.
+    """
     command: list[str | Path] = [
         sys.executable,
         HERE / "api.py",
@@ -101,10 +104,10 @@ def serving() -> Iterator[str]:
 
 
 def command_output(*command: str | Path) -> str:
-    """What a command prints.
+    """Return what a command prints.
 
     Raises:
-        StepError: it failed; with its message.
+        StepError: the command failed; with its message.
     """
     finished = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if finished.returncode:
@@ -113,7 +116,7 @@ def command_output(*command: str | Path) -> str:
 
 
 def fresh_database() -> str:
-    """The embedded Postgres, up and without anything of an earlier demo: its URL."""
+    """Start the embedded Postgres without anything of an earlier demo, and return its URL."""
     url = command_output(TARGET, "db", "up").strip().splitlines()[-1]
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("set client_min_messages = warning")
@@ -164,7 +167,7 @@ def run(name: str) -> Loaded:
 
 
 def count(url: str, text: str) -> int:
-    """The number that a query returns."""
+    """Return the number that a query returns."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(text)
         row = cursor.fetchone()
@@ -179,14 +182,14 @@ def demand(holds: bool, what: str) -> None:  # noqa: FBT001 it reads as a senten
 
 
 def brief(row: Row | None) -> str:
-    """A subscription as comparable text: the columns that happenings change."""
+    """Return a subscription as comparable text: the columns that happenings change."""
     if row is None:
         return "none"
     return json.dumps([row["plan_id"], row["quantity"], float(row["value"]), row["status"]])
 
 
 def due(happenings: list[Row]) -> Counter[Told]:
-    """The events that the happenings should cause, each with the row before the first and after the last of its id."""
+    """Return the events that the happenings should cause, each with its row before the first and after the last."""
     before: dict[int, Row | None] = {}
     after: dict[int, Row] = {}
     for happening in happenings:
@@ -200,7 +203,7 @@ def due(happenings: list[Row]) -> Counter[Told]:
 
 
 def told() -> Counter[Told]:
-    """The events that target-eventgen tells."""
+    """Return the events that target-eventgen recorded."""
     lines = command_output(TARGET, "events", "--json").splitlines()
     events = [event for line in lines if (event := json.loads(line))["source"] == SOURCE]
     return Counter(
@@ -215,7 +218,7 @@ def told() -> Counter[Told]:
 
 
 def show_events() -> None:
-    """The table of `target-eventgen events`, which fits itself into a terminal; elsewhere its lines are cut."""
+    """Return the table of `target-eventgen events`, which fits itself into a terminal; elsewhere its lines are cut."""
     command = (TARGET, "events", "--stream", "subscriptions")
     if sys.stdout.isatty():
         subprocess.run(command, cwd=PROJECT, check=True)
@@ -225,7 +228,7 @@ def show_events() -> None:
 
 
 def demo() -> None:
-    """The whole of it."""
+    """Run the whole demo."""
     say("An API, extracted without holes; its changes, told once.")
     say()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -271,7 +274,7 @@ def demo() -> None:
 
 
 def where_next() -> None:
-    """What a reader may try now."""
+    """Print what a reader may try now."""
     target = TARGET.relative_to(PROJECT) if TARGET.is_relative_to(PROJECT) else TARGET
     tap = TAP.relative_to(PROJECT) if TAP.is_relative_to(PROJECT) else TAP
     folder = FOLDER.relative_to(PROJECT)
@@ -291,7 +294,7 @@ def stop(*_: object) -> NoReturn:
 
 
 def main() -> int:
-    """The exit status: 0, 1 where a step failed, 130 where it was interrupted."""
+    """Return the exit status: 0, 1 where a step failed, 130 where it was interrupted."""
     signal.signal(signal.SIGTERM, stop)
     try:
         demo()

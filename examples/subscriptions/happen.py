@@ -39,7 +39,7 @@ KINDS = {"passed": 5, "canceled": 4, "created": 3, "replanned": 2, "touched": 9}
 
 
 def changed(what: str, old: Row, chance: random.Random) -> Row:
-    """The columns that a happening gives to an existing subscription."""
+    """Return the columns that a happening gives to an existing subscription."""
     if what == "passed":
         return {"value": round(LIMIT + chance.randint(1, 4000) + chance.randint(0, 99) / 100, 2)}
     if what == "canceled":
@@ -53,7 +53,7 @@ def changed(what: str, old: Row, chance: random.Random) -> Row:
 
 
 def created(number: int, chance: random.Random, now: str) -> Row:
-    """A new subscription; every third is above 10 000 from its first day."""
+    """Return a new subscription; every third is above 10 000 from its first day."""
     value = LIMIT + chance.randint(1, 900) if number % 3 == 0 else chance.randint(300, LIMIT)
     return {
         "id": number,
@@ -68,7 +68,7 @@ def created(number: int, chance: random.Random, now: str) -> Row:
 
 
 def candidates(connection: sqlite3.Connection, what: str) -> list[int]:
-    """The ids that a happening may choose from, in order."""
+    """Return the ids that a happening may choose from, in order."""
     fitting = "value < :limit" if what == "passed" else "true"
     text = f"""
         select id from subscriptions
@@ -122,7 +122,7 @@ def round_of_happenings(file: Path, counts: dict[str, int], chance: random.Rando
 
 
 def main() -> None:
-    """Prints each happening on a line of its own as soon as it has happened."""
+    """Print each happening on a line of its own as soon as it has happened."""
     parser = argparse.ArgumentParser(description="Makes things happen to the example's subscriptions.")
     parser.add_argument("--database", type=Path, required=True, help="the API's SQLite file")
     for what, count in KINDS.items():

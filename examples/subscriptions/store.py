@@ -34,19 +34,19 @@ create table happenings (id integer not null, what text not null);
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode; writers wait up to 30 seconds for each other."""
+    """Open a connection in autocommit mode; writers wait up to 30 seconds for each other."""
     connection = sqlite3.connect(file, timeout=30, isolation_level=None)
     connection.row_factory = sqlite3.Row
     return connection
 
 
 def written(moment: datetime) -> str:
-    """The text of an instant as the API writes it: UTC, milliseconds, `Z`."""
+    """Return the text of an instant as the API writes it: UTC, milliseconds, `Z`."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def next_time(connection: sqlite3.Connection) -> str:
-    """The time for a transaction that holds the write lock: now, but at least a millisecond after the newest row."""
+    """Return the time of a transaction that has the write lock: now, but a millisecond or more after the newest row."""
     newest: str = connection.execute("select coalesce(max(updated_at), '') from subscriptions").fetchone()[0]
     now = written(datetime.now(timezone.utc))
     if now > newest:
@@ -55,7 +55,7 @@ def next_time(connection: sqlite3.Connection) -> str:
 
 
 def seeded_row(number: int) -> tuple[object, ...]:
-    """The row of id `number`, from 1: the same in every run.
+    """Return the row of id `number`, from 1: the same in every run.
 
     Three groups: 350 rows with one shared time, 100 rows in ties of four, and the rest with a time of their own. Ids
     are spread over the groups, so that the order of time isn't the order of ids.
@@ -82,7 +82,7 @@ def seeded_row(number: int) -> tuple[object, ...]:
 
 
 def create(file: Path) -> None:
-    """A fresh file with the seeded rows; readers and one writer may use it at once (WAL)."""
+    """Make a fresh file with the seeded rows; readers and one writer may use it at once (WAL)."""
     with closing(connect(file)) as connection:
         connection.execute("pragma journal_mode = wal")
         connection.executescript(f"begin; {SCHEMA}")

@@ -1,8 +1,8 @@
 """Events on their way from the outbox to a receiver, by two relays, while everything goes wrong that can.
 
 A round is a list of troubles: some of the relays' (killed outright and started anew, frozen so that both hold the same
-events), some of the broker's, some of the network's. With each comes a part of the events, so that there is something to be
-delivered. When all is quiet again, the relays are waited for; then what arrived is held against the outbox.
+events), some of the broker's, some of the network's. With each comes a part of the events, so that there is something
+to be delivered. When all is quiet again, the relays are waited for; then what arrived is held against the outbox.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Verdict:
     seconds: float
 
     def is_right(self, *, deduplicates: bool) -> bool:
-        """Whether nothing was lost, invented, overtaken or given up, nor repeated where the broker drops repetitions."""
+        """Whether nothing was lost, invented, overtaken, given up, or repeated where the broker drops repetitions."""
         return not (self.lost or self.foreign or self.disordered or self.dead or (deduplicates and self.repeated))
 
 

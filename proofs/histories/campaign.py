@@ -5,8 +5,9 @@ two of its statements, or after its commit before its STATE; its writer then beg
 run, with the same records in other batches. Another writer's checkpoint may fall between two statements of one. Each
 stream's replication key has a type of its own; values come in several spellings, NULLs, ties, stale and missing ones.
 
-A feed is a history of one writer whose records come in their order, whole, and with no content twice within one instant.
-What it means can be said without any model of kills: it is as if nobody had been killed, and all had come at once.
+A feed is a history of one writer whose records come in their order, whole, and with no content twice within one
+instant. What it means can be said without any model of kills: it is as if nobody had been killed, and all had come at
+once.
 
 The connection is reused: a killed transaction is rolled back, and a new run is a new number.
 """

@@ -2,8 +2,8 @@
 
 Versions of one key are put in order by (version, arrival); one without version is as new as the newest that arrived
 before it, else as its row. Older ones than the row are dropped, equal contents are no versions, a property that is not
-mentioned keeps its value. What another run told of a row's instant is not told again: what may be a part of it is held back
-until that is known. Without versions, only what a run told that did not end well can come again.
+mentioned keeps its value. What another run told of a row's instant is not told again: what may be a part of it is held
+back until that is known. Without versions, only what a run told that did not end well can come again.
 """
 
 from __future__ import annotations

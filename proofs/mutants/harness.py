@@ -1,8 +1,9 @@
 """Deliberate faults: edits of a package's code, each of which the tests must notice, tried in a copy of the package.
 
-An edit says where its text is by the name of the definition that holds it, such as `Sieve.fresh`, `keyset` or `TABLES`,
-and by no file: code may move from module to module, and its faults move along. A name may be defined in several modules;
-the one definition that has the text is meant. What has gone, or is there twice, is told as an error that names the files.
+An edit says where its text is by the name of the definition that holds it, such as `Sieve.fresh`, `keyset` or
+`TABLES`, and by no file: code may move from module to module, and its faults move along. A name may be defined in
+several modules; the one definition that has the text is meant. What has gone, or is there twice, is told as an error
+that names the files.
 
 The definitions of a module are its functions, its classes with their methods, inner classes and constants, and its
 constants: all names that are assigned to outside of functions. What is defined within a function belongs to it. A
@@ -59,7 +60,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Definition:
-    """Where a name is defined: the file, and the offsets in its text where its first line begins and its last one ends."""
+    """Where a name is defined: the file, and the offsets of the definition's first line and of its end."""
 
     name: str
     file: str

@@ -4,9 +4,9 @@
     python -m proofs.mutants.walks --only seam
 
 A mutant is a small edit of one definition's text, made in a copy of the package that stands first on the path of a
-process which plays the cases that could show it (see `harness`). It is caught once that process has findings;
-one that survives says where the simulator is blind. An edit whose text isn't there exactly once no longer applies, which
-is a failure too.
+process which plays the cases that could show it (see `harness`). It is caught once that process has findings; one that
+survives says where the simulator is blind. An edit whose text isn't there exactly once no longer applies, which is a
+failure too.
 """
 
 from __future__ import annotations

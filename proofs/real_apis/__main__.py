@@ -1,4 +1,4 @@
-"""`python -m proofs.real_apis [SEEDS]`: both APIs under mutation, the tap killed and resumed; a row a seed and stream."""
+"""`python -m proofs.real_apis [SEEDS]`: both APIs change, the tap is killed and resumed; a row a seed and stream."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
     python -m proofs.scoreboard [--write FILE] [--tool NAME …] [--case NAME …] [--keep FOLDER]
 
-The peers are installed into environments of their own below `.cache`, once. Nothing but loopback is talked to after that.
+The peers are installed into environments of their own below `.cache`, once. Nothing but loopback is talked to after
+that.
 """
 
 from __future__ import annotations

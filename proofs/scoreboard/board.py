@@ -119,7 +119,7 @@ def _judged(case: Case, emitted: list[Emitted], requests: int, *, hung: bool, ea
 
 
 def _run(command: list[str | Path], folder: Path, output: Path, log: Path, address: str) -> tuple[int, bool]:
-    """The exit code, and whether it had to be ended because its time was over. One that stalls is killed, as the case says."""
+    """The exit code, and whether its time was over; a tool that stalls is killed, as the case says."""
     with output.open("w") as written, log.open("w") as errors:
         process = subprocess.Popen(
             command,

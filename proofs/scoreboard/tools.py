@@ -1,9 +1,10 @@
 """The tools on the board: how each is installed, started twice with its state between, and read.
 
-A configuration is a YAML file a tool (`configurations/`): `base`, and below `cases` what a case changes in it; mappings
-are merged key by key unless they differ in their `type`, all else replaces, and a null takes a key away. `variants` change a case's configuration once
-more, where the tool has a setting that could heal what the first one loses: the board shows both. A text below `cannot`
-says why a tool has no configuration for a case. API_URL stands for the address of the case.
+A configuration is a YAML file a tool (`configurations/`): `base`, and below `cases` what a case changes in it;
+mappings are merged key by key unless they differ in their `type`, all else replaces, and a null takes a key away.
+`variants` change a case's configuration once more, where the tool has a setting that could heal what the first one
+loses: the board shows both. A text below `cannot` says why a tool has no configuration for a case. API_URL stands for
+the address of the case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of the walks that the simulator found and that aren't mended yet: campaigns count them apart. There are none."""
+"""Faults of the walks that the simulator found and nobody fixed yet: campaigns count them apart. There are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quirks: what the simulated API does, each a switch; a case is written `filter=inclusive paginator=offset late=2000`."""
+"""What the simulated API does, each quirk a switch; a case is written `filter=inclusive paginator=offset late=2000`."""
 
 from __future__ import annotations
 

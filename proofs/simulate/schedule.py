@@ -58,7 +58,7 @@ class EndlessError(AssertionError):
 
 @dataclass(frozen=True)
 class Size:
-    """How long a schedule is: the most rows at its start, runs, writes between two requests; and whether processes die."""
+    """A schedule's length: the most rows at its start, runs, writes between two requests; and whether processes die."""
 
     rows: int = 40
     runs: int = 4
@@ -325,7 +325,7 @@ class Schedule:
         return True
 
     def _drive(self, state: State) -> None:
-        """What production's driver does, in one thread: a page may come before the step that asked for it is written."""
+        """What the tap's driver does, in one thread: a page may come before the step that asked for it is written."""
         for client in self.source.clients.values():
             client.use(self.api, self.rng, self.told)
         stream_walk = stream_walk_for(

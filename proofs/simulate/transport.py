@@ -1,6 +1,7 @@
 """The transport between production's client and the simulated API: what `requests` would be, without a socket.
 
-All of the client runs as in production: its requests, retries, decoding, errors. Time it waits passes on the API's clock.
+All of the client runs as in production: its requests, retries, decoding, errors. Time it waits passes on the API's
+clock.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The chaos run: `python -m proofs.webhooks 2000 [--queue redis] [--seed 7]` (`make webhooks N=2000`).
 
-A history of versions of a few hundred things is known. Senders deliver a signed notification of each, out of order, some
-twice, some never; two receivers and the queue are killed meanwhile, again and again, and started again. A sender tries
-again until it is told 2xx, as webhooks' senders do. Then: everything that was answered 2xx is in the queue. The queue is
-drained into a target that is killed on the way, and one run polls the API. Then the table is the truth; the events are
-the edges of the versions that were accepted, one by one from the first to the last, each once; and what polling counts as
-missed are the things whose last version was never sent.
+A history of versions of a few hundred things is known. Senders deliver a signed notification of each, out of order,
+some twice, some never; two receivers and the queue are killed meanwhile, again and again, and started again. A sender
+tries again until it is told 2xx, as webhooks' senders do. Then: everything that was answered 2xx is in the queue. The
+queue is drained into a target that is killed on the way, and one run polls the API. Then the table is the truth; the
+events are the edges of the versions that were accepted, one by one from the first to the last, each once; and what
+polling counts as missed are the things whose last version was never sent.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ NOTICED = {
 """The answer by which senders notice that something is gone."""
 
 UNNOTICED = 3.0
-"""Seconds after which what was killed is started though no sender has noticed: a queue's client may outlast its absence."""
+"""Seconds until a killed server is started though no sender has noticed: a queue's client may outlast its absence."""
 
 
 @dataclass

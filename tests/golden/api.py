@@ -1,6 +1,6 @@
-"""An API with every habit that a walk is made for: a list of things, their parents, an events feed; and what happens in it.
+"""An API with every habit that a walk is made for: a list of things, their parents, an events feed.
 
-All of its clock is in 2021, and the same in each run.
+What happens in it is the same in each run, by a clock of 2021.
 """
 
 from __future__ import annotations

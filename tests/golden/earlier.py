@@ -1,15 +1,15 @@
-"""What version 0.1.0 left behind: STATE of each walk, hash caches, a target's database, a queue; as files, and how they were made.
+"""What version 0.1.0 left: STATE of each walk, hash caches, a target's database, a queue; as files.
 
-`python -m tests.golden.earlier state_1_2_3` writes `files/state_1_2_3` with the code as it is now, which is to be done once
-for a version. A folder that is there is left as it is: what a version wrote doesn't change.
+`python -m tests.golden.earlier state_1_2_3` writes `files/state_1_2_3` with the code as it is now, which is to be done
+once for a version. A folder that is there is left as it is: what a version wrote doesn't change.
 
     WALK.json             the STATE at the end of a first run, as `walks` has it; instants of the run are of 2021
     WALK.sqlite.sql       the hash cache beside it, where there is one
-    tap.json, tap.sql     the STATE and the schema tap_restextract of one Postgres with a hash cache and a queue of webhooks
+    tap.json, tap.sql     the STATE and the schema tap_restextract of one Postgres with a hash cache and a queue
     target.sql            a database after all that happens in `shop`
 
-The SQL is plain: CREATE and INSERT, by sqlite3 and pg_dump. Instants of the making are now() in it, so that nothing that
-grows old, such as a run that was killed, is older in a test than it was then.
+The SQL is plain: CREATE and INSERT, by sqlite3 and pg_dump. Instants of the making are now() in it, so that nothing
+that grows old, such as a run that was killed, is older in a test than it was then.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CACHED = "sweep"
 
 
 def in_postgres(name: str, url: str, database: str) -> dict[str, Any]:
-    """The configuration of a tap that keeps everything in Postgres: the hash cache of a walk, and a queue of webhooks."""
+    """The configuration of a tap that has the hash cache of a walk and the queue of webhooks in Postgres."""
     received = receiving.configuration(database)
     polled = configuration(name, url, hash_cache=database)
     return {**received, **polled, "streams": [*polled["streams"], *received["streams"]]}

@@ -1,7 +1,8 @@
 """Both programs' commands, each run in a process that is forked from one which has imported everything already.
 
-`python -m tests.golden.forking` reads one command a line on stdin, as JSON, and answers with its exit status. A command is
-started by its module's name, as `python -m tap_restextract` is, so nothing in here knows how the packages are laid out.
+`python -m tests.golden.forking` reads one command a line on stdin, as JSON, and answers with its exit status. A
+command is started by its module's name, as `python -m tap_restextract` is, so nothing in here knows how the packages
+are laid out.
 """
 
 from __future__ import annotations

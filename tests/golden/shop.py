@@ -1,6 +1,7 @@
 """The life of a database: loads that end well, that die, that repeat themselves; events delivered, refused and waiting.
 
-It leaves rows in each table that the target keeps, for the tests of what commands answer and of what another version finds.
+It leaves rows in each table that the target keeps, for the tests of what commands answer and of what another version
+finds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What users are told of faults: of the tap's configuration and STATE, the target's settings, rules, messages and tables."""
+"""Messages of faults in the tap's configuration and STATE, the target's settings, rules, input and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Prometheus metrics of a load and of a relay: names, kinds, help and labels as they are, and every value that time doesn't decide."""
+"""The Prometheus metrics of a load and of a relay: names, kinds, help, labels, and each value but those of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `plan` says of each walk, and all that the tap writes in a backfill, after changes and after none: STATE above all."""
+"""What `plan` says of each walk, and all that the tap writes, STATE above all: backfill, after changes, after none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks work: small inputs through ours and the floors, and the report over made-up samples. No timing is judged."""
+"""The benchmarks work: small inputs through ours and the floors, a report over made-up samples. Nothing is timed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ CHANGES = 100
 def messages(
     folder: Path, configuration: dict[str, Any], meanwhile: Callable[[], None] = lambda: None
 ) -> list[dict[str, Any]]:
-    """A run from the last STATE of the run before it, where there was one: its messages. `meanwhile` comes in its midst."""
+    """The messages of a run from the last STATE of the run before it, if any; `meanwhile` is called in its midst."""
     (folder / "tap.json").write_text(json.dumps(configuration))
     command: list[str | Path] = [TAP, "--config", folder / "tap.json"]
     state = folder / "state.json"

@@ -1,7 +1,7 @@
 """A cluster of Kafka brokers inside librdkafka, which speaks its protocol over loopback and misbehaves as told.
 
-It is the library's own mock cluster, of the very library that the client brings along: its leaders move, its brokers go and
-come back without forgetting, and requests meet the errors that are asked for.
+It is the library's own mock cluster, of the very library that the client brings along: its leaders move, its brokers
+go and come back without forgetting, and requests meet the errors that are asked for.
 """
 
 from __future__ import annotations

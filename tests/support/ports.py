@@ -17,8 +17,8 @@ def free_port() -> int:
     """Return a port that nobody listens on, and that nobody gets who asks for any port.
 
     It is bound, but not listened on: a connection to it is refused, and a server that binds it by its number, with
-    SO_REUSEADDR as servers do, has it. So a server that isn't up yet, or that was killed and is to come back in the same
-    place, never finds another one there.
+    SO_REUSEADDR as servers do, has it. So a server that isn't up yet, or that was killed and is to come back in the
+    same place, never finds another one there.
     """
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

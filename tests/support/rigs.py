@@ -1,4 +1,4 @@
-"""A broker, a proxy before it, a publisher's settings that lead through it, and what has arrived: the same for each kind."""
+"""A broker, a proxy before it, a publisher's settings that lead through both, what has arrived; for each kind alike."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The rings of tests: a pure one opens nothing, one in process starts no program; the others may do anything.
 
-`python -m pytest -m pure` is a loop of under a minute; `-m in_process`, which has the pure ones in it, needs no server and no
-program. A test's ring is a mark of its module, and is checked while the test runs: Python's audit events report each process
-and socket that is opened, each file that is written and each database.
+`python -m pytest -m pure` is a loop of under a minute; `-m in_process`, which has the pure ones in it, needs no server
+and no program. A test's ring is a mark of its module, and is checked while the test runs: Python's audit events report
+each process and socket that is opened, each file that is written and each database.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MEMORY: Final = (":memory:", b":memory:")
 """What SQLite's database in memory is called; Python 3.10 reports it as bytes."""
 
 CACHES: Final = ("__pycache__", ".hypothesis")
-"""Folders that Python and Hypothesis write into by themselves; Hypothesis also by way of a file that `mkstemp` names."""
+"""Folders that Python and Hypothesis write into by themselves; Hypothesis also into a file that `mkstemp` names."""
 
 TEMPORARY: Final = Path(tempfile.gettempdir())  # asked for once: to find it out may write a file
 

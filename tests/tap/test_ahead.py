@@ -24,7 +24,7 @@ OFFSETS: dict[str, Any] = {"paginator": {"type": "offset", "limit": SIZE}}
 
 
 def listed(count: int, *, most: int = SIZE, beyond: int = 200) -> Any:
-    """An API of so many records that gives `most` of them a page, and answers what is beyond its end with this status."""
+    """An API of so many records, `most` of them a page, which answers what is beyond its end with this status."""
 
     def answers(asked: Asked) -> Reply:
         first = int(asked.params.get("page", 0)) * SIZE if "page" in asked.params else int(asked.params["offset"])

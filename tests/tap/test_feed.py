@@ -1,4 +1,4 @@
-"""A stream that follows an events feed, against an API that changes between any two requests and with deaths at any line."""
+"""Streams that follow an events feed, of an API that changes between any two requests, with deaths at any line."""
 
 from __future__ import annotations
 

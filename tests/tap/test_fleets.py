@@ -1,4 +1,4 @@
-"""Windows, children and turns, played against an API that changes between any two requests and with deaths at any step."""
+"""Windows, children and turns, of an API that changes between any two requests, with deaths at any step."""
 
 from __future__ import annotations
 

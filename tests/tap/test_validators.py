@@ -1,4 +1,4 @@
-"""A sweep of one answer asks only for what has changed since the pass that STATE confirms, and never takes a 304 for more."""
+"""A sweep of one answer asks only for changes since the pass that STATE confirms, and never takes a 304 for more."""
 
 from __future__ import annotations
 

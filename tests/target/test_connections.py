@@ -1,4 +1,4 @@
-"""Ways to reach Postgres: a pooler in transaction mode, TLS with a client's certificate, a role that may make nothing."""
+"""Ways to reach Postgres: a pooler in transaction mode, TLS with a client's certificate, a role without CREATE."""
 
 from __future__ import annotations
 

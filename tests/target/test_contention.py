@@ -1,4 +1,4 @@
-"""Who waits for whom: two checkpoints of the same keys, and writers of hot keys, by threads with connections of their own."""
+"""Who waits for whom: two checkpoints of the same keys, and writers of hot keys, each thread with its connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded Postgres, by real processes. As root the folder of a test is closed to the account that Postgres runs as."""
+"""The embedded Postgres, by real processes; as root a test's folder is closed to the account that Postgres runs as."""
 
 from __future__ import annotations
 

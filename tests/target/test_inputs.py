@@ -5,7 +5,7 @@
     settings   of every run; a list gives each run its own
     setup      SQL before the first run
     rows       queries, and what they return
-    events     [type, subject, old, new] of each event, in order of recording; where an event has fewer, the rest is free
+    events     [type, subject, old, new] of each event, in order of recording; the rest of a shorter one is free
     error      parts of the message with which the last run is refused
     states     STATE lines of the last run
 """

@@ -1,4 +1,4 @@
-"""A database that earlier code made, with its names for what is stored, goes on as if the names had never been others."""
+"""A database with the names of earlier code for what is stored goes on as if the names had never been others."""
 
 from __future__ import annotations
 

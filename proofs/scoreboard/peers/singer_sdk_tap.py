@@ -1,4 +1,4 @@
-"""A tap as a developer writes it on singer-sdk's RESTStream; it runs in singer-sdk's environment, with nothing of this project.
+"""A tap as a developer writes it on singer-sdk's RESTStream, run in singer-sdk's environment with nothing of ours.
 
 Each stream class is one of the fixture's ways to page a list; which one runs, is a setting.
 """

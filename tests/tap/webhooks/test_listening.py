@@ -1,4 +1,4 @@
-"""`drain --follow | target`: a notification is a row, with its events, within a second; and it leaves the queue when loaded."""
+"""`drain --follow | target`: a notification is a row with events within a second, and leaves the queue once loaded."""
 
 from __future__ import annotations
 

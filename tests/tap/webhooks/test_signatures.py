@@ -1,7 +1,8 @@
 """Each scheme accepts what an implementation that isn't ours signs, and nothing that differs from it in one byte.
 
-Standard Webhooks: its own library. Stripe and Slack: their SDKs. GitHub: the values that its documentation gives for testing
-("Validating webhook deliveries"). Shopify, whose documentation gives code and no values, and generic HMACs: OpenSSL.
+Standard Webhooks: its own library. Stripe and Slack: their SDKs. GitHub: the values that its documentation gives for
+testing ("Validating webhook deliveries"). Shopify, whose documentation gives code and no values, and generic HMACs:
+OpenSSL.
 """
 
 from __future__ import annotations
