@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         "a held key's later events are read as if nothing held it",
         (Edit("recorded", "any_held AND coalesce", "false AND coalesce"),),
-        checked_by("holds_its_key", "while_their_key_is_held"),
+        checked_by("blocks_its_key", "while_their_key_is_blocked"),
     ),
     Mutant(
         "what waits behind a key is forgotten when it is let go",
@@ -79,7 +79,7 @@ MUTANTS = (
                 'SELECT {publisher}, slot, sequence FROM moved WHERE false"\n    ).format(publisher=sql.Literal(publisher), subjects',
             ),
         ),
-        checked_by("holds_its_key", "while_their_key_is_held"),
+        checked_by("blocks_its_key", "while_their_key_is_blocked"),
     ),
     Mutant(
         "an unreachable receiver counts against the event",

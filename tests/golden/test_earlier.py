@@ -83,7 +83,7 @@ def test_the_earlier_database_has_rows_in_all_its_tables(earlier: shop.Shop) -> 
     assert earlier.query(stories) == [(2, 1, 1)]
 
 
-def test_what_killed_runs_told_an_earlier_version_is_not_told_again(earlier: shop.Shop) -> None:
+def test_what_killed_runs_told_an_earlier_version_is_not_recorded_again(earlier: shop.Shop) -> None:
     before = earlier.events()
     assert earlier.load([*shop.TOLD, *shop.AGAIN[-2:], *shop.DELETED, state(1)]) == [1]
     assert earlier.events() == before
@@ -98,7 +98,7 @@ def test_what_killed_runs_told_an_earlier_version_is_not_told_again(earlier: sho
     assert earlier.query("select count(*) from eventgen.parked") == [(0,)]
 
 
-def test_what_an_earlier_version_held_back_is_told_once_where_it_was_no_repetition(earlier: shop.Shop) -> None:
+def test_what_an_earlier_version_parked_is_recorded_once_where_it_was_not_a_repetition(earlier: shop.Shop) -> None:
     before = earlier.events()
     earlier.load([shop.WIDENED, shop.version(6, 10, 1, plan="small"), state(1)])
     told = [(type_, subject) for _, type_, subject in earlier.events()[len(before) :]]

@@ -43,7 +43,7 @@ def test_the_help_of_every_command_is_as_it_was(
     golden.check(f"help/{program}.txt", "\n".join(f"$ {command} --help\n{text}" for command, text in found))
 
 
-def test_every_companion_of_the_target_is_among_those_whose_help_is_kept() -> None:
+def test_every_companion_of_the_target_is_among_those_with_a_golden_help() -> None:
     from target_eventgen.cli.main import companions  # noqa: PLC0415  the one name of the package that this needs
 
     assert sorted(companions.commands) == sorted(ROOTS["target-eventgen"])
@@ -59,7 +59,7 @@ def test_what_about_says_of_the_settings_is_as_it_was(
 
 
 @pytest.mark.parametrize("program", ROOTS)
-def test_the_version_is_said_as_it_was(program: str, programs: Programs, golden: Golden, tmp_path: Path) -> None:
+def test_the_version_is_printed_as_it_was(program: str, programs: Programs, golden: Golden, tmp_path: Path) -> None:
     golden.check(
         f"help/{program}.version.txt", without_versions(str(programs.run(program, "--version", folder=tmp_path)))
     )

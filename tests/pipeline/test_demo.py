@@ -48,7 +48,7 @@ def test_the_demo_ends_with_the_events_that_happened_however_often_it_runs(proje
         assert set(psutil.Process().children(recursive=True)) <= set(before)
 
 
-def test_the_demo_fails_loudly_where_an_event_is_not_told(project: Path) -> None:
+def test_the_demo_fails_loudly_where_an_event_is_not_recorded(project: Path) -> None:
     configuration = project / "examples" / "subscriptions" / "target.json"
     rules = json.loads(configuration.read_text())["events"]
     configuration.write_text(json.dumps({"events": [rule for rule in rules if "enters" not in rule]}))

@@ -52,7 +52,9 @@ def has_begun(pipe: Pipe) -> bool:
     return pipe.out.stat().st_size > 0 or pipe.target.poll() is not None
 
 
-def test_after_thirty_kills_no_record_is_missing_and_each_event_was_told_once(database: str, tmp_path: Path) -> None:
+def test_after_thirty_kills_no_record_is_missing_and_each_event_was_recorded_once(
+    database: str, tmp_path: Path
+) -> None:
     chance = random.Random(SEED)
     happenings: list[dict[str, Any]] = []
     states = ["{}"]

@@ -132,7 +132,7 @@ def test_the_first_run_loads_all_the_second_nothing_the_third_what_changed_with_
     assert recorded_events(database) == due_events(happenings)
 
 
-def test_after_a_kill_of_all_its_processes_the_next_run_completes_with_every_event_told_once(
+def test_after_a_kill_of_all_its_processes_the_next_run_completes_with_every_event_recorded_once(
     project: tuple[Path, Path], database: str, tmp_path: Path
 ) -> None:
     with serving(tmp_path, delay=0.5) as slow:

@@ -39,7 +39,7 @@ def test_target_jsonl_takes_all_records_and_the_state_of_our_tap(example: Exampl
     assert {row["id"]: row for row in written} == example.rows()
 
 
-def test_our_target_loads_what_tap_jsonl_reads_and_tells_what_changed(database: str, tmp_path: Path) -> None:
+def test_our_target_loads_what_tap_jsonl_reads_and_records_what_changed(database: str, tmp_path: Path) -> None:
     tap = environment("tap-jsonl", "tap-jsonl==0.3.1") / "tap-jsonl"
     (tmp_path / "target.json").write_text(json.dumps({
         "database_url": database,

@@ -29,7 +29,7 @@ def started(command: list[str | Path], log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output)
 
 
-def test_two_targets_that_load_the_same_new_keys_at_once_tell_each_created_event_once(
+def test_two_targets_that_load_the_same_new_keys_at_once_record_each_created_event_once(
     database: str, tmp_path: Path
 ) -> None:
     chance = random.Random(7)

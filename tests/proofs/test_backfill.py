@@ -32,7 +32,7 @@ def test_a_compound_walk_of_a_list_that_stood_still_brings_nothing_again(tmp_pat
     assert (after.records, after.requests) == (0, 1)
 
 
-def test_the_list_answers_behind_a_record_and_from_a_timestamp_on() -> None:
+def test_the_list_answers_after_a_record_and_from_a_timestamp_on() -> None:
     shape = Shape(records=10, ties=3, page=4)
     assert [stamp(shape, index)[-3:-1] for index in range(5)] == ["00", "00", "00", "01", "01"]
     assert first(shape, stamp(shape, 4)) == 3

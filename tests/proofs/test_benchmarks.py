@@ -45,7 +45,7 @@ def test_the_gauge_counts_records_that_lie_in_two_chunks() -> None:
     assert (told["records"], told["code"]) == (5, 0)
 
 
-def test_the_gauge_tells_last_words_and_the_exit_code() -> None:
+def test_the_gauge_reports_the_last_line_and_the_exit_code() -> None:
     told = gauged("print('x' * 5000); print(42); raise SystemExit(3)")
     assert str(told["last"]).split()[-1] == "42"
     assert told["code"] == 3
@@ -117,7 +117,7 @@ def test_a_load_is_compared_with_what_should_lie_in_the_table(tmp_path: Path) ->
     assert len(results.samples) == 2 * len(run.PHASES)
 
 
-def test_the_report_holds_each_phase_and_says_which_goals_are_met() -> None:
+def test_the_report_has_each_phase_and_says_which_goals_are_met() -> None:
     page = "pages of 1000"
     samples = [
         *(Sample("tap-restextract", page, 1000, wall, 1.0, 60.0) for wall in (0.9, 1.0, 1.1)),

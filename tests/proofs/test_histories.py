@@ -33,5 +33,5 @@ def test_null_and_empty_json_are_two_contents_of_one_instant(database: str, empt
         )
 
 
-def test_a_feed_is_told_once_whoever_is_killed_and_wherever_its_checkpoints_are_cut(database: str) -> None:
+def test_a_feed_fires_once_whoever_is_killed_and_wherever_its_checkpoints_are_cut(database: str) -> None:
     tell(database, 200, feed=True)

@@ -51,7 +51,7 @@ def test_a_fault_that_is_none_survives() -> None:
     assert tried(harmless, most=50).verdict == "survived"
 
 
-def test_a_mutant_whose_text_has_gone_is_told() -> None:
+def test_a_mutant_whose_text_has_gone_is_reported() -> None:
     gone = Mutant("gone", (Edit("Listing.next_page", "no such text", ""),), "keyset")
     assert tried(gone).verdict.startswith("no longer applies")
 

@@ -80,7 +80,7 @@ def mutant(*edits: tuple[str, str, str]) -> Mutant:
         ("fast", '"slow"', "walks.py"),
     ],
 )
-def test_a_text_is_found_by_the_name_of_what_holds_it(owner: str, old: str, file: str) -> None:
+def test_a_text_is_found_by_the_name_of_its_definition(owner: str, old: str, file: str) -> None:
     before = {"walks.py": WALKS, "inner/lists.py": LISTS}[file]
     new = old.replace("1", "7").replace("5", "9").replace("3", "4")
     texts = edited(CODE, mutant((owner, old, new)))
@@ -103,7 +103,7 @@ def test_a_text_is_found_by_the_name_of_what_holds_it(owner: str, old: str, file
         ([("keyset", "limit + 1", "limit +")], "the edited walks.py is no Python: invalid syntax (walks.py, line 12)"),
     ],
 )
-def test_a_text_that_is_not_there_exactly_once_is_told_with_the_files(
+def test_a_text_that_is_not_there_exactly_once_is_reported_with_the_files(
     edits: list[tuple[str, str, str]], complaint: str
 ) -> None:
     with pytest.raises(NoLongerAppliesError) as told:

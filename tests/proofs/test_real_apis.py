@@ -112,7 +112,7 @@ def test_datasette_extracted_while_it_changes_and_once_more_misses_nothing(tmp_p
     assert len(of_stream(again, "orders_by_time")) <= writer.count
 
 
-def test_kinto_changing_and_the_tap_killed_again_and_again_loses_nothing_and_tells_each_deletion(
+def test_kinto_changing_and_the_tap_killed_again_and_again_loses_nothing_and_emits_each_deletion(
     kinto_address: str, tmp_path: Path
 ) -> None:
     found = kinto.campaign(kinto_address, tmp_path / "campaign", SEED)
@@ -122,7 +122,7 @@ def test_kinto_changing_and_the_tap_killed_again_and_again_loses_nothing_and_tel
         assert outcome.deletions >= LEAST_DELETIONS
 
 
-def test_datasette_changing_and_the_tap_killed_again_and_again_loses_nothing_and_sweeps_tell_each_deletion(
+def test_datasette_changing_and_the_tap_killed_again_and_again_loses_nothing_and_sweeps_emit_each_deletion(
     tmp_path: Path,
 ) -> None:
     found = datasette.campaign(tmp_path / "campaign", SEED)
@@ -149,7 +149,7 @@ def test_the_judge_sees_a_missing_a_stale_and_a_deleted_row() -> None:
     assert judge(truth, records, ["id"]) == Verdict(missing=[(3,)], stale=[(2,)])
 
 
-def test_the_judge_sees_a_row_that_is_gone_and_was_not_told_as_deleted() -> None:
+def test_the_judge_sees_a_row_that_is_gone_and_was_not_emitted_as_deleted() -> None:
     records: list[dict[str, Any]] = [
         {"id": 1},
         {"id": 2},

@@ -99,7 +99,7 @@ def test_a_client_without_an_end_is_cut_off(server: str) -> None:
     assert control(f"{server}/control/endless/tokens-in-a-circle")["cut_off"]
 
 
-def test_tokens_go_in_a_circle_behind_the_second_page(server: str) -> None:
+def test_tokens_go_in_a_circle_after_the_second_page(server: str) -> None:
     pages = [asked(f"{server}/circle/tokens-in-a-circle/items?cursor={token}")[1] for token in ("", "t3", "t6")]
     assert [page["next"] for page in pages] == ["t3", "t6", "t3"]
     assert [ids(page) for page in pages] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
@@ -123,7 +123,7 @@ def test_a_request_that_stalls_is_let_go_by_the_next_phase(server: str) -> None:
     assert asked(f"{address}/items?page=4")[0] == 200
 
 
-def test_asking_before_retry_after_is_over_starts_the_wait_anew(server: str) -> None:
+def test_asking_before_retry_after_is_over_starts_the_wait_again(server: str) -> None:
     address = f"{server}/hasty/rate-limit/items"
     assert asked(address)[0] == 200
     status, _, headers = asked(address)
@@ -132,7 +132,7 @@ def test_asking_before_retry_after_is_over_starts_the_wait_anew(server: str) -> 
     assert control(f"{server}/control/hasty/rate-limit")["early"] == 1
 
 
-def test_a_record_that_moves_shifts_the_pages_behind_it(server: str) -> None:
+def test_a_record_that_moves_shifts_the_pages_after_it(server: str) -> None:
     address = f"{server}/shift/pages-that-shift/items"
     assert ids(asked(f"{address}?page=1")[1]) == [1, 2, 3, 4, 5]
     assert ids(asked(f"{address}?page=2")[1]) == [7, 8, 9, 10, 11]

@@ -42,7 +42,7 @@ def test_the_cases_cover_every_walk() -> None:
 NOT_SIMULATED = {FEED, WEBHOOKS}
 
 
-def test_a_schedule_is_told_by_its_quirks_and_its_seed_alone() -> None:
+def test_a_schedule_is_determined_by_its_quirks_and_its_seed_alone() -> None:
     quirks = drawn("restart, offsets", random.Random(4))
     lines: list[list[str]] = [[], []]
     for told in lines:

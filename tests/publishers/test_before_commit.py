@@ -240,7 +240,7 @@ def test_a_large_checkpoint_is_published_whole_and_each_key_in_its_order(loader:
     assert all(numbers == sorted(numbers) for numbers in by_key.values())
 
 
-def test_a_connection_that_breaks_behind_the_publication_repeats_the_whole_with_the_same_ids(
+def test_a_connection_that_breaks_after_the_publication_repeats_the_whole_with_the_same_ids(
     loader: Loader, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = False

@@ -88,6 +88,6 @@ def test_a_missing_library_is_named_with_what_installs_it() -> None:
         opened(floor=1, password="coo", needs="no_such_wings")
 
 
-def test_an_unknown_type_is_told_with_the_nearest_one() -> None:
+def test_an_unknown_type_is_reported_with_the_nearest_one() -> None:
     with pytest.raises(SettingsError, match=r'there is no type "pigeon" .did you mean "pigeons"'):
         open_publisher("roof", "pigeon", {})

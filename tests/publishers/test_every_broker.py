@@ -99,7 +99,7 @@ def test_what_could_not_be_sent_is_not_sent_later(rig: Rig, publisher: Publisher
     assert of(lost, rig.received()) == []
 
 
-def test_a_connection_that_was_cut_while_idle_is_made_anew_unnoticed(rig: Rig, patient: Publisher) -> None:
+def test_a_connection_that_was_cut_while_idle_is_reopened_unnoticed(rig: Rig, patient: Publisher) -> None:
     patient.publish(fresh(1))
     rig.proxy.cut()
     time.sleep(0.1)

@@ -196,7 +196,7 @@ def test_users_tokens_and_keys_are_asked_for_and_no_message_shows_them() -> None
                     assert "secret" not in str(caught.value)
 
 
-def test_a_subject_that_the_user_may_not_publish_to_is_told_at_once() -> None:
+def test_a_subject_that_the_user_may_not_publish_to_is_reported_at_once() -> None:
     users = 'authorization: {users: [{user: u, password: p, permissions: {publish: ["ok", "$JS.>"]}}]}'
     settings = {"username": "u", "password": "p", "subject": "no", "timeout": 40.0}
     with Nats(users) as server, closing(opened(server, **settings)) as publisher:

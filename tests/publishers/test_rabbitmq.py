@@ -197,14 +197,14 @@ def test_a_broker_that_takes_nothing_for_want_of_memory_says_so() -> None:
         assert time.monotonic() - began < 30
 
 
-def test_a_wrong_password_is_told_without_the_password(server: Node) -> None:
+def test_a_wrong_password_is_reported_without_the_password(server: Node) -> None:
     with closing(opened(server, password="wrong-secret")) as publisher:
         with pytest.raises(UnreachableError, match="ACCESS_REFUSED") as caught:
             publisher.publish([event(1)])
         assert "secret" not in str(caught.value)
 
 
-def test_a_virtual_host_that_does_not_exist_is_told(server: Node) -> None:
+def test_a_virtual_host_that_does_not_exist_is_reported(server: Node) -> None:
     with (
         closing(opened(server, servers=[f"amqp://127.0.0.1:{server.port}/no%2Fhost"])) as publisher,
         pytest.raises(UnreachableError, match="no/host"),

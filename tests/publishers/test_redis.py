@@ -88,7 +88,7 @@ def test_a_stream_of_limited_length_keeps_the_newest(server: Redis, client: redi
     assert 100 <= len(entries(client)) < 400  # Redis cuts whole nodes of its tree
 
 
-def test_a_key_that_holds_no_stream_is_a_failure_for_good_and_nothing_of_its_key_overtakes(
+def test_a_key_that_is_not_a_stream_is_a_failure_for_good_and_nothing_of_its_key_overtakes(
     server: Redis, client: redis.Redis
 ) -> None:
     client.set("feed:a", "taken")
@@ -130,7 +130,7 @@ def test_an_event_counts_once_as_many_replicas_have_it_as_were_asked_for(server:
             assert copy.xlen("events") == 2
 
 
-def test_a_wrong_password_is_told_without_the_password() -> None:
+def test_a_wrong_password_is_reported_without_the_password() -> None:
     with Redis("--requirepass", "right-secret") as server:
         with closing(opened(server, password="wrong-secret")) as publisher:
             with pytest.raises(UnreachableError, match="feed") as caught:
@@ -142,7 +142,7 @@ def test_a_wrong_password_is_told_without_the_password() -> None:
             assert publisher.publish([event(1)]) == [Delivered()]
 
 
-def test_a_user_who_may_not_write_is_told_so(server: Redis, client: redis.Redis) -> None:
+def test_a_user_who_may_not_write_gets_an_error_that_says_so(server: Redis, client: redis.Redis) -> None:
     client.acl_setuser("reader", enabled=True, passwords=["+reading"], categories=["+@read"], keys=["*"])
     with (
         closing(opened(server, username="reader", password="reading")) as publisher,

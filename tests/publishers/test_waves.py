@@ -32,7 +32,7 @@ def keys(text: str) -> list[CloudEvent]:
         ("baacab", [[0, 1, 3], [2, 5], [4]]),
     ],
 )
-def test_a_wave_holds_one_event_of_a_key_and_as_many_keys_as_there_are(given: str, expected: list[list[int]]) -> None:
+def test_a_wave_has_one_event_of_a_key_and_as_many_keys_as_there_are(given: str, expected: list[list[int]]) -> None:
     assert waves(keys(given)) == expected
 
 
@@ -81,7 +81,7 @@ def test_a_call_that_takes_too_long_sends_no_further_wave() -> None:
     assert receiver.calls == 2
 
 
-def test_a_destination_holds_the_events_type() -> None:
+def test_a_destination_contains_the_events_type() -> None:
     assert destination("events.{type}.v1", event(1, type_="order.paid")) == "events.order.paid.v1"
 
 

@@ -188,7 +188,7 @@ def failing_at(wanted: str, status: int) -> Callable[[Request], Answer]:
 
 
 @pytest.mark.parametrize("status", [400, 503, 0])
-def test_nothing_of_a_key_is_sent_behind_what_failed_and_other_keys_go_on(receiver: Receiver, status: int) -> None:
+def test_nothing_of_a_key_is_sent_after_what_failed_and_other_keys_go_on(receiver: Receiver, status: int) -> None:
     sent = [event(number, key="ab"[number % 2]) for number in range(8)]
     receiver.answer = failing_at(sent[2].id, status)
     found = published(receiver.url, sent)
@@ -248,7 +248,7 @@ def test_a_connection_is_used_again_and_again(receiver: Receiver) -> None:
     assert receiver.connections == 1
 
 
-def test_a_connection_that_the_receiver_closed_while_it_waited_is_made_anew(receiver: Receiver) -> None:
+def test_a_connection_that_the_receiver_closed_while_it_waited_is_reopened(receiver: Receiver) -> None:
     with opened(receiver.url) as publisher:
         publisher.publish([event(1)])
         receiver.answer = lambda _: Answer(0 if len(receiver.requests) == 2 else 200)
@@ -412,7 +412,7 @@ def test_an_acknowledgement_counts_though_its_body_takes_too_long(receiver: Rece
     assert time.monotonic() - started < 30
 
 
-def test_what_is_no_http_fails_for_the_moment() -> None:
+def test_an_answer_that_is_not_http_fails_for_the_moment() -> None:
     with raw(lambda connection: connection.sendall(b"220 mail.example.com ESMTP\r\n")) as url:
         (found,) = published(url, [event(1)])
     assert isinstance(found, Failed)
@@ -517,7 +517,7 @@ def test_a_redirect_is_not_followed_unless_it_may_be(receiver: Receiver) -> None
     assert Webhook(SECRETS[0]).verify(request.body, dict(request.headers))["id"] == event(1).id
 
 
-def test_a_redirect_within_the_receiver_keeps_what_the_receiver_is_told(receiver: Receiver) -> None:
+def test_a_redirect_within_the_receiver_keeps_the_headers(receiver: Receiver) -> None:
     receiver.answer = lambda request: Answer(308, {"Location": "/there"}) if request.path == "/hook" else Answer()
     with opened(receiver.url, follow_redirects=True, headers={"authorization": "Bearer abc"}) as publisher:
         assert publisher.publish([event(1), event(2)]) == [Delivered()] * 2
@@ -630,7 +630,7 @@ def test_unknown_settings_are_refused_with_the_nearest_known_name_all_at_once() 
     assert "mode" in message
 
 
-def test_contradictions_are_told_all_at_once_and_without_secrets() -> None:
+def test_contradictions_are_reported_all_at_once_and_without_secrets() -> None:
     message = refused(
         url="http://example.com/hook?token=s3cr3t",
         secrets=["whsec_s3cr3t"],

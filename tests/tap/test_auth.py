@@ -48,7 +48,7 @@ def test_basic_is_the_utf_8_of_user_and_password() -> None:
     assert base64.b64decode(header.removeprefix("Basic ")).decode() == "me:wörd:1"
 
 
-def test_an_api_key_goes_where_it_is_said_to() -> None:
+def test_an_api_key_goes_where_the_configuration_says() -> None:
     header = authorised({"type": "api_key", "name": "X-Key"})
     query = authorised({"type": "api_key", "name": "key", "location": "query"})
     cookie = authorised({"type": "api_key", "name": "session", "location": "cookie"})

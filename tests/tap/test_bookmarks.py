@@ -81,7 +81,7 @@ def test_a_state_of_another_tap_degrades_to_its_value(keys: dict[str, Any], kind
     assert from_state(plan(**keys), state) == kind(Cursor(NOON))
 
 
-def test_state_holds_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
+def test_state_has_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
     wide = frozenset(content_hash({"id": number}) for number in range(50_000))
     state = to_state(plan(**INCLUSIVE), CursorBookmark(Cursor(NOON), wide))
     assert len(json.dumps(state)) < 64 * 1024
@@ -119,7 +119,7 @@ def test_a_value_that_has_no_place_in_an_order_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("boundary", ["abc", {"a": 1}, [1], [None]])
-def test_a_boundary_that_is_no_list_of_hashes_is_refused(boundary: Any) -> None:
+def test_a_boundary_that_is_not_a_list_of_hashes_is_refused(boundary: Any) -> None:
     with pytest.raises(StateError, match="boundary that is no list of hashes"):
         from_state(plan(**INCLUSIVE), {"replication_key_value": NOON, "boundary": boundary})
 

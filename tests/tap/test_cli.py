@@ -57,7 +57,7 @@ def test_a_first_run_writes_all_and_a_second_one_nothing(tmp_path: Path) -> None
         assert second.states[-1] == first.states[-1]
 
 
-def test_each_state_stands_behind_the_records_that_it_covers(tmp_path: Path) -> None:
+def test_each_state_comes_after_the_records_that_it_covers(tmp_path: Path) -> None:
     with serving(behind) as api:
         run = tap(tmp_path, config(api.url, **COMPOUND))
     written_ids: list[int] = []
@@ -141,16 +141,18 @@ def test_a_bad_input_is_one_message_with_place_and_remedy_and_moves_no_state(
         ("", "config.json is no JSON (line 1, column 1)"),
     ],
 )
-def test_a_configuration_that_is_no_json_object_is_told_with_its_file(tmp_path: Path, content: str, told: str) -> None:
+def test_a_configuration_that_is_not_a_json_object_is_reported_with_its_file(
+    tmp_path: Path, content: str, told: str
+) -> None:
     assert_told(tap(tmp_path, content), "the configuration ", told)
 
 
-def test_a_configuration_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
+def test_a_configuration_that_is_not_there_is_reported_with_its_path(tmp_path: Path) -> None:
     for arguments in (("plan", "--config", "nope.json"), ("--config", ".", "--discover")):
         assert_told(tap(tmp_path, None, *arguments), "the configuration ", "can't be read", "check --config")
 
 
-def test_environment_variables_of_the_wrong_form_are_told_by_name_without_their_value(tmp_path: Path) -> None:
+def test_environment_variables_of_the_wrong_form_are_reported_by_name_without_their_value(tmp_path: Path) -> None:
     env = {"TAP_RESTEXTRACT_STREAMS": f"[{SECRET}", "TAP_RESTEXTRACT_MAX_ATTEMPTS": SECRET}
     run = tap(tmp_path, None, "--config=ENV", env=env)
     assert run.code == 1
@@ -175,7 +177,7 @@ def test_the_whole_configuration_may_come_from_the_environment(tmp_path: Path) -
         assert api.asked[0].headers["authorization"] == "Bearer abc"
 
 
-def test_every_fault_of_a_configuration_is_told_in_one_go(tmp_path: Path) -> None:
+def test_every_fault_of_a_configuration_is_reported_in_one_go(tmp_path: Path) -> None:
     run = tap(tmp_path, {"timeot": 1, "streams": [{"name": "a", "pth": "/"}, {"name": "b", "path": "/b"}]})
     assert run.code == 1
     assert len(run.told) == 5, run.err  # both keys of a, the base_url of both
@@ -279,7 +281,7 @@ def test_discovery_declares_infers_and_names_keys(tmp_path: Path) -> None:
     assert inferred["schema"]["properties"]["updated_at"] == {"type": ["string", "null"], "format": "date-time"}
 
 
-def test_a_sample_without_records_is_told_with_the_stream(tmp_path: Path) -> None:
+def test_a_sample_without_records_is_reported_with_the_stream(tmp_path: Path) -> None:
     with serving(scripted(Reply([]))) as api:
         whole = config(api.url)
         del whole["streams"][0]["schema"]
@@ -386,7 +388,7 @@ def test_plan_prints_every_stream_with_its_walk_and_no_secret(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("state", ["{", '{"bookmarks": null}', '{"bookmarks": {"things": 5}}'])
-def test_plan_with_a_state_that_can_not_be_read_is_told(tmp_path: Path, state: str) -> None:
+def test_plan_with_a_state_that_can_not_be_read_is_reported(tmp_path: Path, state: str) -> None:
     assert_told(tap(tmp_path, config(**COMPOUND), "plan", state=state), "the STATE ")
 
 
@@ -410,7 +412,7 @@ def test_a_stdout_that_is_closed_or_full_is_one_message(tmp_path: Path, command:
     assert "fault of tap-restextract" not in message
 
 
-def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+def test_ctrl_c_before_anything_has_begun_prints_no_traceback() -> None:
     script = (
         "import os, signal, sys; from tap_restextract.cli import main as cli;"
         "cli._tap = lambda arguments: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"

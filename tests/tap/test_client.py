@@ -70,7 +70,7 @@ def test_a_wait_beyond_an_hour_ends_the_run_with_the_seconds_to_wait() -> None:
     assert len(asked) == 1
 
 
-def test_after_max_attempts_the_fault_is_told_with_place_and_remedy() -> None:
+def test_after_max_attempts_the_fault_is_reported_with_place_and_remedy() -> None:
     message, asked = refused(scripted(Reply(b"", 503, SOON)), NoAnswerError, max_attempts=3)
     assert len(asked) == 3
     assert "/things: answered 503, 3 times; check base_url, the API's health" in message
@@ -119,7 +119,7 @@ def test_a_refusals_own_words_show_no_secret_and_are_bounded() -> None:
         (Reply(b"no gzip", headers={"Content-Encoding": "gzip"}), "failed (ContentDecodingError)"),
     ],
 )
-def test_an_answer_that_is_not_whole_json_is_told_and_worth_another_try(reply: Reply, told: str) -> None:
+def test_an_answer_that_is_not_whole_json_is_reported_and_worth_another_try(reply: Reply, told: str) -> None:
     message, _ = refused(scripted(reply), NoAnswerError, max_attempts=1)
     assert told in message
     with serving(scripted(reply, GOOD)) as api:
@@ -183,7 +183,7 @@ def test_an_answer_beyond_max_response_bytes_is_refused_before_it_fills_the_memo
         ({"k" * 9000: 1}, "data", "no list of records"),
     ],
 )
-def test_records_that_are_not_where_they_should_be_are_told_with_the_bodys_outline(
+def test_records_that_are_not_where_they_should_be_are_reported_with_the_bodys_outline(
     body: Any, records: str, told: str
 ) -> None:
     message, asked = refused(scripted(Reply(body)), AnswerError, records=records)
@@ -193,7 +193,7 @@ def test_records_that_are_not_where_they_should_be_are_told_with_the_bodys_outli
     assert len(message) < 600
 
 
-def test_a_path_that_is_none_is_told_with_its_stream() -> None:
+def test_a_path_that_is_not_one_is_reported_with_its_stream() -> None:
     message, _ = refused(scripted(GOOD), ConfigurationError, records="data[")
     assert "'data[' is no JSONPath" in message
 
@@ -204,7 +204,7 @@ def test_a_paginators_fault_names_stream_and_address() -> None:
     assert "/things?page=0: there is no boolean at more" in message
 
 
-def test_a_connection_that_nobody_takes_is_told_without_a_traceback() -> None:
+def test_a_connection_that_nobody_takes_is_reported_without_a_traceback() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -215,12 +215,12 @@ def test_a_connection_that_nobody_takes_is_told_without_a_traceback() -> None:
             client.page(PageRequest())
 
 
-def test_a_server_without_tls_is_told_apart_from_one_whose_certificate_is_none() -> None:
+def test_a_server_without_tls_is_distinguished_from_one_whose_certificate_is_invalid() -> None:
     with serving(scripted(Reply([]))) as api, pytest.raises(NoAnswerError, match="doesn't speak TLS"):
         fetched(api, path=api.url.replace("http:", "https:"), max_attempts=1)
 
 
-def test_a_host_without_an_address_is_told() -> None:
+def test_a_host_without_an_address_is_reported() -> None:
     with (
         closing(Client(stream(base_url="http://nowhere.invalid", max_attempts=1), TokenKeeper(), LOG, "0")) as client,
         pytest.raises(NoAnswerError, match="the host's name can't be resolved"),
@@ -228,7 +228,7 @@ def test_a_host_without_an_address_is_told() -> None:
         client.page(PageRequest())
 
 
-def test_an_answer_that_does_not_come_in_time_is_told() -> None:
+def test_an_answer_that_does_not_come_in_time_is_reported() -> None:
     message, _ = refused(scripted(Reply(RECORDS, delay=10.0)), NoAnswerError, timeout=0.2, max_attempts=1)
     assert "no answer in time, 1 time;" in message
 
@@ -272,7 +272,7 @@ def test_redirects_that_go_in_a_circle_end() -> None:
     assert len(asked) == 5
 
 
-def test_a_login_page_is_told_at_once_and_a_page_of_maintenance_is_waited_out() -> None:
+def test_a_login_page_is_reported_at_once_and_a_page_of_maintenance_is_waited_out() -> None:
     html = {"Content-Type": "text/html"}
     login = Reply(b"<form><INPUT name=p\n type='password'></form>", headers=html)
     message, asked = refused(scripted(login), AnswerError, auth={"type": "bearer"}, auth_token="s3cret")
@@ -282,7 +282,7 @@ def test_a_login_page_is_told_at_once_and_a_page_of_maintenance_is_waited_out() 
         assert list(fetched(api).records) == RECORDS
 
 
-def test_a_rate_limit_is_told_as_no_failed_try(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rate_limit_is_not_reported_as_a_failed_try(caplog: pytest.LogCaptureFixture) -> None:
     replies = Reply(b"", 429, SOON), Reply(b"", 503, SOON), GOOD
     with serving(scripted(*replies)) as api, caplog.at_level(logging.WARNING):
         fetched(api)
@@ -351,7 +351,7 @@ def test_numbers_keep_all_their_digits() -> None:
         {"user_agent": "a\nb"},
     ],
 )
-def test_a_header_that_can_not_be_sent_is_told_at_once_without_its_value(keys: dict[str, Any]) -> None:
+def test_a_header_that_can_not_be_sent_is_reported_at_once_without_its_value(keys: dict[str, Any]) -> None:
     message, asked = refused(scripted(GOOD), ConfigurationError, **keys)
     assert "has a header that can't be sent" in message
     assert "the secret that auth puts there" in message
@@ -360,7 +360,7 @@ def test_a_header_that_can_not_be_sent_is_told_at_once_without_its_value(keys: d
 
 
 @pytest.mark.parametrize("base_url", ["http://exa mple.com", "http://.example.com", "http://" + "a" * 70 + ".example"])
-def test_an_address_that_can_not_be_one_is_told_and_not_tried_again(base_url: str) -> None:
+def test_an_address_that_can_not_be_one_is_reported_and_not_tried_again(base_url: str) -> None:
     with (
         closing(Client(stream(base_url=base_url), TokenKeeper(), LOG, "0")) as client,
         pytest.raises(AnswerError, match="is no web address; set base_url"),
@@ -408,7 +408,7 @@ def test_no_credentials_of_a_netrc_are_sent(tmp_path: Any, monkeypatch: pytest.M
         assert "authorization" not in api.asked[0].headers
 
 
-def test_debug_logs_hold_no_secret_and_no_address_with_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_debug_logs_contain_no_secret_and_no_address_with_one(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with serving(scripted(Reply(b"", 503, SOON), GOOD)) as api:
         auth = {"type": "api_key", "name": "appid", "location": "query"}
@@ -451,7 +451,7 @@ def silent() -> Iterator[str]:
             thread.join()
 
 
-def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
+def test_a_connection_that_is_closed_without_an_answer_is_reported() -> None:
     with (
         silent() as url,
         closing(Client(stream(base_url=url, max_attempts=1), TokenKeeper(), LOG, "0")) as client,

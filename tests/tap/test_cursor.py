@@ -105,7 +105,7 @@ def test_back_of_a_number_is_one_of_its_smallest_steps_lower(value: int | Decima
 
 
 @given(moments, offsets, digits, st.sampled_from(["1ms", "1s", "5s", "1m", "1h", "1d"]))
-def test_floor_is_the_last_multiple_that_is_not_behind(
+def test_floor_is_the_last_multiple_that_is_not_after_the_value(
     moment: datetime, offset: str, places: int, precision: str
 ) -> None:
     text, step = written(moment, offset, places), precision_of(precision)

@@ -151,7 +151,7 @@ class Play:
 
 @pytest.mark.parametrize("facts", [{}, {"fetch_path": "/orders/{event.data.id}"}], ids=["carried", "fetched"])
 @pytest.mark.parametrize("seed", range(40))
-def test_a_feed_tells_every_change_and_deletion_behind_the_list(seed: int, facts: dict[str, Any]) -> None:
+def test_a_feed_emits_every_change_and_deletion_after_the_list(seed: int, facts: dict[str, Any]) -> None:
     rng = random.Random(seed)
     play = Play(Orders(rng), facts)
     for _ in range(rng.randrange(40)):
@@ -181,10 +181,10 @@ def test_a_gap_longer_than_the_retention_reads_the_list_again() -> None:
     assert alive == {key: order["rev"] for key, order in play.api.orders.items()}
 
 
-def test_a_feed_that_can_not_be_read_behind_its_last_event_is_refused() -> None:
+def test_a_feed_that_can_not_be_read_after_its_last_event_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="behind the last one"):
         Play(Orders(random.Random(1)), {"incremental": {"cursor_path": "id", "filter": "inclusive"}})
 
 
-def test_the_walk_is_told_by_its_name() -> None:
+def test_the_plan_of_a_feed_names_its_walk() -> None:
     assert Play(Orders(random.Random(1)), {}).plan.walk is FEED_WALK

@@ -92,7 +92,7 @@ def test_streams_know_nothing_of_each_other(cache: Open) -> None:
     assert list(other.missing(other.begin(None) + 5)) == []
 
 
-def test_no_keys_are_no_work(cache: Open) -> None:
+def test_no_keys_cost_no_work(cache: Open) -> None:
     one = cache("a")
     number = one.begin(None)
     one.record_emitted({}, number)
@@ -107,7 +107,7 @@ def test_passes_are_counted_up_for_ever_and_over_streams(cache: Open) -> None:
     assert numbers == [1, 2, 3, 91]
 
 
-def test_a_confirmed_pass_is_kept_and_a_later_one_forgotten(cache: Open) -> None:
+def test_a_confirmed_pass_stays_and_a_later_one_is_forgotten(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
     one.record_emitted({"[1]": "old", "[2]": "same"}, first)
@@ -217,7 +217,7 @@ def test_what_is_buried_is_missing_no_more_until_it_comes_back(cache: Open) -> N
     assert list(one.missing(one.begin(third))) == ["[1]"]
 
 
-def test_a_deletion_that_was_not_confirmed_is_told_again(cache: Open) -> None:
+def test_a_deletion_that_was_not_confirmed_is_emitted_again(cache: Open) -> None:
     one = cache("a")
     first = one.begin(None)
     one.record_emitted({"[1]": "h"}, first)
@@ -226,7 +226,7 @@ def test_a_deletion_that_was_not_confirmed_is_told_again(cache: Open) -> None:
     assert list(one.missing(one.begin(first))) == ["[1]"]
 
 
-def test_many_keys_may_be_buried_while_they_are_told(cache: Open) -> None:
+def test_many_keys_may_be_removed_while_they_are_emitted(cache: Open) -> None:
     one = cache("a")
     keys = [f"[{key}]" for key in range(2 * BATCH + 7)]
     first = one.begin(None)
@@ -282,26 +282,26 @@ def refused(location: str, kind: type[Exception] = ConfigurationError) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["redis", "postgresql"])
-def test_a_cache_that_is_not_there_is_told_without_its_password(scheme: str) -> None:
+def test_a_cache_that_is_not_there_is_reported_without_its_password(scheme: str) -> None:
     told = refused(f"{scheme}://me:s3cret@127.0.0.1:9/0")
     assert f"stream a: the hash cache {scheme}://127.0.0.1:9/0 can't be opened" in told
     assert "s3cret" not in told
     assert "me" not in told.replace("remembers", "").split("can't")[0].replace("stream", "")
 
 
-def test_a_wrong_password_is_told_without_it(redis_url: str, database: str) -> None:
+def test_a_wrong_password_is_reported_without_it(redis_url: str, database: str) -> None:
     assert "AuthenticationError" in refused(redis_url.replace("s3cr%2Ft", "wr0ng"))
     assert "wr0ng" not in refused(redis_url.replace("s3cr%2Ft", "wr0ng"))
     nobody = urlsplit(database)._replace(path="/nowhere_at_all").geturl()
     assert "can't be opened (OperationalError" in refused(nobody)
 
 
-def test_a_missing_client_is_told_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_is_reported_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     assert "pip install 'tap-restextract[redis]'" in refused("redis://localhost")
 
 
-def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tmp_path: Path) -> None:
+def test_a_redis_that_goes_away_is_reported_in_one_message_without_its_password(tmp_path: Path) -> None:
     with guarded() as server:
         port = server.port
         url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
@@ -322,7 +322,7 @@ def test_a_redis_that_goes_away_is_told_in_one_message_and_keeps_its_password(tm
     assert "s3cr" not in run.err
 
 
-def test_a_postgres_that_ends_the_connection_is_told(database: str) -> None:
+def test_a_postgres_that_ends_the_connection_is_reported(database: str) -> None:
     with closing(open_cache(database, "a")) as one:
         execute(
             database,
@@ -362,7 +362,7 @@ def test_a_warning_of_another_cache_shows_no_password(redis_url: str, tmp_path: 
     assert "s3cr" not in run.err
 
 
-def test_a_sqlite_file_that_breaks_while_it_is_used_is_told(tmp_path: Path) -> None:
+def test_a_sqlite_file_that_breaks_while_it_is_used_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "hashes.db"
     with closing(open_cache(str(file), "a")) as one:
         number = one.begin(None)
@@ -384,7 +384,7 @@ LOOKED_UP = {"path": "/things/{key.id}"}
 
 
 @pytest.mark.parametrize("lookup", [LOOKED_UP, None])
-def test_what_a_sweep_by_page_numbers_misses_is_looked_up_and_told_once_it_is_gone(
+def test_what_a_sweep_by_page_numbers_misses_is_looked_up_and_emitted_once_it_is_gone(
     lookup: dict[str, str] | None, tmp_path: Path
 ) -> None:
     held, hidden = {key: {"id": key} for key in range(5)}, set[int]()

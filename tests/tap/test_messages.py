@@ -139,14 +139,14 @@ def test_each_line_is_a_whole_message_with_the_record_as_it_is(
     assert lines == "" or lines.endswith("\n")
 
 
-def test_only_selected_properties_are_kept_in_their_own_order() -> None:
+def test_only_selected_properties_are_emitted_in_their_own_order() -> None:
     records = [{"b": 1, "a": 2, "c": 3}, {"a": 1}, {}]
     kept = projected(records, {"a", "b"})
     assert [list(record.items()) for record in kept] == [[("b", 1), ("a", 2)], [("a", 1)], []]
     assert records[0] == {"b": 1, "a": 2, "c": 3}
 
 
-def test_a_property_that_the_schema_lacks_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_property_that_the_schema_lacks_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     declared = {"type": "object", "properties": {"id": {"type": "integer"}}}
     extractor = TapRestextract(config=config("http://127.0.0.1:9/", schema=declared))
     stream = extractor.streams["things"]
@@ -159,7 +159,7 @@ def test_a_property_that_the_schema_lacks_is_told_once(caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("late", [10.5, "ten", True, [1]], ids=str)
-def test_what_is_no_whole_number_where_a_sample_had_them_alone_is_told_once(tmp_path: Path, late: Any) -> None:
+def test_what_is_not_a_whole_number_where_a_sample_had_only_those_is_reported_once(tmp_path: Path, late: Any) -> None:
     prices = [10, None, -3, late, late, 4]
     pages = [Reply([{"id": number, "price": price}, {"id": -number}]) for number, price in enumerate(prices)]
     sampled = config("", paginator={"type": "page_number"})

@@ -30,7 +30,9 @@ def test_an_empty_page_with_a_token_does_not_end_a_keyset(facts: dict[str, Any])
     ids=["single", "pages"],
 )
 @pytest.mark.parametrize("source", ["initial_value", "STATE"])
-def test_a_mark_of_another_kind_than_the_values_is_told_and_drops_nothing(facts: dict[str, Any], source: str) -> None:
+def test_a_mark_of_another_kind_than_the_values_is_reported_and_drops_nothing(
+    facts: dict[str, Any], source: str
+) -> None:
     milliseconds = 1767225600000
     incremental = facts["incremental"] | ({"initial_value": milliseconds} if source == "initial_value" else {})
     made = plan(**{**facts, "incremental": incremental})
@@ -45,12 +47,12 @@ def test_text_keys_of_an_api_that_ignores_the_filter_do_not_go_on_for_ever() -> 
 
 
 @pytest.mark.parametrize("key", [[1], {"a": 1}])
-def test_a_key_that_is_no_scalar_stops_a_unique_keyset_with_a_message(key: Any) -> None:
+def test_a_key_that_is_not_a_scalar_stops_a_unique_keyset_with_a_message(key: Any) -> None:
     with pytest.raises(TapError):
         drive(plan(**UNIQUE), pages(Page([{"id": key}], None, LATER), Page((), None, LATER)))
 
 
-def test_text_keys_and_a_numeric_initial_value_are_told() -> None:
+def test_text_keys_and_a_numeric_initial_value_are_reported() -> None:
     made = plan(**{**UNIQUE, "incremental": {**UNIQUE["incremental"], "initial_value": 0}})
     with pytest.raises(TapError):
         drive(made, pages(Page([{"id": "a"}], None, LATER), Page((), None, LATER)))
@@ -103,7 +105,7 @@ def clamped(asked: Asked) -> Reply:
     ids=["from one", "deaf", "clamped"],
 )
 @pytest.mark.parametrize("facts", [{}, {"sweep": True}, UNORDERED], ids=["traversal", "sweep", "unordered"])
-def test_two_page_numbers_with_one_page_are_told_with_what_to_set(
+def test_two_page_numbers_with_one_page_are_reported_with_what_to_set(
     tmp_path: Path, answers: Callable[[Asked], Reply], remedy: str, facts: dict[str, Any]
 ) -> None:
     with serving(answers) as api:
@@ -129,7 +131,7 @@ def test_a_list_without_key_whose_pages_are_all_alike_has_an_end(tmp_path: Path)
 
 
 @pytest.mark.parametrize("facts", [{}, {"sweep": True}], ids=["traversal", "sweep"])
-def test_two_offsets_with_one_page_are_told_with_what_to_set(tmp_path: Path, facts: dict[str, Any]) -> None:
+def test_two_offsets_with_one_page_are_reported_with_what_to_set(tmp_path: Path, facts: dict[str, Any]) -> None:
     with serving(deaf) as api:
         run = tap(tmp_path, config(api.url, paginator={"type": "offset", "limit": 3, "offset_param": "skip"}, **facts))
     (told,) = run.told
@@ -138,7 +140,7 @@ def test_two_offsets_with_one_page_are_told_with_what_to_set(tmp_path: Path, fac
     assert len(api.asked) == 3
 
 
-def test_a_whole_page_that_joins_the_list_while_it_is_read_is_no_page_that_repeats(tmp_path: Path) -> None:
+def test_a_whole_page_that_joins_the_list_while_it_is_read_is_not_taken_for_a_repeat(tmp_path: Path) -> None:
     rows = list(ROWS)
 
     def answers(asked: Asked) -> Reply:

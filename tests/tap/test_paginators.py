@@ -83,7 +83,7 @@ def test_more_without_a_token_is_a_fault_and_no_end(body: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("more", ["true", 1, None])
-def test_has_more_that_is_no_boolean_is_a_fault(more: Any) -> None:
+def test_has_more_that_is_not_a_boolean_is_a_fault(more: Any) -> None:
     for paginator in (
         CursorToken(cursor_path="next", has_more_path="more"),
         PageNumber(has_more_path="more"),
@@ -94,7 +94,7 @@ def test_has_more_that_is_no_boolean_is_a_fault(more: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 1])
-def test_pages_and_records_are_counted_on_behind_a_short_page(count: int) -> None:
+def test_pages_and_records_are_counted_on_after_a_short_page(count: int) -> None:
     assert behind(PageNumber(base_page=1), count=count) == Number(2)
     assert behind(PageNumber(base_page=1), at=Number(7), count=count) == Number(8)
     assert behind(Offset(limit=2), at=Start(10), count=count) == Start(10 + count)
@@ -132,13 +132,13 @@ def test_a_page_whose_records_are_all_hidden_does_not_end_a_list_whose_number_of
 
 
 @pytest.mark.parametrize("paginator", [PageNumber(has_more_path="more"), Offset(limit=2, has_more_path="more")])
-def test_an_empty_page_that_says_that_more_follows_is_a_fault_and_no_end(paginator: Paginator) -> None:
+def test_an_empty_page_that_says_that_more_follows_is_a_fault_and_not_the_end(paginator: Paginator) -> None:
     with pytest.raises(AnswerError, match="more is true, but the page is empty"):
         behind(paginator, {"more": True}, at=None, count=0)
 
 
 @pytest.mark.parametrize("total", [None, "many", "²", "9" * 5000, 1.5, True, [3]])
-def test_a_total_that_is_no_number_is_a_fault(total: Any) -> None:
+def test_a_total_that_is_not_a_number_is_a_fault(total: Any) -> None:
     for paginator in (PageNumber(total_path="total"), Offset(limit=2, total_path="total")):
         with pytest.raises(AnswerError, match="there is no number at total; set total_path"):
             behind(paginator, {"total": total})
@@ -166,13 +166,13 @@ def test_a_link_to_another_host_is_refused_because_credentials_would_go_there(li
 
 
 @pytest.mark.parametrize("link", ["http://[::1", "https://api.example.com:99999/", "https://api.example.com:port/"])
-def test_a_link_that_is_no_address_is_a_fault_and_not_a_crash(link: str) -> None:
+def test_a_link_that_is_not_an_address_is_a_fault_and_not_a_crash(link: str) -> None:
     with pytest.raises(AnswerError, match="the next page's address at next is no web address"):
         behind(JsonLink(), {"next": link})
 
 
 @pytest.mark.parametrize("link", [5, ["/more"], {"href": "/more"}, True])
-def test_a_link_that_is_no_string_is_a_fault(link: Any) -> None:
+def test_a_link_that_is_not_a_string_is_a_fault(link: Any) -> None:
     with pytest.raises(AnswerError, match="address at next is no string"):
         behind(JsonLink(), {"next": link})
 
@@ -213,7 +213,7 @@ def test_another_header_may_be_the_bare_address() -> None:
     assert behind(HeaderLink(header="Next-Page"), headers={"next-page": URL}) == Link(URL)
 
 
-def test_a_single_page_has_nothing_behind_it() -> None:
+def test_a_single_page_has_nothing_after_it() -> None:
     assert behind(SinglePage(), {"next": "abc"}) is None
 
 

@@ -61,7 +61,7 @@ def test_doubled_braces_are_braces() -> None:
     assert fill("{{cursor.id}} {{{cursor.id}}}", SCOPE) == "{cursor.id} {42}"
 
 
-def test_braces_that_hold_no_name_stay_as_they_are() -> None:
+def test_braces_without_a_name_stay_as_they_are() -> None:
     query = "query { items(first: 10) { id } }"
     assert fill(query, SCOPE) == query
     assert list(names(query)) == []
@@ -97,7 +97,7 @@ def test_a_name_without_a_value_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("value", ["abc", None, [1]])
-def test_a_form_of_what_is_no_instant_is_refused(value: Any) -> None:
+def test_a_form_of_what_is_not_an_instant_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"\{cursor\.id:unix\} needs an instant or a number of seconds"):
         fill("{cursor.id:unix}", {"cursor.id": value})
 

@@ -91,7 +91,7 @@ def test_what_can_not_be_walked_safely_is_refused_with_what_would_help(keys: dic
     assert any(fault.startswith("stream things: ") and told in fault for fault in caught.value.faults)
 
 
-def test_all_faults_of_a_streams_facts_are_told_at_once() -> None:
+def test_all_faults_of_a_streams_facts_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         plan(params={"a": "{cursor.x:y}"}, incremental={"cursor_path": "updated_at", "filter": "compound"})
     assert len(caught.value.faults) == 4

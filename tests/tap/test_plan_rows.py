@@ -122,7 +122,7 @@ PROOFS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("words", "facts"), PROOFS)
-def test_the_plan_says_what_proves_a_deletion_that_a_sweep_tells(words: str, facts: dict[str, Any]) -> None:
+def test_the_plan_says_what_proves_a_deletion_that_a_sweep_emits(words: str, facts: dict[str, Any]) -> None:
     assert words in " ".join(preview(planned(**facts), None).split())
 
 

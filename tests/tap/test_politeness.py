@@ -77,7 +77,7 @@ WRITINGS = {
 
 @pytest.mark.parametrize("writing", WRITINGS)
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_quota_that_is_told_is_kept_without_one_refusal(writing: str, threads: int) -> None:
+def test_a_quota_in_headers_is_obeyed_without_one_refusal(writing: str, threads: int) -> None:
     api = Limited(20, 1.0, WRITINGS[writing])
     with serving(api) as server, closing(client(server.url)) as only:
 
@@ -179,7 +179,7 @@ def test_a_wait_beyond_max_wait_ends_the_run_at_once(status: int, headers: dict[
     assert "stream things: GET " in str(caught.value)
 
 
-def test_a_403_with_something_left_of_the_quota_is_no_rate_limit() -> None:
+def test_a_403_with_something_left_of_the_quota_is_not_a_rate_limit() -> None:
     with pytest.raises(AnswerError, match="answered 403"):
         fetched(scripted(Reply(b"", 403, {"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "4000"})))
 
@@ -246,7 +246,7 @@ def test_a_rule_may_call_for_another_try(keys: dict[str, Any], reply: Reply) -> 
     assert len(asked) == 2
 
 
-def test_an_ignored_answer_is_an_empty_last_page_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_ignored_answer_is_an_empty_last_page_and_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     paginator = {"type": "page_number", "has_more_path": "more"}
     keys = {**rule("IGNORE", http_codes=[404, 410]), "paginator": paginator, "records": "data"}
     page, _ = fetched(scripted(Reply({"message": "no such list"}, 404)), **keys)
@@ -254,7 +254,7 @@ def test_an_ignored_answer_is_an_empty_last_page_and_is_told(caplog: pytest.LogC
     assert "answered 404, which response_rules[0] (IGNORE) takes for an empty last page" in caplog.text
 
 
-def test_a_rule_may_refuse_what_has_a_good_status_and_tells_its_remedy() -> None:
+def test_a_rule_may_refuse_what_has_a_good_status_and_states_its_remedy() -> None:
     keys = rule("FAIL", predicate="error", error_message="ask for the scope channels:read")
     with pytest.raises(AnswerError) as caught:
         fetched(scripted(Reply({"ok": False, "error": "missing_scope"})), **keys)
@@ -278,7 +278,7 @@ def test_a_retry_that_never_helps_names_its_rule() -> None:
         fetched(scripted(Reply(b"", 404, {"Retry-After": "0"})), **rule("RETRY", http_codes=[404]), max_attempts=2)
 
 
-def test_the_first_rule_whose_conditions_all_hold_decides() -> None:
+def test_the_first_rule_whose_conditions_are_all_true_decides() -> None:
     rules = [
         {"action": "IGNORE", "http_codes": [403], "error_message_contains": "archived"},
         {"action": "FAIL", "http_codes": [403], "error_message": "second"},
@@ -332,7 +332,7 @@ def test_a_rule_may_ask_for_another_access_token() -> None:
         ("IGNORE", "response_rules[0]: a mapping is needed, not a string"),
     ],
 )
-def test_faults_of_rules_are_told_with_all_others(given: Any, told: str) -> None:
+def test_faults_of_rules_are_reported_with_all_others(given: Any, told: str) -> None:
     faulty = config(response_rules=[given], sweep=True, pat="x", schema=SCHEMA)
     with pytest.raises(ConfigurationError) as caught:
         read_settings(faulty)

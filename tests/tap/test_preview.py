@@ -63,7 +63,7 @@ def test_secrets_in_headers_params_and_bodies_are_hidden_too() -> None:
     assert "limit=5" in text
 
 
-def test_the_first_request_has_no_cursor_and_the_second_is_behind_a_page() -> None:
+def test_the_first_request_has_no_cursor_and_the_second_is_after_a_page() -> None:
     text = preview(plan(**COMPOUND), None)
     assert row(text, "walk") == "compound keyset"
     assert row(text, "first") == "GET https://api.example.com/v1/things"

@@ -112,7 +112,7 @@ def test_what_does_not_say_both_remaining_and_reset_says_nothing(headers: dict[s
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_header_whatever_it_holds_breaks_the_reader(one: str, two: str, three: str) -> None:
+def test_no_header_whatever_it_contains_breaks_the_reader(one: str, two: str, three: str) -> None:
     headers = {"ratelimit": one, "ratelimit-policy": two, "date": three}
     for prefix in ("ratelimit-", "x-ratelimit-", "x-rate-limit-"):
         headers |= {f"{prefix}remaining": one, f"{prefix}reset": two, f"{prefix}limit": three}

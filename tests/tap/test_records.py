@@ -154,7 +154,7 @@ def test_what_does_not_fit_the_types_is_read_as_any_json(second: bytes) -> None:
 @pytest.mark.parametrize(
     "broken", [b'{"data":[{"id":2,"v":"\xff"}]}', b'{"data":[{"id":2,"v":"\\ud800"}]}', b'{"data":[{"id":2']
 )
-def test_what_is_no_json_is_none_by_types_either(broken: bytes) -> None:
+def test_what_is_not_json_raises_by_types_too(broken: bytes) -> None:
     with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
         read_twice(b'{"data":[{"id":1,"v":0}]}', broken)
 
@@ -171,7 +171,7 @@ def test_keys_that_no_type_can_have_stay_dicts() -> None:
     assert read_twice(content, content) == [{"id": 1, 'a"b': 2}]
 
 
-def test_the_tap_reads_rows_and_tells_of_a_property_that_comes_late() -> None:
+def test_the_tap_reads_rows_and_reports_a_property_that_comes_late() -> None:
     replies = [
         Reply(json.dumps({"data": [{"id": 1, "v": 1}], "next": "a"}).encode()),
         Reply(json.dumps({"data": [{"id": 2, "v": 2}], "next": "b"}).encode()),

@@ -59,7 +59,7 @@ def test_what_is_neither_seconds_nor_a_date_says_nothing(text: str) -> None:
 
 
 @given(st.text())
-def test_no_header_whatever_it_holds_breaks_the_reader(text: str) -> None:
+def test_no_header_whatever_it_contains_breaks_the_reader(text: str) -> None:
     wait = retry_after({"retry-after": text, "date": text}, NOON)
     assert wait is None or wait >= 0
 

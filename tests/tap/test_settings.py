@@ -37,7 +37,7 @@ def test_a_stream_needs_only_its_name_its_path_and_the_base_url() -> None:
     assert (stream.method, stream.records, stream.paginator, stream.incremental) == ("GET", "$", SinglePage(), None)
 
 
-def test_every_fault_is_told_at_once_each_with_its_place() -> None:
+def test_every_fault_is_reported_at_once_each_with_its_place() -> None:
     config = {
         "base_ulr": URL,
         "max_attempts": 0,
@@ -65,7 +65,7 @@ def test_every_fault_is_told_at_once_each_with_its_place() -> None:
         assert part in text
 
 
-def test_what_one_value_needs_of_another_is_told_together_with_wrong_ones() -> None:
+def test_what_one_value_needs_of_another_is_reported_together_with_wrong_ones() -> None:
     config = {"auth": {"type": "bearer"}, "timeot": 5, "streams": [{**ORDERS, "schema": "Order", "json": {"a": 1}}]}
     text = "\n".join(faults(config))
     for part in (
@@ -106,12 +106,12 @@ def test_an_empty_secret_is_a_missing_one(secret: str | None) -> None:
     "base_url",
     ["api.example.com", "ftp://u:pw@api.example.com", "http://", "http://[::1", "http://h:99999", "https:/api.example"],
 )
-def test_what_is_no_web_address_is_refused_without_showing_it(base_url: str) -> None:
+def test_what_is_not_a_web_address_is_refused_without_showing_it(base_url: str) -> None:
     (told,) = faults({"base_url": base_url, "streams": [ORDERS]})
     assert told == "stream orders: base_url is no web address; it is written like https://api.example.com/v1"
 
 
-def test_a_token_endpoint_that_is_no_web_address_is_refused() -> None:
+def test_a_token_endpoint_that_is_not_a_web_address_is_refused() -> None:
     auth = {"type": "oauth2_client_credentials", "access_token_url": "/token"}
     secrets = {"auth_client_id": "me", "auth_client_secret": "s"}
     (told,) = faults({"base_url": URL, "auth": auth, **secrets, "streams": [ORDERS]})

@@ -110,7 +110,7 @@ def test_a_signature_that_the_api_repeats_is_in_no_message(tmp_path: Path, packa
         ),
     ],
 )
-def test_a_signer_that_does_not_work_is_told_without_a_secret(
+def test_a_signer_that_does_not_work_is_reported_without_a_secret(
     tmp_path: Path, package: Path, name: str, told: str
 ) -> None:
     with serving(lambda _: Reply([])) as api:

@@ -120,7 +120,7 @@ def test_a_client_certificate_is_shown_to_the_server(
 
 @pytest.mark.parametrize("setting", ["ca_bundle", "client_certificate"])
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_file_without_certificates_is_told_before_anything_is_asked(
+def test_a_file_without_certificates_is_reported_before_anything_is_asked(
     tmp_path: Path, setting: str, content: str | None
 ) -> None:
     file = tmp_path / "file.pem"
@@ -182,7 +182,7 @@ def test_the_environment_is_read_once(proxy: ForwardProxy, monkeypatch: pytest.M
         assert proxy.asked == []
 
 
-def test_a_proxy_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+def test_a_proxy_that_is_not_there_is_reported_without_its_password(tmp_path: Path) -> None:
     with serving(scripted(GOOD)) as api:
         env = {"HTTP_PROXY": "http://me:s3cret@127.0.0.1:9"}
         run = tap(tmp_path, config(api.url, max_attempts=1), env=env)

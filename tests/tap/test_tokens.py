@@ -77,7 +77,7 @@ def read(keys: dict[str, Any], keeper: TokenKeeper | None = None, times: int = 1
 
 
 @pytest.mark.parametrize("place", ["body", "header"])
-def test_client_credentials_reach_the_endpoint_where_they_are_said_to_go(place: str) -> None:
+def test_client_credentials_reach_the_endpoint_where_the_configuration_says(place: str) -> None:
     with serving(Identity()) as api:
         assert read(oauth(api, "oauth2_client_credentials", client_authentication=place, scope="a b")) == [RECORDS]
         asked = api.asked[0]
@@ -99,7 +99,7 @@ def test_one_access_token_serves_all_pages_and_all_streams_of_a_tap() -> None:
         assert [asked.path for asked in api.asked].count("/token") == 1
 
 
-def test_a_token_that_expires_in_mid_run_is_fetched_anew_once_and_the_page_is_asked_again() -> None:
+def test_a_token_that_expires_in_mid_run_is_fetched_again_once_and_the_page_is_asked_again() -> None:
     identity = Identity()
     identity.expires_after = 2
     with serving(identity) as api:
@@ -107,7 +107,7 @@ def test_a_token_that_expires_in_mid_run_is_fetched_anew_once_and_the_page_is_as
         assert [asked.path for asked in api.asked].count("/token") == 2
 
 
-def test_a_fresh_token_that_is_refused_is_told_and_not_fetched_again(tmp_path: Path) -> None:
+def test_a_fresh_token_that_is_refused_is_reported_and_not_fetched_again(tmp_path: Path) -> None:
     def answers(asked: Asked) -> Reply:
         return Reply({"access_token": "acc"}) if asked.path == "/token" else Reply({"message": "no"}, 401)
 
@@ -136,7 +136,7 @@ def test_several_accounts_share_a_file_and_none_loses_its_token(tmp_path: Path) 
                 assert read({**keys, "auth_refresh_token": token}) == [RECORDS]
 
 
-def test_a_newly_configured_token_is_used_and_not_the_one_that_was_kept(tmp_path: Path) -> None:
+def test_a_newly_configured_token_is_used_and_not_the_stored_one(tmp_path: Path) -> None:
     with serving(Identity("s3cret-refresh", "new")) as api:
         keys = oauth(api, token_file=str(tmp_path / "token.json"))
         read(keys)
@@ -197,7 +197,7 @@ def test_a_rotated_token_survives_a_kill_right_after_the_rotation(tmp_path: Path
         assert "s3cret" not in run.out + run.err
 
 
-def test_a_token_file_that_can_not_be_written_is_told_before_the_token_is_used_up(tmp_path: Path) -> None:
+def test_a_token_file_that_can_not_be_written_is_reported_before_the_token_is_used_up(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
     with serving(Identity("s3cret-refresh")) as api:
@@ -207,7 +207,7 @@ def test_a_token_file_that_can_not_be_written_is_told_before_the_token_is_used_u
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"a": 1}', "[]", '"x"'])
-def test_a_token_file_that_can_not_be_read_is_told_and_nothing_is_asked(tmp_path: Path, content: str) -> None:
+def test_a_token_file_that_can_not_be_read_is_reported_and_nothing_is_asked(tmp_path: Path, content: str) -> None:
     file = tmp_path / "token.json"
     file.write_text(content)
     with serving(Identity("s3cret-refresh")) as api:
@@ -216,7 +216,7 @@ def test_a_token_file_that_can_not_be_read_is_told_and_nothing_is_asked(tmp_path
         assert api.asked == []
 
 
-def test_a_rotated_token_that_can_not_be_kept_is_told_without_it(tmp_path: Path) -> None:
+def test_a_rotated_token_that_can_not_be_stored_is_reported_without_it(tmp_path: Path) -> None:
     file = tmp_path / "token.json"
     identity = Identity("s3cret-refresh")
 
@@ -245,7 +245,9 @@ def test_a_rotated_token_that_can_not_be_kept_is_told_without_it(tmp_path: Path)
         (Reply(b"", 302, {"Location": "/other"}), "set auth.access_token_url to where"),
     ],
 )
-def test_an_endpoint_that_gives_no_token_is_told_once_without_secrets(tmp_path: Path, reply: Reply, told: str) -> None:
+def test_an_endpoint_that_gives_no_token_is_reported_once_without_secrets(
+    tmp_path: Path, reply: Reply, told: str
+) -> None:
     with serving(scripted(reply)) as api:
         with pytest.raises(ApiError) as caught:
             read(oauth(api, token_file=str(tmp_path / "token.json")))
@@ -276,7 +278,7 @@ def test_no_redirect_carries_credentials_away_from_the_endpoint() -> None:
         assert other.asked == []
 
 
-def test_what_a_state_and_a_log_show_holds_no_token(tmp_path: Path) -> None:
+def test_a_state_and_a_log_contain_no_token(tmp_path: Path) -> None:
     with serving(Identity("s3cret-refresh")) as api:
         run = tap(tmp_path, config(**oauth(api)), env={"LOGLEVEL": "DEBUG"})
         assert run.code == 0

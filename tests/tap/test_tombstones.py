@@ -45,7 +45,7 @@ def test_a_deletion_is_its_keys_and_the_time_that_the_mark_says() -> None:
     }
 
 
-def test_a_mark_that_is_no_time_takes_the_replication_keys() -> None:
+def test_a_mark_that_is_not_a_time_takes_the_replication_keys() -> None:
     record = {"id": 1, "updated_at": "2026-01-02T00:00:00Z", "deleted": True}
     assert (
         as_deletion(plan(deleted_path="deleted", **INCLUSIVE), record, NOW)["_sdc_deleted_at"] == "2026-01-02T00:00:00Z"
@@ -58,7 +58,7 @@ def test_a_counted_replication_key_is_written_as_an_instant() -> None:
     assert found == {"id": 1, "changed": 1_700_000_000_250, "_sdc_deleted_at": "2023-11-14T22:13:20.25Z"}
 
 
-def test_without_any_time_the_moment_of_the_extraction_is_told() -> None:
+def test_without_any_time_the_moment_of_the_extraction_is_emitted() -> None:
     assert as_deletion(plan(deleted_path="deleted"), {"id": 1, "deleted": 1}, NOW) == {"id": 1, "_sdc_deleted_at": NOW}
 
 
@@ -73,7 +73,7 @@ def test_deleted_path_without_a_primary_key_is_refused() -> None:
         plan(deleted_path="deleted", primary_key=[])
 
 
-def test_the_tap_tells_a_tombstone_once_and_keeps_its_place_in_the_order(tmp_path: Path) -> None:
+def test_the_tap_emits_a_tombstone_once_and_keeps_its_place_in_the_order(tmp_path: Path) -> None:
     rows = [
         {"id": 1, "updated_at": "2026-01-01T00:00:00Z"},
         {"id": 2, "updated_at": "2026-01-02T00:00:00Z", "deleted": True},

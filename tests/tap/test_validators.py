@@ -129,7 +129,7 @@ def test_last_modified_is_believed_only_where_the_configuration_says_so(tmp_path
     assert api.asked[-1].headers["if-modified-since"] == OLDER
 
 
-def test_a_304_that_nobody_asked_for_is_told_with_its_remedy(tmp_path: Path) -> None:
+def test_a_304_that_nobody_asked_for_is_reported_with_its_remedy(tmp_path: Path) -> None:
     with serving(lambda _: Reply(status=304)) as api:
         run = tap(tmp_path, config(api.url, sweep=True))
         mine = tap(tmp_path, config(api.url, sweep=True, headers={"If-None-Match": '"x"'}))
@@ -178,7 +178,7 @@ def test_an_answer_is_known_by_what_is_well_formed_and_believed(
     assert validator_of(stream(sweep=True, validator=believed), Answer("http://a", facts_of(206, headers), [])) is None
 
 
-def test_a_fingerprint_holds_no_secret_and_no_password_decides_it() -> None:
+def test_a_fingerprint_contains_no_secret_and_no_password_decides_it() -> None:
     basic = {"auth": {"type": "http_basic"}, "auth_username": "me"}
     one, other = (fingerprint(stream(**basic, auth_password=word)) for word in ("s3cret", "another"))
     assert one == other

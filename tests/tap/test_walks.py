@@ -37,7 +37,7 @@ INCLUSIVES = [
 TIED = [at(1, 1), at(1, 2), at(1, 3), at(1, 4), at(1, 5), at(2, 6), at(3, 7)]
 
 
-def test_a_keyset_asks_behind_the_last_key_and_tie_breaker_of_each_page() -> None:
+def test_a_keyset_asks_after_the_last_key_and_tie_breaker_of_each_page() -> None:
     read = drive(KEYSET, compound(TIED))
     assert read.ids == [1, 2, 3, 4, 5, 6, 7]
     assert [ask.cursor for ask in read.asks] == [
@@ -190,7 +190,7 @@ def test_an_exclusive_filter_is_asked_one_step_back_so_that_the_tie_comes_whole(
     assert drive(made, behind, read.state).ids == []
 
 
-def test_a_unique_keyset_asks_behind_the_last_key_whatever_its_type() -> None:
+def test_a_unique_keyset_asks_after_the_last_key_whatever_its_type() -> None:
     for keys in ([1, 2, 3], ["a", "b", "c"]):
         records = [{"id": key} for key in keys]
         script = [Page(records[:2], Token("x"), LATER), Page(records[2:], None, LATER), Page((), None, LATER)]
@@ -256,25 +256,25 @@ def test_a_list_that_does_not_ascend_stops_the_walk_before_any_record_of_it(made
     assert read.state == {}
 
 
-def test_a_filter_that_is_not_strictly_behind_stops_a_keyset_with_the_value() -> None:
+def test_a_filter_that_is_not_strictly_after_stops_a_keyset_with_the_value() -> None:
     answers = compound([at(1, 1), at(1, 2)])
     with pytest.raises(WalkError, match=r"asked behind updated_at '2026-01-01T00:00:01Z'.*strictly behind"):
         drive(KEYSET, lambda _: answers(PageRequest()))
 
 
-def test_a_keyset_whose_initial_value_is_in_another_unit_is_told_and_drops_nothing() -> None:
+def test_a_keyset_whose_initial_value_is_in_another_unit_is_reported_and_drops_nothing() -> None:
     incremental = COMPOUND["incremental"] | {"initial_value": 1767225600000}
     with pytest.raises(WalkError, match="asked behind updated_at 1767225599999"):
         drive(plan(**{**COMPOUND, "incremental": incremental}), pages(Page([at(1, 1)], None, LATER)))
 
 
-def test_an_api_that_ignores_the_cursor_is_told_and_not_asked_for_ever() -> None:
+def test_an_api_that_ignores_the_cursor_is_reported_and_not_asked_for_ever() -> None:
     for made in (KEYSET, KEYS):
         with pytest.raises(WalkError, match=r"asked behind .*that isn't behind it"):
             drive(made, lambda _: Page([at(1, 1), at(1, 2)], Token("x"), LATER))
 
 
-def test_a_tie_that_fills_a_whole_answer_is_told_with_its_value_and_its_count() -> None:
+def test_a_tie_that_fills_a_whole_answer_is_reported_with_its_value_and_its_count() -> None:
     """P6's honest end: where there is no way behind the tie, no record is skipped to get on."""
     read = Read()
     with pytest.raises(WalkError, match=r"2 records or more share '2026-01-01T00:00:01Z', and one answer holds 2"):
@@ -294,7 +294,7 @@ def test_one_answer_without_a_limit_is_asked_once() -> None:
     assert len(read.asks) == 1
 
 
-def test_a_tie_whose_order_changes_at_each_reading_is_told_with_its_value_and_count() -> None:
+def test_a_tie_whose_order_changes_at_each_reading_is_reported_with_its_value_and_count() -> None:
     turn = iter(range(1000))
 
     def shuffled(ask: PageRequest) -> Page:

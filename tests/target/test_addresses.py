@@ -17,5 +17,5 @@ def test_a_password_with_unescaped_slashes_is_refused_and_not_shown() -> None:
     assert "slashes" not in str(refusal.value)
 
 
-def test_a_place_is_told_without_its_password() -> None:
+def test_an_address_is_shown_without_its_password() -> None:
     assert location_of("postgresql://u:S3cret@db.example:5433/x") == 'db.example:5433, database "x"'

@@ -293,7 +293,7 @@ def test_in_a_folder_without_a_database_events_says_so_and_makes_none(tmp_path: 
         ("S3cret", "is not a Postgres URL"),
     ],
 )
-def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path: Path, url: str, told: str) -> None:
+def test_a_database_that_does_not_answer_is_reported_without_its_password(tmp_path: Path, url: str, told: str) -> None:
     message = refused(run(tmp_path, "events", "--database-url", url))
     assert told in message
     assert "database_url" in message
@@ -305,7 +305,7 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path: 
     [(None, "can't be read"), ("{", "is not JSON"), ("[]", "is not a JSON object")],
 )
 @pytest.mark.parametrize("arguments", [[], ["events"]], ids=["target", "events"])
-def test_a_configuration_file_that_is_none_is_told(
+def test_a_configuration_file_that_is_not_one_is_reported(
     tmp_path: Path, content: str | None, told: str, arguments: list[str]
 ) -> None:
     if content is not None:
@@ -322,7 +322,7 @@ def test_the_targets_own_errors_are_one_message_whatever_the_log_level(tmp_path:
     assert len(finished.stderr.splitlines()) == 1
 
 
-def test_a_command_that_does_not_exist_is_told_with_exit_status_2(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_is_reported_with_exit_status_2(tmp_path: Path) -> None:
     finished = run(tmp_path, "db", "upp")
     assert finished.returncode == 2
     assert "No such command 'upp'" in finished.stderr
@@ -420,7 +420,7 @@ def test_following_shows_each_event_of_many_writers_once_and_no_rolled_back_one(
     assert sorted(follower.saw(len(kept) + 1)) == sorted([*kept, "end"])
 
 
-def test_following_holds_no_snapshot_while_it_waits(writer: Connection, follower: Follower) -> None:
+def test_following_has_no_snapshot_open_while_it_waits(writer: Connection, follower: Follower) -> None:
     committed(writer, "a")
     follower.saw(1)
     with writer.cursor() as cursor:
@@ -453,7 +453,7 @@ def test_a_follower_whose_database_goes_away_ends_with_a_message(
     assert "Traceback" not in said
 
 
-def test_a_reader_that_goes_away_is_no_error(database: str, writer: Connection, tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_is_not_an_error(database: str, writer: Connection, tmp_path: Path) -> None:
     with writer.cursor() as cursor:
         cursor.execute(
             "insert into eventgen.events (id, source, type, subject, partitionkey, stream, key, data) "
@@ -498,7 +498,7 @@ def test_a_stream_that_is_closed_or_full_is_one_message(
     assert told in refused(finished)
 
 
-def test_ctrl_c_before_anything_has_begun_is_no_traceback() -> None:
+def test_ctrl_c_before_anything_has_begun_prints_no_traceback() -> None:
     script = (
         "import os, signal, sys; from target_eventgen.cli import main as cli;"
         "cli._target = lambda: os.kill(os.getpid(), signal.SIGINT); sys.argv = ['x']; cli.main()"

@@ -51,7 +51,7 @@ def test_the_data_come_out_digit_for_digit() -> None:
     assert b'"v": 9000.10' in json_line(cloud_event(event()))
 
 
-def test_an_event_is_one_line_whatever_it_holds() -> None:
+def test_an_event_is_one_line_whatever_it_contains() -> None:
     line = json_line(cloud_event(event(subject="orders/a\nb", data='{"new": {"v": "a\\nb"}}')))
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")

@@ -39,7 +39,7 @@ TYPES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("definition", "type_"), TYPES)
-def test_a_property_has_the_type_that_holds_all_of_its_values(definition: Any, type_: str) -> None:
+def test_a_property_has_the_type_that_fits_all_of_its_values(definition: Any, type_: str) -> None:
     assert postgres_type(definition) == type_
 
 
@@ -79,7 +79,7 @@ def test_a_name_that_postgres_would_cut_or_has_taken_is_a_fault(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["a" * 63, "ä" * 31, "Select", "_sdc_x"])
-def test_any_other_name_is_kept(name: str) -> None:
+def test_any_other_name_is_unchanged(name: str) -> None:
     assert name_fault(name, is_column=True) is None
 
 
@@ -94,7 +94,7 @@ def test_metadata_columns_stand_apart_from_content() -> None:
     assert made.replication_key.name == "at"
 
 
-def test_a_replication_key_that_is_no_column_orders_nothing() -> None:
+def test_a_replication_key_that_is_not_a_column_orders_nothing() -> None:
     made = table(
         "s", {"properties": {"id": {}}}, key=[], replication_key="at", default_schema=None, with_metadata=False
     )

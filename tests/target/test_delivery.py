@@ -77,7 +77,7 @@ def judged(call: list[Item], outcomes: list[Outcome], **options: Any) -> tuple[l
     return decisions.judge(call, outcomes, **{"max_attempts": 3, "waits": True, "chance": 1.0, **options})
 
 
-def test_what_is_behind_a_failure_has_no_verdict_and_its_key_is_stopped() -> None:
+def test_what_comes_after_a_failure_has_no_verdict_and_its_key_is_stopped() -> None:
     call = items("aab")
     verdicts, stopped = judged(call, [Failed("no"), Failed("behind"), Delivered()])
     assert verdicts == [Again(call[0], 1, 1.0, "no"), Done(call[2])]
@@ -85,9 +85,7 @@ def test_what_is_behind_a_failure_has_no_verdict_and_its_key_is_stopped() -> Non
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_key_is_stopped_behind_a_dead_event_where_it_waits_or_where_more_of_it_was_in_the_call(
-    *, waits: bool
-) -> None:
+def test_a_key_is_stopped_after_a_dead_event_where_it_waits_or_where_more_of_it_was_in_the_call(*, waits: bool) -> None:
     (lone,) = items("a")
     assert judged([lone], [Failed("no", permanent=True)], waits=waits) == (
         [Dead(lone, 1, "no")],
@@ -97,7 +95,7 @@ def test_a_key_is_stopped_behind_a_dead_event_where_it_waits_or_where_more_of_it
     assert judged(call, [Failed("no", permanent=True), Failed("behind")], waits=waits)[1] == {"a"}
 
 
-def test_a_key_is_stopped_behind_a_lone_failure() -> None:
+def test_a_key_is_stopped_after_a_lone_failure() -> None:
     assert judged(items("ab"), [Failed("no"), Delivered()])[1] == {"a"}
 
 

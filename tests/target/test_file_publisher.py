@@ -30,7 +30,7 @@ def numbers(*paths: Path) -> list[int]:
     return [int(each.sequence) for each in lines_of(*paths)]
 
 
-def test_events_are_lines_behind_those_that_are_there(tmp_path: Path) -> None:
+def test_events_are_lines_after_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "events.jsonl"
     for first in (0, 2):
         publisher = opened(path)
@@ -49,7 +49,7 @@ def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path, torn: 
     assert path.read_bytes() == whole + json_line(event(2))
 
 
-def test_a_file_that_begins_with_half_a_line_begins_anew(tmp_path: Path) -> None:
+def test_a_file_that_begins_with_half_a_line_is_begun_again(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"specversion"')
     opened(path).publish([event(2)])
@@ -119,7 +119,7 @@ def test_writers_that_share_a_file_lose_and_mix_nothing_while_it_is_put_aside(tm
     assert sorted(numbers(*parts)) == [*range(600), *range(1000, 1600)]
 
 
-def test_a_file_that_somebody_moved_is_made_anew(tmp_path: Path) -> None:
+def test_a_file_that_somebody_moved_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     publisher = opened(path)
     publisher.publish([event(1)])

@@ -80,7 +80,7 @@ def test_there_are_as_many_inputs_as_promised() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_input_leaves_its_rows_and_events_behind(shared: str, name: str) -> None:
+def test_an_input_leaves_its_rows_and_events(shared: str, name: str) -> None:
     expected: dict[str, Any] = json.loads((INPUTS / f"{name}.expected.json").read_text())
     assert set(expected) <= KNOWN
     query(shared, CLEAN + expected.get("setup", ""))

@@ -75,7 +75,7 @@ def test_one_instant_has_many_spellings(ask: cursor, left: str, right: str) -> N
     assert first == second
 
 
-def test_what_is_no_instant_stands_for_itself(ask: cursor) -> None:
+def test_what_is_not_an_instant_stands_for_itself(ask: cursor) -> None:
     assert meant(ask, PLAIN) == PLAIN
 
 

@@ -53,7 +53,7 @@ def test_a_record_is_one_line_of_copy_text(record: dict[str, Any], line: str) ->
 
 
 @pytest.mark.parametrize("record", [{}, {"id": None}])
-def test_a_record_without_its_key_is_no_line(record: dict[str, Any]) -> None:
+def test_a_record_without_its_key_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(MissingKeyError, match=r'key property "id" is (missing|null)'):
         encoding().line(1, record, None)
 
@@ -65,7 +65,7 @@ def test_a_nul_is_replaced_and_its_column_remembered() -> None:
     assert made.replaced_nul == {"t"}
 
 
-def test_properties_without_a_column_are_told() -> None:
+def test_properties_without_a_column_are_reported() -> None:
     assert encoding().surplus({"id": 1, "x": 1}) == {"x"}
     assert encoding().surplus({"id": 1}) == set()
 
@@ -83,7 +83,7 @@ def test_properties_without_a_column_are_told() -> None:
         ("numeric", [1, Decimal("1.0")], [None, None]),
     ],
 )
-def test_keys_are_told_apart_where_they_have_one_spelling(type_: str, values: list[Any], told: list[Any]) -> None:
+def test_keys_are_distinguished_where_they_have_one_spelling(type_: str, values: list[Any], told: list[Any]) -> None:
     assert [identity(type_)(value) for value in values] == told
 
 
@@ -116,7 +116,7 @@ def test_a_record_that_the_schema_allows_is_valid_and_unchanged(record: dict[str
         ({"d": 5}, 'property "d"'),
     ],
 )
-def test_a_record_that_it_does_not_allow_is_told_by_place_and_rule_without_its_value(
+def test_a_record_that_it_does_not_allow_is_reported_by_place_and_rule_without_its_value(
     record: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(InvalidRecordError, match=said) as raised:
@@ -194,7 +194,7 @@ def test_messages_are_read_with_all_their_digits_and_empty_lines_are_skipped() -
         (f'{{"type": "STATE", "value": {"[" * 9999}{"]" * 9999}}}\n', "line 2 of the input.*nested too deeply"),
     ],
 )
-def test_a_line_that_is_no_message_is_named_by_its_number(line: str, said: str) -> None:
+def test_a_line_that_is_not_a_message_is_named_by_its_number(line: str, said: str) -> None:
     with pytest.raises(MessageError, match=said):
         read(json.dumps({"type": "STATE", "value": 1}) + "\n" + line)
 
@@ -207,7 +207,7 @@ def test_a_line_that_is_no_message_is_named_by_its_number(line: str, said: str) 
         (r"\ud83d and a path \\ud83d", "\ufffd and a path \\ud83d"),
     ],
 )
-def test_half_of_a_surrogate_pair_is_replaced_and_told_once(
+def test_half_of_a_surrogate_pair_is_replaced_and_reported_once(
     caplog: pytest.LogCaptureFixture, sent: str, read_as: str
 ) -> None:
     line = f'{{"type": "STATE", "value": "{sent}"}}\n'

@@ -56,7 +56,7 @@ def assert_whole(loader: Loader) -> None:
     assert sorted(loader.events()) == [("created", "1"), ("created", "2"), ("created", "3")]
 
 
-def test_a_connection_that_the_server_ends_is_made_anew(loader: Loader) -> None:
+def test_a_connection_that_the_server_ends_is_reopened(loader: Loader) -> None:
     process = begun(loader)
     terminate(loader)
     out, said = process.communicate(lines(MORE), timeout=60)
@@ -120,7 +120,7 @@ def test_a_database_that_stays_down_is_one_message_and_its_state_stays(
     assert loader.query("select count(*) from log") == [(1,)]
 
 
-def test_a_database_that_forgot_a_confirmed_commit_is_told_and_not_written_on(loader: Loader) -> None:
+def test_a_database_that_forgot_a_confirmed_commit_is_reported_and_not_written_to(loader: Loader) -> None:
     process = begun(loader)
     loader.query("delete from eventgen.runs; delete from log; delete from subscriptions")
     out, said = process.communicate(lines(MORE), timeout=60)
@@ -129,7 +129,7 @@ def test_a_database_that_forgot_a_confirmed_commit_is_told_and_not_written_on(lo
     assert loader.query("select count(*) from log") == [(0,)]
 
 
-def test_a_run_that_ended_leaves_no_number_behind(loader: Loader) -> None:
+def test_a_run_that_ended_leaves_no_number(loader: Loader) -> None:
     loader.load([schema(), entry(1), state(1)])
     assert loader.query("select * from eventgen.runs") == []
 

@@ -82,9 +82,7 @@ def test_e1_a_row_that_goes_back_and_forth_in_one_instant_is_followed_over_runs_
 
 
 @pytest.mark.parametrize("key", ["updated_at", None])
-def test_e1_a_run_that_died_is_told_again_once_wherever_the_checkpoints_are_cut(
-    loader: Loader, key: str | None
-) -> None:
+def test_e1_a_run_that_died_is_replayed_once_wherever_the_checkpoints_are_cut(loader: Loader, key: str | None) -> None:
     told = [version(1, 1, 1, status) for status in "abcd"]
     loader.load([schema(version=key), told[0], state(0), *told[1:]], events=[STATUS])
     for cut in (1, 2, 3):
@@ -106,14 +104,14 @@ def test_e1_a_row_that_went_back_after_a_run_died_is_followed_at_the_end_of_the_
     assert loader.events("data->'old'->>'status', data->'new'->>'status'") == [("a", "b"), ("b", "a")]
 
 
-def test_e1_a_run_that_has_told_a_dead_one_again_to_its_end_is_followed_from_there_on(loader: Loader) -> None:
+def test_e1_a_run_that_has_replayed_a_dead_one_to_its_end_is_followed_from_there_on(loader: Loader) -> None:
     a, b = version(1, 1, 1, "a"), version(1, 1, 1, "b")
     loader.load([schema(), a, state(0), b], events=[STATUS])
     loader.load([schema(), a, b, state(1), a, state(2), b, state(3)], events=[STATUS], batch_size_rows=1)
     assert "".join(new for (new,) in loader.events("data->'new'->>'status'")) == "bab"
 
 
-def test_e1_what_a_dead_run_held_back_is_judged_at_the_end_of_the_next(loader: Loader) -> None:
+def test_e1_what_a_dead_run_parked_is_judged_at_the_end_of_the_next(loader: Loader) -> None:
     a, b, other = version(1, 1, 1, "a"), version(1, 1, 1, "b"), version(2, 1, 1, "a")
     loader.load([schema(), a, state(0), b], events=[STATUS])
     loader.load([schema(), a, state(1), other], events=[STATUS], batch_size_rows=1)  # its tap died
@@ -165,7 +163,7 @@ def test_e1_leaves_is_the_mirror_of_enters_and_null_is_not_true(loader: Loader) 
     assert [kind for kind, _ in loader.events()] == ["passed", "fell", "passed", "fell"]
 
 
-def test_e1_enters_fires_for_a_row_that_is_created_within_the_condition_even_if_it_holds_of_nulls(
+def test_e1_enters_fires_for_a_row_that_is_created_within_the_condition_even_if_nulls_satisfy_it(
     loader: Loader,
 ) -> None:
     rule = {"type": "unset", "stream": "subscriptions", "enters": "status is null"}
@@ -214,7 +212,7 @@ def test_e1_rules_of_one_type_with_other_conditions_stay_apart(loader: Loader) -
     assert len(set(loader.events("id"))) == 2
 
 
-def test_e1_a_compound_key_is_told_apart_in_subject_and_key(loader: Loader) -> None:
+def test_e1_a_compound_key_is_distinguished_in_subject_and_key(loader: Loader) -> None:
     properties = {"a": {"type": "string"}, "b": {"type": "string"}}
     rule = {"type": "made", "stream": "pairs", "on": "created"}
     messages = [record("pairs", a="x,y", b="z"), record("pairs", a="x", b="y,z")]
@@ -251,7 +249,7 @@ def test_a_first_load_whose_tap_died_goes_on_being_the_first(loader: Loader, unf
     assert loader.events() == [("created", "4")]
 
 
-def test_a_table_that_held_rows_before_has_had_its_first_load(loader: Loader) -> None:
+def test_a_table_that_had_rows_before_has_had_its_first_load(loader: Loader) -> None:
     loader.query(
         "create table public.subscriptions (id bigint primary key, value numeric); insert into subscriptions values (1, 5)"
     )
@@ -344,7 +342,7 @@ def test_a_null_version_is_applied_in_order_of_arrival(loader: Loader) -> None:
     assert loader.query("select value, updated_at, _eventgen_version from subscriptions") == [(8, None, 4)]
 
 
-def test_equal_content_is_no_write_and_no_event(loader: Loader) -> None:
+def test_equal_content_causes_no_write_and_no_event(loader: Loader) -> None:
     loader.load([schema(), version(1, 1, 1)], events=[UPDATED])
     before = loader.query("select xmin::text, ctid::text, * from subscriptions")
     loader.load(

@@ -235,7 +235,7 @@ def test_a_schema_that_says_more_than_types_is_left_to_the_long_way(definition: 
         ("_sdc_batched_at", {"type": "array"}),
     ],
 )
-def test_so_is_one_with_a_property_that_is_no_content_and_would_not_be_looked_at(name: str, definition: Any) -> None:
+def test_so_is_one_with_a_property_that_is_not_content_and_would_not_be_looked_at(name: str, definition: Any) -> None:
     schema = {**SCHEMA, "properties": {**TYPES, name: definition}}
     assert compile_encoder(plan(), schema, validates=True) is None
     assert compile_encoder(plan(), schema, validates=False) is not None
@@ -284,7 +284,7 @@ def test_a_record_without_its_key_is_not_taken() -> None:
         b"",
     ],
 )
-def test_a_line_that_is_no_plain_record_is_no_error_here(line: bytes) -> None:
+def test_a_line_that_is_not_a_plain_record_is_not_an_error_here(line: bytes) -> None:
     short = compile_encoder(plan(), {**SCHEMA, "required": []}, validates=True)
     assert short is not None
     assert short.messages(LineBlock(line)) is None

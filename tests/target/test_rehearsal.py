@@ -64,7 +64,7 @@ def test_check_notes_a_rule_that_waits_for_the_time_to_pass(loader: Loader) -> N
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["ok", "note"]
 
 
-def test_check_holds_rules_against_the_live_tables(loader: Loader) -> None:
+def test_check_compares_rules_with_the_live_tables(loader: Loader) -> None:
     assert commanded(loader, "check", events=[GOOD]).returncode == 1
     loader.load([ORDERS, record("orders", id=1, total=1)])
     assert commanded(loader, "check", events=[GOOD, GONE]).returncode == 0
@@ -73,7 +73,7 @@ def test_check_holds_rules_against_the_live_tables(loader: Loader) -> None:
     assert done.stdout.count("FAULT") == 2
 
 
-def test_try_prints_the_events_of_an_input_and_leaves_nothing_behind(loader: Loader) -> None:
+def test_try_prints_the_events_of_an_input_and_leaves_no_trace(loader: Loader) -> None:
     source = loader.folder / "orders.singer"
     source.write_text(lines([ORDERS, record("orders", id=1, total=50), record("orders", id=1, total=150)]))
     before = set(loader.query(TRIALS))
@@ -86,7 +86,7 @@ def test_try_prints_the_events_of_an_input_and_leaves_nothing_behind(loader: Loa
     wait_until(lambda: set(loader.query(TRIALS)) <= before, what="a server without further databases")
 
 
-def test_try_tells_what_is_wrong_with_an_input_and_leaves_nothing_behind(loader: Loader) -> None:
+def test_try_reports_what_is_wrong_with_an_input_and_leaves_no_trace(loader: Loader) -> None:
     source = loader.folder / "orders.singer"
     source.write_text(lines([ORDERS, "no message"]))
     done = commanded(loader, "try", "--input", str(source), events=[GOOD])

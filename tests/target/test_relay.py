@@ -104,7 +104,7 @@ def test_an_event_that_commits_late_is_lost_to_a_reader_of_positions_and_not_to_
     assert sorted(receiver.ids) == ["early-1-1", "last-1-1", "late-1-1"]
 
 
-def test_an_old_transaction_holds_no_event_back(outbox: Outbox) -> None:
+def test_an_old_transaction_delays_no_event(outbox: Outbox) -> None:
     receiver = Receiver()
     outbox.announce(receiver.delivery())
     with outbox.transaction() as old, old.cursor() as cursor:
@@ -147,7 +147,7 @@ def test_each_slot_has_its_turn(outbox: Outbox) -> None:
             assert [slot for (slot,) in cursor.fetchall()] == wanted
 
 
-def test_full_turns_over_one_busy_key_are_not_held_up_by_idle_ones(
+def test_full_turns_over_one_busy_key_are_not_delayed_by_idle_ones(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "TURN_EVENTS", 10)
@@ -163,7 +163,7 @@ def test_full_turns_over_one_busy_key_are_not_held_up_by_idle_ones(
     in_order(receiver.got)
 
 
-def test_where_a_turn_is_cut_what_is_behind_it_is_not_taken_for_deleted(
+def test_where_a_turn_is_cut_what_comes_after_it_is_not_taken_for_deleted(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver = Receiver(most=1000)
@@ -176,7 +176,7 @@ def test_where_a_turn_is_cut_what_is_behind_it_is_not_taken_for_deleted(
     assert outbox.marks() == EMPTY
 
 
-def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
+def test_a_slow_publisher_blocks_no_other(outbox: Outbox) -> None:
     gate = threading.Event()
     slow, fast = Receiver(before=behind(gate)), Receiver()
     wanted = slow.delivery("slow"), fast.delivery("fast")
@@ -189,7 +189,7 @@ def test_a_slow_publisher_holds_no_other(outbox: Outbox) -> None:
         wait_until(lambda: len(slow.got) == 100, what="all that the slow one gets")
 
 
-def test_a_publisher_whose_receiver_is_away_holds_no_other(outbox: Outbox) -> None:
+def test_a_publisher_whose_receiver_is_away_blocks_no_other(outbox: Outbox) -> None:
     away, there = Receiver(before=unreachable), Receiver()
     wanted = away.delivery("away", workers=1), there.delivery("there")  # of two workers one may find the other at it
     outbox.announce(*wanted)
@@ -228,7 +228,7 @@ def test_events_go_where_their_type_and_stream_lead(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_e5_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(
+def test_e5_an_event_that_fails_blocks_its_key_and_no_other_until_it_is_through(
     outbox: Outbox, *, ordered: bool
 ) -> None:
     receiver = Receiver(ordered=ordered, answer=Rebuke({"orders-2-2": 3, "orders-3-1": 1}))
@@ -242,7 +242,7 @@ def test_e5_an_event_that_fails_holds_its_key_and_no_other_until_it_is_through(
     assert outbox.marks() == EMPTY
 
 
-def test_events_that_come_while_their_key_is_held_keep_its_order(outbox: Outbox) -> None:
+def test_events_that_come_while_their_key_is_blocked_keep_its_order(outbox: Outbox) -> None:
     refused = threading.Event()
     receiver = Receiver(answer=lambda _: Delivered() if refused.is_set() else Failed("not yet", retry_after=0.3))
     outbox.announce(receiver.delivery())
@@ -347,7 +347,7 @@ def test_one_worker_that_finds_nothing_to_do_gives_nothing_up_while_another_is_a
     assert (result.delivered, result.left) == (40, 0)
 
 
-def test_keys_and_reasons_may_hold_any_character(outbox: Outbox) -> None:
+def test_keys_and_reasons_may_contain_any_character(outbox: Outbox) -> None:
     odd = 'it\'s \\ "{%s}" \n é 𝄞'
     receiver = Receiver(answer=lambda event: Delivered() if event.id.endswith("2") else Failed(f"no {odd}"))
     outbox.announce(receiver.delivery())
@@ -388,7 +388,7 @@ def test_a_relay_that_does_not_follow_leaves_what_is_due_only_later(outbox: Outb
     assert (result.left, result.reason) == (4, "come back tomorrow")
 
 
-def test_an_event_that_somebody_deleted_holds_nothing_up(outbox: Outbox) -> None:
+def test_an_event_that_somebody_deleted_blocks_nothing(outbox: Outbox) -> None:
     receiver = Receiver(answer=Rebuke({"orders-1-1": 1}))
     outbox.announce(receiver.delivery())
     outbox.add(keys=2, each=3)
@@ -398,7 +398,7 @@ def test_an_event_that_somebody_deleted_holds_nothing_up(outbox: Outbox) -> None
     assert outbox.marks() == EMPTY
 
 
-def test_a_held_event_that_somebody_deleted_lets_its_key_go(outbox: Outbox) -> None:
+def test_a_blocked_event_that_somebody_deleted_lets_its_key_go(outbox: Outbox) -> None:
     receiver = Receiver(answer=Rebuke({"orders-1-1": 1}))
     outbox.announce(receiver.delivery())
     outbox.add(each=3)

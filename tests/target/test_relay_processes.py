@@ -400,7 +400,7 @@ def test_status_counts_backlog_dead_letters_and_deliveries_by_publisher_and_type
     assert "60 min" in shown
 
 
-def test_a_forgotten_publisher_holds_nothing_any_more(outbox: Outbox, tmp_path: Path) -> None:
+def test_a_forgotten_publisher_blocks_nothing_any_more(outbox: Outbox, tmp_path: Path) -> None:
     letters(outbox, ["orders-1-1"])
     at = ["--database-url", outbox.url]
     unknown = command(tmp_path, "publishers", "forget", "flie", "--yes", *at)

@@ -48,7 +48,7 @@ def test_a_user_without_create_loads_into_tables_that_exist(loader: Loader, rest
     assert loader.events() == [("made", "1"), ("made", "2")]
 
 
-def test_a_user_without_create_is_told_what_is_missing(loader: Loader, restricted: str) -> None:
+def test_a_user_without_create_gets_an_error_that_names_the_missing_right(loader: Loader, restricted: str) -> None:
     message = loader.refused([schema(), ONE], database_url=restricted)
     assert "permission denied" in message
     assert "grant" in message
@@ -79,7 +79,7 @@ def test_a_table_that_was_dropped_has_another_first_load(loader: Loader) -> None
     assert loader.events() == [("made", "2")]
 
 
-def test_a_table_that_was_dropped_tells_its_rows_anew_where_first_loads_are_told(loader: Loader) -> None:
+def test_a_table_that_was_dropped_emits_its_rows_again_where_first_loads_emit(loader: Loader) -> None:
     for _ in range(3):
         loader.load([schema(), ONE], events=RULES)
         loader.query("drop table subscriptions")

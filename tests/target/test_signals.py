@@ -149,7 +149,7 @@ def test_a_signal_before_any_line_of_the_readers_loop_ends_the_input() -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("behind", [[], [version(4, 4)]], ids=["a STATE", "a record behind it"])
-def test_a_silent_pipe_holds_nothing_back(loader: Loader, behind: list[dict[str, Any]]) -> None:
+def test_a_silent_pipe_delays_nothing(loader: Loader, behind: list[dict[str, Any]]) -> None:
     process = loader.start(events=RULES, checkpoint_seconds=1)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -295,12 +295,12 @@ SCHEMA_CHANGES = [
 ]
 
 
-def test_the_sdk_stores_what_came_before_a_new_schema_after_what_came_behind_it(plain: PlainTarget) -> None:
+def test_the_sdk_stores_what_came_before_a_new_schema_after_what_came_after_it(plain: PlainTarget) -> None:
     plain.listen(io.StringIO(lines(SCHEMA_CHANGES)))
     assert PlainSink.stored == {1: 1}
 
 
-def test_what_came_before_a_new_schema_is_stored_before_what_comes_behind_it(loader: Loader) -> None:
+def test_what_came_before_a_new_schema_is_stored_before_what_comes_after_it(loader: Loader) -> None:
     rules = [{"type": "updated", "stream": "counters", "on": "updated"}]
     loader.load(SCHEMA_CHANGES, events=rules, batch_size_rows=2)
     assert loader.query("select value from counters") == [(3,)]

@@ -84,5 +84,5 @@ def test_the_first_loads_of_all_tables_end_in_one_statement() -> None:
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_a_table_of_unknown_origin_is_remembered_as_loaded_only_if_it_holds_rows(*, loaded: bool) -> None:
+def test_a_table_of_unknown_origin_is_remembered_as_loaded_only_if_it_has_rows(*, loaded: bool) -> None:
     assert ("clock_timestamp()" in text(catalog.add_table(KEYED, loaded=loaded))) is loaded

@@ -18,7 +18,7 @@ def told(old: Any, new: Any, changed: list[str] | None = None) -> str:
     return event_table.change(json.dumps({"old": old, "new": new, "changed": changed or []}), MARKS)
 
 
-def test_a_change_tells_the_changed_columns_old_and_new() -> None:
+def test_a_change_shows_the_changed_columns_old_and_new() -> None:
     old, new = {"id": 1, "value": 9000, "plan": "basic"}, {"id": 1, "value": 11000, "plan": "pro"}
     assert told(old, new, ["value", "plan"]) == "value 9000 → 11000, plan basic → pro"
 
@@ -27,15 +27,15 @@ def test_a_change_without_a_list_of_columns_is_found_by_comparing() -> None:
     assert told({"id": 1, "value": 1}, {"id": 1, "value": None}) == "value 1 → null"
 
 
-def test_a_first_version_is_told_as_created_with_what_it_holds() -> None:
+def test_a_first_version_is_shown_as_created_with_its_values() -> None:
     assert told(None, {"id": 1, "plan": "pro", "ended": None}) == "created: id 1, plan pro"
 
 
-def test_a_last_version_is_told_as_deleted_with_what_it_held() -> None:
+def test_a_last_version_is_shown_as_deleted_with_its_values() -> None:
     assert told({"id": 1}, None) == "deleted: id 1"
 
 
-def test_columns_about_the_load_are_not_told() -> None:
+def test_columns_about_the_load_are_not_shown() -> None:
     old, new = {"value": 1, "_sdc_sequence": 1}, {"value": 2, "_sdc_sequence": 2}
     assert told(old, new, ["value", "_sdc_sequence"]) == "value 1 → 2"
     assert told(None, new) == "created: value 2"

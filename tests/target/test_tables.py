@@ -76,7 +76,7 @@ def test_a_value_is_stored_whole_in_a_column_of_its_type(loader: Loader, case: s
     assert loader.events() == [("made", "1")]
 
 
-def test_digits_of_a_number_are_kept_in_columns_and_in_json(loader: Loader) -> None:
+def test_digits_of_a_number_are_preserved_in_columns_and_in_json(loader: Loader) -> None:
     properties = {"id": {"type": "integer"}, "n": {"type": "number"}, "o": {"type": "object"}}
     digits = "12345678901234567890.12345678901234567890"
     line = f'{{"type": "RECORD", "stream": "s", "record": {{"id": 1, "n": {digits}, "o": {{"n": {digits}}}}}}}'
@@ -177,7 +177,7 @@ def test_conditions_find_functions_along_the_search_path_of_the_url(loader: Load
     assert loader.query("select id from public.things") == [(1,)]
 
 
-def test_names_are_kept_as_they_are_written(loader: Loader) -> None:
+def test_names_are_stored_as_they_are_written(loader: Loader) -> None:
     names = ["Id", "a b", 'q"uote', "per%cent", "bra{ce}", "select", "new", "old", "n", "x" * 63]
     properties = {name: {"type": "integer"} for name in names}
     rules = [
@@ -192,7 +192,7 @@ def test_names_are_kept_as_they_are_written(loader: Loader) -> None:
     assert set(loader.events("data->'new'")[0][0]) == set(names)
 
 
-def test_metadata_columns_are_stored_but_are_no_content(loader: Loader) -> None:
+def test_metadata_columns_are_stored_but_are_not_content(loader: Loader) -> None:
     message = {
         **record(id=1, value=1, status="", updated_at="2026-01-01T00:00:00Z"),
         "time_extracted": "2026-01-01T00:00:09Z",

@@ -25,7 +25,7 @@ def test_a_metric_that_is_not_known_or_has_other_labels_is_a_fault() -> None:
         tallies.put("eventgen_records", "orders", value=1)
 
 
-def test_an_observation_counts_in_the_first_bucket_that_holds_it() -> None:
+def test_an_observation_counts_in_the_first_bucket_that_covers_it() -> None:
     value = Distribution()
     for seconds in (0.0, BUCKETS[0], BUCKETS[0] + 0.0001, BUCKETS[-1], BUCKETS[-1] + 1):
         value = value.with_one(seconds)

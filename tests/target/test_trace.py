@@ -33,7 +33,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("parent", WRONG)
-def test_what_is_no_traceparent_is_none(loader: Loader, parent: str) -> None:
+def test_what_is_not_a_traceparent_is_none(loader: Loader, parent: str) -> None:
     assert trace.from_environment({"TRACEPARENT": parent, "TRACESTATE": "a=1"}, None) is None
     loader.load([ORDERS, record("orders", id=1, trace=parent)], events=[CREATED], trace_field="trace")
     assert loader.query("select traceparent from eventgen.events") == [(None,)]
@@ -63,7 +63,7 @@ def test_an_event_carries_the_trace_of_its_record_else_that_of_its_run(
     assert found == [("1", THEIRS, None), ("2", OURS, "run=1"), ("3", OURS, "run=1")]
 
 
-def test_without_either_there_is_none_and_a_field_that_a_stream_lacks_is_no_fault(loader: Loader) -> None:
+def test_without_either_there_is_none_and_a_field_that_a_stream_lacks_is_not_a_fault(loader: Loader) -> None:
     loader.load([ORDERS, record("orders", id=1, trace=THEIRS)], events=[CREATED])
     loader.load([ORDERS, record("orders", id=2, trace=THEIRS)], events=[CREATED], trace_field="traceparent")
     assert loader.query("select traceparent, tracestate from eventgen.events") == [(None, None)] * 2

@@ -34,7 +34,7 @@ def test_a_secret_may_be_written_with_its_prefix_or_without_and_unpadded() -> No
 
 
 @pytest.mark.parametrize("text", ["", "whsec_", "whsec_c2hvcnQ=", "whsec_é", "a"])
-def test_what_no_receiver_could_verify_with_is_no_secret(text: str) -> None:
+def test_what_no_receiver_could_verify_with_is_refused_as_a_secret(text: str) -> None:
     assert webhook_decisions.secret_bytes(text) is None
 
 

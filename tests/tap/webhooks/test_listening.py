@@ -119,7 +119,7 @@ def test_what_the_target_printed_leaves_the_queue_while_the_pipe_is_open(
         assert json.loads(pipe.states.read_text().splitlines()[-1])["bookmarks"]["things"]["webhooks"]["position"]
 
 
-def test_a_drain_that_is_told_to_end_ends_with_a_state_and_nothing_is_lost_or_doubled_by_the_next(
+def test_a_drain_that_is_terminated_ends_with_a_state_and_nothing_is_lost_or_doubled_by_the_next(
     tmp_path: Path, database: str, receiver: Serving
 ) -> None:
     config = configuration(database)

@@ -78,7 +78,7 @@ def ids(records: Sequence[Mapping[str, Any]]) -> list[int]:
     return [record["id"] for record in records]
 
 
-def test_what_polling_finds_and_no_notification_told_of_is_counted_once(
+def test_what_polling_finds_without_a_notification_is_counted_once(
     tmp_path: Path, database: str, things: Things, api: Api
 ) -> None:
     config = configuration(database, **POLLED, base_url=api.url)
@@ -141,7 +141,7 @@ def test_without_a_replication_key_contents_are_compared(
     assert missed(second) == 1
 
 
-def test_thin_notifications_fetch_the_object_as_it_is_now_once_a_batch_and_tell_of_what_is_gone(
+def test_thin_notifications_fetch_the_object_as_it_is_now_once_a_batch_and_emit_what_is_gone(
     tmp_path: Path, database: str, things: Things, api: Api
 ) -> None:
     route = {"stream": "things", "key": {"id": "data.id"}, "fetch_path": "/things/{event.data.id}"}
@@ -190,7 +190,7 @@ def test_deletions_and_versions_come_from_where_the_configuration_says(tmp_path:
     assert "1 notifications that were stored tell of nothing" in run.err
 
 
-def test_a_stored_notification_that_can_no_longer_be_read_stops_the_stream_and_is_kept(
+def test_a_stored_notification_that_can_no_longer_be_read_stops_the_stream_and_stays(
     tmp_path: Path, database: str
 ) -> None:
     stored(database, event(1, 1))
@@ -200,7 +200,7 @@ def test_a_stored_notification_that_can_no_longer_be_read_stops_the_stream_and_i
     assert ids(tap(tmp_path, configuration(database)).records) == [1]
 
 
-def test_a_place_of_another_queue_or_behind_this_ones_end_is_none(tmp_path: Path, database: str) -> None:
+def test_a_position_of_another_queue_or_after_this_ones_end_is_none(tmp_path: Path, database: str) -> None:
     config = configuration(database)
     stored(database, event(1, 1))
     held = json.dumps(tap(tmp_path, config).states[-1])

@@ -86,7 +86,7 @@ def stream(request: pytest.FixtureRequest) -> str:
     return f"{abs(hash(request.node.name))} things/ü.*"
 
 
-def test_what_was_stored_is_read_in_order_behind_any_place(queue: Open, stream: str) -> None:
+def test_what_was_stored_is_read_in_order_after_any_position(queue: Open, stream: str) -> None:
     one = queue()
     one.store(numbered(range(3), stream))
     one.store(numbered(range(3, 5), stream))
@@ -183,14 +183,14 @@ def test_nothing_is_skipped_that_several_writers_store_while_it_is_read(queue: O
     assert len(bodies) == len(set(bodies)) == 160
 
 
-def test_its_length_is_told(queue: Open, stream: str) -> None:
+def test_its_length_is_counted(queue: Open, stream: str) -> None:
     one = queue()
     before = one.length()
     one.store(numbered(range(7), stream))
     assert one.length() == before + 7
 
 
-def test_a_queue_that_is_not_there_is_one_error_that_tells_no_password(kind: str) -> None:
+def test_a_queue_that_is_not_there_is_one_error_without_the_password(kind: str) -> None:
     scheme = "postgresql" if kind == "postgres" else kind
     with closing(open_queue(f"{scheme}://user:s3cret@127.0.0.1:9")) as one:
         with pytest.raises(QueueError) as caught:
@@ -221,7 +221,7 @@ def test_what_was_stored_survives_a_kill_of_its_server(
     assert one.contains(stream, place)
 
 
-def test_postgres_tells_nothing_behind_a_number_that_is_not_committed_yet(database: str) -> None:
+def test_postgres_reads_nothing_after_a_number_that_is_not_committed_yet(database: str) -> None:
     """A writer took a number and hangs: a reader waits for it, instead of skipping it."""
     with closing(open_queue(database)) as one, closing(psycopg2.connect(database)) as slow:
         one.store(numbered([1]))

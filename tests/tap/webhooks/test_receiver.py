@@ -83,7 +83,7 @@ def refused() -> dict[str, tuple[bytes, dict[str, str], int, str]]:
     }
 
 
-def test_what_is_not_as_agreed_is_refused_and_nothing_of_it_stored_told_or_logged(
+def test_what_is_not_as_agreed_is_refused_and_nothing_of_it_stored_shown_or_logged(
     receiver: Serving, database: str
 ) -> None:
     requests = refused()
@@ -123,7 +123,7 @@ def test_a_request_that_comes_again_is_answered_and_stored_once(receiver: Servin
     assert stored(database) == 2
 
 
-def test_what_concerns_no_stream_is_answered_and_no_other_path_or_method_tells_anything(
+def test_what_concerns_no_stream_is_answered_and_no_other_path_or_method_reveals_anything(
     receiver: Serving, database: str
 ) -> None:
     assert receiver.post(event(1, 1, "invoice.paid")).status == 200
@@ -134,7 +134,7 @@ def test_what_concerns_no_stream_is_answered_and_no_other_path_or_method_tells_a
     assert MARK not in elsewhere.body + receiver.log.read_text()
 
 
-def test_each_address_has_its_rate_and_is_told_when_to_come_again(tmp_path: Path, database: str) -> None:
+def test_each_address_has_its_rate_and_gets_a_retry_after(tmp_path: Path, database: str) -> None:
     with receiving(tmp_path, configuration(database, {"rate_limit": "2/s"})) as receiver:
         answers = [receiver.post(event(key, key)) for key in range(2)]
         for key in range(2, 500):  # a busy machine may send two a second for a while
@@ -149,7 +149,7 @@ def test_each_address_has_its_rate_and_is_told_when_to_come_again(tmp_path: Path
         assert receiver.post(event(0, 9)).status == 200
 
 
-def test_a_full_queue_is_told_until_there_is_room(tmp_path: Path, database: str) -> None:
+def test_a_full_queue_is_reported_until_there_is_room(tmp_path: Path, database: str) -> None:
     config = configuration(database)
     config["webhooks"]["max_queued"] = 3
     with receiving(tmp_path, config) as receiver:
@@ -165,7 +165,7 @@ def test_a_full_queue_is_told_until_there_is_room(tmp_path: Path, database: str)
         assert receiver.post(event(9, 9)).status == 200
 
 
-def test_a_queue_that_fails_is_told_and_one_that_is_back_is_used(receiver: Serving, database: str) -> None:
+def test_a_queue_that_fails_is_reported_and_one_that_is_back_is_used(receiver: Serving, database: str) -> None:
     name = urlsplit(database).path[1:]
     server = urlsplit(database)._replace(path="/postgres").geturl()
     assert receiver.post(event(1, 1)).status == 200

@@ -121,7 +121,7 @@ def test_a_list_that_only_a_cursor_leads_through_is_swept_whole(walk: str) -> No
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_tombstone_is_not_told_again_as_missing(seed: int) -> None:
+def test_a_tombstone_is_not_emitted_again_as_missing(seed: int) -> None:
     chance = random.Random(seed)
     with closing(Notes("compound")) as notes:
         notes.run()

@@ -30,7 +30,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("history", "sent", "repeated"), CASES)
-def test_the_end_of_a_story_is_a_repetition_and_a_piece_before_it_waits(
+def test_the_end_of_a_history_is_a_repetition_and_a_piece_before_it_waits(
     history: list[int], sent: list[int], repeated: int | None
 ) -> None:
     assert judge(history, sent, ended=False) == ReplayVerdict(repeated or 0, parked=repeated is None)
@@ -43,7 +43,7 @@ def test_where_nothing_more_can_come_a_piece_is_news(history: list[int], sent: l
     assert judge(history, sent, ended=True) == ReplayVerdict(repeated, parked=False)
 
 
-def test_a_story_told_again_from_any_place_and_in_any_pieces_is_no_news() -> None:
+def test_a_replay_from_any_place_and_in_any_pieces_is_recognised() -> None:
     history = [1, 2, 3, 4, 5]
     for first, cuts in itertools.product(range(5), itertools.product([False, True], repeat=4)):
         sent: list[int] = []
@@ -57,7 +57,7 @@ def test_a_story_told_again_from_any_place_and_in_any_pieces_is_no_news() -> Non
         assert left == []
 
 
-def test_of_a_long_story_only_the_end_is_remembered() -> None:
+def test_of_a_long_history_only_the_end_is_remembered() -> None:
     history = list(range(10, 10 + MAX_HISTORY_CONTENTS))
     assert judge(history, list(range(10 + MAX_HISTORY_CONTENTS)), ended=False) == ReplayVerdict(
         10 + MAX_HISTORY_CONTENTS, parked=False
