@@ -65,6 +65,21 @@ class Answer:
         """The headers under lower-case names."""
         return self.facts.headers
 
+    @property
+    def own_words(self) -> Any:
+        """The body where it can say why an answer is an error: JSON, or plain text; None for a page of HTML."""
+        plain = isinstance(self.body, str) and media_type(self.headers) in {"", "text/plain"}
+        return None if self.fault and (not plain or self.body.lstrip().startswith("<")) else self.body
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return what the Content-Type header says, in small letters and without parameters; "" where there is none.
+
+    Args:
+        headers: under lower-case names.
+    """
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
 
 def facts_of(status: int, headers: Mapping[str, str], now: float = 0.0) -> AnswerFacts:
     """Read the facts of an answer.

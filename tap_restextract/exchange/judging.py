@@ -55,7 +55,7 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
             wait, stated = rates.exhausted(quotas), "with a quota that is empty for"
         if wait is not None and wait > stream.max_wait:
             raise quota_error(stream, named(), f"was answered {answer.status} {stated} {wait:.0f} s{because},")
-        raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)
+        raise TransientError(f"answered {answer.status}{because}", wait, limited=limited, said=answer.own_words)
     if verdict is Verdict.ACCEPT and answer.fault and (answer.status != 204 or answer.body is not None):
         if isinstance(answer.body, str) and _LOGIN.search(answer.body):
             raise AnswerError(

@@ -6,15 +6,15 @@ much hides records; what should match either way is written as two rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tap_restextract.config.streams import ResponseRule
 from tap_restextract.exchange.answer import Answer
+from tap_restextract.exchange.error_texts import error_texts
 from tap_restextract.exchange.retry import Verdict
 from tap_restextract.values.paths import MISSING, find
 
-ERROR_PATHS: Final = ("message", "detail", "error_description", "error", "title")
 VERDICTS: Final = {
     "RETRY": Verdict.RETRY,
     "IGNORE": Verdict.IGNORE,
@@ -34,30 +34,17 @@ def rule_name(rules: Sequence[ResponseRule], index: int) -> str:
     return f"response_rules[{index}] ({rules[index].action})"
 
 
-def error_texts(body: Any) -> Iterator[str]:
-    """Return an API's own words for an error, from the places where they usually stand; a text is all words."""
-    if isinstance(body, str):
-        yield body
-    if not isinstance(body, dict):
-        return
-    for name in ERROR_PATHS:
-        value = body.get(name)
-        if isinstance(value, dict):
-            value = value.get("message")
-        if isinstance(value, str) and value:
-            yield value
-    errors = body.get("errors")
-    for error in errors if isinstance(errors, list) else ():
-        yield from error_texts(error)
-
-
 def _fits(rule: ResponseRule, answer: Answer) -> bool:
     if rule.http_codes and answer.status not in rule.http_codes:
         return False
     if rule.predicate is not None and not _holds(rule, answer.body):
         return False
     part = rule.error_message_contains
-    return part is None or any(part.lower() in error_text.lower() for error_text in error_texts(answer.body))
+    if part is None:
+        return True
+    if isinstance(answer.body, list) and answer.status < 400:  # records, which may have messages and codes of their own
+        return False
+    return any(part.lower() in text.lower() for text in error_texts(answer.body))
 
 
 def _holds(rule: ResponseRule, body: Any) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 TRANSIENT: Final = frozenset({408, 425})
 MAX_BACKOFF_SECONDS: Final = 60.0
@@ -40,13 +40,15 @@ class TransientError(Exception):
         reason: the fault in words, without an address.
         wait: seconds that the server asks to wait; None where it doesn't say.
         limited: a rate limit, which doesn't count as a failed try.
+        said: the answer's body where it may hold the API's own words; None otherwise.
     """
 
-    def __init__(self, reason: str, wait: float | None = None, *, limited: bool = False) -> None:
+    def __init__(self, reason: str, wait: float | None = None, *, limited: bool = False, said: Any = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
         self.limited = limited
+        self.said = said
 
 
 @dataclass(slots=True)

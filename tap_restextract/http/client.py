@@ -30,6 +30,7 @@ from tap_restextract.exchange.auth import (
     quota_identity,
     secrets_of,
 )
+from tap_restextract.exchange.error_texts import error_reason, is_error
 from tap_restextract.exchange.judging import JudgedAnswer, judge, quota_error
 from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import (
@@ -139,7 +140,10 @@ class Client:
         try:
             return page_of(self._stream, page_request, answer)
         except AnswerError as error:
-            raise AnswerError(f"{self._named(request)}: {error}") from error
+            said = failures.reason_of(answer.body, self._all_secrets) if is_error(answer.body) else ""
+            raise AnswerError(
+                f"{self._named(request)}: {error}{f'. The API says what went wrong {said}' if said else ''}"
+            ) from error
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
@@ -167,7 +171,7 @@ class Client:
                 continue
             raise AnswerError(
                 f"{self._named(request)} was answered {answer.status} "
-                f"{why or failures.reason_of(answer.body, self._all_secrets)}; {failures.remedy_of(answer.status, self._stream.response_rules, rule)}",
+                f"{why or failures.reason_of(answer.own_words, self._all_secrets)}; {failures.remedy_of(answer.status, self._stream.response_rules, rule)}",
                 answer.status,
             )
 
@@ -180,6 +184,7 @@ class Client:
             raise NoAnswerError(
                 f"{self._named(plain)}: {fault.reason}, {max_attempts} {'time' if max_attempts == 1 else 'times'}; "
                 "check base_url, the API's health and the network, then run again: STATE is where the last page was written"
+                + (f". The API says{said}" if (said := self._said(fault)) else "")
             ) from fault
 
     def _next_wait(self, schedule: RetrySchedule, fault: TransientError, request: Request) -> float | None:
@@ -202,7 +207,7 @@ class Client:
             "stream %s: %s: %s; trying again in %.1f s (%s)",
             self._stream.name,
             self._redacted(request),
-            fault.reason,
+            fault.reason + self._said(fault),
             seconds,
             f"a rate limit is no failed try; up to {max_wait:.0f} s of them are waited for (max_wait)"
             if fault.limited
@@ -318,6 +323,10 @@ class Client:
 
     def _fetch_token(self, asked: TokenRequest) -> dict[str, object]:
         return fetch_token(self._stream, self._session, asked, self._secrets, self._proxies.get(origin_of(asked.url)))
+
+    def _said(self, fault: TransientError) -> str:
+        """Return the API's own words for a fault, to be put behind its reason."""
+        return f" {failures.reason_of(fault.said, self._all_secrets)}" if error_reason(fault.said) else ""
 
     def _named(self, request: Request) -> str:
         """Name stream and request as messages do."""

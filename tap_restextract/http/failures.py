@@ -12,6 +12,7 @@ import urllib3.exceptions
 from tap_restextract.config.streams import ResponseRule
 from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError
 from tap_restextract.exchange import response_rules
+from tap_restextract.exchange.error_texts import MAX_REASON_CHARACTERS, error_reason
 from tap_restextract.exchange.request import redacted
 from tap_restextract.exchange.retry import TransientError
 
@@ -82,9 +83,9 @@ def cause_of(error: requests.RequestException) -> str:
 
 
 def reason_of(body: Any, secrets: set[str]) -> str:
-    """Quote the API's own words for an error, where it has some in the usual places; bounded and redacted."""
-    text = next(response_rules.error_texts(body), "") if isinstance(body, dict) else ""
-    return f"({redacted(' '.join(text.split())[:200], secrets)})" if text else "without a reason"
+    """Quote the API's own words for an error, where it has some in one of the usual forms; redacted, then bounded."""
+    reason = redacted(error_reason(body), secrets)[:MAX_REASON_CHARACTERS]
+    return f"({reason})" if reason else "without a reason"
 
 
 def why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:

@@ -102,6 +102,29 @@ def test_a_refusals_own_words_show_no_secret_and_are_bounded() -> None:
     assert len(message) < 600
 
 
+def test_the_apis_own_reason_is_told_of_a_refusal_a_fault_that_stays_and_an_answer_without_records() -> None:
+    reason = {"detail": [{"loc": ["query", "size"], "msg": "at most 100"}]}
+    message, _ = refused(scripted(Reply(reason, 422)), AnswerError)
+    assert "was answered 422 (query.size: at most 100); check params" in message
+    message, _ = refused(scripted(Reply(b"too many ids", 400, {"Content-Type": "text/plain"})), AnswerError)
+    assert "was answered 400 (too many ids); " in message
+    message, _ = refused(scripted(Reply([{"message": "down", "errorCode": "E1"}], 503, SOON)), max_attempts=2)
+    assert "answered 503, 2 times; check base_url" in message
+    assert message.endswith(". The API says (E1: down)")
+    message, _ = refused(scripted(Reply({"ok": False, "error": "not_in_channel"})), AnswerError, records="messages")
+    assert "(an object with the keys ok, error)" in message
+    assert message.endswith(". The API says what went wrong (not_in_channel)")
+
+
+def test_a_rule_reads_no_list_of_records_for_an_errors_words() -> None:
+    records = [{"id": 1, "errorCode": "E1", "message": "archived"}]
+    rules = [{"action": "IGNORE", "error_message_contains": "archived"}]
+    with serving(scripted(Reply(records))) as api:
+        assert list(fetched(api, response_rules=rules).records) == records
+    with serving(scripted(Reply(records, 400))) as api:
+        assert list(fetched(api, response_rules=rules).records) == []
+
+
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
