@@ -45,7 +45,9 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
         because = f", which is a case of {response_rules.rule_name(rules, rule)}"
     else:
         verdict, because = retry.verdict(answer.status), ""
-        if answer.status == 403 and rates.exhausted(quotas) is not None:
+        # 403 is a limit where the API says how long to wait: GitHub's secondary limits, Google's, some gateways'.
+        waits = retry.retry_after(answer.headers, now) is not None or rates.exhausted(quotas) is not None
+        if answer.status == 403 and waits:
             verdict = Verdict.RATE_LIMITED
     if verdict in {Verdict.RETRY, Verdict.RATE_LIMITED}:
         limited = verdict is Verdict.RATE_LIMITED

@@ -199,7 +199,9 @@ class Client:
         max_wait = self._stream.max_wait
         if schedule.limited_seconds > max_wait:
             raise quota_error(
-                self._stream, self._named(request), f"{fault.reason} for {schedule.limited_seconds:.0f} s of waiting,"
+                self._stream,
+                self._named(request),
+                f"{fault.reason}{self._said(fault)} for {schedule.limited_seconds:.0f} s of waiting,",
             )
         if fault.wait and self._stream.concurrency > 1:
             self._pacer.pause(fault.wait)

@@ -170,6 +170,7 @@ def test_a_server_that_says_now_for_ever_is_asked_more_slowly_and_then_given_up(
             {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000"},
             "answered 403 with a quota that is empty for 4000 s",
         ),
+        (403, {"Retry-After": "4000"}, "answered 403 with Retry-After 4000 s"),
     ],
 )
 def test_a_wait_beyond_max_wait_ends_the_run_at_once(status: int, headers: dict[str, str], told: str) -> None:
@@ -188,6 +189,26 @@ def test_a_403_with_an_empty_quota_is_tried_again_after_its_reset() -> None:
     page, asked = fetched(scripted(Reply(b"", 403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}), GOOD))
     assert len(page.records) == 1
     assert len(asked) == 2
+
+
+def test_a_403_that_says_how_long_to_wait_is_a_limit_though_something_is_left_of_the_quota() -> None:
+    secondary = {"Retry-After": "0", "X-RateLimit-Remaining": "4000", "X-RateLimit-Reset": "9"}
+    refusals = [Reply({"message": "You have exceeded a secondary rate limit"}, 403, secondary)] * 3
+    page, asked = fetched(scripted(*refusals, GOOD), max_attempts=1)
+    assert len(page.records) == 1
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-1"])
+def test_a_403_that_says_no_time_to_wait_is_a_refusal(header: str) -> None:
+    with pytest.raises(AnswerError, match="answered 403 without a reason; the credentials lack the right"):
+        fetched(scripted(Reply(b"", 403, {"Retry-After": header})))
+
+
+def test_a_403_that_stays_ends_by_max_wait_with_the_apis_words() -> None:
+    reply = Reply({"message": "banned"}, 403, {"Retry-After": "0.2"})
+    with pytest.raises(QuotaError, match=r"answered 403 \(banned\) for 1 s of waiting, more than max_wait"):
+        fetched(scripted(reply), max_wait=1)
 
 
 PAGES = {**COMPOUND, "records": "$"}
