@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tap_restextract.exchange import rates
+from tap_restextract.exchange.media import media_type, never_json
 from tap_restextract.exchange.rates import Quota
 from tap_restextract.exchange.retry import http_date
 from tap_restextract.values.rows import any_json
@@ -47,13 +48,15 @@ class AnswerFacts:
 class Answer:
     """What came back: its facts and the decoded body.
 
-    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty.
+    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty. `remedy` says
+    what such a body is, and what to do, where no other try will turn it into JSON.
     """
 
     url: str
     facts: AnswerFacts
     body: Any
     fault: str = ""
+    remedy: str = ""
 
     @property
     def status(self) -> int:
@@ -70,15 +73,6 @@ class Answer:
         """The body where it can say why an answer is an error: JSON, or plain text; None for a page of HTML."""
         plain = isinstance(self.body, str) and media_type(self.headers) in {"", "text/plain"}
         return None if self.fault and (not plain or self.body.lstrip().startswith("<")) else self.body
-
-
-def media_type(headers: Mapping[str, str]) -> str:
-    """Return what the Content-Type header says, in small letters and without parameters; "" where there is none.
-
-    Args:
-        headers: under lower-case names.
-    """
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def facts_of(status: int, headers: Mapping[str, str], now: float = 0.0) -> AnswerFacts:
@@ -105,9 +99,10 @@ def answer_of(url: str, facts: AnswerFacts, content: bytes, decode: Callable[[by
             whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
             if whole != plain:
                 return Answer(url, facts, decode(whole))
-        kind = facts.headers.get("content-type", "no content type").split(";")[0]
+        kind = media_type(facts.headers) or "no content type"
         text = content[:MAX_ERROR_BYTES].decode(errors="replace")
-        return Answer(url, facts, text, f"{len(content)} bytes of {kind} that aren't JSON")
+        remedy = never_json(facts.headers, plain) or ""
+        return Answer(url, facts, text, f"{len(content)} bytes of {kind} that aren't JSON", remedy)
 
 
 def outline(body: Any) -> str:

@@ -10,6 +10,7 @@ from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError, QuotaError
 from tap_restextract.exchange import rates, response_rules, retry
 from tap_restextract.exchange.answer import Answer
+from tap_restextract.exchange.media import is_page
 from tap_restextract.exchange.retry import TransientError, Verdict
 
 # A field for a password, in what is no JSON: a login page, which no other try will turn into an answer.
@@ -36,6 +37,7 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
 
     Raises:
         TransientError: where it is worth another try.
+        AnswerError: where it is no JSON, and never will be.
         QuotaError: where the API asks for too long a wait.
     """
     rules, quotas = stream.response_rules, answer.facts.quotas
@@ -64,7 +66,10 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
                 f"{named()} was answered by a login page ({answer.fault}); check the "
                 "credentials (auth and its secrets), and that base_url is the API's address, not that of its pages for people"
             )
-        raise TransientError(f"answered {answer.fault}")
+        if answer.remedy:
+            raise AnswerError(f"{named()} was answered {answer.fault}, as another try would be: {answer.remedy}")
+        page = " (a page for people, as gateways send in passing)" if is_page(answer.headers) else ""
+        raise TransientError(f"answered {answer.fault}{page}")
     return JudgedAnswer(answer, verdict, rule)
 
 

@@ -305,6 +305,38 @@ def test_a_login_page_is_reported_at_once_and_a_page_of_maintenance_is_waited_ou
         assert list(fetched(api).records) == RECORDS
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "told"),
+    [
+        (
+            b"id\n1\n",
+            "text/csv",
+            "was answered 5 bytes of text/csv that aren't JSON, as another try would be: it is a table",
+        ),
+        (b"<a/>", "application/xml", "it is XML; only JSON is read, so ask the API for it"),
+        (b"\x1f\x8b\x08\x00", "application/json", "it is gzip without the header Content-Encoding"),
+        ('["ü"]'.encode("latin-1"), "application/json; charset=latin-1", "it is JSON in latin-1, and JSON is UTF-8"),
+    ],
+)
+def test_what_is_never_json_is_asked_for_once(body: bytes, kind: str, told: str) -> None:
+    message, asked = refused(scripted(Reply(body, headers={"Content-Type": kind})), AnswerError)
+    assert told in message
+    assert len(asked) == 1
+
+
+def test_a_rule_may_try_again_what_is_never_json() -> None:
+    odd = Reply(b"<busy/>", headers={"Content-Type": "text/xml"} | SOON)
+    with serving(scripted(odd, GOOD)) as api:
+        rules = [{"action": "RETRY", "error_message_contains": "busy"}]
+        assert list(fetched(api, response_rules=rules).records) == RECORDS
+
+
+def test_a_page_of_html_that_stays_is_told_as_one_of_a_gateway() -> None:
+    page = Reply(b"<html>", headers={"Content-Type": "text/html"})
+    message, _ = refused(scripted(page), NoAnswerError, max_attempts=1)
+    assert "6 bytes of text/html that aren't JSON (a page for people, as gateways send in passing), 1 time; " in message
+
+
 def test_a_rate_limit_is_not_reported_as_a_failed_try(caplog: pytest.LogCaptureFixture) -> None:
     replies = Reply(b"", 429, SOON), Reply(b"", 503, SOON), GOOD
     with serving(scripted(*replies)) as api, caplog.at_level(logging.WARNING):
