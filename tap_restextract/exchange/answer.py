@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from tap_restextract.values.rows import any_json
 GONE: Final = frozenset({404, 410})
 """Statuses that say of one record, or of one parent, that it is gone."""
 MAX_ERROR_BYTES: Final = 1 << 16
+MAX_SHOWN_CHARACTERS: Final = 40
 
 # An escaped backslash, a surrogate pair, or half of one, which is no character though APIs send it: a text that they
 # cut in an emoji. Neither UTF-8 nor a database can hold it, and one such text must not stop a stream for ever.
@@ -111,3 +113,12 @@ def outline(body: Any) -> str:
         keys = ", ".join(key[:40] for key in list(body)[:8])
         return f"an object with the keys {keys}" if keys else "an empty object"
     return {list: "a list", str: "a string", type(None): "null"}.get(type(body), "a number")
+
+
+def shown(value: Any) -> str:
+    """Return a value of an answer as a message can show it: a text or a number bounded, anything else by its outline."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, int, float, Decimal)):
+        return repr(value)[:MAX_SHOWN_CHARACTERS] if isinstance(value, str) else str(value)[:MAX_SHOWN_CHARACTERS]
+    return outline(value)

@@ -25,12 +25,17 @@ from tap_restextract.config.paginators import (
     SinglePage,
 )
 from tap_restextract.errors import AnswerError
-from tap_restextract.exchange.answer import Answer
+from tap_restextract.exchange.answer import Answer, shown
 from tap_restextract.exchange.request import Request
 from tap_restextract.values.paths import MISSING, find, steps
 
 LINK: Final = re.compile(r"<(?P<target>[^>]*)>(?P<parameters>(?:\s*;\s*[^\s=;,]+(?:=(?:\"[^\"]*\"|[^\s;,]*))?)*)")
 DIGITS: Final = re.compile(r"^[0-9]{1,18}$")
+FLAGS: Final = {
+    **dict.fromkeys(("true", "1", "y", "yes"), True),
+    **dict.fromkeys(("false", "0", "n", "no"), False),
+}
+"""How APIs without booleans write has_more, in any case."""
 RELATION: Final = re.compile(r";\s*rel=(?:\"(?P<quoted>[^\"]*)\"|(?P<bare>[^\s;,]*))", re.IGNORECASE)
 
 
@@ -225,7 +230,13 @@ def _more(path: str | None, body: Any) -> bool | None:
     value = find(path, body)
     if isinstance(value, bool):
         return value
-    raise AnswerError(f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows")
+    more = FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
+    if more is not None:
+        return more
+    there = "" if value is MISSING else f"; {shown(value)} stands there, and true or false, 1 or 0, Y or N are read"
+    raise AnswerError(
+        f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows{there}"
+    )
 
 
 def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:

@@ -82,15 +82,36 @@ def test_more_without_a_token_is_a_fault_and_no_end(body: dict[str, Any]) -> Non
         behind(CursorToken(cursor_path="next", has_more_path="more"), body)
 
 
-@pytest.mark.parametrize("more", ["true", 1, None])
-def test_has_more_that_is_not_a_boolean_is_a_fault(more: Any) -> None:
-    for paginator in (
-        CursorToken(cursor_path="next", has_more_path="more"),
-        PageNumber(has_more_path="more"),
-        Offset(limit=2, has_more_path="more"),
-    ):
-        with pytest.raises(AnswerError, match="there is no boolean at more; set has_more_path"):
+FLAGGED = (
+    CursorToken(cursor_path="next", has_more_path="more"),
+    PageNumber(has_more_path="more"),
+    Offset(limit=2, has_more_path="more"),
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "there"),
+    [
+        (None, "null stands there"), ("", "'' stands there"), ("maybe", "'maybe' stands there"), (2, "2 stands there"),
+        (-1, "-1 stands there"), (1.5, "1.5 stands there"), ([True], "a list stands there"),
+        ({"more": True}, "an object with the keys more stands there"), ("x" * 5000, "'" + "x" * 39 + " stands there"),
+    ],
+)  # fmt: skip
+def test_has_more_that_is_not_a_boolean_is_a_fault(more: Any, there: str) -> None:
+    for paginator in FLAGGED:
+        with pytest.raises(AnswerError, match="there is no boolean at more; set has_more_path") as caught:
             behind(paginator, {"more": more, "next": "abc"})
+        assert there in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spellings", [["true", "True", "TRUE", "1", "y", "Y", "Yes"], ["false", "False", "FALSE", "0", "n", "N", "No"]]
+)
+def test_has_more_is_read_in_the_spellings_of_apis_without_booleans(spellings: list[str]) -> None:
+    follows = "1" in spellings
+    for more in (*spellings, int(follows), f" {spellings[0]} "):
+        for paginator in FLAGGED:
+            assert (behind(paginator, {"more": more, "next": "abc"}) is not None) is follows
 
 
 @pytest.mark.parametrize("count", [2, 1])
