@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult
 
 import requests
@@ -22,6 +23,70 @@ BAD_ADDRESS: Final = (
     requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationParseError,
 )
+SSL_CODE: Final = re.compile(r"\[SSL: ([A-Z0-9_]{1,60})\]")
+
+
+class TlsMismatch(NamedTuple):
+    """A reason why client and server can't speak TLS with each other.
+
+    Attributes:
+        signs: parts of OpenSSL's and urllib3's words for it, any of them.
+        cause: what it means.
+        remedy: what a person can do.
+    """
+
+    signs: tuple[str, ...]
+    cause: str
+    remedy: str
+
+
+UNVERIFIED: Final = "the server's TLS certificate can't be verified"
+TLS_MISMATCHES: Final = (
+    TlsMismatch(
+        ("appears to only use HTTP and not HTTPS",),
+        "the proxy doesn't speak TLS",
+        "write its address with http:// in HTTPS_PROXY: what is sent through it is encrypted all the same",
+    ),
+    TlsMismatch(
+        ("Hostname mismatch", "IP address mismatch", "doesn't match"),
+        f"{UNVERIFIED}: it is another host's",
+        "ask by a name that is in the certificate, or have it mended",
+    ),
+    TlsMismatch(
+        ("certificate has expired",), f"{UNVERIFIED}: it has expired", "have it renewed, or mend this machine's clock"
+    ),
+    TlsMismatch(
+        ("certificate is not yet valid",),
+        f"{UNVERIFIED}: it is not valid yet",
+        "mend this machine's clock, or have the certificate mended",
+    ),
+    TlsMismatch(
+        ("CERTIFICATE_VERIFY_FAILED",), UNVERIFIED, "set ca_bundle where its CA is a private one, or have it mended"
+    ),
+    TlsMismatch(
+        ("CERTIFICATE_REQUIRED",), "the server asks for a certificate of this client", "set client_certificate"
+    ),
+    TlsMismatch(
+        ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE"),
+        "the server doesn't accept this client's certificate",
+        "set client_certificate to one of a CA that the server trusts",
+    ),
+    TlsMismatch(
+        ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "SSL: UNKNOWN_PROTOCOL", "SSL: HTTP_REQUEST"),
+        "the server doesn't speak TLS at this address, perhaps plain HTTP",
+        "write http:// in the address if nothing is to be encrypted, or the port that speaks TLS",
+    ),
+    TlsMismatch(
+        ("UNSUPPORTED_PROTOCOL", "ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "VERSION_TOO_LOW"),
+        "the server and this client speak no common version of TLS",
+        "have the server speak TLS 1.2 or later",
+    ),
+    TlsMismatch(
+        (r"BadStatusLine('\x15\x03",), "the server speaks TLS at this address", "write https:// in the address"
+    ),
+)
+"""What no other try will change; the first that fits is told."""
+
 REMEDIES: Final = {
     401: "check the credentials (auth and its secrets)",
     403: "the credentials lack the right to read this; check their scopes",
@@ -48,21 +113,28 @@ def error_of(request: str, failure: Exception) -> Exception:
     if isinstance(failure, BAD_ADDRESS):
         return AnswerError(f"{request} is no web address; set base_url such as https://api.example.com/v1")
     if isinstance(failure, requests.RequestException):
-        if "CERTIFICATE_VERIFY_FAILED" in repr(failure):
-            return NoAnswerError(
-                f"{request}: {cause_of(failure)}; set ca_bundle where its CA is a private one, or have it mended"
-            )
+        mismatch = tls_mismatch(failure)
+        if mismatch is not None:
+            return NoAnswerError(f"{request}: {mismatch.cause}; {mismatch.remedy}")
         return TransientError(cause_of(failure))
     # requests reads a redirect's target although it isn't followed
     return AnswerError(f"{request} redirects to what is no web address; set base_url to where the API is now")
 
 
+def tls_mismatch(error: requests.RequestException) -> TlsMismatch | None:
+    """Return why client and server can't speak TLS with each other, which no other try will change; None for anything else."""
+    text = repr(error)
+    return next((mismatch for mismatch in TLS_MISMATCHES if any(sign in text for sign in mismatch.signs)), None)
+
+
 def cause_of(error: requests.RequestException) -> str:
     """Say what happened without an address: requests' own text holds the query."""
+    mismatch = tls_mismatch(error)
+    if mismatch is not None:
+        return mismatch.cause
     if isinstance(error, requests.exceptions.SSLError):
-        if any(sign in repr(error) for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
-            return "the server doesn't speak TLS at this address, perhaps plain HTTP"
-        return "the server's TLS certificate can't be verified"
+        code = SSL_CODE.search(repr(error))
+        return f"the TLS connection failed{f' ({code[1]})' if code else ''}"
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.exceptions.ReadTimeout):

@@ -13,7 +13,7 @@ from tap_restextract.errors import ApiError, NoAnswerError
 from tap_restextract.exchange.auth import TokenRequest
 from tap_restextract.exchange.request import Request, redacted_request
 from tap_restextract.exchange.retry import TransientError, retry_after
-from tap_restextract.http.failures import cause_of, reason_of
+from tap_restextract.http.failures import cause_of, reason_of, tls_mismatch
 from tap_restextract.http.retrying import exponential_waits, with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession
 
@@ -82,6 +82,9 @@ def _answered(
             allow_redirects=False,
         )
     except requests.ConnectionError as error:
+        mismatch = tls_mismatch(error)
+        if mismatch is not None:
+            raise NoAnswerError(f"{endpoint}: {mismatch.cause}; {mismatch.remedy}") from error
         # A refresh that may have reached the server isn't sent twice: only a connection that never was is tried again.
         if isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error):
             raise TransientError(cause_of(error)) from error

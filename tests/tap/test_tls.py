@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import trustme
 
 from tap_restextract.errors import ConfigurationError, NoAnswerError
 from tap_restextract.http.client import Client
+from tap_restextract.http.failures import cause_of, tls_mismatch
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Api, Reply, scripted, serving
@@ -95,6 +100,127 @@ def test_an_unknown_ca_is_refused_at_once_with_the_remedy(
 def test_a_certificate_for_another_host_is_refused(authority: trustme.CA, bundle: str) -> None:
     with encrypted(authority) as (_, url), pytest.raises(NoAnswerError, match="can't be verified"):
         fetched(url.replace("localhost", "127.0.0.1"), ca_bundle=bundle)
+
+
+@contextmanager
+def listening(talk: Callable[[socket.socket], None]) -> Iterator[tuple[int, list[int]]]:
+    """A server that talks to each connection as a function says; its port, and the connections until now."""
+    taken: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    taken.append(1)
+                    with connection, contextlib.suppress(OSError):
+                        talk(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], taken
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def in_plain(connection: socket.socket) -> None:
+    """Answer HTTP without TLS."""
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def with_an_alert(connection: socket.socket) -> None:
+    """Answer plain HTTP as a server of TLS does: by the alert "unexpected message"."""
+    connection.recv(65536)
+    connection.sendall(b"\x15\x03\x03\x00\x02\x02\x0a")
+
+
+def of_an_old_version(connection: socket.socket) -> None:
+    """Refuse the client's hello by the alert "protocol version"."""
+    connection.recv(65536)
+    connection.sendall(b"\x15\x03\x01\x00\x02\x02\x46")
+
+
+@pytest.mark.parametrize(
+    ("talk", "scheme", "told"),
+    [
+        (in_plain, "https", "the server doesn't speak TLS at this address, perhaps plain HTTP; write http:// in the address"),
+        (with_an_alert, "http", "the server speaks TLS at this address; write https:// in the address"),
+        (of_an_old_version, "https", "the server and this client speak no common version of TLS; have the server speak TLS 1.2"),
+    ],
+)  # fmt: skip
+def test_a_mismatch_is_told_at_once_with_its_remedy(
+    talk: Callable[[socket.socket], None], scheme: str, told: str
+) -> None:
+    with listening(talk) as (port, taken), pytest.raises(NoAnswerError) as caught:
+        fetched(f"{scheme}://127.0.0.1:{port}")
+    assert f"/things: {told}" in str(caught.value)
+    assert len(taken) == 1
+
+
+def test_a_mismatch_at_the_token_endpoint_is_told_with_its_remedy() -> None:
+    with listening(in_plain) as (port, taken):
+        auth = {"type": "oauth2_client_credentials", "access_token_url": f"https://127.0.0.1:{port}/token"}
+        with pytest.raises(NoAnswerError) as caught:
+            fetched("http://127.0.0.1:1", auth=auth, auth_client_id="i", auth_client_secret="s")
+    assert "the token endpoint POST" in str(caught.value)
+    assert "perhaps plain HTTP; write http:// in the address" in str(caught.value)
+    assert len(taken) == 1
+
+
+def test_a_connection_that_breaks_off_in_its_handshake_is_tried_again() -> None:
+    with listening(lambda _: None) as (port, taken), pytest.raises(NoAnswerError, match="2 times"):
+        fetched(f"https://127.0.0.1:{port}", max_attempts=2)
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "times", "told"),
+    [
+        ("127.0.0.1", {}, "it is another host's; ask by a name that is in the certificate"),
+        ("localhost", {"not_after": datetime(2020, 1, 1, tzinfo=timezone.utc)}, "it has expired; have it renewed"),
+    ],
+)
+def test_a_certificate_that_does_not_fit_is_told_at_once_with_what_is_wrong(
+    authority: trustme.CA, bundle: str, host: str, times: dict[str, Any], told: str
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", **times).configure_cert(context)
+
+    def talk(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True):
+            pass
+
+    with listening(talk) as (port, taken), pytest.raises(NoAnswerError) as caught:
+        fetched(f"https://{host}:{port}", ca_bundle=bundle)
+    assert f"the server's TLS certificate can't be verified: {told}" in str(caught.value)
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "the server asks for a certificate of this client"),
+        ("TLSV1_ALERT_UNKNOWN_CA", "the server doesn't accept this client's certificate"),
+        ("RECORD_LAYER_FAILURE", "the server doesn't speak TLS at this address, perhaps plain HTTP"),
+        ("UNEXPECTED_EOF_WHILE_READING", None),
+        ("DECRYPTION_FAILED_OR_BAD_RECORD_MAC", None),
+    ],
+)
+def test_only_what_stays_is_a_mismatch(code: str, cause: str | None) -> None:
+    error = requests.exceptions.SSLError(ssl.SSLError(1, f"[SSL: {code}] some words (_ssl.c:1000)"))
+    mismatch = tls_mismatch(error)
+    assert (mismatch and mismatch.cause) == cause
+    assert cause_of(error) == (cause or f"the TLS connection failed ({code})")
+
+
+def test_a_proxy_that_does_not_speak_tls_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(in_plain) as (port, taken):
+        monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{port}")
+        with pytest.raises(NoAnswerError) as caught:
+            fetched("https://api.invalid")
+    assert "the proxy doesn't speak TLS; write its address with http:// in HTTPS_PROXY" in str(caught.value)
+    assert len(taken) == 1
 
 
 @pytest.mark.parametrize("own", ["one file", "two files"])
