@@ -234,6 +234,10 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_response_bytes: Annotated[
         int, Meta(ge=1, description="The largest answer accepted, in bytes, decompressed.")
     ] = 268_435_456
+    max_response_seconds: Annotated[
+        float,
+        Meta(gt=0, le=86_400, description="Seconds that an answer may take from its first byte to its last."),
+    ] = 600.0
     rate_limit: (
         Annotated[
             str,

@@ -44,11 +44,12 @@ from tap_restextract.exchange.request import (
 from tap_restextract.exchange.retry import RetrySchedule, TransientError, Verdict
 from tap_restextract.exchange.validators import asked_unless, without_condition, without_validators
 from tap_restextract.http import failures
+from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
 from tap_restextract.http.certificates import certificates
 from tap_restextract.http.pacing import Pacers, TooLongError
 from tap_restextract.http.pages import page_of
 from tap_restextract.http.retrying import with_retries
-from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, TooLargeError, environment_proxies, read_content
+from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, environment_proxies
 from tap_restextract.http.signers import Unsigned, signature_headers, signer
 from tap_restextract.http.token_endpoint import fetch_token
 from tap_restextract.http.tokens import TokenKeeper
@@ -112,7 +113,12 @@ class Client:
         session: HttpSession | None = getattr(self._here, "session", None)
         if session is None:
             headers = {"User-Agent": self._user_agent, "Accept": "application/json"}
-            session = self._here.session = HttpSession(headers, verify=self._verify, certificate=self._certificate)
+            session = self._here.session = HttpSession(
+                headers,
+                verify=self._verify,
+                certificate=self._certificate,
+                max_seconds=self._stream.max_response_seconds,
+            )
             self._sessions.append((threading.current_thread(), session))
         return session
 
@@ -269,6 +275,8 @@ class Client:
                 f"stream {self._stream.name}: an answer is larger than max_response_bytes ({self._stream.max_response_bytes}); "
                 "ask for smaller pages, or raise it"
             ) from error
+        except TooSlowError as error:
+            raise ApiError(f"{self._named(request)}: {failures.too_slow(self._stream)}") from error
         finally:
             self._pacer.answered(quotas)
         if self._log.isEnabledFor(logging.DEBUG):

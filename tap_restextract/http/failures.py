@@ -10,7 +10,7 @@ from urllib.parse import SplitResult
 import requests
 import urllib3.exceptions
 
-from tap_restextract.config.streams import ResponseRule
+from tap_restextract.config.streams import ResponseRule, StreamSettings
 from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError
 from tap_restextract.exchange import response_rules
 from tap_restextract.exchange.error_texts import MAX_REASON_CHARACTERS, error_reason
@@ -119,6 +119,14 @@ def error_of(request: str, failure: Exception) -> Exception:
         return TransientError(cause_of(failure))
     # requests reads a redirect's target although it isn't followed
     return AnswerError(f"{request} redirects to what is no web address; set base_url to where the API is now")
+
+
+def too_slow(stream: StreamSettings) -> str:
+    """Say of an answer that it took longer than it may, and the remedy."""
+    return (
+        f"its answer took longer than max_response_seconds ({stream.max_response_seconds:g} s) from its first byte on; "
+        "ask for smaller pages, or raise it"
+    )
 
 
 def tls_mismatch(error: requests.RequestException) -> TlsMismatch | None:

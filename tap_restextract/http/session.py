@@ -3,7 +3,7 @@
 Theory of operation. `Session.request` prepares every request from scratch, merges settings, and looks for a redirect's
 target; `iter_content` carries a body through a queue of chunks. For a page of a hundred records that costs as much as the
 records. So a GET's address and headers are prepared once, by `requests`, and sent by its adapter, which pools connections,
-verifies certificates and turns faults into its exceptions; a body whose length is stated is read at once. All else (a
+verifies certificates and turns faults into its exceptions; `bounded` reads a body whose length is stated at once. All else (a
 request with a body, an address with a password in it) takes the long way.
 """
 
@@ -25,12 +25,11 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import DecodeError, ProtocolError, ReadTimeoutError, SSLError
 
 from tap_restextract.exchange.request import origin_of as host_origin
+from tap_restextract.http.bounded import BoundedResponse, bound_answers
 
 Certificate = str | tuple[str, str] | None
-CHUNK_BYTES: Final = 1 << 16
 CONNECT_SECONDS: Final = 10.0
 MAX_PREPARED_HEADERS: Final = 64
 
@@ -51,6 +50,8 @@ def on_request_sent() -> None:
 
 
 class _Connection(HTTPConnection):
+    response_class = BoundedResponse
+
     def connect(self) -> None:
         on_request_sent()
         super().connect()
@@ -149,9 +150,11 @@ class _Adapter(HTTPAdapter):
 
 
 class HttpSession:
-    """A session and its adapter."""
+    """A session and its adapter; an answer may take `max_seconds` from its first byte to its last."""
 
-    def __init__(self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate) -> None:
+    def __init__(
+        self, headers: Mapping[str, str], *, verify: str | bool, certificate: Certificate, max_seconds: float
+    ) -> None:
         self._session = requests.Session()
         self._adapter = _Adapter()
         for scheme in ("http://", "https://"):
@@ -160,7 +163,7 @@ class HttpSession:
         self._session.verify, self._session.cert, self._session.trust_env = verify, certificate, False
         self._verify, self._certificate = verify, certificate
         self._prepared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-        self.post = self._session.post
+        self._max_seconds = max_seconds
 
     def close(self) -> None:
         """Drop the connections; an answer that another thread still reads ends there, as a fault of the connection."""
@@ -182,7 +185,9 @@ class HttpSession:
 
         Raises:
             requests.RequestException: where none comes.
+            TooSlowError: where its head takes too long.
         """
+        bound_answers(self._max_seconds)
         if method != "GET" or data is not None or "@" in urlsplit(url).netloc:
             return self._session.request(
                 method,
@@ -213,6 +218,26 @@ class HttpSession:
             extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # requests' own
         return response
 
+    def post_form(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        headers: Mapping[str, str],
+        timeout: tuple[float, float],
+        proxies: dict[str, str] | None,
+    ) -> requests.Response:
+        """Return the answer to a form, its body still to be read; redirects aren't followed.
+
+        Raises:
+            requests.RequestException: where none comes.
+            TooSlowError: where its head takes too long.
+        """
+        bound_answers(self._max_seconds)
+        return self._session.post(
+            url, data=form, headers=headers, timeout=timeout, proxies=proxies, allow_redirects=False, stream=True
+        )
+
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         key = tuple(headers.items())
         prepared = self._prepared.get(key)
@@ -231,50 +256,6 @@ class HttpSession:
 def environment_proxies(*addresses: str) -> dict[str, dict[str, str]]:
     """Return the environment's proxies for each address's origin, read once."""
     return {host_origin(address): get_environ_proxies(address) for address in addresses}
-
-
-class TooLargeError(Exception):
-    """A body is larger than it may be."""
-
-
-def read_content(response: Any, max_bytes: int) -> bytes:
-    """Read a body, of so many bytes at most, as bytes without their encoding.
-
-    Raises:
-        TooLargeError: where there are more, as stated or as counted.
-        requests.RequestException: where it ends before its end.
-    """
-    stated = response.headers.get("Content-Length", "")
-    if stated.isdecimal() and int(stated) > max_bytes:
-        raise TooLargeError
-    chunks = []
-    size = 0
-    for chunk in content_of(response, CHUNK_BYTES):
-        size += len(chunk)
-        if size > max_bytes:
-            raise TooLargeError
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
-    """Yield the body in chunks, as bytes without their encoding; one chunk, where its length is stated.
-
-    Raises:
-        requests.RequestException: where it ends before its end.
-    """
-    raw = getattr(response, "raw", None)
-    if raw is None or "content-length" not in response.headers or "content-encoding" in response.headers:
-        yield from response.iter_content(chunk_bytes)
-        return
-    try:
-        yield raw.read()
-    except ProtocolError as error:
-        raise requests.exceptions.ChunkedEncodingError(error) from error
-    except (ReadTimeoutError, DecodeError) as error:
-        raise requests.exceptions.ConnectionError(error) from error
-    except SSLError as error:
-        raise requests.exceptions.SSLError(error) from error
 
 
 def origin_of(url: str) -> str:

@@ -13,10 +13,12 @@ from tap_restextract.errors import ApiError, NoAnswerError
 from tap_restextract.exchange.auth import TokenRequest
 from tap_restextract.exchange.request import Request, redacted_request
 from tap_restextract.exchange.retry import TransientError, retry_after
-from tap_restextract.http.failures import cause_of, reason_of, tls_mismatch
+from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
+from tap_restextract.http.failures import cause_of, reason_of, tls_mismatch, too_slow
 from tap_restextract.http.retrying import exponential_waits, with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession
 
+MAX_TOKEN_BYTES: Final = 1 << 24
 PUBLIC_FIELDS: Final = frozenset({"grant_type", "scope", "client_id", "audience", "resource"})
 
 
@@ -43,13 +45,13 @@ def fetch_token(
     endpoint = f"stream {stream.name}: the token endpoint {redacted_request(Request('POST', asked.url), secrets)}"
     waits = exponential_waits(stream.max_attempts)
     try:
-        response = with_retries(
+        response, content = with_retries(
             lambda: _answered(stream, session, asked, proxies, endpoint), lambda _: next(waits, None)
         )
     except TransientError as fault:
         raise NoAnswerError(f"{endpoint}: {fault.reason}; check auth.access_token_url") from fault
     try:
-        body = msgspec.json.decode(response.content)
+        body = msgspec.json.decode(content)
     except msgspec.MsgspecError:
         body = None
     if response.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
@@ -71,16 +73,22 @@ def _answered(
     asked: TokenRequest,
     proxies: dict[str, str] | None,
     endpoint: str,
-) -> requests.Response:
+) -> tuple[requests.Response, bytes]:
     try:
-        response = session.post(
+        with session.post_form(
             asked.url,
-            data=asked.form,
+            asked.form,
             headers=asked.headers,
             timeout=(CONNECT_SECONDS, stream.timeout),
             proxies=proxies,
-            allow_redirects=False,
-        )
+        ) as response:
+            content = read_content(response, min(stream.max_response_bytes, MAX_TOKEN_BYTES))
+    except TooLargeError as error:
+        raise ApiError(
+            f"{endpoint}: its answer is too large for one with a token; check auth.access_token_url"
+        ) from error
+    except TooSlowError as error:
+        raise ApiError(f"{endpoint}: {too_slow(stream)}") from error
     except requests.ConnectionError as error:
         mismatch = tls_mismatch(error)
         if mismatch is not None:
@@ -96,4 +104,4 @@ def _answered(
             f"answered {response.status_code}",
             retry_after({name.lower(): value for name, value in response.headers.items()}, time.time()),
         )
-    return response
+    return response, content
