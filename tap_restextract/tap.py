@@ -34,6 +34,7 @@ from tap_restextract.singer.stdout import WholeLines, unbroken
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.values.paths import Missing, find
 from tap_restextract.values.rows import Reader
+from tap_restextract.values.spelling import hint
 from tap_restextract.walks.children import scope_of
 from tap_restextract.walks.steps import PageRequest, Record
 from tap_restextract.walks.table import first_request
@@ -188,9 +189,13 @@ class TapRestextract(Tap):
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:
         location = f"stream {stream.name}: the component {name!r} of the OpenAPI document {stream.openapi}"
+        document = OpenAPISchema[str](stream.openapi or "")
         try:
-            return OpenAPISchema[str](stream.openapi or "").get_schema(name, key_properties=stream.primary_key)
+            return document.get_schema(name, key_properties=stream.primary_key)
         except (SchemaNotFoundError, SchemaNotValidError, UnsupportedOpenAPISpec) as error:
+            names = _component_names(document)
+            if names and name not in names:
+                raise ConfigurationError([f"{location} is not in it{hint(name, names)}"]) from error
             cause = error.__cause__ or error
             raise ConfigurationError(
                 [f"{location} can't be read ({type(cause).__name__}); check `openapi` and the name"]
@@ -228,6 +233,15 @@ class TapRestextract(Tap):
         del frame
         self.logger.info("ended by signal %d; the next run goes on from the last STATE", signum)
         unbroken.end(128 + signum)
+
+
+def _component_names(document: OpenAPISchema[str]) -> list[str]:
+    """Return the names of a document's components; none where it can't be read."""
+    try:
+        components = document.spec.get("definitions") or document.spec["components"]["schemas"]
+        return [str(name) for name in components]
+    except Exception:  # noqa: BLE001  whatever a document holds: that it can't be read is told already
+        return []
 
 
 @functools.lru_cache(maxsize=1024)

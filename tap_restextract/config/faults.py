@@ -10,8 +10,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tap_restextract.config.streams import SECRETS, Shared
+from tap_restextract.config import foreign_names
+from tap_restextract.config.auth import Auth
+from tap_restextract.config.foreign_names import AUTH_TYPES, PAGINATOR_TYPES, foreign_hint
+from tap_restextract.config.paginators import Paginator
+from tap_restextract.config.streams import SECRETS, Incremental, ResponseRule, Shared
 from tap_restextract.values.spelling import hint, nearest
+
+FOREIGN_KEYS: typing.Final = (
+    (Shared, foreign_names.STREAM),
+    (Incremental, foreign_names.INCREMENTAL),
+    (ResponseRule, foreign_names.RULE),
+    (typing.get_args(Paginator), foreign_names.PAGINATOR),
+    (typing.get_args(Auth), foreign_names.AUTH),
+)
+"""Structs → the names that other tools have for their keys."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -31,7 +44,7 @@ def struct_faults(struct: Any, value: Any, location: str, foreign: typing.Collec
     faults += [
         f"{location}: unknown key {key!r}; secrets are settings of their own, auth_{key} beside auth"
         if location.endswith(".auth") and f"auth_{key}" in {*SECRETS, "auth_username", "auth_client_id"}
-        else f"{location}: unknown key {key!r}{hint(key, [*fields, *foreign])}"
+        else f"{location}: unknown key {key!r}{_key_hint(struct, key, [*fields, *foreign])}"
         for key in unknown
     ]
     for key, field in fields.items():
@@ -46,6 +59,29 @@ def struct_faults(struct: Any, value: Any, location: str, foreign: typing.Collec
     return faults
 
 
+def _key_hint(struct: Any, key: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown key: another tool's name, another type's key, or what was meant."""
+    table = next((table for structs, table in FOREIGN_KEYS if issubclass(struct, structs)), None)
+    if table is not None and (told := foreign_hint(table, key)):
+        return told
+    for family in (typing.get_args(Paginator), typing.get_args(Auth)):
+        types_with = [str(member.__struct_config__.tag) for member in family if key in _fields(member)]
+        if struct in family and types_with:
+            return f"; it is a key of {'type' if len(types_with) == 1 else 'types'} {', '.join(sorted(types_with))}"
+    if issubclass(struct, Shared) and key in _fields(Incremental):
+        return "; it stands in `incremental`"
+    return hint(key, known)
+
+
+def _type_fault(tags: dict[Any, Any], tag: Any, location: str) -> str:
+    """Return the fault of a type that is none of the known ones, which are listed once."""
+    known = ", ".join(sorted(str(name) for name in tags))
+    paginators = any(member in typing.get_args(Paginator) for member in tags.values())
+    told = foreign_hint(PAGINATOR_TYPES if paginators else AUTH_TYPES, str(tag))
+    near = nearest(str(tag), [str(name) for name in tags], cutoff=0.5)
+    return f"{location}.type: {tag!r} is none of {known}{told or (f'; did you mean {near!r}?' if near else '')}"
+
+
 def _value_faults(kind: Any, value: Any, location: str) -> list[str]:
     if value is None:
         return []
@@ -58,15 +94,15 @@ def _value_faults(kind: Any, value: Any, location: str) -> list[str]:
         ]
     structs = [member for member in _members(kind) if isinstance(member, type) and issubclass(member, Struct)]
     if structs:
-        if not isinstance(value, dict):
-            return [f"{location}: a mapping is needed, not {_type_name(value)}"]
         tags = {member.__struct_config__.tag: member for member in structs}
+        if not isinstance(value, dict):
+            written = f"; write {{type: {value}}}" if isinstance(value, str) and value in tags else ""
+            return [f"{location}: a mapping is needed, not {_type_name(value)}{written}"]
         if None in tags:
             return struct_faults(tags[None], value, location, ())
         tag = value.get("type")
         if not isinstance(tag, str) or tag not in tags:
-            known = ", ".join(sorted(str(name) for name in tags))
-            return [f"{location}.type: {tag!r} is none of {known}{hint(str(tag), [str(name) for name in tags])}"]
+            return [_type_fault(tags, tag, location)]
         return struct_faults(tags[tag], value, location, ())
     try:
         msgspec.convert(value, kind, strict=False)  # environment variables are strings

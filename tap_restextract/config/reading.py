@@ -9,6 +9,7 @@ import msgspec
 
 from tap_restextract.config.annotations import Json
 from tap_restextract.config.faults import struct_faults
+from tap_restextract.config.foreign_names import bound_param_fault
 from tap_restextract.config.requirements import requirement_faults, webhook_faults
 from tap_restextract.config.streams import Settings, Shared, StreamSettings
 from tap_restextract.config.webhooks import ReceiverSettings, Webhooks
@@ -45,6 +46,7 @@ def read_settings(
         )
         raise ConfigurationError(faults)
     faults += struct_faults(Settings, {**top, "streams": [{}]}, "config", foreign)
+    faults += _param_faults(top.get("params"), "config")
     if not faults:
         faults += webhook_faults(webhooks_in(top), streams, top.get("base_url"))
     shared = {key: value for key, value in top.items() if key != "streams"}
@@ -64,6 +66,7 @@ def read_settings(
         stream_faults = struct_faults(StreamSettings, stream, location, ())
         if stream.get("path") is None and stream.get("source") != "webhooks":
             stream_faults.append(f"{location}: the key 'path' is missing")
+        stream_faults += _param_faults(stream.get("params"), location)
         merged = _merged({key: value for key, value in shared.items() if key in _SHARED_KEYS}, stream)
         faults += stream_faults
         try:
@@ -78,6 +81,15 @@ def read_settings(
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
     return tuple(result)
+
+
+def _param_faults(params: Any, location: str) -> list[str]:
+    """Return the faults of parameters that are bound as another tool binds them."""
+    return [
+        f"{location}.params.{name}: {fault}"
+        for name, value in (params.items() if isinstance(params, dict) else ())
+        if (fault := bound_param_fault(value))
+    ]
 
 
 def _merged(below: Json, over: Json) -> Json:

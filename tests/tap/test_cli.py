@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tap_restextract.errors import ConfigurationError
+from tap_restextract.tap import TapRestextract
 from tests.support.api import Answers, Asked, Reply, scripted, serving
 from tests.support.processes import TAP, Run, environment, tap, written
 from tests.support.streams import COMPOUND, SCHEMA, config
@@ -130,6 +132,27 @@ def test_a_bad_input_is_one_message_with_place_and_remedy_and_moves_no_state(
     assert_told(run, *told)
     assert run.records == []
     assert run.states == [] or run.states == [files.get("state")]
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"openapi": "3.0.0", "components": {"schemas": {"Order": {}, "Line": {}}}}, "is not in it; did you mean 'Order'?"),
+        ({"swagger": "2.0", "definitions": {"Order": {}}}, "is not in it; did you mean 'Order'?"),
+        ({"openapi": "3.0.0", "components": {"schemas": {"Xyz": {}}}}, "is not in it; known are Xyz"),
+        ({"openapi": "3.0.0", "components": {"schemas": {"Ordr": {"$ref": "#/nowhere"}}}}, "can't be read ("),
+        ({"openapi": "3.0.0", "components": []}, "can't be read ("),
+        ([], "can't be read ("),
+    ],
+)  # fmt: skip
+def test_a_component_that_is_none_is_answered_by_the_nearest_one(tmp_path: Path, document: object, told: str) -> None:
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document))
+    whole = {**config("http://127.0.0.1:1", **COMPOUND), "openapi": str(path)}
+    whole["streams"][0]["schema"] = "Ordr"
+    with pytest.raises(ConfigurationError) as caught:
+        TapRestextract(config=whole, setup_mapper=False).discover_streams()
+    assert f"stream things: the component 'Ordr' of the OpenAPI document {path} {told}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
