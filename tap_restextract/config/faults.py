@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from tap_restextract.config import foreign_names
 from tap_restextract.config.auth import Auth
+from tap_restextract.config.durations import DURATION, DURATION_OR_NUMBER, duration_remedy
 from tap_restextract.config.foreign_names import AUTH_TYPES, PAGINATOR_TYPES, foreign_hint
 from tap_restextract.config.paginators import Paginator
 from tap_restextract.config.streams import SECRETS, Incremental, ResponseRule, Shared
@@ -137,7 +138,9 @@ def _in_words(kind: Any, value: Any) -> str:
     metas = [meta for meta in _metas(kind) if isinstance(meta, Meta)]
     members = [member for member in _members(kind) if member is not type(None)]
     if any(meta.pattern for meta in metas):
-        return f"{given} is not of this setting's form. {next((meta.description for meta in metas if meta.description), '')}"
+        remedy = duration_remedy(value) if any(meta.pattern in {DURATION, DURATION_OR_NUMBER} for meta in metas) else ""
+        told = next((meta.description for meta in metas if meta.description), "")
+        return f"{given} is not of this setting's form. {told}{remedy}"
     names = [
         str(name) for member in members for name in typing.get_args(member) if typing.get_origin(member) is Literal
     ]

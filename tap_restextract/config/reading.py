@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tap_restextract.config.annotations import Json
+from tap_restextract.config.durations import with_plain_durations
 from tap_restextract.config.faults import struct_faults
 from tap_restextract.config.foreign_names import bound_param_fault
 from tap_restextract.config.requirements import requirement_faults, webhook_faults
@@ -31,32 +32,27 @@ def read_settings(
     Raises:
         ConfigurationError: with every fault of the configuration at once.
     """
-    top = {key: value for key, value in config.items() if key not in foreign}
+    top = with_plain_durations({key: value for key, value in config.items() if key not in foreign})
     faults: list[str] = []
     streams = top.get("streams")
+    faults += struct_faults(Settings, {**top, "streams": [{}]}, "config", foreign)
     if not isinstance(streams, list) or not streams:
-        faults += struct_faults(
-            Settings,
-            {key: value for key, value in top.items() if key != "streams"} | {"streams": [{}]},
-            "config",
-            foreign,
-        )
         faults.append(
             "config.streams: a list of at least one stream is needed, such as [{name: orders, path: /orders}]"
         )
         raise ConfigurationError(faults)
-    faults += struct_faults(Settings, {**top, "streams": [{}]}, "config", foreign)
     faults += _param_faults(top.get("params"), "config")
     if not faults:
         faults += webhook_faults(webhooks_in(top), streams, top.get("base_url"))
     shared = {key: value for key, value in top.items() if key != "streams"}
     result = []
     names: set[str] = set()
-    for index, stream in enumerate(streams):
+    for index, given in enumerate(streams):
         location = f"config.streams[{index}]"
-        if not isinstance(stream, dict):
+        if not isinstance(given, dict):
             faults.append(f"{location}: a mapping is needed, such as {{name: orders, path: /orders}}")
             continue
+        stream = with_plain_durations(given)
         name = stream.get("name")
         if isinstance(name, str) and name:
             location = f"stream {name}"

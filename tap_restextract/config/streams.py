@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from tap_restextract.config.annotations import Json, described, secret
 from tap_restextract.config.auth import Auth, NoAuth
+from tap_restextract.config.durations import DURATION, DURATION_OR_NUMBER
 from tap_restextract.config.paginators import Paginator, SinglePage
 from tap_restextract.config.webhooks import Webhooks
 
@@ -59,7 +60,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^\d+(ms|us|s|m|h|d)?$",
+                pattern=DURATION_OR_NUMBER,
                 description="Of the API's filter, where coarser than its values: 1ms, 1s, 1m, 1d.",
             ),
         ]
@@ -69,7 +70,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^\d+(ms|us|s|m|h|d)$",
+                pattern=DURATION,
                 description="How long records may still come late, behind newer ones: 60s.",
             ),
         ]
@@ -79,7 +80,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^\d+(ms|us|s|m|h|d)?$",
+                pattern=DURATION_OR_NUMBER,
                 description="Length of the time ranges that a backfill is cut into: 30d.",
             ),
         ]
@@ -97,7 +98,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     lookback: (
         Annotated[
             str,
-            Meta(pattern=r"^\d+(ms|us|s|m|h|d)$", description="How far behind the bookmark each run reads again: 1h."),
+            Meta(pattern=DURATION, description="How far behind the bookmark each run reads again: 1h."),
         ]
         | None
     ) = None
@@ -140,7 +141,7 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^\d+[smhd]$",
+                pattern=DURATION,
                 description="How long the feed keeps events: 30d. A longer gap reads the list again.",
             ),
         ]
@@ -189,7 +190,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                pattern=r"^(P?\d+[Dd]|PT\d+[HhMmSs]|\d+[hms])$",
+                pattern=DURATION,
                 description="How often an incremental stream is also swept, for silent changes and deletions: P7D.",
             ),
         ]
