@@ -89,8 +89,16 @@ def _exit_code(run: Callable[[], Any]) -> int:
         if _is_of_the_sdk(error):
             click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
             return 1
-        frames = traceback.extract_tb(error.__traceback__)
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
         places = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+        if isinstance(error, ImportError) and not (error.name or "").startswith("tap_restextract"):
+            missing = isinstance(error, ModuleNotFoundError)
+            click.echo(
+                f"tap-restextract: the module {error.name!r} {'is missing' if missing else 'is of another version than is needed'} "
+                f"(at {places}); install tap-restextract anew in an environment of its own, with what its plugins need",
+                err=True,
+            )
+            return 1
         click.echo(
             f"tap-restextract: a fault of tap-restextract itself ({type(error).__name__} at {places}); nothing behind the "
             "last STATE is lost. Please report these places, and the configuration without its secrets",

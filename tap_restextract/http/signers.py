@@ -56,11 +56,10 @@ def signer(name: str) -> Signer:
         )
     try:
         loaded: Signer = points[name].load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        remedy = "install that module beside the tap" if _missing_module(error) else "mend its package"
         raise ConfigurationError(
-            [
-                f"auth.name: the signer {name!r} ({points[name].value}) can't be imported ({type(error).__name__}); mend its package"
-            ]
+            [f"auth.name: the signer {name!r} ({points[name].value}) can't be imported ({_named(error)}); {remedy}"]
         ) from error
     return loaded
 
@@ -75,10 +74,18 @@ def signature_headers(name: str, sign: Signer, unsigned: Unsigned) -> dict[str, 
         headers = dict(sign(unsigned))
     except Exception as error:
         raise ConfigurationError(
-            [
-                f"the signer {name!r} raised {type(error).__name__}; check auth.options and the auth_ settings that it needs"
-            ]
+            [f"the signer {name!r} raised {_named(error)}; check auth.options and the auth_ settings that it needs"]
         ) from error
     if not all(isinstance(part, str) for pair in headers.items() for part in pair):
         raise ConfigurationError([f"the signer {name!r} returned headers that aren't text; mend its package"])
     return headers
+
+
+def _named(error: Exception) -> str:
+    """Name an error of others' code by its type, and by the module that is missing; its own words may hold secrets."""
+    module = _missing_module(error)
+    return f"{type(error).__name__}: there is no module {module!r}" if module else type(error).__name__
+
+
+def _missing_module(error: Exception) -> str | None:
+    return error.name if isinstance(error, ModuleNotFoundError) else None

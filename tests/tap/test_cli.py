@@ -135,6 +135,23 @@ def test_a_bad_input_is_one_message_with_place_and_remedy_and_moves_no_state(
 
 
 @pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("sys.modules['backoff'] = None", "the module 'backoff' is missing (at "),
+        ("sys.modules['backoff'] = type(sys)('backoff'); sys.modules['msgspec'] = type(sys)('msgspec')",
+         "the module 'msgspec' is of another version than is needed (at "),
+    ],
+)  # fmt: skip
+def test_a_module_that_is_missing_is_named_and_called_no_fault_of_the_taps(
+    tmp_path: Path, module: str, told: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\n{module}\n")
+    run = tap(tmp_path, config(), env={"PYTHONPATH": str(tmp_path)})
+    assert_told(run, told, "; install tap-restextract anew")
+    assert "fault of tap-restextract itself" not in run.err
+
+
+@pytest.mark.parametrize(
     ("document", "told"),
     [
         ({"openapi": "3.0.0", "components": {"schemas": {"Order": {}, "Line": {}}}}, "is not in it; did you mean 'Order'?"),

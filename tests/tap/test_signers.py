@@ -31,12 +31,18 @@ def broken(request):
 
 def numbers(request):
     return {"X-Nonce": 5}
+
+def late(request):
+    import no_such_module
 """
 POINTS = """[tap_restextract.signers]
 example = example_signer:sign
 broken = example_signer:broken
 numbers = example_signer:numbers
 absent = example_signer:nothing
+lacking = lacking_signer:sign
+failing = failing_signer:sign
+late = example_signer:late
 """
 SECRETS = {"auth_client_id": "id-1", "auth_client_secret": "s3cr&t"}
 
@@ -48,6 +54,8 @@ def package(tmp_path: Path) -> Path:
     info = folder / "example_signer-1.0.dist-info"
     info.mkdir(parents=True)
     (folder / "example_signer.py").write_text(MODULE)
+    (folder / "lacking_signer.py").write_text("import no_such_module\n")
+    (folder / "failing_signer.py").write_text("raise RuntimeError('s3cr&t')\n")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: example-signer\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(POINTS)
     return folder
@@ -104,6 +112,18 @@ def test_a_signature_that_the_api_repeats_is_in_no_message(tmp_path: Path, packa
         ("broken", "stream things: the signer 'broken' raised RuntimeError; check auth.options"),
         ("numbers", "stream things: the signer 'numbers' returned headers that aren't text"),
         ("absent", "the signer 'absent' (example_signer:nothing) can't be imported (AttributeError)"),
+        (
+            "lacking",
+            (
+                "the signer 'lacking' (lacking_signer:sign) can't be imported (ModuleNotFoundError: there is no module "
+                "'no_such_module'); install that module beside the tap"
+            ),
+        ),
+        ("failing", "the signer 'failing' (failing_signer:sign) can't be imported (RuntimeError); mend its package"),
+        (
+            "late",
+            "the signer 'late' raised ModuleNotFoundError: there is no module 'no_such_module'; check auth.options",
+        ),
         (
             "exmaple",
             "there is no signer 'exmaple' in the entry points tap_restextract.signers; installed are absent, broken, ",
