@@ -67,7 +67,7 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
                 "credentials (auth and its secrets), and that base_url is the API's address, not that of its pages for people"
             )
         if answer.remedy:
-            raise AnswerError(f"{named()} was answered {answer.fault}, as another try would be: {answer.remedy}")
+            raise AnswerError(f"{named()} was answered {answer.fault}, and isn't tried again: {answer.remedy}")
         page = " (a page for people, as gateways send in passing)" if is_page(answer.headers) else ""
         raise TransientError(f"answered {answer.fault}{page}")
     return JudgedAnswer(answer, verdict, rule)

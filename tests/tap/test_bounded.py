@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.errors import ApiError
+from tap_restextract.http.bounded import bound_answers
 from tap_restextract.http.client import Client
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import PageRequest
@@ -104,6 +105,7 @@ def test_an_answer_that_drips_ends_with_an_error_after_one_request(first: bytes,
 def test_a_post_and_a_token_endpoint_that_drip_end_as_well() -> None:
     with talking(HEAD + b"Content-Length: 9999\r\n\r\n", b" ") as server:
         assert "POST http://127.0.0.1" in refused(server.url, method="POST", json={"a": 1}, max_response_seconds=0.2)
+        bound_answers(600)  # what this thread waited for before
         auth = {"type": "oauth2_client_credentials", "access_token_url": f"{server.url}/token"}
         message = refused(
             server.url, auth=auth, auth_client_id="i", auth_client_secret="s3cret", max_response_seconds=0.2
@@ -146,6 +148,7 @@ def test_no_length_that_is_stated_makes_the_tap_read_beyond_the_largest_answer(l
 
 def test_a_token_endpoint_that_answers_without_end_is_told() -> None:
     with talking(HEAD + b"\r\n", b" " * MEGABYTE, wait=0) as server:
+        bound_answers(600)  # what this thread waited for before
         auth = {"type": "oauth2_client_credentials", "access_token_url": f"{server.url}/token"}
         message = refused(
             server.url, auth=auth, auth_client_id="i", auth_client_secret="s", max_response_bytes=MEGABYTE

@@ -311,7 +311,7 @@ def test_a_login_page_is_reported_at_once_and_a_page_of_maintenance_is_waited_ou
         (
             b"id\n1\n",
             "text/csv",
-            "was answered 5 bytes of text/csv that aren't JSON, as another try would be: it is a table",
+            "was answered 5 bytes of text/csv that aren't JSON, and isn't tried again: it is a table",
         ),
         (b"<a/>", "application/xml", "it is XML; only JSON is read, so ask the API for it"),
         (b"\x1f\x8b\x08\x00", "application/json", "it is gzip without the header Content-Encoding"),
