@@ -29,14 +29,19 @@ from tap_restextract.exchange.answer import Answer, shown
 from tap_restextract.exchange.request import Request
 from tap_restextract.values.paths import MISSING, find, steps
 
-LINK: Final = re.compile(r"<(?P<target>[^>]*)>(?P<parameters>(?:\s*;\s*[^\s=;,]+(?:=(?:\"[^\"]*\"|[^\s;,]*))?)*)")
+# A link's target and its parameters (RFC 8288, section 3): blanks may surround every mark, a text in quotation marks may
+# hold any mark, escaped quotation marks too, and a parameter may be empty.
+_PARAMETER: Final = r"\s*;\s*(?:[^\s=;,\"]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,\"]*))?)?"
+LINK: Final = re.compile(rf"<(?P<target>[^>]*)>(?P<parameters>(?:{_PARAMETER})*)")
 DIGITS: Final = re.compile(r"^[0-9]{1,18}$")
 FLAGS: Final = {
     **dict.fromkeys(("true", "1", "y", "yes"), True),
     **dict.fromkeys(("false", "0", "n", "no"), False),
 }
 """How APIs without booleans write has_more, in any case."""
-RELATION: Final = re.compile(r";\s*rel=(?:\"(?P<quoted>[^\"]*)\"|(?P<bare>[^\s;,]*))", re.IGNORECASE)
+PARAMETER: Final = re.compile(
+    r";\s*(?P<name>[^\s=;,\"]+)(?:\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s;,\"]*)))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +223,12 @@ def _on_the_same_origin(url: str, base: str, path: str) -> str:
 def _target(header: str | None, relation: str) -> str | None:
     """Return the target of a Link header's relation (RFC 8288)."""
     for link in LINK.finditer(header or ""):
-        rel = RELATION.search(link["parameters"])
-        if rel and relation.lower() in (rel["quoted"] or rel["bare"] or "").lower().split():
-            return link["target"]
+        for parameter in PARAMETER.finditer(link["parameters"]):
+            if parameter["name"].lower() == "rel":
+                relations = (parameter["quoted"] or parameter["bare"] or "").lower().split()
+                if relation.lower() in relations:
+                    return link["target"]
+                break  # a further `rel` of a link counts for nothing
     return None
 
 

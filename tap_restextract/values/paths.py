@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.errors import ConfigurationError
@@ -38,8 +39,7 @@ def find(path: str, value: Any) -> Any:
     """
     keys = steps(path)
     if keys is None:
-        matches = _compiled(path).find(value)
-        return matches[0].value if matches else MISSING
+        return next(iter(_matches(path, value)), MISSING)
     if isinstance(value, (dict, Row)) and path in value:
         return value[path]
     for key in keys:
@@ -60,10 +60,10 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
     """Return the records at the path: a list as it is, null as none, an object as one record; MISSING where nothing lies."""
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
-        matches = _compiled(path).find(value)
-        records: Any = [match.value for match in matches] if matches else _none_of_them(_compiled(path), value)
-        if len(matches) == 1 and isinstance(matches[0].value, list):
-            records = matches[0].value
+        matches = _matches(path, value)
+        records: Any = matches or _none_of_them(_compiled(path), value)
+        if len(matches) == 1 and isinstance(matches[0], list):
+            records = matches[0]
     else:
         records = find(trimmed, value)
     if records is None:
@@ -71,6 +71,35 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
     if isinstance(records, dict):
         return [records]
     return records if isinstance(records, list) else MISSING
+
+
+def _matches(path: str, value: Any) -> list[Any]:
+    """Return the values at a path that needs a JSONPath engine.
+
+    A filter is asked about a copy whose fractions are floats: to jsonpath-ng a Decimal is no number, so that 10.9 would
+    be neither more than 10 nor equal to 10.9. What the filter lets through is then taken from the value itself.
+    """
+    compiled = _compiled(path)
+    if "?" not in path or (copy := _with_floats(value)) is value:
+        return [match.value for match in compiled.find(value)]
+    found = []
+    for match in compiled.find(copy):
+        exact = match.full_path.find(value)
+        found.append(exact[0].value if exact else match.value)
+    return found
+
+
+def _with_floats(value: Any) -> Any:
+    """Return the value with floats in place of Decimals; the value itself where it holds none."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, list):
+        members = [_with_floats(member) for member in value]
+        return value if all(one is other for one, other in zip(members, value, strict=True)) else members
+    if isinstance(value, dict):
+        copy = {name: _with_floats(member) for name, member in value.items()}
+        return value if all(copy[name] is member for name, member in value.items()) else copy
+    return value
 
 
 def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:

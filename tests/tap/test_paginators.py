@@ -62,6 +62,30 @@ def test_the_number_0_is_a_token() -> None:
     assert behind(CursorToken(cursor_path="next"), {"next": 0}) == Token(0)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        'rel = "next"',
+        "REL=next",
+        'rel="first next"',
+        'title="see; rel=prev"; rel="next"',
+        r'title="a \"q\"; b"; rel="next"',
+        '; rel="next"',
+        'rel="next"; rel="prev"',
+    ],
+)
+def test_a_link_is_found_in_each_of_its_valid_writings(parameters: str) -> None:
+    header = (
+        f'<https://api.example.com/first>; rel="first", <https://api.example.com/2?b=1,2>; {parameters}, </3>; rel=last'
+    )
+    assert behind(HeaderLink(), headers={"link": header}) == Link("https://api.example.com/2?b=1,2")
+
+
+@pytest.mark.parametrize("parameters", ["rel=prev; rel=next", 'rel="last"; title="rel=next"', 'title="; rel=next"', ""])
+def test_a_link_of_another_relation_is_not_followed(parameters: str) -> None:
+    assert behind(HeaderLink(), headers={"link": f"<https://api.example.com/2>; {parameters}"}) is None
+
+
 @pytest.mark.parametrize("token", [{"after": "abc"}, ["abc"], True, 1.5])
 @pytest.mark.parametrize("has_more_path", [None, "more"])
 def test_what_can_not_be_a_token_is_a_fault_with_its_path(token: Any, has_more_path: str | None) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.paths import MISSING, find, find_list, steps
+from tap_restextract.values.rows import any_json
 
 pytestmark = pytest.mark.pure
 
@@ -63,6 +64,19 @@ def test_records_are_the_list_at_the_path(path: str, records: list[Any]) -> None
 @pytest.mark.parametrize("path", ["rows", "data.rows", "rows[*]", "edges[*].record", "rows[*].node", "data.items.id"])
 def test_records_that_are_nowhere_are_missing_and_not_none(path: str) -> None:
     assert find_list(path, BODY) is MISSING
+
+
+@pytest.mark.parametrize(
+    ("condition", "ids"),
+    [("> 10", [1, 3]), (">= 10.9", [1, 3]), ("< 10.9", [2, 4]), ("== 10.9", [1, 3]), ("!= 10.9", [2, 4])],
+)
+def test_a_filter_compares_fractions_and_lets_them_through_with_all_their_digits(
+    condition: str, ids: list[int]
+) -> None:
+    prices = b'{"1": 10.9, "2": 10, "3": 10.90000000000000000001, "4": 1.5}'
+    items = [{"id": int(key), "price": price} for key, price in any_json.decode(prices).items()]
+    wanted = [item for item in items if item["id"] in ids]
+    assert find_list(f"$.items[?(@.price {condition})]", {"items": items}) == wanted
 
 
 def test_a_page_without_edges_is_empty_and_not_a_fault() -> None:
