@@ -540,7 +540,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "judge",
-                '        raise TransientError(f"answered {answer.fault}")\n',
+                '        raise TransientError(f"answered {answer.fault}{page}")\n',
                 "        return JudgedAnswer(Answer(answer.url, type(answer.facts)(204, answer.headers), None), verdict, rule)\n",
             ),
         ),
@@ -551,7 +551,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "judge",
-                '        raise TransientError(f"answered {answer.status}{because}", wait, limited=limited)\n',
+                '        raise TransientError(f"answered {answer.status}{because}", wait, limited=limited, said=answer.own_words)\n',
                 "        return JudgedAnswer(Answer(answer.url, type(answer.facts)(204, answer.headers), None), Verdict.ACCEPT, rule)\n",
             ),
         ),
