@@ -11,17 +11,18 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-AFTER_STAGING = "after_staging"
-AFTER_LOCK = "after_lock"
-AFTER_EVENTS = "after_events"
-BEFORE_COMMIT = "before_commit"
-BEFORE_STATE = "before_state"
-STATE_HALF_WRITTEN = "state_half_written"
-AFTER_PUBLISH = "after_publish"
-BEFORE_MARKED = "before_marked"
+AFTER_STAGING: Final = "after_staging"
+AFTER_LOCK: Final = "after_lock"
+AFTER_EVENTS: Final = "after_events"
+BEFORE_COMMIT: Final = "before_commit"
+BEFORE_STATE: Final = "before_state"
+STATE_HALF_WRITTEN: Final = "state_half_written"
+AFTER_PUBLISH: Final = "after_publish"
+BEFORE_MARKED: Final = "before_marked"
 
-_SECONDS = 0.002
+_SECONDS: Final = 0.002
 """Between two looks whether the file is gone."""
 
 

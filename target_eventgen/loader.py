@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -47,16 +47,16 @@ from target_eventgen.store.postgres import Postgres
 
 T = TypeVar("T")
 
-MAX_CHARACTERS = 32 * 1024 * 1024
+MAX_CHARACTERS: Final = 32 * 1024 * 1024
 """Characters of COPY text that are kept at most before rows are committed without a STATE."""
 
-MAX_BATCHES = 5
+MAX_BATCHES: Final = 5
 """Multiples of `batch_size_rows` that may gather before rows are committed without a STATE."""
 
-PROGRESS_SECONDS = 30.0
+PROGRESS_SECONDS: Final = 30.0
 """Seconds between two lines that report the progress of a load."""
 
-SWITCH_SECONDS = 0.0005
+SWITCH_SECONDS: Final = 0.0005
 """Seconds after which the thread that decodes lets the one that commits run."""
 
 

@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import click
 from singer_sdk import Target
@@ -33,10 +33,10 @@ from target_eventgen.intake.stream_maps import transformed
 from target_eventgen.loader import Loader
 from target_eventgen.model import plan, settings, tables
 
-SAME_SIGNAL_SECONDS = 1.0
+SAME_SIGNAL_SECONDS: Final = 1.0
 """A signal within this many seconds of the first is treated as the same one (shell and supervisor both forward it)."""
 
-METADATA_OF_DELETIONS = (tables.DELETED_AT, tables.TABLE_VERSION)
+METADATA_OF_DELETIONS: Final = (tables.DELETED_AT, tables.TABLE_VERSION)
 """The metadata columns without which a table version can't be activated."""
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from typing_extensions import assert_never
 
 from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leaves, Rule, Updated, When
 from target_eventgen.model.tables import Column, Table
 
-VERSION = "3.0.0"
+VERSION: Final = "3.0.0"
 
-_TYPES: Mapping[str, Mapping[str, Any]] = {
+_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "smallint": {"type": "integer", "format": "int32"},
     "integer": {"type": "integer", "format": "int32"},
     "bigint": {"type": "integer", "format": "int64"},
@@ -192,7 +192,9 @@ def _data(rule: Rule, table: Table) -> dict[str, Any]:
     }
 
 
-ALWAYS, SOMETIMES, NEVER = "always", "sometimes", "never"
+ALWAYS: Final = "always"
+SOMETIMES: Final = "sometimes"
+NEVER: Final = "never"
 
 
 def _sides(rule: Rule) -> tuple[str, str]:

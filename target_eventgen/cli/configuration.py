@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.errors import EventgenError, SettingsError
 
-_CONNECTION_SETTINGS = ("database_url", "host", "port", "user", "password", "database")
+_CONNECTION_SETTINGS: Final = ("database_url", "host", "port", "user", "password", "database")
 
 
 def database(database_url: str | None, config: tuple[Path, ...]) -> str:

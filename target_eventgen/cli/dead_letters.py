@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -22,9 +23,9 @@ def dead_letters() -> None:
     """Events that a receiver refused for good, or that have failed too often."""
 
 
-_LETTERS = click.argument("letters", type=int, nargs=-1)
-_OF_PUBLISHER = click.option("--publisher", help="Only those of this publisher.")
-_OF_TYPES = click.option(
+_LETTERS: Final = click.argument("letters", type=int, nargs=-1)
+_OF_PUBLISHER: Final = click.option("--publisher", help="Only those of this publisher.")
+_OF_TYPES: Final = click.option(
     "--type", "types", multiple=True, help="Only of this type; * stands for any characters; repeatable."
 )
 

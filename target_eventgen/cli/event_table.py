@@ -10,14 +10,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.model.recorded import Recorded
 
-HEADER = ("TIME", "TYPE", "SUBJECT", "CHANGE")
-_GAP = "  "
-_LEAST = 8  # cells that a column keeps in however narrow a terminal
-_METADATA = "_sdc_"  # columns about the load, not about the record
+HEADER: Final = ("TIME", "TYPE", "SUBJECT", "CHANGE")
+_GAP: Final = "  "
+_LEAST: Final = 8  # cells that a column keeps in however narrow a terminal
+_METADATA: Final = "_sdc_"  # columns about the load, not about the record
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Marks:
     ellipsis: str = "…"
 
 
-ASCII = Marks("->", "...")
+ASCII: Final = Marks("->", "...")
 
 
 @dataclass(frozen=True)

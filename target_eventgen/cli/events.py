@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,7 +15,7 @@ from target_eventgen.cli.lazy import LazyCommand
 from target_eventgen.delivery.outbox import Outbox, Selection
 from target_eventgen.model.recorded import Recorded
 
-FOLLOW_SECONDS = 0.5
+FOLLOW_SECONDS: Final = 0.5
 """Seconds that `events --follow` waits between two looks."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
+from typing import Final
 
 import click
 
@@ -17,7 +18,7 @@ from target_eventgen.cli.lazy import LazyCommand
 from target_eventgen.cli.reporting import reported
 from target_eventgen.errors import OutputError
 
-END_OF_LIFE = r"Python [\d.]+ (reached|will reach) its end of life"
+END_OF_LIFE: Final = r"Python [\d.]+ (reached|will reach) its end of life"
 """Warnings of packages below this one about the interpreter: README says which ones are supported, and until when."""
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
-CONFIG = click.option(
+CONFIG: Final = click.option(
     "--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file."
 )
 
-DATABASE = click.option("--database-url", help="The Postgres to ask, instead of the configuration's.")
+DATABASE: Final = click.option("--database-url", help="The Postgres to ask, instead of the configuration's.")

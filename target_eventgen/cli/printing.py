@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
+from typing import Final
 
 import click
 
@@ -13,7 +14,7 @@ from target_eventgen.cli import event_table
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.publishers.cloudevent import cloud_event, json_line
 
-_ROWS_AT_ONCE = 200
+_ROWS_AT_ONCE: Final = 200
 
 
 def json_lines(events: Iterable[Recorded | None]) -> int:

@@ -7,7 +7,7 @@ import io
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -28,7 +28,7 @@ from target_eventgen.model.tables import Table, table
 from target_eventgen.store.connection import connect, location_of
 from target_eventgen.store.postgres import Postgres
 
-_OUTWARD = ("publishers", "delivery", "metrics_textfile")
+_OUTWARD: Final = ("publishers", "delivery", "metrics_textfile")
 """Settings by which a load has an effect outside of its database."""
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 import click
 
 from target_eventgen.errors import EventgenError
 
-_SDK_ERRORS = (("singer_sdk.exceptions", "SingerSDKError"), ("singer_sdk.singerlib.exceptions", "SingerError"))
+_SDK_ERRORS: Final = (("singer_sdk.exceptions", "SingerSDKError"), ("singer_sdk.singerlib.exceptions", "SingerError"))
 """Modules of singer-sdk, and the errors in them that a person must act on."""
 
 

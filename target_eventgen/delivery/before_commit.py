@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class, whatever psycopg2 calls it
@@ -34,10 +35,10 @@ from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import cloud_event
 from target_eventgen.publishers.protocol import Failed, Publisher
 
-PAGE = 1000
+PAGE: Final = 1000
 """Events that are read at once."""
 
-BEGIN = sql.SQL("SELECT coalesce(max(sequence), 0) FROM eventgen.events, set_config({}, 'yes', true)").format(
+BEGIN: Final = sql.SQL("SELECT coalesce(max(sequence), 0) FROM eventgen.events, set_config({}, 'yes', true)").format(
     sql.Literal(PUBLISHED)
 )
 """Marks the events of this transaction for no relay; returns a number that their sequences are above.
@@ -45,7 +46,7 @@ BEGIN = sql.SQL("SELECT coalesce(max(sequence), 0) FROM eventgen.events, set_con
 A sequence's numbers only grow, so what is visible now is smaller than any that is still to come.
 """
 
-_EVENTS = sql.SQL(
+_EVENTS: Final = sql.SQL(
     "SELECT sequence, id, source, type, subject, partitionkey, data::text,"
     " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate FROM eventgen.events"
     " WHERE sequence > {above} AND transaction_id = pg_current_xact_id()"
@@ -164,4 +165,4 @@ class Publication:
         return left
 
 
-_ROLLED_BACK = "nothing since the last STATE is committed, and the next run decides anew, with the same ids"
+_ROLLED_BACK: Final = "nothing since the last STATE is committed, and the next run decides anew, with the same ids"

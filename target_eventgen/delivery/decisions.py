@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Outcome
 
-SLOTS = 64
+SLOTS: Final = 64
 """Number of parts in which keys are shared out among relays."""
 
-MIN_QUICK_SLOTS = 8
+MIN_QUICK_SLOTS: Final = 8
 """Slots that a turn locks, at least, where turns are quick."""
 
-FIRST_PAUSE_SECONDS = 1.0
-MAX_PAUSE_SECONDS = 300.0
+FIRST_PAUSE_SECONDS: Final = 1.0
+MAX_PAUSE_SECONDS: Final = 300.0
 """Seconds between attempts, at first and at most."""
 
-MAX_RETRY_AFTER_SECONDS = 30 * 86400.0
+MAX_RETRY_AFTER_SECONDS: Final = 30 * 86400.0
 """Seconds for which a receiver may put an event off, at most."""
 
-MAX_REASON_CHARACTERS = 500
+MAX_REASON_CHARACTERS: Final = 500
 """Characters of a reason that are stored."""
 
 

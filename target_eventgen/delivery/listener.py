@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from typing import Final
 
 import psycopg2
 from psycopg2 import extensions, sql
@@ -12,7 +13,7 @@ from target_eventgen.delivery.sql import tables
 from target_eventgen.errors import EventgenError
 from target_eventgen.store import connection
 
-RELISTEN_SECONDS = 2.0
+RELISTEN_SECONDS: Final = 2.0
 """Seconds after which a lost connection is tried again."""
 
 

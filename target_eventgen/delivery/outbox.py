@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 
@@ -23,7 +23,7 @@ from target_eventgen.model.recorded import Recorded
 from target_eventgen.store import connection
 from target_eventgen.store.refusals import READER_REMEDIES, session_refusal
 
-_SELECT = """
+_SELECT: Final = """
   select sequence, id, source, type, subject, partitionkey, data::text,
     to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent, tracestate
   from eventgen.events
@@ -32,9 +32,9 @@ _SELECT = """
     and (%(start)s::xid8 is null or transaction_id >= %(start)s::xid8)
     and (%(below)s::xid8 is null or transaction_id < %(below)s::xid8)
 """
-_ALL = f"{_SELECT} order by sequence"
-_NEWEST = _SELECT.join(("select * from (", " order by sequence desc limit %(limit)s) newest order by sequence"))
-_PAGE = 500
+_ALL: Final = f"{_SELECT} order by sequence"
+_NEWEST: Final = _SELECT.join(("select * from (", " order by sequence desc limit %(limit)s) newest order by sequence"))
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True)

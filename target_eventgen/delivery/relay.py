@@ -34,7 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.configured import ConfiguredPublisher
@@ -46,16 +46,16 @@ from target_eventgen.delivery.worker import PublisherWorker, Result, WorkerSetti
 from target_eventgen.errors import ConnectionLostError, UnreachableError
 from target_eventgen.store.connection import reconnecting
 
-LISTEN_SECONDS = 0.5
+LISTEN_SECONDS: Final = 0.5
 """Seconds that one wait for a notification takes, at most."""
 
-JOIN_SECONDS = 0.1
+JOIN_SECONDS: Final = 0.1
 """Seconds between two looks at whether the workers have ended."""
 
-TIDY_SECONDS = 60.0
+TIDY_SECONDS: Final = 60.0
 """Seconds between two deletions of old delivered events."""
 
-TIDY_EVENTS = 5000
+TIDY_EVENTS: Final = 5000
 """Events that one statement of `tidy` looks at."""
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from target_eventgen.errors import ConnectionLostError
 from target_eventgen.store import connection
 from target_eventgen.store.refusals import DELIVERY_REMEDIES, session_refusal
 
-LEASE_SECONDS = 300
+LEASE_SECONDS: Final = 300
 """Seconds after which Postgres ends the transaction of a client that stands still; a publisher's call is shorter."""
 
 _LOCAL_SETTINGS: Final = sql.SQL(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from psycopg2 import extensions, sql
 
@@ -26,28 +26,28 @@ from target_eventgen.publishers.cloudevent import cloud_event
 from target_eventgen.publishers.protocol import Publisher
 from target_eventgen.store.connection import reconnecting
 
-TURN_EVENTS = 2000
+TURN_EVENTS: Final = 2000
 """Events that a turn reads, at most."""
 
-TURN_BYTES = 4_000_000
+TURN_BYTES: Final = 4_000_000
 """Bytes of data, as Postgres stores them, after which a turn reads no more events."""
 
-TURN_SECONDS = 5.0
+TURN_SECONDS: Final = 5.0
 """Seconds after which a turn makes no more calls, and marks the outcomes that it has."""
 
-QUICK_SECONDS = 1.0
+QUICK_SECONDS: Final = 1.0
 """Seconds up to which a turn is quick."""
 
-POLL_SECONDS = 2.0
+POLL_SECONDS: Final = 2.0
 """Seconds between two looks without a notification."""
 
-MAX_ABSENCE_SECONDS = 30.0
+MAX_ABSENCE_SECONDS: Final = 30.0
 """Seconds between two attempts to reach a receiver, at most."""
 
-BUSY_SECONDS = 0.1
+BUSY_SECONDS: Final = 0.1
 """Seconds between two looks for slots that other relays have locked."""
 
-FAILING_KEYS = 10
+FAILING_KEYS: Final = 10
 """Number of keys in one turn, all of which failed, that make the receiver count as failing."""
 
 _Mark: TypeAlias = tuple[int, int, int, str | None]

@@ -34,6 +34,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from target_eventgen.embedded.binaries import extra
 from target_eventgen.embedded.cluster import connected, existing, named, postmaster, recorded_home, run
@@ -41,7 +42,7 @@ from target_eventgen.embedded.creation import created
 from target_eventgen.embedded.start import START_SECONDS, started
 from target_eventgen.errors import EmbeddedPostgresError
 
-_THREADS = threading.Lock()  # the file lock excludes processes only
+_THREADS: Final = threading.Lock()  # the file lock excludes processes only
 
 
 def default_folder() -> Path:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.errors import EmbeddedPostgresError
 
-ROOTS_HOME = Path("/var/lib/target-eventgen")
+ROOTS_HOME: Final = Path("/var/lib/target-eventgen")
 """Where root's clusters and binaries live when the server's account can't reach the project's folder or the venv."""
 
 

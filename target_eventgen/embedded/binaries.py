@@ -13,12 +13,12 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.embedded.account import Account, run_as, secure_home
 from target_eventgen.errors import EmbeddedPostgresError
 
-SHELL_ACTIVE = frozenset('"$`\\\n') if os.name == "posix" else frozenset('"\n')
+SHELL_ACTIVE: Final = frozenset('"$`\\\n') if os.name == "posix" else frozenset('"\n')
 """Characters that mean something inside the double quotes in which pg_ctl hands its arguments to a shell."""
 
 

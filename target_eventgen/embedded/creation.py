@@ -9,16 +9,17 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 from target_eventgen.embedded.account import reaches, secure_home, server_account
 from target_eventgen.embedded.binaries import binaries
 from target_eventgen.embedded.cluster import Cluster, recorded_home, run, tail
 from target_eventgen.errors import EmbeddedPostgresError
 
-SWEEP_SECONDS = 10
+SWEEP_SECONDS: Final = 10
 """Seconds that the removal of a half-made cluster may take; then it stays, and does no harm."""
 
-_MAX_PATH_BYTES = 900  # Postgres's own buffers end at 1024, and its files' names come on top
+_MAX_PATH_BYTES: Final = 900  # Postgres's own buffers end at 1024, and its files' names come on top
 
 
 def created(folder: Path) -> Cluster:

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import time
+from typing import Final
 
 import psycopg2
 
@@ -14,13 +15,13 @@ from target_eventgen.embedded.binaries import extra
 from target_eventgen.embedded.cluster import Cluster, NoServerError, answering, named, pid_file, postmaster, run, tail
 from target_eventgen.errors import EmbeddedPostgresError
 
-START_SECONDS = 120
+START_SECONDS: Final = 120
 """Seconds that a start may take, the recovery after a crash included."""
 
-READY_SECONDS = 10
+READY_SECONDS: Final = 10
 """Seconds that a server which calls itself ready may refuse connections: it has none left, or another password."""
 
-_START_ATTEMPTS = 5
+_START_ATTEMPTS: Final = 5
 
 
 def started(cluster: Cluster) -> str:

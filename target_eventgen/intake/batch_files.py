@@ -10,7 +10,7 @@ import gzip
 import importlib.util
 import zlib
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 from singer_sdk.helpers._batch import StorageTarget
@@ -20,7 +20,7 @@ from target_eventgen.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PARQUET_ROWS = 1000
+PARQUET_ROWS: Final = 1000
 """Rows of a Parquet file that are decoded at once."""
 
 

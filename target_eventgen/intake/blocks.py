@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-UNSET = "UNSET"
+UNSET: Final = "UNSET"
 """The text of an encoded line where its record doesn't mention a property."""
 
-SPECIAL = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
+SPECIAL: Final = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
 """A JSON escape of a character that COPY would have escaped, or can't take: backslash, line ends, tab, NUL, and their neighbours."""
 
-TYPE_ERRORS = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
+TYPE_ERRORS: Final = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
 """Raised for a record that is not of its types, or not JSON."""
 
 
@@ -27,7 +27,7 @@ class Head(msgspec.Struct, gc=False):
     record: msgspec.Raw
 
 
-head: Callable[[bytes], Head] = msgspec.json.Decoder(Head).decode
+head: Final[Callable[[bytes], Head]] = msgspec.json.Decoder(Head).decode
 """Decode a RECORD message up to its record; raises ValueError where a line is not a RECORD."""
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -31,18 +31,20 @@ from target_eventgen.intake.general import NULL, encoder
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, EXTRACTED_AT, METADATA, MOMENTS, WORDS, postgres_type
 
-_ANNOTATIONS = frozenset({"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"})
+_ANNOTATIONS: Final = frozenset(
+    {"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"}
+)
 """Keywords of a property's definition that don't narrow its type."""
 
-_SCHEMA_KEYWORDS = frozenset(
+_SCHEMA_KEYWORDS: Final = frozenset(
     {"type", "properties", "required", "title", "description", "$schema", "$id", "additionalProperties"}
 )
 """Keywords of a SCHEMA that is compiled; a record with additional properties is not taken anyway."""
 
-_NUMERIC = frozenset({"numeric", "real", "double precision"})
-_BOOLEANS = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
-_DECODE = msgspec.json.Decoder(float_hook=Decimal).decode
-_STARTS = b"-0123456789"
+_NUMERIC: Final = frozenset({"numeric", "real", "double precision"})
+_BOOLEANS: Final = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
+_DECODE: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_STARTS: Final = b"-0123456789"
 
 
 class MisfitError(ValueError):
@@ -234,11 +236,11 @@ def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -
     return CompiledEncoder(plan, types, expressions, names, moments)
 
 
-_DECODED_LATE = frozenset({"number", "object", "array"})
-_PROPERTIES = frozenset({"string", "integer", "boolean", "number", "object", "array"})
-_SPELT_ALIKE = frozenset({("integer", "bigint"), ("string", "text")})
-_NULLABLE: dict[str, Any] = {"string": str, "integer": int, "boolean": bool}
-_TYPES: dict[tuple[str, bool], Any] = {
+_DECODED_LATE: Final = frozenset({"number", "object", "array"})
+_PROPERTIES: Final = frozenset({"string", "integer", "boolean", "number", "object", "array"})
+_SPELT_ALIKE: Final = frozenset({("integer", "bigint"), ("string", "text")})
+_NULLABLE: Final[dict[str, Any]] = {"string": str, "integer": int, "boolean": bool}
+_TYPES: Final[dict[tuple[str, bool], Any]] = {
     **{(name, False): type_ for name, type_ in _NULLABLE.items()},
     **{(name, True): type_ | None for name, type_ in _NULLABLE.items()},
     ("null", False): None,
@@ -320,7 +322,7 @@ def _number(*, nullable: bool) -> Callable[[Any], str]:
     return written
 
 
-_CLASSES: dict[str, tuple[type, ...]] = {
+_CLASSES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
     "array": (list,),
     "number": (int, Decimal),

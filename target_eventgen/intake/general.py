@@ -21,16 +21,16 @@ import msgspec
 from target_eventgen.errors import MissingKeyError
 from target_eventgen.model.tables import PER_BATCH, Column, Table
 
-NULL = "\\N"
+NULL: Final = "\\N"
 """What COPY reads as NULL."""
 
 MAX_INTEGER_DIGITS: Final = 100
 """Digits of an integer that are written out where it is spelt with an exponent; no integer column holds as many."""
 
-_FIELD = "\t"
-_SPECIAL = re.compile(r"[\\\n\r\t\0]")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_JSON = msgspec.json.Encoder(decimal_format="number")
+_FIELD: Final = "\t"
+_SPECIAL: Final = re.compile(r"[\\\n\r\t\0]")
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class _NulError(ValueError):
@@ -129,7 +129,7 @@ def encoder(type_: str) -> Callable[[Any], str]:
     return as_text
 
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def identity(type_: str) -> Callable[[Any], Any]:

@@ -20,7 +20,7 @@ import stat
 import sys
 from collections import Counter
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
@@ -32,7 +32,7 @@ from target_eventgen.intake.sdk_errors import of_the_sdk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-REQUIRED: dict[str, tuple[str, ...]] = {
+REQUIRED: Final[dict[str, tuple[str, ...]]] = {
     "RECORD": ("stream", "record"),
     "SCHEMA": ("stream", "schema"),
     "STATE": ("value",),
@@ -43,16 +43,16 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 
 # An escaped backslash, a surrogate pair, or half of one, which is no character though many programs write it: a text that
 # was cut in an emoji.
-_ESCAPES = re.compile(
+_ESCAPES: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 # Neither stands in JSON, and Python's own encoder writes both.
-_NO_NUMBER = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
+_NO_NUMBER: Final = re.compile(rb"[:\[,]\s*-?(NaN|Infinity)\b")
 
-_MAX_BLOCK_BYTES = 1 << 17
+_MAX_BLOCK_BYTES: Final = 1 << 17
 """Bytes that are read at once; a pipe has fewer."""
 
-_MAX_POLL_MILLISECONDS = (1 << 31) - 1
+_MAX_POLL_MILLISECONDS: Final = (1 << 31) - 1
 """How long the system can wait at once: 24 days."""
 
 _log = logging.getLogger("target-eventgen")
@@ -237,10 +237,10 @@ class LineReader(GenericSingerReader[str]):
         raise MessageError(f"line {number} of the input is not JSON: {error}; {remedy}") from error
 
 
-_SILENCE = object()
+_SILENCE: Final = object()
 """Stands among the blocks of an input where nothing came for a while."""
 
-_SIGNS = (b'"STATE"', b'"SCHEMA"')
+_SIGNS: Final = (b'"STATE"', b'"SCHEMA"')
 """Texts that every STATE and SCHEMA has, and a record hardly ever."""
 
 

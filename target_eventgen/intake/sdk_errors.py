@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from singer_sdk.exceptions import (
     ConfigValidationError,
@@ -46,7 +46,7 @@ class _MissingKeyError(MissingKeyError, MissingKeyPropertiesError):
     pass
 
 
-_THEIRS: dict[type[EventgenError], type[EventgenError]] = {
+_THEIRS: Final[dict[type[EventgenError], type[EventgenError]]] = {
     SettingsError: _SettingsError,
     MessageError: _MessageError,
     MissingSchemaError: _MissingSchemaError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -15,7 +15,13 @@ def described(title: str | None, description: str, **more: Any) -> msgspec.Meta:
     return msgspec.Meta(title=title, description=description, extra_json_schema=more)
 
 
-_JSON_TYPES: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object"}
+_JSON_TYPES: Final[Mapping[Any, str]] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    dict: "object",
+}
 
 
 def object_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -11,21 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.model.spelling import nearest
 
-MAX_ATTEMPTS = 10
-WORKERS = 2
+MAX_ATTEMPTS: Final = 10
+WORKERS: Final = 2
 """Threads of a publisher in one relay: while one waits for the receiver, the other works with Postgres."""
 
-MAX_WORKERS = 32
+MAX_WORKERS: Final = 32
 
-_COMMON = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
+_COMMON: Final = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
 """The keys of every publisher; all others are its type's own."""
 
-_CHOICES = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
-_SOURCES = ("env", "secret")
+_CHOICES: Final = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
+_SOURCES: Final = ("env", "secret")
 """The keys of an object in the place of a secret: where the secret is read from."""
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from target_eventgen.model.spelling import nearest
 
@@ -60,10 +60,10 @@ class When:
 
 Trigger: TypeAlias = Enters | Leaves | Changes | Created | Updated | Deleted | When
 
-FORMS = ("enters", "leaves", "changes", "on", "when")
+FORMS: Final = ("enters", "leaves", "changes", "on", "when")
 """The keys of a rule's trigger: each rule has exactly one of them."""
 
-PAYLOADS = ("full", "changed", "key")
+PAYLOADS: Final = ("full", "changed", "key")
 """The choices of a rule's payload."""
 
 
@@ -153,8 +153,8 @@ def _unknown(key: Any, known: Iterable[str]) -> str:
     return f'"{name}"{nearest(name, known)}'
 
 
-_TEXTS = re.compile(r"'(?:[^']|'')*'")
-_CLOCKS = re.compile(
+_TEXTS: Final = re.compile(r"'(?:[^']|'')*'")
+_CLOCKS: Final = re.compile(
     r"\b(now\s*\(|current_(?:date|time|timestamp)\b|local(?:time|timestamp)\b|(?:transaction|statement)_timestamp\s*\()",
     re.IGNORECASE,
 )

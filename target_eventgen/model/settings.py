@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from psycopg2 import ProgrammingError
@@ -24,18 +24,18 @@ from target_eventgen.model.routes import Route
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
 
-BATCH_SIZE_ROWS = 10_000
-CHECKPOINT_SECONDS = 5
-RECONNECT_SECONDS = 60
-DELIVERY_TIMEOUT_SECONDS = 60
-MAX_LOCK_SECONDS = 30
-MAX_TIMEOUT_SECONDS = 86_400
+BATCH_SIZE_ROWS: Final = 10_000
+CHECKPOINT_SECONDS: Final = 5
+RECONNECT_SECONDS: Final = 60
+DELIVERY_TIMEOUT_SECONDS: Final = 60
+MAX_LOCK_SECONDS: Final = 30
+MAX_TIMEOUT_SECONDS: Final = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
 
-PARTS = ("host", "port", "user", "password", "database")
+PARTS: Final = ("host", "port", "user", "password", "database")
 """The settings that make up a URL."""
 
-_TLS = {
+_TLS: Final = {
     "ssl_mode": "sslmode",
     "ssl_certificate_authority": "sslrootcert",
     "ssl_client_certificate": "sslcert",
@@ -330,7 +330,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.load_method == "overwrite"
 
 
-SCHEMA: dict[str, Any] = {
+SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": object_schema(Settings)["properties"],
     "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from target_eventgen.errors import InvalidSchemaError
 
-METADATA: Mapping[str, str] = {
+METADATA: Final[Mapping[str, str]] = {
     "_sdc_extracted_at": "timestamp with time zone",
     "_sdc_received_at": "timestamp with time zone",
     "_sdc_batched_at": "timestamp with time zone",
@@ -26,63 +26,63 @@ METADATA: Mapping[str, str] = {
 }
 """The SDK's metadata columns. They describe the load, not the record: no content, no part of an event."""
 
-EXTRACTED_AT = "_sdc_extracted_at"
+EXTRACTED_AT: Final = "_sdc_extracted_at"
 """The metadata column that says when the tap had the record; the first of them."""
 
-PER_BATCH = ("_sdc_batched_at", "_sdc_sync_started_at")
+PER_BATCH: Final = ("_sdc_batched_at", "_sdc_sync_started_at")
 """The metadata columns that say the same of all records of a batch."""
 
-DELETED_AT = "_sdc_deleted_at"
+DELETED_AT: Final = "_sdc_deleted_at"
 """The metadata column that marks a row as deleted."""
 
-TABLE_VERSION = "_sdc_table_version"
+TABLE_VERSION: Final = "_sdc_table_version"
 """The metadata column that says with which version of its whole table a row came."""
 
-PREFIX = "_eventgen_"
+PREFIX: Final = "_eventgen_"
 """Begins every name of ours beside the stream's columns; a property may not begin with it."""
 
-VERSION = "_eventgen_version"
+VERSION: Final = "_eventgen_version"
 """The column that counts a row's accepted versions."""
 
-INSTANT_HISTORY = "_eventgen_instant_history"
+INSTANT_HISTORY: Final = "_eventgen_instant_history"
 """The column that remembers a row's contents at its present instant: the run that recorded the last, then their hashes.
 
 NULL while there was only one.
 """
 
-INSTANT = "_eventgen_instant"
+INSTANT: Final = "_eventgen_instant"
 """The column that says, as text, the instant of a row that has no version of its own; else NULL."""
 
-GENERATION = "_eventgen_generation"
+GENERATION: Final = "_eventgen_generation"
 """The column that numbers the widening of the table up to which a row knows its columns; see `added_columns`."""
 
-OWN: tuple[tuple[str, str], ...] = (
+OWN: Final[tuple[tuple[str, str], ...]] = (
     (VERSION, "bigint NOT NULL DEFAULT 0"),
     (INSTANT_HISTORY, "bigint[]"),
     (INSTANT, "text"),
 )
 """The columns that every table of ours has beside the stream's and the SDK's, with their types."""
 
-MAX_TABLE_COLUMNS = 1600
+MAX_TABLE_COLUMNS: Final = 1600
 """Columns that a table of Postgres's can have."""
 
-MAX_KEYED_COLUMNS = 500
+MAX_KEYED_COLUMNS: Final = 500
 """Columns of a stream with a key.
 
 A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at
 most 1,664 values.
 """
 
-OUR_SCHEMA = "eventgen"
+OUR_SCHEMA: Final = "eventgen"
 """The Postgres schema of our own tables, in which no stream's is made."""
 
-MAX_IDENTIFIER_BYTES = 63
+MAX_IDENTIFIER_BYTES: Final = 63
 """Bytes of an identifier that Postgres keeps; it cuts the rest off silently, which would let two names collide."""
 
-SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+SYSTEM_NAMES: Final = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 """Columns that every Postgres table has already."""
 
-ORDERED_TYPES = frozenset(
+ORDERED_TYPES: Final = frozenset(
     {
         "timestamp with time zone",
         "timestamp without time zone",
@@ -100,21 +100,23 @@ ORDERED_TYPES = frozenset(
 )
 """Types whose values can say which of two versions is older."""
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
-_FORMATS = {
+_FORMATS: Final = {
     "date-time": "timestamp with time zone",
     "date": "date",
     "time": "time without time zone",
     "uuid": "uuid",
 }
-MOMENTS = frozenset({"timestamp with time zone", "timestamp without time zone", "date", "time without time zone"})
+MOMENTS: Final = frozenset(
+    {"timestamp with time zone", "timestamp without time zone", "date", "time without time zone"}
+)
 """Types for whose values Postgres knows words, such as "now"."""
 
-WORDS = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
+WORDS: Final = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
 """Those words."""
 
-_SCALARS = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
+_SCALARS: Final = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def name_fault(name: str, *, is_column: bool) -> str | None:
     return None
 
 
-_WIDER: Mapping[str, tuple[str, ...]] = {
+_WIDER: Final[Mapping[str, tuple[str, ...]]] = {
     "smallint": ("integer", "bigint", "numeric", "text", "jsonb"),
     "integer": ("bigint", "numeric", "text", "jsonb"),
     "bigint": ("numeric", "text", "jsonb"),

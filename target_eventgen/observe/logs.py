@@ -6,11 +6,12 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Final
 
 from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
 from target_eventgen.delivery.observer import Observer
 
-FIELDS = ("publisher", "delivered", "retried", "dead")
+FIELDS: Final = ("publisher", "delivered", "retried", "dead")
 """Fields that a message may carry beside its text; JSON has them as members of their own."""
 
 logger = logging.getLogger("target-eventgen")

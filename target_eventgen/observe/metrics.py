@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from target_eventgen.delivery import status
 from target_eventgen.delivery.decisions import Again, Dead, Done, Verdict
@@ -28,7 +28,7 @@ from target_eventgen.publishers.cloudevent import CloudEvent
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-STATES = ("due", "waiting", "retrying")
+STATES: Final = ("due", "waiting", "retrying")
 """Of undelivered events."""
 
 logger = logging.getLogger("target-eventgen")

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from target_eventgen.delivery.decisions import Dead, Done, Verdict
 from target_eventgen.delivery.observer import Observer
 
-LINE_SECONDS = 10.0
+LINE_SECONDS: Final = 10.0
 """Seconds between two lines."""
 
 logger = logging.getLogger("target-eventgen")

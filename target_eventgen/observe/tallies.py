@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Family:
     labels: tuple[str, ...] = ()
 
 
-FAMILIES = (
+FAMILIES: Final = (
     Family("eventgen_records", "counter", "Records that were committed.", ("stream",)),
     Family("eventgen_stale_records", "counter", "Records dropped, being older than their rows.", ("stream",)),
     Family("eventgen_invalid_records", "counter", "Records that went to eventgen.invalid_records.", ("stream",)),
@@ -57,10 +57,10 @@ FAMILIES = (
     Family("eventgen_unreachable", "counter", "Calls in which a receiver was not reached.", ("publisher",)),
 )
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of a histogram's buckets, in seconds."""
 
-BY_NAME: Mapping[str, Family] = MappingProxyType({family.name: family for family in FAMILIES})
+BY_NAME: Final[Mapping[str, Family]] = MappingProxyType({family.name: family for family in FAMILIES})
 
 Key: TypeAlias = tuple[str, tuple[str, ...]]
 """A metric's name and the values of its labels."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, cast, get_type_hints
 
 import msgspec
 
@@ -19,9 +19,9 @@ from target_eventgen.publishers.protocol import Publisher, PublisherModule, Secr
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-GROUP = "target_eventgen.publishers"
+GROUP: Final = "target_eventgen.publishers"
 
-KINDS = {
+KINDS: Final = {
     "file": "target_eventgen.publishers.file",
     "kafka": "target_eventgen.publishers.kafka",
     "nats": "target_eventgen.publishers.nats",

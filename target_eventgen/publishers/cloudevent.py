@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from target_eventgen.model.recorded import Recorded
 
-STRUCTURED = "application/cloudevents+json"
+STRUCTURED: Final = "application/cloudevents+json"
 """The content type of structured mode."""
 
 

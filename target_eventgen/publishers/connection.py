@@ -17,12 +17,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from target_eventgen.publishers import webhook_decisions
 
-MAX_BODY_BYTES = 65_536
+MAX_BODY_BYTES: Final = 65_536
 """Bytes of an answer that are read, so that its connection can be used again; they are ignored."""
 
 
@@ -46,7 +46,7 @@ class ConnectError(Exception):
     """No connection was made, so nothing was sent."""
 
 
-MAX_HEAD_BYTES = 65_536
+MAX_HEAD_BYTES: Final = 65_536
 """Bytes of an answer's head, at most."""
 
 

@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -29,10 +30,10 @@ try:
 except ModuleNotFoundError:  # Windows, where one relay at a time may write a file
     fcntl = None  # type: ignore[assignment]  # there is no other name for what is missing
 
-MAX_CALL_EVENTS = 1000
+MAX_CALL_EVENTS: Final = 1000
 """Events that one sync to the disk covers."""
 
-_BLOCK = 65536
+_BLOCK: Final = 65536
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -31,21 +31,21 @@ from target_eventgen.publishers.waves import in_waves
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-PREFIX = "ce_"
+PREFIX: Final = "ce_"
 """Begins the name of an attribute among the headers, as the Kafka binding of CloudEvents has it."""
 
-STRUCTURED_HEADERS: tuple[tuple[str, str | bytes | None], ...] = (("content-type", STRUCTURED.encode()),)
+STRUCTURED_HEADERS: Final[tuple[tuple[str, str | bytes | None], ...]] = (("content-type", STRUCTURED.encode()),)
 
-PERMANENT = (
+PERMANENT: Final = (
     *("MSG_SIZE_TOO_LARGE", "INVALID_MSG", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
     *("UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "TOPIC_EXCEPTION", "POLICY_VIOLATION", "_INVALID_ARG"),
 )
 """librdkafka's names of errors that the same event would meet again."""
 
-TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
+TOO_LARGE: Final = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE")
 """Those that may be about the batch and not about the message."""
 
-UNKNOWN = (
+UNKNOWN: Final = (
     *("_MSG_TIMED_OUT", "_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL"),
     *("_PURGE_QUEUE", "_PURGE_INFLIGHT", "_FATAL", "_DESTROY", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION"),
     *("OUT_OF_ORDER_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH", "UNKNOWN_PRODUCER_ID", "_GAPLESS_GUARANTEE"),
@@ -54,9 +54,9 @@ UNKNOWN = (
 )
 """Those after which nothing is known of a message, or that are about the brokers, and not about an event."""
 
-DELIVERED = Delivered()
+DELIVERED: Final = Delivered()
 
-GRACE_SECONDS = 0.5
+GRACE_SECONDS: Final = 0.5
 """Seconds that the client may take beyond its own deadline to report it."""
 
 

@@ -22,7 +22,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
-SCHEMES = ("nats", "tls", "ws", "wss")
+SCHEMES: Final = ("nats", "tls", "ws", "wss")
 
-CONNECT_SECONDS = 3
+CONNECT_SECONDS: Final = 3
 """Seconds that one server of the list may take to greet."""
 
-CLOSE_SECONDS = 1.0
+CLOSE_SECONDS: Final = 1.0
 """Seconds that a connection may take to be closed in order; then it is cut."""
 
-PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+PRINTABLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 """Characters that a header holds unescaped, as in the HTTP binding of CloudEvents."""
 
-NO_ANSWER = Failed("no stream has answered for the subject")
+NO_ANSWER: Final = Failed("no stream has answered for the subject")
 """It has no leader right now, or there is none."""
 
 _T = TypeVar("_T")

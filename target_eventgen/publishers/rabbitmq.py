@@ -17,7 +17,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -29,21 +29,21 @@ from target_eventgen.publishers.destination import check, destination
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves
 
-SCHEMES = ("amqp", "amqps")
+SCHEMES: Final = ("amqp", "amqps")
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS: Final = 5.0
 """Seconds that one server of the list may take until messages may be sent."""
 
-CLOSE_SECONDS = 1.0
+CLOSE_SECONDS: Final = 1.0
 """Seconds that a connection may take to be closed in order; then it is cut."""
 
-HEARTBEAT_SECONDS = 600
+HEARTBEAT_SECONDS: Final = 600
 """After twice as long without a sign the broker gives a connection up: a relay that was idle makes a new one."""
 
-MAX_KEY_BYTES = 255
+MAX_KEY_BYTES: Final = 255
 """Bytes of a routing key."""
 
-PREFIX = "cloudEvents:"
+PREFIX: Final = "cloudEvents:"
 """Begins the name of an attribute among the headers, as the AMQP binding of CloudEvents has it."""
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,12 +28,12 @@ from target_eventgen.publishers.waves import in_waves
 if TYPE_CHECKING:
     from redis import Redis
 
-SCHEMES = ("redis", "rediss", "unix")
+SCHEMES: Final = ("redis", "rediss", "unix")
 
-PERMANENT = ("WRONGTYPE",)
+PERMANENT: Final = ("WRONGTYPE",)
 """Error codes of Redis that the same event would meet again: the stream's key holds something else."""
 
-SERVER_WIDE = frozenset(
+SERVER_WIDE: Final = frozenset(
     {
         *("OOM", "MISCONF", "READONLY", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "NOPERM"),
         *("OutOfMemoryError", "ReadOnlyError", "MasterDownError", "ClusterDownError", "NoPermissionError"),

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
-NOT_SENT = Failed("not sent, since an event of its key before it was not taken")
+NOT_SENT: Final = Failed("not sent, since an event of its key before it was not taken")
 
-TOO_LATE = Failed("not sent, since the events before it took all the time that a call may take")
+TOO_LATE: Final = Failed("not sent, since the events before it took all the time that a call may take")
 
-CALL_SECONDS = 60.0
+CALL_SECONDS: Final = 60.0
 """After which a call sends no further wave: the relay's transaction is open meanwhile, and ends after some minutes."""
 
 

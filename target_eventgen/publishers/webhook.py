@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -43,39 +43,39 @@ from target_eventgen.publishers.connection import (
 )
 from target_eventgen.publishers.protocol import Failed, Outcome, Secret
 
-BATCH = "application/cloudevents-batch+json"
+BATCH: Final = "application/cloudevents-batch+json"
 
-RESERVED = re.compile(
+RESERVED: Final = re.compile(
     "webhook-.*|ce-.*|host|content-.*|transfer-encoding|connection|expect|upgrade|te|trailer", re.IGNORECASE
 )
 """Headers that are not for a configuration to set."""
 
-ROUNDS = 8
-MAX_ROUNDS = 64
+ROUNDS: Final = 8
+MAX_ROUNDS: Final = 64
 """How many requests each connection makes in one call, at first and at most: its slowest lane holds the others back."""
 
-QUICK_SECONDS = 0.5
+QUICK_SECONDS: Final = 0.5
 """Seconds from which on a call has enough rounds."""
 
-MAX_EVENTS = 1000
+MAX_EVENTS: Final = 1000
 """In one batch."""
 
-AGENT = "target-eventgen"
+AGENT: Final = "target-eventgen"
 
-MAX_REDIRECTS = 3
+MAX_REDIRECTS: Final = 3
 
-MAX_TIMEOUT_SECONDS = 120.0
+MAX_TIMEOUT_SECONDS: Final = 120.0
 """Seconds that a request may take."""
 
-CALL_SECONDS = 60.0
+CALL_SECONDS: Final = 60.0
 """After which a call makes no more requests: it must be over long before its relay is thought to be dead."""
 
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS: Final = 256
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS: Final = 1.0
 """Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
 
-NOT_SENT = Failed("not sent yet, since an event of its key before it was not taken, or others took too long")
+NOT_SENT: Final = Failed("not sent yet, since an event of its key before it was not taken, or others took too long")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -227,7 +227,7 @@ def message(events: Sequence[CloudEvent], mode: str) -> Message:
     return Message(event.id, {"content-type": event.datacontenttype, **headers}, bytes(event.data))
 
 
-SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 """Characters that stand for themselves in a header of CloudEvents."""
 
 

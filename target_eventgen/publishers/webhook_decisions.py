@@ -12,19 +12,20 @@ import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
-PREFIX = "whsec_"
+PREFIX: Final = "whsec_"
 """Begins a secret as it is written down; its bytes follow in base64."""
 
-MIN_SECRET_BYTES = 16
+MIN_SECRET_BYTES: Final = 16
 """Bytes. Standard Webhooks recommends 24 and more; shorter than this is no secret."""
 
-MAX_WAIT_SECONDS = 86_400.0
+MAX_WAIT_SECONDS: Final = 86_400.0
 """Seconds: a receiver that asks for more is asked again after a day."""
 
-PASSING = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
+PASSING: Final = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
 """Refusals that are about the endpoint or the moment (a deployment, a secret that is being changed), not about the event.
 
 Any other 4xx is for good: the event will be refused whenever it comes.
@@ -95,10 +96,10 @@ def _moment(text: str) -> float | None:
         return None
 
 
-_CARRIERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_CARRIERS: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """IPv6 networks whose addresses end with the IPv4 address that they lead to: NAT64, and one long out of use."""
 
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 
 def is_public(address: str) -> bool:

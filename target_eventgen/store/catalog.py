@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from psycopg2 import sql
 
 from target_eventgen.model.tables import Table
 from target_eventgen.store.sql import renames
 
-LOCK = 0x6576656E74  # the bytes of "event"
+LOCK: Final = 0x6576656E74  # the bytes of "event"
 """The advisory lock under which any target of ours creates or alters tables, so that two of them don't collide."""
 
-CREATE = sql.SQL("""
+CREATE: Final = sql.SQL("""
 create schema if not exists eventgen;
 {rename_parked}
 create table if not exists eventgen.events (
@@ -71,7 +72,7 @@ create table if not exists eventgen.tombstones (
 );
 """).format(rename_parked=renames.PARKED)
 
-EXIST = sql.SQL(
+EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
     " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
     " AND to_regclass('eventgen.tombstones') IS NOT NULL AND to_regclass('eventgen.parked') IS NOT NULL"
@@ -79,7 +80,7 @@ EXIST = sql.SQL(
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
 )
 
-LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
+LOCK_TABLES: Final = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
 
 
 def first_load(table: Table) -> sql.Composable:

@@ -51,7 +51,7 @@ _LOCAL_SETTINGS: Final = sql.SQL(
     " SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}"
 )
 
-_NO_URL = (
+_NO_URL: Final = (
     "database_url is not a Postgres URL: it must look like postgresql://user:password@host:5432/database, "
     "with special characters percent-encoded"
 )

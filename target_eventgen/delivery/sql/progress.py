@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg2 import sql
 
-RECENT_SECONDS = 60
+RECENT_SECONDS: Final = 60
 """Seconds over which, about, the rate of deliveries is an average."""
 
 
-PROGRESS = sql.SQL(
+PROGRESS: Final = sql.SQL(
     "SELECT name, pending.number, waiting.number, retrying.number, dead.number, coalesce(slot.delivered, 0)::bigint,"
     " coalesce(slot.recent, 0) / {seconds}, extract(epoch FROM clock_timestamp() - slot.delivered_at)::float8,"
     " extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8, failure.reason"
@@ -34,14 +36,14 @@ PROGRESS = sql.SQL(
 """Returns a row a publisher, in the order of the fields of `status.Progress`."""
 
 
-RECORDED = sql.SQL(
+RECORDED: Final = sql.SQL(
     "SELECT type, count(*), extract(epoch FROM clock_timestamp() - max(recorded_at))::float8 FROM eventgen.events"
     " GROUP BY type ORDER BY type"
 )
 """Returns (event type, how many are recorded, seconds since the last)."""
 
 
-UNDELIVERED = sql.SQL(
+UNDELIVERED: Final = sql.SQL(
     "SELECT events.type, publishers.name, count(*) FROM (SELECT publisher, sequence FROM eventgen.pending"
     " UNION ALL SELECT publisher, sequence FROM eventgen.waiting"
     " UNION ALL SELECT publisher, sequence FROM eventgen.blocked WHERE due_at IS NOT NULL) AS marked"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg2 import sql
 
 from target_eventgen.delivery.decisions import SLOTS
@@ -9,7 +11,7 @@ from target_eventgen.delivery.sql.tables import FITS, SLOT
 from target_eventgen.delivery.sql.values import texts
 from target_eventgen.model.routes import Route
 
-REGISTERED = sql.SQL("SELECT name, number, types, streams FROM eventgen.publishers ORDER BY name")
+REGISTERED: Final = sql.SQL("SELECT name, number, types, streams FROM eventgen.publishers ORDER BY name")
 """Returns each publisher's (name, number, patterns of types, patterns of streams)."""
 
 

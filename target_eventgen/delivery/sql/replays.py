@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from psycopg2 import sql
 
@@ -32,7 +33,7 @@ class EventFilter:
     until: str | None = None
 
 
-NOTIFY = sql.SQL("SELECT pg_notify({}, '')").format(sql.Literal(CHANNEL))
+NOTIFY: Final = sql.SQL("SELECT pg_notify({}, '')").format(sql.Literal(CHANNEL))
 """Wakes the relays at the commit."""
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg2 import sql
 
 from target_eventgen.delivery.sql.tables import SLOT
 
-LOCK_TIDYING = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
+LOCK_TIDYING: Final = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
 """Keeps what marks old events again, and what deletes them, apart."""
 
 

@@ -23,28 +23,30 @@ either by the trigger or by the registration, and never by both.
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg2 import sql
 
 from target_eventgen.delivery.decisions import SLOTS
 
-CHANNEL = "eventgen"
+CHANNEL: Final = "eventgen"
 """The channel on which a transaction notifies that it has events to deliver."""
 
 
-PUBLISHED = "eventgen.published"
+PUBLISHED: Final = "eventgen.published"
 """A Postgres setting; where a transaction sets it to `yes`, its events are marked for no publisher."""
 
 
-SLOT = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))
+SLOT: Final = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))
 
 
-FITS = sql.SQL(
+FITS: Final = sql.SQL(
     "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))"
     " AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))"
 )
 
 
-CREATE = sql.SQL("""
+CREATE: Final = sql.SQL("""
 create table if not exists eventgen.publishers (
   number smallint generated always as identity primary key,
   name text not null unique,
@@ -101,11 +103,11 @@ create or replace trigger enqueue after insert on eventgen.events
 """).format(published=sql.Literal(PUBLISHED), slot=SLOT, fits=FITS, channel=sql.Literal(CHANNEL))
 
 
-EXIST = sql.SQL(
+EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
 )
 
 
-LOCK_EVENTS = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
+LOCK_EVENTS: Final = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
 """Keeps recorders out, and others that register, but no reader."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from psycopg2 import sql
 
@@ -10,7 +11,7 @@ from target_eventgen.delivery.decisions import SLOTS, Done
 from target_eventgen.delivery.sql.progress import RECENT_SECONDS
 from target_eventgen.delivery.sql.values import integers, rows_of
 
-LOOK_UPS = sql.SQL(
+LOOK_UPS: Final = sql.SQL(
     # Each statement of a turn is a look-up of a bounded number of rows. The statistics of tables that fill and empty
     # within seconds say nothing, and must not talk the planner into reading them whole.
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"

@@ -19,16 +19,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from psycopg2 import sql
 
 from target_eventgen.model.tables import Column
 
-SETTING = "eventgen.condition"
+SETTING: Final = "eventgen.condition"
 """The transaction-local setting in which a condition's text travels."""
 
-_BRACKETS = ("SELECT ARRAY[\n", "\n] FROM {source}")
-_PARENTHESES = ("SELECT (\n", "\n) IS TRUE FROM {source}")
+_BRACKETS: Final = ("SELECT ARRAY[\n", "\n] FROM {source}")
+_PARENTHESES: Final = ("SELECT (\n", "\n) IS TRUE FROM {source}")
 
 
 def create_sample(name: str, columns: Sequence[Column]) -> sql.Composable:

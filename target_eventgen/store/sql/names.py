@@ -6,27 +6,28 @@ Every name of ours begins with `_eventgen_`, which no property's name may.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import INSTANT, INSTANT_HISTORY, VERSION, Column, Table
 
-ARRIVAL = "_eventgen_n"
+ARRIVAL: Final = "_eventgen_n"
 """The column that numbers staged versions in order of arrival, from 1; the row before is 0, a skipped version negative."""
 
-ABSENT = "_eventgen_absent"
+ABSENT: Final = "_eventgen_absent"
 """A bit for each content column, set where a staged record doesn't mention it; NULL where it mentions all."""
 
-AT = sql.Identifier("_eventgen_at")
-NUMBER = sql.Identifier(ARRIVAL)
-COUNT = sql.Identifier("_eventgen_count")
-GONE = sql.Identifier("_eventgen_gone")
-ROW_VERSION = sql.Identifier(VERSION)
-ROW_HISTORY = sql.Identifier(INSTANT_HISTORY)
-ROW_INSTANT = sql.Identifier(INSTANT)
+AT: Final = sql.Identifier("_eventgen_at")
+NUMBER: Final = sql.Identifier(ARRIVAL)
+COUNT: Final = sql.Identifier("_eventgen_count")
+GONE: Final = sql.Identifier("_eventgen_gone")
+ROW_VERSION: Final = sql.Identifier(VERSION)
+ROW_HISTORY: Final = sql.Identifier(INSTANT_HISTORY)
+ROW_INSTANT: Final = sql.Identifier(INSTANT)
 
-CHAIN_ORDER = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=NUMBER, at=AT)
+CHAIN_ORDER: Final = sql.SQL("({n} > 0), {at} NULLS FIRST, {n}").format(n=NUMBER, at=AT)
 """The order of a key's versions: the row before, then by instant, then by arrival."""
 
 
