@@ -84,6 +84,24 @@ def test_digits_of_a_number_are_preserved_in_columns_and_in_json(loader: Loader)
     assert loader.query("select n::text, o->>'n' from s") == [(digits, digits)]
 
 
+@pytest.mark.parametrize("name", ["place", "tids", "tid", "number", "before", "s"])
+@pytest.mark.parametrize("in_key", [False, True])
+def test_a_property_may_have_any_name_that_a_statement_might_use(loader: Loader, name: str, *, in_key: bool) -> None:
+    text = {"type": ["null", "string"]}
+    properties = {
+        "id": {"type": "integer"},
+        name: text,
+        "other": text,
+        "updated_at": {"type": "string", "format": "date-time"},
+    }
+    described = schema(properties=properties, key=("id", name) if in_key else ("id",))
+    key: dict[str, Any] = {"id": 1, name: "a"} if in_key else {"id": 1}
+    first = record(**{**key, name: "a"}, other="b", updated_at="2026-01-01T00:00:00Z")
+    second = record(**key, updated_at="2026-01-01T00:00:01Z")
+    loader.load([described, first, second])
+    assert loader.query(f'select "{name}", other from subscriptions') == [("a", "b")]
+
+
 def test_a_missing_property_keeps_the_stored_value_and_null_and_empty_replace_it(loader: Loader) -> None:
     properties = {"id": {"type": "integer"}, **{name: {"type": ["string", "null"]} for name in "abc"}}
     described = schema("parts", properties, version=None)

@@ -115,18 +115,18 @@ def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composa
         for index, name in filled
     )
     return sql.SQL(
-        "WITH RECURSIVE {before}, placed AS (SELECT {keys}, s.ctid AS tid, {at} AS {at_name}, s.{n} FROM {stage} AS s"
+        "WITH RECURSIVE {before}, dated AS (SELECT {keys}, s.ctid AS _eventgen_tid, {at} AS {at_name}, s.{n} FROM {stage} AS s"
         " LEFT JOIN before AS b ON {same} WHERE {accepted})"
-        ", chains AS (SELECT array_agg(tid ORDER BY {at_name} NULLS FIRST, {n}) AS tids FROM placed GROUP BY {key}"
-        " HAVING count(*) > 1)"
-        ", filled AS (SELECT c.tids, 1 AS place, o.{absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
-        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = c.tids[1] OFFSET 0) AS o"
-        " UNION ALL SELECT f.tids, f.place + 1, CASE WHEN NOT f._eventgen_gone THEN o.{absent} & f.{absent} END,"
+        ", chains AS (SELECT array_agg(_eventgen_tid ORDER BY {at_name} NULLS FIRST, {n}) AS _eventgen_tids FROM dated"
+        " GROUP BY {key} HAVING count(*) > 1)"
+        ", filled AS (SELECT c._eventgen_tids, 1 AS _eventgen_step, o.{absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = c._eventgen_tids[1] OFFSET 0) AS o"
+        " UNION ALL SELECT f._eventgen_tids, f._eventgen_step + 1, CASE WHEN NOT f._eventgen_gone THEN o.{absent} & f.{absent} END,"
         " {gone}, {next_values} FROM filled AS f"
-        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = f.tids[f.place + 1] OFFSET 0) AS o"
-        " WHERE f.place < cardinality(f.tids))"
+        " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = f._eventgen_tids[f._eventgen_step + 1] OFFSET 0) AS o"
+        " WHERE f._eventgen_step < cardinality(f._eventgen_tids))"
         " UPDATE {stage} AS s SET {absent} = f.{absent}, {values} FROM filled AS f"
-        " WHERE s.ctid = f.tids[f.place] AND f.place > 1"
+        " WHERE s.ctid = f._eventgen_tids[f._eventgen_step] AND f._eventgen_step > 1"
     ).format(
         before=rows_before(plan),
         keys=column_names(plan.table.key, "s"),
