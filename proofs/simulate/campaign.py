@@ -9,6 +9,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from proofs.simulate.cases import case, drawn, size_of
 from proofs.simulate.open_faults import is_open
@@ -120,20 +121,20 @@ def played(job: Job, processes: int = 0, *, stop: bool = False) -> Iterator[Summ
     many = min(processes or os.cpu_count() or 1, len(parts))
     if many == 1:
         for part in parts:
-            summary = summarised(part)
+            summary = summarised(part, stop=stop)
             yield summary
             if stop and summary.failures:
                 return
         return
     with multiprocessing.get_context("spawn").Pool(many) as pool:
-        for summary in pool.imap_unordered(summarised, parts):
+        for summary in pool.imap_unordered(partial(summarised, stop=stop), parts):
             yield summary
             if stop and summary.failures:
                 return
 
 
-def summarised(job: Job) -> Summary:
-    """The job, played in this process."""
+def summarised(job: Job, *, stop: bool = False) -> Summary:
+    """The job, played in this process; `stop` ends it with the first failure."""
     summary = Summary()
     for name, schedule in job.schedules():
         outcome = schedule.play()
@@ -141,5 +142,7 @@ def summarised(job: Job) -> Summary:
         summary.lines[outcome.walk, name].add(outcome, known=known)
         if outcome.findings and not known:
             summary.failures.append((outcome.kinds[0], schedule.quirks, schedule.seed, schedule.size))
+            if stop:
+                break
     summary.lines = dict(summary.lines)
     return summary
