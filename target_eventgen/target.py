@@ -157,7 +157,7 @@ class TargetEventgen(Target):
         assert isinstance(sink, EventgenSink)
         # The moment of the run's start, in ms: greater than any run's before, as a table version is.
         version = self.initialized_at if self._settings.overwrites else None
-        sink.follow(self._loader.prepare(table, rules), version)
+        sink.set_plan(self._loader.prepare(table, rules), version)
         return sink
 
     def _reopen(self, stream: str) -> None:

@@ -67,7 +67,7 @@ MUTANTS = (
     ),
     Mutant(
         "a held key's later events are read as if nothing held it",
-        (Edit("recorded", "any_held AND coalesce", "false AND coalesce"),),
+        (Edit("recorded", "any_blocked AND coalesce", "false AND coalesce"),),
         checked_by("blocks_its_key", "while_their_key_is_blocked"),
     ),
     Mutant(

@@ -59,7 +59,7 @@ def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None
                     "no table of it is known here yet: give a catalog" if described is None else "the catalog has none"
                 )
                 known = "" if described is None else nearest(rule.stream, described)
-                yield rule, f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {where}{known}'
+                yield rule, f'stream "{rule.stream}", {rule.location} of the rule "{rule.type}": {where}{known}'
             else:
                 yield rule, _fault(database, table, rule, appends=appends)
 
@@ -96,7 +96,7 @@ def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any
                 if catalog is None
                 else f"the catalog has none{nearest(rule.stream, by_stream)}"
             )
-            raise RuleError(f'stream "{rule.stream}", {rule.place} of the rule "{rule.type}": {missing}')
+            raise RuleError(f'stream "{rule.stream}", {rule.location} of the rule "{rule.type}": {missing}')
         plan.check(table, [rule], appends=parsed.load_method == "append-only")
         watched[rule.stream] = table
     return watched

@@ -23,7 +23,9 @@ def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: st
     for rule, fault in rehearsal.check(given, configuration.any_database(database_url, config), described):
         checked += 1
         faulty += fault is not None
-        click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.place}, {rule.stream}'}")
+        click.echo(
+            f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.location}, {rule.stream}'}"
+        )
         if fault is None and (warning := rules.warning(rule)) is not None:
             click.echo(f"note   {rule.type}: {warning}")
     if not checked:

@@ -49,7 +49,7 @@ class EventgenSink(Sink):
         """Return none of the SDK's: records are validated by compiled code."""
         return None
 
-    def follow(self, plan: Plan, table_version: int | None = None) -> None:
+    def set_plan(self, plan: Plan, table_version: int | None = None) -> None:
         """Take the stream's plan, as soon as its table is made.
 
         Args:
@@ -82,7 +82,7 @@ class EventgenSink(Sink):
         self._originals: list[str] = []
         self._rejected: list[tuple[str, str]] = []
         self._deletes = False
-        self._marks = False
+        self._has_table_version = False
         self._unversioned = False
         self._keys: dict[Any, int] = {}
         self._repeated = 0
@@ -118,7 +118,7 @@ class EventgenSink(Sink):
         if deleted and self._marks_deletions:
             self._deletes, self._single = True, False
         if metadata is not None and metadata.table_version is not None:
-            self._marks = True
+            self._has_table_version = True
         if self._single and self._is_repeat(self._key_of(_values(record, self.plan.table.key)), line):
             return 0
         self._lines.append(line)
@@ -150,7 +150,7 @@ class EventgenSink(Sink):
             return None
         lines, absent = encoded
         # All of these are valid, so they are taken, if not together: and a repeat with a table version is stored.
-        self._marks |= (version or self._table_version) is not None
+        self._has_table_version |= (version or self._table_version) is not None
         if self._single and not self._are_new(encoder, block, messages):
             if block.count > 1:
                 return None
@@ -221,7 +221,7 @@ class EventgenSink(Sink):
             self._unversioned,
             self._single,
             self._deletes,
-            self._marks,
+            self._has_table_version,
             repeated=self._repeated,
             originals=tuple(self._originals),
             rejected=tuple(self._rejected),
@@ -255,7 +255,7 @@ class EventgenSink(Sink):
             index = self._keys.setdefault(key, len(self._lines))
             if index == len(self._lines):
                 return False
-            if not self._marks and self._content(self._lines[index]) == self._content(line):
+            if not self._has_table_version and self._content(self._lines[index]) == self._content(line):
                 self._repeated += 1
                 return True
         self._single = False

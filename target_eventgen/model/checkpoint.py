@@ -21,7 +21,7 @@ class Batch:
         unversioned: whether some record has no version, though its stream has a replication key.
         single: whether each record is known to have a key of its own, which makes for a far simpler statement.
         deletes: whether some record is a deletion.
-        marks: whether some record came with a version of its whole table.
+        has_table_version: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
         judges_parked: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
@@ -39,7 +39,7 @@ class Batch:
     unversioned: bool = False
     single: bool = False
     deletes: bool = False
-    marks: bool = False
+    has_table_version: bool = False
     activated: int | None = None
     judges_parked: bool = False
     repeated: int = 0

@@ -83,18 +83,18 @@ def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None
         if appends:
             raise RuleError(
                 f'stream "{table.stream}": with load_method append-only each record is a row of its own, so no row ever '
-                f'changes: the rule {rule.place} ("{rule.type}") has nothing to compare; use load_method upsert, or '
+                f'changes: the rule {rule.location} ("{rule.type}") has nothing to compare; use load_method upsert, or '
                 "take the rule out"
             )
         if not table.key:
             raise RuleError(
                 f'stream "{table.stream}" has no key properties, so no row of it can change: '
-                f'the rule {rule.place} ("{rule.type}") has nothing to compare; '
+                f'the rule {rule.location} ("{rule.type}") has nothing to compare; '
                 "declare key properties in the tap, or with __key_properties__ in a stream map"
             )
         watched = rule.trigger.columns if isinstance(rule.trigger, Changes) else ()
-        head = rule.place.rpartition(".")[0]
-        for location, wanted in ((rule.place, watched), (f"{head}.include", rule.include or ())):
+        head = rule.location.rpartition(".")[0]
+        for location, wanted in ((rule.location, watched), (f"{head}.include", rule.include or ())):
             for name in wanted:
                 if name not in names:
                     raise RuleError(

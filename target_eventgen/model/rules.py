@@ -69,7 +69,7 @@ PAYLOADS: Final = ("full", "changed", "key")
 
 @dataclass(frozen=True)
 class Rule:
-    """An event type, the stream whose rows it watches, what makes it fire, and its place in the configuration."""
+    """An event type, the stream whose rows it watches, what makes it fire, and its location in the configuration."""
 
     type: str
     stream: str
@@ -77,7 +77,7 @@ class Rule:
     definition: str
     """The rule as canonical JSON: part of an event's id, so that two rules of one type stay apart."""
 
-    place: str
+    location: str
     """The rule's location in the configuration, such as `events[2].enters`."""
 
     payload: str = "full"
@@ -99,7 +99,7 @@ def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
             faults.extend(parsed)
     definitions = [rule.definition for rule in rules]
     faults.extend(
-        f"{rule.place.rpartition('.')[0]} is the same rule as an earlier one"
+        f"{rule.location.rpartition('.')[0]} is the same rule as an earlier one"
         for index, rule in enumerate(rules)
         if rule.definition in definitions[:index]
     )
@@ -168,7 +168,7 @@ def warning(rule: Rule) -> str | None:
     if match is None:
         return None
     return (
-        f"{rule.place} asks for the moment of loading ({match[1].rstrip('( ').lower()}), which is the same for both versions: "
+        f"{rule.location} asks for the moment of loading ({match[1].rstrip('( ').lower()}), which is the same for both versions: "
         "what becomes true or false by the passing of time alone fires nothing, neither where no record comes nor with "
         "the next that does; compare two columns instead, or let the API say it"
     )

@@ -50,7 +50,7 @@ def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], ru
             raise RuleError(_condition_fault(table, rule, text, error)) from error
         if names := [name for (name,) in cursor.fetchall()]:
             raise RuleError(
-                f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": a condition may not call '
+                f'stream "{table.stream}", {rule.location} of the rule "{rule.type}": a condition may not call '
                 f"{', '.join(f'{name}()' for name in names)}, whose result changes from call to call; "
                 "use columns, constants and stable functions such as now()"
             )
@@ -71,6 +71,6 @@ def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error)
     if isinstance(error, errors.UndefinedColumn) and (match := re.search(r'column "?(?:\w+\.)?([^"\s]+)"?', message)):
         hint = f"{nearest(match.group(1), names)}; the stream's columns are {', '.join(names)}"
     return (
-        f'stream "{table.stream}", {rule.place} of the rule "{rule.type}": Postgres does not take the condition'
+        f'stream "{table.stream}", {rule.location} of the rule "{rule.type}": Postgres does not take the condition'
         f"{position}: {message}{hint}; it must be one boolean expression over the stream's columns, without subqueries"
     )

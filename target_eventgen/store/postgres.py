@@ -251,7 +251,7 @@ class Postgres:
         """Return whether each staged record has a key and a version of its own, and mentions all there is to say."""
         plan = batch.plan
         is_plain = batch.single and not (
-            batch.unversioned or batch.sparse or batch.deletes or batch.judges_parked or batch.marks
+            batch.unversioned or batch.sparse or batch.deletes or batch.judges_parked or batch.has_table_version
         )
         return (
             is_plain
@@ -316,7 +316,7 @@ class Postgres:
             cursor.execute(replays.mark_history_checked(plan, checked))
         if plan.generation:
             cursor.execute(added_columns.mark_backfilled(plan))
-        if batch.marks:
+        if batch.has_table_version:
             cursor.execute(deletions.stamp_table_version(plan))
         if batch.deletes or restored or (batch.judges_parked and plan.deletable):
             cursor.execute(

@@ -108,7 +108,9 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
         )
     if plan is not None and state.startswith("22"):
         conditions = ", ".join(
-            f'{rule.place} of "{rule.type}"' for rule in plan.rules if isinstance(rule.trigger, Enters | Leaves | When)
+            f'{rule.location} of "{rule.type}"'
+            for rule in plan.rules
+            if isinstance(rule.trigger, Enters | Leaves | When)
         )
         return ValueRefusedError(
             f"{doing}: a rule's condition can't be computed for a record: {message}; "

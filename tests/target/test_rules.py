@@ -44,7 +44,7 @@ def test_each_form_is_its_own_trigger(form: dict[str, Any], trigger: Trigger) ->
     rules, found = parse([{"type": "t", "stream": "s", **form}])
     assert found == []
     assert [rule.trigger for rule in rules] == [trigger]
-    assert rules[0].place == f"events[0].{next(iter(form))}"
+    assert rules[0].location == f"events[0].{next(iter(form))}"
 
 
 @pytest.mark.parametrize(

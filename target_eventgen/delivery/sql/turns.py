@@ -87,14 +87,14 @@ def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composa
     """
     # An index is searched for one sorted list several times as fast as for the rows of a join.
     return sql.SQL(
-        "SELECT found, behind, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT behind THEN data::text END,"
+        "SELECT found, is_blocked, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT is_blocked THEN data::text END,"
         " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
-        " FROM (SELECT event.*, any_held AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
-        "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS behind,"
+        " FROM (SELECT event.*, any_blocked AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
+        "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS is_blocked,"
         "   count(*) OVER () AS found, sum(pg_column_size(data)) OVER"
         "    (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
         "  FROM eventgen.events AS event"
-        "  CROSS JOIN (SELECT EXISTS (SELECT FROM eventgen.blocked WHERE publisher = {publisher})) AS held (any_held)"
+        "  CROSS JOIN (SELECT EXISTS (SELECT FROM eventgen.blocked WHERE publisher = {publisher})) AS state (any_blocked)"
         "  WHERE event.sequence = ANY ({sequences})) AS weighed"
         " WHERE before IS NULL OR before < {size} ORDER BY sequence"
     ).format(

@@ -268,6 +268,6 @@ def counts(plan: Plan) -> dict[str, sql.Composable]:
         "fired": sql.SQL("(SELECT count(*) FROM fired)"),
         "recorded": sql.SQL(
             "(SELECT coalesce(jsonb_object_agg(type, number), '{}')"
-            " FROM (SELECT type, count(*) AS number FROM recorded GROUP BY type) AS told)"
+            " FROM (SELECT type, count(*) AS number FROM recorded GROUP BY type) AS by_type)"
         ),
     }

@@ -105,7 +105,7 @@ def _stage_parked(plan: Plan, chosen: sql.Composable, mine: sql.Composable) -> s
         n=NUMBER,
         absent=sql.Identifier(ABSENT),
         bits=sql.SQL(
-            "(SELECT string_agg(CASE WHEN taken.record ? c.name THEN '0' ELSE '1' END, '' ORDER BY c.place) FROM {})::varbit"
+            "(SELECT string_agg(CASE WHEN taken.record ? c.name THEN '0' ELSE '1' END, '' ORDER BY c.number) FROM {})::varbit"
         ).format(_numbered_names(plan)),
         columns=column_names(columns),
         values=column_names(columns, "r"),
@@ -114,8 +114,8 @@ def _stage_parked(plan: Plan, chosen: sql.Composable, mine: sql.Composable) -> s
 
 
 def _numbered_names(plan: Plan) -> sql.Composable:
-    """Return the content columns as rows (name, place), numbered from 1."""
-    return sql.SQL("unnest({}::text[]) WITH ORDINALITY AS c(name, place)").format(
+    """Return the content columns as rows (name, number), numbered from 1."""
+    return sql.SQL("unnest({}::text[]) WITH ORDINALITY AS c(name, number)").format(
         sql.Literal([column.name for column in plan.table.content])
     )
 
@@ -123,7 +123,7 @@ def _numbered_names(plan: Plan) -> sql.Composable:
 def gaps(plan: Plan) -> sql.Composable:
     """Return the indexes of the content columns that some staged record doesn't mention."""
     return sql.SQL(
-        "SELECT c.place::int - 1 FROM {} WHERE EXISTS (SELECT FROM {} WHERE get_bit({}, c.place::int - 1) = 1) ORDER BY 1"
+        "SELECT c.number::int - 1 FROM {} WHERE EXISTS (SELECT FROM {} WHERE get_bit({}, c.number::int - 1) = 1) ORDER BY 1"
     ).format(_numbered_names(plan), stage_of(plan), sql.Identifier(ABSENT))
 
 
@@ -158,7 +158,7 @@ def park(plan: Plan, numbers: Sequence[int]) -> sql.Composable:
     """Park staged records until more records of their keys come, or the input ends."""
     return sql.SQL(
         "INSERT INTO eventgen.parked (table_schema, table_name, key, run, record) SELECT {schema}, {name}, {key}, {run},"
-        " to_jsonb(s.*) - ARRAY(SELECT c.name FROM {names} WHERE get_bit(s.{absent}, c.place::int - 1) = 1)"
+        " to_jsonb(s.*) - ARRAY(SELECT c.name FROM {names} WHERE get_bit(s.{absent}, c.number::int - 1) = 1)"
         " FROM {stage} AS s WHERE s.{n} = ANY ({numbers}::bigint[]) ORDER BY s.{n}"
     ).format(
         names=_numbered_names(plan),
