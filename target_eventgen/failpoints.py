@@ -1,7 +1,7 @@
-"""Named places at which tests stop a run: to kill it there, to cut its connection, to stop its Postgres.
+"""Named points at which tests stop a run: to kill it there, to cut its connection, to stop its Postgres.
 
 They are off unless the environment says otherwise, and cost a look at one name then. TARGET_EVENTGEN_FAILPOINT is
-`name:count:path`: the count-th time that the place is reached, the file `path` is made, and the run waits until
+`name:count:path`: the count-th time that the point is reached, the file `path` is made, and the run waits until
 somebody removes it.
 """
 
@@ -51,11 +51,11 @@ def gate(setting: str) -> Callable[[str], None]:
 
 
 action: Callable[[str], None] | None = _from_environment()
-"""What is done at each place; None where failpoints are off. Tests within this process set it."""
+"""What is done at each point; None where failpoints are off. Tests within this process set it."""
 
 
 def reach(name: str) -> None:
-    """Be at a place."""
+    """Do at a point what the setting or a test asks for."""
     if action is not None:
         action(name)
 

@@ -48,7 +48,7 @@ from target_eventgen.store.postgres import Postgres
 T = TypeVar("T")
 
 MAX_CHARACTERS: Final = 32 * 1024 * 1024
-"""Characters of COPY text that are kept at most before rows are committed without a STATE."""
+"""Characters of COPY text that gather at most before rows are committed without a STATE."""
 
 MAX_BATCHES: Final = 5
 """Multiples of `batch_size_rows` that may gather before rows are committed without a STATE."""
@@ -97,7 +97,7 @@ class Loader:
         return self._committer.prepare(table, rules)
 
     def route(self, stream: str, sinks: Sequence[EventgenSink], *, unmapped: bool) -> None:
-        """Give a stream its sinks, in place of those that it had.
+        """Give a stream its sinks, instead of those that it had.
 
         Args:
             stream: its name in the input.
@@ -261,7 +261,7 @@ class Loader:
         """Hand all that has gathered to the committing thread.
 
         Args:
-            ended: whether the input is through, so that first loads end, and records that were kept back are judged.
+            ended: whether the input is through, so that first loads end, and parked records are judged.
             wait: until it is committed.
             activated: streams of whose table a version is complete, with that version. What is deleted with it, or
                 judged at the end, is a checkpoint of its own: rows of one transaction are indistinguishable.

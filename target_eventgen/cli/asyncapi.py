@@ -58,7 +58,7 @@ def document(rules: Sequence[Rule], tables: Mapping[str, Table], *, title: str, 
         "info": {
             "title": title,
             "version": version,
-            "description": "State transitions of rows, each told once as a CloudEvent. A redelivery has the same id.",
+            "description": "State transitions of rows, each recorded once as a CloudEvent. A redelivery has the same id.",
         },
         "defaultContentType": "application/cloudevents+json",
         "channels": {

@@ -8,9 +8,9 @@ from target_eventgen import embedded
 from target_eventgen.errors import EventgenError
 
 
-@click.group()
+@click.group(help="The embedded Postgres in this folder (.eventgen/postgres), used when no database_url is given.")
 def db() -> None:
-    """The embedded Postgres in this folder (.eventgen/postgres), used when no database_url is given."""
+    """Group the commands of the embedded Postgres."""
 
 
 @db.command()

@@ -94,14 +94,14 @@ def _with_chosen(settle: Callable[[str, LetterFilter], None]) -> Callable[..., N
 @dead_letters.command("retry")
 @_with_chosen
 def retry_letters(dsn: str, chosen: LetterFilter) -> None:
-    """Have them delivered after all, and what waits behind them; a relay does it."""
+    """Have them delivered after all, and what waits after them; a relay does it."""
     click.echo(f"{redelivery.retry(dsn, chosen)} dead letters are due again", err=True)
 
 
 @dead_letters.command("drop")
 @_with_chosen
 def drop_letters(dsn: str, chosen: LetterFilter) -> None:
-    """Give them up, so that what waits behind them is delivered. The events stay in the outbox."""
+    """Give them up, so that what waits after them is delivered. The events stay in the outbox."""
     click.echo(f"{redelivery.drop(dsn, chosen)} dead letters are dropped", err=True)
 
 

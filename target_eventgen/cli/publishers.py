@@ -9,9 +9,9 @@ import click
 from target_eventgen.cli import configuration, options
 
 
-@click.group()
+@click.group(help="The publishers that the database knows.")
 def publishers() -> None:
-    """The publishers that the database knows."""
+    """Group the commands of the known publishers."""
 
 
 @publishers.command()

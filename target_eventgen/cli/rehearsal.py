@@ -41,8 +41,8 @@ def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None
         catalog: what a tap discovers; None: the rules are checked against the tables in the database.
 
     Raises:
-        SettingsError: the rules are none.
-        MessageError: the catalog is none.
+        SettingsError: the rules are not valid.
+        MessageError: the catalog is not valid.
     """
     parsed, faults = rules.parse(config.get("events") or [])
     if faults:
@@ -73,9 +73,9 @@ def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any
         catalog: what a tap discovers.
 
     Raises:
-        SettingsError: the rules are none.
+        SettingsError: the rules are not valid.
         RuleError: a stream has no table that its rules could watch.
-        MessageError: the catalog is none.
+        MessageError: the catalog is not valid.
     """
     parsed = settings.parse(config)
     if catalog is None:

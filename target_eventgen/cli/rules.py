@@ -7,16 +7,16 @@ import click
 from target_eventgen.cli.lazy import LazyCommand
 
 
-@click.group()
+@click.group(help="The event rules of the configuration: check them, or try them on an input.")
 def rules() -> None:
-    """The event rules of the configuration: check them, or try them on an input."""
+    """Group the commands of the event rules."""
 
 
 rules.add_command(
     LazyCommand(
         "check",
         "target_eventgen.cli.rules_check:check_rules",
-        "Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Changes nothing.",
+        "Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Change nothing.",
     )
 )
 rules.add_command(

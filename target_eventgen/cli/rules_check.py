@@ -16,7 +16,7 @@ from target_eventgen.model import rules
 @options.CONFIG
 @options.DATABASE
 def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: str | None) -> None:
-    """Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Changes nothing."""
+    """Say of each rule whether its stream and Postgres can follow it; exit status 1 if one can't be. Change nothing."""
     given = singer_target.settings(config)
     described = None if catalog is None else configuration.read(catalog)
     checked = faulty = 0

@@ -3,7 +3,7 @@
 Theory of operation. All of a checkpoint's decisions come first: rows are locked and written, events recorded, deferred
 constraints checked. Then its events go to the publishers, and every acknowledgement is awaited. Only then comes the
 commit. Whatever fails, the transaction is rolled back whole: no row is changed, STATE stays, and the next run decides
-anew. After a publication, only the whole is ever repeated.
+again. After a publication, only the whole is ever repeated.
 
 Ghosts. What was published and then rolled back reported something that was not so: a receiver failed for a later event,
 Postgres went away before the commit, the process was killed. If the same transition is decided again, the same event
@@ -165,4 +165,4 @@ class Publication:
         return left
 
 
-_ROLLED_BACK: Final = "nothing since the last STATE is committed, and the next run decides anew, with the same ids"
+_ROLLED_BACK: Final = "nothing since the last STATE is committed, and the next run decides again, with the same ids"

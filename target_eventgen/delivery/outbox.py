@@ -50,7 +50,7 @@ class Outbox:
     """A reader of the outbox of one database, which never writes.
 
     Raises:
-        SettingsError: the URL is none.
+        SettingsError: the URL is not valid.
         ConnectionLostError: the database can't be reached, or the connection broke.
         DatabaseError: the database refuses to be read.
     """

@@ -79,7 +79,7 @@ def replay(dsn: str, events: replays.EventFilter, publishers: Sequence[str] = ()
 
     Raises:
         SettingsError: a publisher is not known.
-        DatabaseError: an instant is none.
+        DatabaseError: an instant is not valid.
     """
     counts: dict[str, int] = {}
     with _transaction(dsn) as cursor:

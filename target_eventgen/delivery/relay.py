@@ -1,7 +1,7 @@
 """The relay: carries events from the outbox to publishers, in the order of each key, and marks what was delivered.
 
 Theory of operation. Each publisher has threads of its own, each with its own connections to Postgres and to the
-receiver, so that a slow receiver holds back no other. A thread takes turns. A turn is one transaction:
+receiver, so that a slow receiver delays no other. A thread takes turns. A turn is one transaction:
 
 1. lock some slots (parts of the keys) of the publisher that have something due, passing over those that another relay
    has locked: two relays never carry one key at the same time, and one that died has let go of its locks;

@@ -26,7 +26,7 @@ class Progress:
         per_second: events, over about the last minute.
         idle_seconds: since it last delivered something; None: never.
         oldest_seconds: since its oldest undelivered event was recorded; None: there is none.
-        last_failure: the reason of the last failure that still holds a key.
+        last_failure: the reason of the last failure that still blocks a key.
     """
 
     publisher: str

@@ -18,7 +18,7 @@ ROOTS_HOME: Final = Path("/var/lib/target-eventgen")
 
 @dataclass(frozen=True)
 class Account:
-    """The account that root becomes to run the server; None in its place: nothing changes."""
+    """The account that root becomes to run the server; None instead: nothing changes."""
 
     name: str
     uid: int

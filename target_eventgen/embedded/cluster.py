@@ -63,7 +63,7 @@ def recorded_home(folder: Path) -> Path | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise EmbeddedPostgresError(
-            f"{folder / 'location'} can't be read ({error}). It names the place of the embedded Postgres: restore it, "
+            f"{folder / 'location'} can't be read ({error}). It names the folder of the embedded Postgres: restore it, "
             "or remove it to begin with an empty database."
         ) from error
     if home.parent != ROOTS_HOME or (written_for != folder and (written_for / "location").exists()):

@@ -62,7 +62,7 @@ def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterat
             if line.strip():
                 record = decode(line)
                 if not isinstance(record, dict):
-                    raise MessageError(f"{where} holds a line that is no JSON object; correct the tap")
+                    raise MessageError(f"{where} has a line that is not a JSON object; correct the tap")
                 yield record
     elif kind == "parquet" and importlib.util.find_spec("pyarrow"):
         from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import

@@ -2,7 +2,7 @@
 
 Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record and
 validates it in one pass, in C, and an expression generated from the same types writes its COPY line. A block of RECORD lines
-is decoded by one call and encoded by another. A record that such a struct doesn't take is no error here: its line is then
+is decoded by one call and encoded by another. A record that such a struct doesn't take is not an error here: its line is then
 decoded once more for the general encoder (`general`, `validation`), which knows all of JSON Schema, replaces NUL characters,
 and finds the words for what is wrong. So this module may be narrow, but what it takes it must encode as the general encoder
 does: `CompiledEncoder.lines` and `GeneralEncoder.line` are equal for every record that both accept, and a record that

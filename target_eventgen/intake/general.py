@@ -4,7 +4,7 @@ One encoder a column, chosen once by the column's type. Values are written as th
 timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
 named in the line's bits of absent columns, which is how "absent" stays apart from null and from an empty string.
 
-Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be kept: the
+Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be stored: the
 rest of the record is worth more than an end of the run, and a text of another length would hide it.
 """
 

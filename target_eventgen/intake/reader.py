@@ -41,7 +41,7 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-# An escaped backslash, a surrogate pair, or half of one, which is no character though many programs write it: a text that
+# An escaped backslash, a surrogate pair, or half of one, which is not a character though many programs write it: a text that
 # was cut in an emoji.
 _ESCAPES: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
@@ -177,7 +177,7 @@ class LineReader(GenericSingerReader[str]):
         if not isinstance(message, dict) or message.get("type") not in REQUIRED:
             kinds = ", ".join(REQUIRED)
             raise MessageError(
-                f"line {number} of the input is no Singer message: its type must be one of {kinds}; "
+                f"line {number} of the input is not a Singer message: its type must be one of {kinds}; "
                 "check that its writer is a Singer tap"
             )
         kind = message["type"]
@@ -216,7 +216,7 @@ class LineReader(GenericSingerReader[str]):
             else:
                 if not self._surrogates_warned:
                     _log.warning(
-                        "line %d of the input: halves of surrogate pairs, which are no characters, are replaced by U+FFFD",
+                        "line %d of the input: halves of surrogate pairs, which are not characters, are replaced by U+FFFD",
                         number,
                     )
                 self._surrogates_warned = True

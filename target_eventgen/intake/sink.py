@@ -212,7 +212,7 @@ class EventgenSink(Sink):
         return bool(self._lines or self._rejected)
 
     def take(self) -> Batch:
-        """Return what has gathered, and begin anew."""
+        """Return what has gathered, and begin the next batch."""
         batch = Batch(
             self.plan,
             "".join(self._lines),

@@ -27,8 +27,8 @@ class Batch:
         judges_parked: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
             records either.
         repeated: how many records more were left out, each with the content of another of the same key in this batch.
-        originals: the records as JSON, one a line, where those that Postgres refuses are to be kept aside; else none.
-        rejected: (reason, record as JSON) of those that are to be kept aside.
+        originals: the records as JSON, where those that Postgres refuses go to eventgen.invalid_records; else none.
+        rejected: (reason, record as JSON) of those that the SCHEMA doesn't allow and that go there.
         constants: (column, text) of what the lines leave out, since it is the same for all of them.
     """
 
@@ -84,7 +84,7 @@ class Outcome:
         stale: records that were older than their rows.
         fired: events of all rules.
         recorded: those of them that the outbox didn't know.
-        rejected: records that were kept aside.
+        rejected: records that went to eventgen.invalid_records.
         stream: whose batch it was.
         records: how many the batch had.
         types: recorded events by type.

@@ -3,7 +3,7 @@
 A pattern of types or streams is a text in which `*` stands for any characters. Postgres applies it, as a LIKE pattern,
 where an event is recorded.
 
-A secret is not written into the list: in its place stands `{env: NAME}`, a variable of the environment, or
+A secret is not written into the list: instead of it stands `{env: NAME}`, a variable of the environment, or
 `{secret: NAME}`, an entry of the setting `publisher_secrets`.
 """
 
@@ -26,7 +26,7 @@ _COMMON: Final = ("name", "type", "events", "streams", "start", "max_attempts", 
 
 _CHOICES: Final = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
 _SOURCES: Final = ("env", "secret")
-"""The keys of an object in the place of a secret: where the secret is read from."""
+"""The keys of an object that stands for a secret: where the secret is read from."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Route:
         kind: its type.
         types: LIKE patterns of event types; None: all.
         streams: LIKE patterns of streams; None: all.
-        given: its own settings, with the places of secrets still in them.
+        given: its own settings, with references to secrets instead of them.
         from_beginning: whether events that were recorded before it was first seen go to it.
         max_attempts: after how many failures an event becomes a dead letter.
         waits: whether a dead letter's key waits until it is retried or dropped; else its later events pass it.
@@ -123,7 +123,7 @@ def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:
 def with_secrets(
     route: Route, environment: Mapping[str, str], secrets: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return a publisher's own settings with its secrets in their places, and every fault found.
+    """Return a publisher's own settings with its secrets resolved, and every fault found.
 
     Args:
         route: whose settings they are.

@@ -185,7 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         int,
         described(
             "Seconds of reconnecting",
-            "For how long a lost connection is made anew before the run ends; 0 ends it at once.",
+            "For how long to reconnect after a lost connection before the run ends; 0 ends it at once.",
         ),
     ] = RECONNECT_SECONDS
     publishers: Annotated[
@@ -395,7 +395,7 @@ def parse(config: Mapping[str, Any]) -> Settings:
     """Return the settings of a configuration; those that are null or empty are as if not given.
 
     Raises:
-        SettingsError: a rule or a publisher is not one.
+        SettingsError: a rule or a publisher is not valid.
     """
     faults = [*rules_.parse(config.get("events") or [])[1], *routes_.parse(config.get("publishers") or [])[1]]
     if faults:

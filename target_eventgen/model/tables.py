@@ -259,7 +259,7 @@ def _check_names(stream: str, schema_name: str, table_name: str, content: Sequen
 def name_fault(name: str, *, is_column: bool) -> str | None:
     """Return why Postgres can't hold the name, or None."""
     if not name or "\0" in name:
-        return "is no identifier"
+        return "is not an identifier"
     if len(name.encode()) > MAX_IDENTIFIER_BYTES:
         return f"is longer than the {MAX_IDENTIFIER_BYTES} bytes that Postgres keeps of an identifier"
     if is_column and (name in SYSTEM_NAMES or name.startswith(PREFIX)):

@@ -1,7 +1,7 @@
 """Metrics in Prometheus text format: over HTTP for a relay, which stays, and in a file for a target, which ends.
 
 Theory of operation. The file is for node_exporter's textfile collector. Its counters go on over the runs that write it:
-a run takes up what is there, adds to it, and puts the whole in its place by a rename, so that no reader sees a half.
+a run takes up what is there, adds to it, and replaces the file by a rename, so that no reader sees a half.
 Two runs that write one file at a time lose the numbers of one of them; give each pipeline a file of its own.
 
 The delivery status (backlog, age) is read from Postgres when somebody asks for the metrics.
@@ -205,7 +205,7 @@ def write(tallies: Tallies, path: Path) -> None:
 
 
 def read(tallies: Tallies, path: Path) -> None:
-    """Take up the values of a file that an earlier run has written; one that is no such file counts for nothing.
+    """Take up the values of a file that an earlier run has written; a file of another form is ignored.
 
     Raises:
         SettingsError: prometheus-client is not installed.

@@ -53,7 +53,7 @@ def open_publisher(name: str, kind: str, given: Mapping[str, Any]) -> Publisher:
     Args:
         name: the publisher's in the configuration.
         kind: its type.
-        given: its own settings, with secrets in their places.
+        given: its own settings, with its secrets resolved.
 
     Raises:
         SettingsError: all that is wrong with them, or that its client library is not installed.
@@ -113,4 +113,4 @@ def _decode(type_: type, value: Any) -> Any:
 def _without_values(error: msgspec.ValidationError) -> str:
     """Return msgspec's message; for an enumeration, one without the given value, which msgspec would quote."""
     message = str(error)
-    return "is none of the values that it may have" if message.startswith("Invalid enum value") else message
+    return "is not one of the values that it may have" if message.startswith("Invalid enum value") else message

@@ -34,7 +34,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def cloud_event(recorded: Recorded) -> CloudEvent:
-    """Return the event as its receivers get it. An absent time is left out, since null is no timestamp."""
+    """Return the event as its receivers get it. An absent time is left out, since null is not a timestamp."""
     return CloudEvent(
         id=recorded.id,
         source=recorded.source,

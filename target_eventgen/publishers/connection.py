@@ -60,7 +60,7 @@ class Answer(HTTPResponse):
         """Read the head.
 
         Raises:
-            HTTPException: what came is no head, or too long a one.
+            HTTPException: what came is not a head, or is too long.
         """
         status = 100
         while status == 100:
@@ -191,7 +191,7 @@ class Connection(HTTPConnection):
             ConnectError: nothing was sent.
             CutError: it took too long.
             OSError: the connection broke, so that nothing is known.
-            HTTPException: what came is no answer, likewise.
+            HTTPException: what came is not an answer, likewise.
         """
         fresh = self.sock is None
         while True:
@@ -217,7 +217,7 @@ class Connection(HTTPConnection):
         return answer.status, dict(answer.headers)
 
     def send(self, data: Any) -> None:
-        """Keep a part of a request until all of it is there: head and body go in one packet where they fit."""
+        """Buffer a part of a request until all of it is there: head and body go in one packet where they fit."""
         self._outgoing.append(data)
 
     def _ask(self, target: str, headers: Mapping[str, str], body: bytes) -> HTTPResponse:
@@ -248,7 +248,7 @@ def reason_of(error: Exception) -> str:
 
 
 def url_fault(url: str) -> str | None:
-    """Return why a URL is none that events can be posted to, without quoting it."""
+    """Return why events can't be posted to a URL, without quoting it."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -273,7 +273,7 @@ def split_url(parts: SplitResult) -> tuple[Origin, str]:
     """Return the origin of a URL, and the target of a request there.
 
     Raises:
-        ValueError: its host or port is none.
+        ValueError: its host or port is not valid.
     """
     host = (
         (parts.hostname or "").encode("idna").decode("ascii") if ":" not in (parts.hostname or "") else parts.hostname

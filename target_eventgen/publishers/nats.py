@@ -164,7 +164,7 @@ class _Wave:
         self._left = count
 
     async def hear(self, message: Msg) -> None:
-        """Take an acknowledgement; one of an earlier wave is none of ours."""
+        """Take an acknowledgement; one of an earlier wave is ignored."""
         index = int(message.subject[self._prefix :]) - self._first
         if not 0 <= index < len(self.outcomes) or self.outcomes[index] is not None:
             return
@@ -353,7 +353,7 @@ class JetStream:
             payload, headers = self._message(event)
             subject = destination(self._settings.subject, event)
             if not is_subject(subject):
-                wave.count(index, Failed(f'"{subject}" is no subject of NATS', permanent=True))
+                wave.count(index, Failed(f'"{subject}" is not a subject of NATS', permanent=True))
                 continue
             try:
                 await client.publish(subject, payload, reply=f"{self._prefix}{first + index}", headers=headers)

@@ -1,6 +1,6 @@
 """The interface between the relay and a publisher, behind which every receiver is alike.
 
-A publisher is a module that holds two names, registered under its type (`target_eventgen.publishers`):
+A publisher is a module that defines two names, registered under its type (`target_eventgen.publishers`):
 
 - `Settings`, a frozen `msgspec.Struct` with `forbid_unknown_fields`: its own settings. A field that is a secret has the
   type `Secret`. A contradiction between fields is a ValueError of `__post_init__`.
@@ -76,7 +76,7 @@ class Publisher(Protocol):
 
 
 class PublisherModule(Protocol):
-    """What a module must hold to be a publisher."""
+    """What a module must define to be a publisher."""
 
     Settings: type[Any]
 

@@ -53,7 +53,7 @@ def context(name: str, settings: Encrypted) -> ssl.SSLContext:
         settings: of the publisher.
 
     Raises:
-        SettingsError: a file is missing, or is none.
+        SettingsError: a file is missing, or is not what its setting says.
     """
     try:
         context = ssl.create_default_context(cafile=settings.certificate_authority)

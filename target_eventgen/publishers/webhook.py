@@ -124,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             yield f"secrets must be {webhook_decisions.PREFIX} and at least {webhook_decisions.MIN_SECRET_BYTES} bytes in base64"
         for name, value in self.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[^\t -~]", value.value):
-                yield f'headers: "{name[:40]}" is no header, or its value has characters that headers can not have'
+                yield f'headers: "{name[:40]}" is not a header name, or its value has characters that headers can not have'
             elif RESERVED.fullmatch(name):
                 yield f'headers: "{name}" is not to be set'
         if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
@@ -146,7 +146,7 @@ def tls(name: str, settings: Settings) -> ssl.SSLContext:
     """Return how certificates are verified and shown.
 
     Raises:
-        SettingsError: a file can't be read, or holds none.
+        SettingsError: a file can't be read, or has no certificate in it.
     """
     try:
         context = ssl.create_default_context(cafile=settings.certificate_authority)

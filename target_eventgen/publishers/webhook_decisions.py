@@ -20,7 +20,7 @@ PREFIX: Final = "whsec_"
 """Begins a secret as it is written down; its bytes follow in base64."""
 
 MIN_SECRET_BYTES: Final = 16
-"""Bytes. Standard Webhooks recommends 24 and more; shorter than this is no secret."""
+"""Bytes. Standard Webhooks recommends 24 and more; a shorter secret is refused."""
 
 MAX_WAIT_SECONDS: Final = 86_400.0
 """Seconds: a receiver that asks for more is asked again after a day."""
@@ -33,7 +33,7 @@ Any other 4xx is for good: the event will be refused whenever it comes.
 
 
 def secret_bytes(text: str) -> bytes | None:
-    """Return a secret's bytes, None where it is none that a receiver could verify with."""
+    """Return a secret's bytes, None where no receiver could verify with it."""
     try:
         decoded = base64.b64decode(text.strip().removeprefix(PREFIX) + "==", validate=False)
     except (binascii.Error, ValueError):

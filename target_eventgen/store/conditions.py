@@ -22,7 +22,7 @@ def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], ru
     """Let Postgres judge each condition; nothing remains of it.
 
     Raises:
-        RuleError: naming the stream, the place in the configuration, and the message of Postgres.
+        RuleError: naming the stream, the location in the configuration, and the message of Postgres.
     """
     judged = [rule for rule in rules if isinstance(rule.trigger, Enters | Leaves | When)]
     if not judged:

@@ -69,7 +69,7 @@ class Postgres:
 
         Args:
             dsn: a postgresql:// URL or libpq's `name=value` form.
-            run: a number that tells this run of the target from others.
+            run: a number that no other run of the target has.
             lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
             statement_timeout: seconds that a statement may take; 0: as long as it takes.
             reconnect_seconds: for how long to keep reconnecting after a loss; 0: a loss ends the run.
@@ -130,7 +130,7 @@ class Postgres:
             overwrite: whether rows that don't come in this run are taken out at its end.
 
         Raises:
-            RuleError: a condition that is not one, or not over this stream's columns.
+            RuleError: a condition that is not an expression over this stream's columns.
             TableError: the table belongs to another stream, or has another key.
             DatabaseError: Postgres refuses to make or alter the table.
         """
@@ -156,7 +156,7 @@ class Postgres:
         """Let Postgres judge rules over a table that need not exist; nothing remains of it.
 
         Raises:
-            RuleError: a condition that is not one, or not over this table's columns.
+            RuleError: a condition that is not an expression over this table's columns.
         """
         with self._connection.transaction(f'stream "{table.stream}": checking its rules') as cursor:
             conditions.check(cursor, table, (), rules)

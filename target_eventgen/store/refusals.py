@@ -45,7 +45,7 @@ _VALUE_FAULTS: Final = {
     "22007": "is not a valid {type}",
     "22008": "is out of range for {type}",
     "22P05": "holds a NUL character, which Postgres can't store",
-    "22021": "holds bytes that are no characters",
+    "22021": "holds bytes that are not characters",
     "54000": "is larger than Postgres can hold",
 }
 """What is wrong with a value, by SQLSTATE."""

@@ -1,6 +1,6 @@
 """Which records of a run repeat those that another run has recorded: replays within one instant.
 
-Theory of operation. A version older than its row is dropped, and one equal to it is no transition, so a replay of these
+Theory of operation. A version older than its row is dropped, and one equal to it is not a transition, so a replay of these
 needs no thought. What needs it are several contents of one row at one instant (equal versions, or a stream without any):
 A, B, sent once more, would be taken for B, A, B.
 
@@ -10,7 +10,7 @@ How much of it comes in which checkpoint is chance. So the run's records of the 
 they are a piece of the history that has not reached the history's end yet; and judged again together with those that follow:
 
 - they reach the history's end: all of them were a repetition, and nothing happens. What this run sends from here on is new;
-- other contents follow, or a later instant, or the input ends: then the records were no repetition. Each of them is a
+- other contents follow, or a later instant, or the input ends: then the records were not a repetition. Each of them is a
   change, in its order, but for a beginning that repeats the history's end.
 
 So a source that sends the same records again from some point on, as a log does, has each recorded once, wherever the

@@ -146,7 +146,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
             names = ", ".join(f'"{column.name}" to {column.type}' for column in wider)
             raise TableError(
                 f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
-                f"{first_line(error)}; drop what depends on the column, run again, and make it anew"
+                f"{first_line(error)}; drop what depends on the column, run again, and create it again"
             ) from error
 
 

@@ -180,7 +180,7 @@ def test_messages_are_read_with_all_their_digits_and_empty_lines_are_skipped() -
     [
         ("{", "line 2 of the input is not JSON.*may have died while it wrote"),
         ("{\n", "line 2 of the input is not JSON.*standard error"),
-        ("5\n", "line 2 of the input is no Singer message"),
+        ("5\n", "line 2 of the input is not a Singer message"),
         ('{"type": "STATE"}\n', 'line 2 of the input: a STATE message without "value"'),
         ('{"type": "RECORD", "stream": 1, "record": {}}\n', 'line 2 of the input: "stream"'),
         ('{"type": "RECORD", "stream": "s", "record": 1}\n', 'line 2 of the input: "record"'),

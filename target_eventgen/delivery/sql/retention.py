@@ -9,7 +9,7 @@ from psycopg2 import sql
 from target_eventgen.delivery.sql.tables import SLOT
 
 LOCK_TIDYING: Final = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
-"""Keeps what marks old events again, and what deletes them, apart."""
+"""Excludes what marks old events again while others delete them, and the other way round."""
 
 
 def tidy(after: int, days: float, most: int) -> sql.Composable:

@@ -17,8 +17,8 @@ through a pooler in transaction mode. The rows count what was delivered, too, si
 
 The trigger has the rights of whoever made the tables, so that a role which only loads needs none on them.
 
-A publisher is registered under a lock that keeps recorders out for that moment, so that each event is marked for it
-either by the trigger or by the registration, and never by both.
+A publisher is registered under a lock that excludes transactions which record events, so that each event is marked for
+it either by the trigger or by the registration, and never by both.
 """
 
 from __future__ import annotations
@@ -110,4 +110,4 @@ EXIST: Final = sql.SQL(
 
 
 LOCK_EVENTS: Final = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
-"""Keeps recorders out, and others that register, but no reader."""
+"""Excludes transactions that record events and other registrations, but no reader."""

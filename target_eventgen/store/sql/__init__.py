@@ -9,7 +9,7 @@ Theory of operation, one stream, one transaction:
 Around them stand the statements of `deletions`, `added_columns` and `replays`; `transitions` puts the versions of a key in
 order, `instants` says when two of them are of one instant, `events` judges transitions by the rules. `tables` and `renames`
 make the streams' tables what these statements need. No row is written within a savepoint, since a savepoint has a transaction
-id of its own, and a row's xmin must tell whether this transaction wrote it.
+id of its own, and a row's xmin must show whether this transaction wrote it.
 
 Conditions of rules stand in the statements as they were written. They have been checked alone before (see `conditions`):
 there each of them had exactly these columns and this table name in sight, no more.

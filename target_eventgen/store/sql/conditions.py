@@ -2,12 +2,12 @@
 
 The text of a condition is not trusted to be one expression. Two questions, in this order:
 
-1. *Is it one expression?* It is put between parentheses and between brackets, each in a query that plpgsql is told to
+1. *Is it one expression?* It is put between parentheses and between brackets, each in a query that plpgsql is made to
    open a cursor for. The text travels as a value; a cursor takes exactly one query, and opening one parses and plans it
    but runs nothing. A text that closes the parenthesis it stands in, to go on with something of its own, can't close
-   the bracket in the same place, so nothing passes both but what is balanced in itself.
+   the bracket at the same position, so nothing passes both but what is balanced in itself.
 2. *Is it a condition on a row?* Only now it becomes part of a statement: the CHECK constraint of a throwaway table with
-   the stream's columns, or for `when` the WHEN of a trigger on it. Both are places in which Postgres refuses
+   the stream's columns, or for `when` the WHEN of a trigger on it. Both are positions in which Postgres refuses
    subqueries, aggregates, window and set-returning functions, and both know just the right names. Functions that the
    parsed expression calls are looked up: volatile ones are refused, since a condition must have no effect and the same
    answer each time it is asked within a transaction.

@@ -2,7 +2,7 @@
 
 A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the end of its
 chain, but counts as no row. So a deletion is the transition from a row to none, a version after it that from none to a row,
-and a deletion of what isn't there is none at all. A deletion says nothing of the content, which stays as it was; what comes
+and a deletion of what isn't there has no effect. A deletion says nothing of the content, which stays as it was; what comes
 back begins with nothing.
 
 A hard deletion is the same, after which rows that are gone leave the table. They are kept as tombstones until the run that

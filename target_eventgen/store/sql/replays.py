@@ -68,7 +68,7 @@ def parked(plan: Plan) -> sql.Composed:
 
 
 def number_after_parked(plan: Plan) -> sql.Composable:
-    """Number the staged records after the parked ones."""
+    """Continue the numbers of the parked records in the staged ones."""
     return sql.SQL("UPDATE {} SET {n} = {n} + (SELECT count(*) FROM ({}) AS h)").format(
         stage_of(plan), parked(plan), n=NUMBER
     )

@@ -1,6 +1,6 @@
 """Transitions: the versions of each key that differ from the one before, with the old and the new content side by side.
 
-`before` are the rows that other transactions wrote: xmin tells them from those that this one has just claimed, which have no
+`before` are the rows that other transactions wrote: xmin distinguishes them from those that this one has just claimed, which have no
 row before them. `history` puts the versions of a key in order: the row before, then by (version, arrival). A NULL version
 counts as new as the newest that arrived before it in its checkpoint, else as new as the row before: it is applied, never
 dropped. A property that a record doesn't mention has the value of the version before it: `two_pass.fill` takes into the stage
@@ -54,7 +54,7 @@ def inserted(plan: Plan) -> sql.Composed:
     """Return `transitions` where no row was there and each key has one version: the staged versions themselves."""
     return sql.SQL(
         "transitions AS (SELECT {columns}, {origin} + 1 AS {count}, true AS _eventgen_last,"
-        " NULL::bigint[] AS _eventgen_told, NULL::text AS {instant} FROM {stage})"
+        " NULL::bigint[] AS _eventgen_history, NULL::text AS {instant} FROM {stage})"
     ).format(
         columns=column_names(plan.table.columns),
         origin=count_origin(plan),
@@ -88,7 +88,7 @@ def replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         " {stale} AS _eventgen_stale,"
         " {existed} AS _eventgen_existed, false AS _eventgen_gone, b.{version} AS _eventgen_base,"
         " coalesce(b.{version}, {origin}) + 1 AS {count},"
-        " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {hashes} END AS _eventgen_told,"
+        " true AS _eventgen_last, CASE WHEN {still} THEN {run}::bigint || {hashes} END AS _eventgen_history,"
         " {instant} AS {instant_name} FROM {stage} AS s LEFT JOIN ({before}) AS b ON {same}"
         " WHERE {stale} OR NOT ({existed}) OR ROW({new}) IS DISTINCT FROM ROW({old}))"
         ", transitions AS NOT MATERIALIZED (SELECT * FROM compared WHERE NOT _eventgen_stale)"
@@ -232,7 +232,7 @@ def _transitions(plan: Plan) -> sql.Composed:
     """Return `transitions`: numbered changes with the instant and the instant history that their row is to store."""
     return sql.SQL(
         "transitions AS MATERIALIZED (SELECT *, CASE WHEN _eventgen_last AND _eventgen_still THEN"
-        " {run}::bigint || {hashes} END AS _eventgen_told, {instant} AS {instant_name}"
+        " {run}::bigint || {hashes} END AS _eventgen_history, {instant} AS {instant_name}"
         " FROM numbered WINDOW i AS (PARTITION BY {key}, _eventgen_turn ORDER BY {order}))"
     ).format(
         instant=stored_instant(plan, AT if plan.version is None else column_name(plan.version), AT),

@@ -57,7 +57,7 @@ def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composa
     return sql.SQL(
         "WITH {chain}"
         " INSERT INTO {table} AS stored ({columns}, {version}, {history}, {instant}{generation})"
-        " SELECT {columns}, {count}, _eventgen_told, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
+        " SELECT {columns}, {count}, _eventgen_history, {instant}{knows} FROM transitions WHERE _eventgen_last ORDER BY {key}"
         " ON CONFLICT ({key}) DO UPDATE SET {version} = stored.{version} WHERE stored.{history}[1] <> {run}"
         " AND set_config('eventgen.replay_detected', 'yes', true) IS NULL"
     ).format(
@@ -157,7 +157,7 @@ def _update(plan: Plan, *, created: bool) -> sql.Composed:
         sql.SQL("{} = {}").format(column_name(column), column_name(column, "transition")) for column in columns
     ]
     assignments.append(sql.SQL("{} = {}").format(ROW_VERSION, sql.Identifier("transition", "_eventgen_count")))
-    assignments.append(sql.SQL("{} = {}").format(ROW_HISTORY, sql.Identifier("transition", "_eventgen_told")))
+    assignments.append(sql.SQL("{} = {}").format(ROW_HISTORY, sql.Identifier("transition", "_eventgen_history")))
     assignments.append(sql.SQL("{} = {}").format(ROW_INSTANT, sql.Identifier("transition", INSTANT)))
     return sql.SQL(
         "UPDATE {table} AS stored SET {assignments} FROM transitions AS transition"
