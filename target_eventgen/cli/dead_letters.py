@@ -65,7 +65,8 @@ def _with_chosen(settle: Callable[[str, LetterFilter], None]) -> Callable[..., N
     """Return a command's function: it has the options that choose dead letters, and settles the chosen ones.
 
     Args:
-        settle: is called with the database's URL and the dead letters that the options choose; its docstring is the help.
+        settle: is called with the database's URL and the dead letters that the options choose; its docstring is the
+            help.
     """
 
     @_LETTERS

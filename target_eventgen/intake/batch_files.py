@@ -1,7 +1,7 @@
 """The records in the files of a BATCH message, one at a time: a file may be larger than the memory.
 
-Files are those that the SDK writes: JSON lines, plain or gzipped, and Parquet where pyarrow is installed; in any storage
-that fsspec reaches.
+Files are those that the SDK writes: JSON lines, plain or gzipped, and Parquet where pyarrow is installed; in any
+storage that fsspec reaches.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ UNSET: Final = "UNSET"
 """The text of an encoded line where its record doesn't mention a property."""
 
 SPECIAL: Final = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
-"""A JSON escape of a character that COPY would have escaped, or can't take: backslash, line ends, tab, NUL, and their neighbours."""
+"""JSON escapes of characters that COPY escapes or can't take: backslash, line ends, tab, NUL, and neighbours."""
 
 TYPE_ERRORS: Final = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
 """Raised for a record that is not of its types, or not JSON."""
@@ -61,7 +61,8 @@ class LineBlock:
     def is_plain(self) -> bool:
         """Whether every line is one self-contained JSON value (no blank lines, no two values on a line).
 
-        The decoder of lines takes any space for a line's end: two values on a line and a blank line would pass for two lines.
+        The decoder of lines takes any space for a line's end: two values on a line and a blank line would pass for two
+        lines.
         """
         return not self.special and self.text.count(b"}\n{") == self.count - 1
 
@@ -75,7 +76,10 @@ class LineBlock:
             return None
 
     def by_stream(self) -> dict[str, list[int]]:
-        """Return the indexes of each stream's lines; nothing where a line is not a RECORD, on which later lines may depend."""
+        """Return the indexes of each stream's lines; nothing where not every line is a RECORD.
+
+        Lines after a message of another type may depend on it.
+        """
         indexes: dict[str, list[int]] = {}
         try:
             for index, line in enumerate(self.lines):

@@ -1,18 +1,19 @@
-"""The compiled encoder: plain records of one stream, decoded, validated and encoded by code that is made for its SCHEMA.
+"""The compiled encoder: plain records of one stream, decoded, validated and encoded by code made for its SCHEMA.
 
-Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record and
-validates it in one pass, in C, and an expression generated from the same types writes its COPY line. A block of RECORD lines
-is decoded by one call and encoded by another. A record that such a struct doesn't take is not an error here: its line is then
-decoded once more for the general encoder (`general`, `validation`), which knows all of JSON Schema, replaces NUL characters,
-and finds the words for what is wrong. So this module may be narrow, but what it takes it must encode as the general encoder
-does: `CompiledEncoder.lines` and `GeneralEncoder.line` are equal for every record that both accept, and a record that
-validation refuses is refused here.
+Theory of operation. Most SCHEMAs say no more of a property than its type. A struct with these types decodes a record
+and validates it in one pass, in C, and an expression generated from the same types writes its COPY line. A block of
+RECORD lines is decoded by one call and encoded by another. A record that such a struct doesn't take is not an error
+here: its line is then decoded once more for the general encoder (`general`, `validation`), which knows all of JSON
+Schema, replaces NUL characters, and finds the words for what is wrong. So this module may be narrow, but what it takes
+it must encode as the general encoder does: `CompiledEncoder.lines` and `GeneralEncoder.line` are equal for every record
+that both accept, and a record that validation refuses is refused here.
 
 Three shortcuts, each of which falls back to the general encoder:
 
-- A JSON text without the escapes of `blocks.SPECIAL` has no character in any string that COPY would have escaped, NUL neither.
-- A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and searched
-  for that word.
+- A JSON text without the escapes of `blocks.SPECIAL` has no character in any string that COPY would have escaped, NUL
+  neither.
+- A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and
+  searched for that word.
 - A number is copied as it is spelt, since Postgres reads what JSON writes.
 """
 
@@ -148,7 +149,7 @@ class CompiledEncoder:
 
 
 def _message_type(plan: Plan, types: Sequence[tuple[str, str, bool, bool]], fields: Mapping[str, str]) -> Any:
-    """Return the struct of a RECORD message, and within it that of the record; see `CompiledEncoder` for the arguments."""
+    """Return the struct of a RECORD message, and in it that of the record; see `CompiledEncoder` for the arguments."""
     record = msgspec.defstruct(
         "Record",
         [

@@ -4,8 +4,8 @@ One encoder a column, chosen once by the column's type. Values are written as th
 timestamps, numbers and JSON, so that there is one opinion on what they mean. A property that a record doesn't have is
 named in the line's bits of absent columns, which is how "absent" stays apart from null and from an empty string.
 
-Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be stored: the
-rest of the record is worth more than an end of the run, and a text of another length would hide it.
+Postgres can't store NUL characters. Each becomes U+FFFD, the character that stands for one which could not be stored:
+the rest of the record is worth more than an end of the run, and a text of another length would hide it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def as_line(record: Mapping[str, Any]) -> str:
 
 
 def without_line(lines: str, number: int) -> str:
-    """Return COPY lines without the one of a number, counted from 1; a line break within a value is never a bare one."""
+    """Return COPY lines without one, by its number from 1; a line break within a value is always escaped."""
     rest = lines.split("\n")
     del rest[number - 1]
     return "\n".join(rest)

@@ -4,9 +4,9 @@ Theory of operation. A signal to end may come at any moment. While the reader wa
 the signal's handler may raise there (see `interrupt`); at any other moment it only leaves a note, and the reader stops
 before the next line. Either way the caller sees a plain end of input, and `interrupted` says why.
 
-A pipe may be silent for as long as it likes. It is read by the operating system's own calls, so that a wait for more can
-end: then `idle` is done, between two lines, and the wait goes on. Files, and every input where the system can't wait for a
-pipe with a limit (Windows), are read as they are: what they hold is there at once, or nobody knows.
+A pipe may be silent for as long as it likes. It is read by the operating system's own calls, so that a wait for more
+can end: then `idle` is done, between two lines, and the wait goes on. Files, and every input where the system can't
+wait for a pipe with a limit (Windows), are read as they are: what they hold is there at once, or nobody knows.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ REQUIRED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-# An escaped backslash, a surrogate pair, or half of one, which is not a character though many programs write it: a text that
-# was cut in an emoji.
+# An escaped backslash, a surrogate pair, or half of one, which is not a character though many programs write it: a text
+# that was cut in an emoji.
 _ESCAPES: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -82,7 +82,7 @@ class LineReader(GenericSingerReader[str]):
         self._surrogates_warned = False
         self.interrupted = False
         self.take: Callable[[bytes], tuple[int, Sequence[int]]] = _not_taken
-        """Called with a block of lines; returns its count of lines and the indexes of those that are left to be decoded."""
+        """Called with a block of lines; returns their count, and the indexes of those that are left to be decoded."""
         self.idle: Callable[[], None] = _nothing
         """Called each time that `idle_seconds` have passed without input."""
         self.idle_seconds = 60.0
@@ -252,7 +252,7 @@ def _lines(block: str | bytes) -> list[Any]:
 
 
 def _line_blocks(source: Any, seconds: float) -> Iterator[Any]:
-    """Return an input in blocks of whole lines with their ends, and `_SILENCE` after each time of so many seconds without any.
+    """Yield an input in blocks of whole lines with their ends, and `_SILENCE` after so many seconds without any.
 
     A line that may be a STATE or a SCHEMA is a block of its own.
     """

@@ -1,10 +1,10 @@
 """Records against their SCHEMA, by compiled code.
 
 Formats are not checked here: Postgres parses dates and times when it stores them. But it knows words for some, of which
-"now" and "today" would be another instant at each load, and "infinity" is not an instant: these are refused. Numbers come as Decimal so that no
-digit is lost; the compiler knows int and float better, so a record that it refuses is asked about once more with
-these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such from the start: with a
-float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
+"now" and "today" would be another instant at each load, and "infinity" is not an instant: these are refused. Numbers
+come as Decimal so that no digit is lost; the compiler knows int and float better, so a record that it refuses is asked
+about once more with these, since 1.0 is an integer in JSON Schema. The SCHEMA's own numbers are handed to it as such
+from the start: with a float for `multipleOf` it computes in decimals, in which 19.99 is a multiple of 0.01.
 """
 
 from __future__ import annotations

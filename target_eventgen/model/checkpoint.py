@@ -24,8 +24,8 @@ class Batch:
         has_table_version: whether some record came with a version of its whole table.
         activated: the table version of which all rows have come, so that those of older ones are deleted; such a batch
             has no records.
-        judges_parked: whether nothing more is to come of the stream, so that parked records are judged; such a batch has no
-            records either.
+        judges_parked: whether nothing more is to come of the stream, so that parked records are judged; such a batch
+            has no records either.
         repeated: how many records more were left out, each with the content of another of the same key in this batch.
         originals: the records as JSON, where those that Postgres refuses go to eventgen.invalid_records; else none.
         rejected: (reason, record as JSON) of those that the SCHEMA doesn't allow and that go there.

@@ -26,7 +26,7 @@ MAX_WAIT_SECONDS: Final = 86_400.0
 """Seconds: a receiver that asks for more is asked again after a day."""
 
 PASSING: Final = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
-"""Refusals that are about the endpoint or the moment (a deployment, a secret that is being changed), not about the event.
+"""Refusals for a reason of the endpoint or of the moment (a deployment, a secret's change), not of the event.
 
 Any other 4xx is for good: the event will be refused whenever it comes.
 """

@@ -3,17 +3,18 @@
 The outbox holds CloudEvents, in columns. `sequence` is the order of recording: the events of one row have it in the
 order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows.
 
-`streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so
-a first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
-made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they came.
+`streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so a
+first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
+made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they
+came.
 
-`invalid_records` has the records that could not be loaded, and why (setting `on_invalid_record`); a record that is sent again
-is there once.
+`invalid_records` has the records that could not be loaded, and why (setting `on_invalid_record`); a record that is sent
+again is there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
-transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was killed
-stays for 30 days: what the run recorded may be replayed (see `replays`). `parked` has the records, with which another
-run may be repeating it, `tombstones` the rows that such a run took out of their tables.
+transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was
+killed stays for 30 days: what the run recorded may be replayed (see `replays`). `parked` has the records, with which
+another run may be repeating it, `tombstones` the rows that such a run took out of their tables.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
 """Connections to Postgres: how one is made, for how long it is made again, and the one that commits checkpoints.
 
-Theory of operation. A transaction stands alone: its settings and its staging tables end with it, and it needs nothing of the
-session. So any connection can carry the next one, that of a pooler in transaction mode as well as one made after a loss. A
-transaction that meets a deadlock or a serialization failure is repeated whole. Where the connection is lost, a new one is
-made, again and again for a bounded time, and the transaction is repeated whole; whether it had been committed is for the
-caller to find out (see `postgres`). Any other error rolls back and is raised, in words that name the remedy.
+Theory of operation. A transaction stands alone: its settings and its staging tables end with it, and it needs nothing
+of the session. So any connection can carry the next one, that of a pooler in transaction mode as well as one made after
+a loss. A transaction that meets a deadlock or a serialization failure is repeated whole. Where the connection is lost,
+a new one is made, again and again for a bounded time, and the transaction is repeated whole; whether it had been
+committed is for the caller to find out (see `postgres`). Any other error rolls back and is raised, in words that name
+the remedy.
 
-Commits, the relay's sessions, its listener and the readers of the outbox are all connected by `connect`; commits and sessions
-are repeated by `reconnecting`. The server of a project's own is looked for with a connection of its own (`embedded.cluster`).
+Commits, the relay's sessions, its listener and the readers of the outbox are all connected by `connect`; commits and
+sessions are repeated by `reconnecting`. The server of a project's own is looked for with a connection of its own
+(`embedded.cluster`).
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ checkpoint is under way, and hands it checkpoints one after the other. A checkpo
 that helps (see `connection`); nothing has left before the commit, so nothing is published twice. Where events are
 published before the commit (`before_commit`), they are published after all decisions: only the commit follows.
 
-A transaction whose connection was lost may have been committed already: the answer to COMMIT is what was lost. Therefore
-each checkpoint moves this run's number in `eventgen.runs` from the one before to its own, as its first statement. A
-repetition that finds its own number there is done. One whose predecessor still runs, unaware of the loss, waits for it at
-this row and sees how it ends. The number is part of the transaction, so it can't disagree with the rows; a transaction id
-could, since one that crashed before it reached the disk is given again after recovery, and a standby that was promoted
-knows its own. A number that is smaller than the last confirmed one says that the database forgot a commit, which nothing
-here can repair.
+A transaction whose connection was lost may have been committed already: the answer to COMMIT is what was lost.
+Therefore each checkpoint moves this run's number in `eventgen.runs` from the one before to its own, as its first
+statement. A repetition that finds its own number there is done. One whose predecessor still runs, unaware of the loss,
+waits for it at this row and sees how it ends. The number is part of the transaction, so it can't disagree with the
+rows; a transaction id could, since one that crashed before it reached the disk is given again after recovery, and a
+standby that was promoted knows its own. A number that is smaller than the last confirmed one says that the database
+forgot a commit, which nothing here can repair.
 """
 
 from __future__ import annotations
@@ -264,7 +264,8 @@ class Postgres:
         """Write what may be written in one pass.
 
         Raises:
-            _ReplayDetectedError: records may repeat those of another run, so that the transaction must be done in two passes.
+            _ReplayDetectedError: records may repeat those of another run, so that the transaction must be done in two
+            passes.
         """
         plan, began = batch.plan, time.monotonic()
         cursor.execute(single_pass.upsert(plan, skip_unchanged=plan.table.stream in self._mostly_unchanged))

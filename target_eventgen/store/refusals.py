@@ -1,10 +1,10 @@
 """Postgres's errors as ours: SQLSTATE → class and words, the one table of both.
 
-Checkpoints are refused by `refusal`: the tables are the user's, and so is the remedy. All else (the relay's sessions, the
-companions that ask and change the outbox) is refused by `session_refusal`.
+Checkpoints are refused by `refusal`: the tables are the user's, and so is the remedy. All else (the relay's sessions,
+the companions that ask and change the outbox) is refused by `session_refusal`.
 
-A message names stream, column, cause and remedy. It holds no value of a record: of what Postgres says only the first line is
-shown, without what it quotes after a colon.
+A message names stream, column, cause and remedy. It holds no value of a record: of what Postgres says only the first
+line is shown, without what it quotes after a colon.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ LOST: Final = (
 SESSION_LOST: Final = (psycopg2.OperationalError, psycopg2.InterfaceError, errors.ReadOnlySqlTransaction)
 """Errors after which a session's transaction is worth another connection.
 
-A session sets no timeouts that a person could raise, and any of its transactions can be repeated: whatever befell the server
-counts as a loss. After a failover the old name may lead to a standby, which is read-only, for a while.
+A session sets no timeouts that a person could raise, and any of its transactions can be repeated: whatever befell the
+server counts as a loss. After a failover the old name may lead to a standby, which is read-only, for a while.
 """
 
 _VALUE_FAULTS: Final = {
@@ -151,7 +151,7 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
 def session_refusal(
     session: str, location: str, error: psycopg2.Error, remedies: Remedies, *, closed: bool
 ) -> DatabaseError:
-    """Return the error of ours for one of Postgres's that ended a session's transaction: a ConnectionLostError for a loss.
+    """Return our error for one of Postgres's that ended a session's transaction: for a loss, a ConnectionLostError.
 
     Args:
         session: its name, as messages have it.

@@ -1,7 +1,7 @@
 """The streams' tables, brought up to their SCHEMA: created, widened, given a key; and the tables of our own.
 
-Two targets may prepare one table at the same time. Whoever finds something to do takes an advisory lock until the end of its
-transaction, and looks again.
+Two targets may prepare one table at the same time. Whoever finds something to do takes an advisory lock until the end
+of its transaction, and looks again.
 """
 
 from __future__ import annotations

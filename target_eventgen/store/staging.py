@@ -79,8 +79,8 @@ def complete_stage(
         shape: arguments of `two_pass.record` for it.
         restored: whether rows came back from tombstones.
 
-    Returns the shape of what is left in the stage, and the numbers of the records whose rows' instant histories have been
-    checked as far as this run goes.
+    Returns the shape of what is left in the stage, and the numbers of the records whose rows' instant histories have
+    been checked as far as this run goes.
     """
     plan = batch.plan
     cursor.execute(replays.replay_detected(plan))

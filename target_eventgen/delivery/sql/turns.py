@@ -30,8 +30,9 @@ def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> 
         most: how many at most.
         any_: whether a slot may have nothing due, since it is likely that all have.
     """
-    # One after the other, and no further than needed: where marks were removed a moment ago, or while an old snapshot is
-    # open, they are still in the index, and have to be passed over. A lock within a sub-query keeps the planner to this order.
+    # One after the other, and no further than needed: where marks were removed a moment ago, or while an old snapshot
+    # is open, they are still in the index, and have to be passed over. A lock within a sub-query keeps the planner to
+    # this order.
     order = [(first + each) % SLOTS for each in range(SLOTS)]
     return sql.SQL(
         "SELECT locked.slot FROM unnest({order}) AS wanted (slot) CROSS JOIN LATERAL (SELECT slots.slot FROM eventgen.slots"

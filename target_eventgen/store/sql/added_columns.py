@@ -1,9 +1,9 @@
 """Columns that are added later: what rows take to have been in a column before there was one.
 
-What a row had in such a column is not known: it isn't null. A row whose generation is smaller than that of a widening of its
-table doesn't know the columns that came with the widening. The first version that comes for the row says what they are, and is
-taken to have been so before: `backfill_new_columns` writes these values, `mark_backfilled` notes that the row knows them. So
-no rule fires because of a column that is new, and each change from then on fires.
+What a row had in such a column is not known: it isn't null. A row whose generation is smaller than that of a widening
+of its table doesn't know the columns that came with the widening. The first version that comes for the row says what
+they are, and is taken to have been so before: `backfill_new_columns` writes these values, `mark_backfilled` notes that
+the row knows them. So no rule fires because of a column that is new, and each change from then on fires.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from target_eventgen.store.sql.names import ABSENT, NUMBER, column_names, comma_
 def backfill_new_columns(plan: Plan) -> sql.Composable:
     """Give rows that don't know some columns the values of the first staged version of their key.
 
-    The generation of these rows is negative until `mark_backfilled`: so `record` takes them for rows that were there, though
-    this transaction has written them.
+    The generation of these rows is negative until `mark_backfilled`: so `record` takes them for rows that were there,
+    though this transaction has written them.
     """
     table = plan.table
     indexes = {column.name: index for index, column in enumerate(table.content)}

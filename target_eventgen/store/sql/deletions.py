@@ -1,14 +1,14 @@
 """Deletions: rows that are marked as gone, rows that leave the table, and tombstones of the latter.
 
-A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the end of its
-chain, but counts as no row. So a deletion is the transition from a row to none, a version after it that from none to a row,
-and a deletion of what isn't there has no effect. A deletion says nothing of the content, which stays as it was; what comes
-back begins with nothing.
+A staged version whose `_sdc_deleted_at` is set is a deletion, and a row with it is gone: it goes on being the end of
+its chain, but counts as no row. So a deletion is the transition from a row to none, a version after it that from none
+to a row, and a deletion of what isn't there has no effect. A deletion says nothing of the content, which stays as it
+was; what comes back begins with nothing.
 
-A hard deletion is the same, after which rows that are gone leave the table. They are kept as tombstones until the run that
-deleted them can't be replayed: `restore_tombstoned` gives a claimed key the row that it had, with a negative count that says
-so, and `delete_gone_rows` takes the row out once more if it is still gone. The claim stores a key for each that came, for its
-lock's sake, even if nothing but a deletion came; `delete_gone_rows` takes that out too.
+A hard deletion is the same, after which rows that are gone leave the table. They are kept as tombstones until the run
+that deleted them can't be replayed: `restore_tombstoned` gives a claimed key the row that it had, with a negative count
+that says so, and `delete_gone_rows` takes the row out once more if it is still gone. The claim stores a key for each
+that came, for its lock's sake, even if nothing but a deletion came; `delete_gone_rows` takes that out too.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def is_gone(plan: Plan, qualifier: str) -> sql.Composable:
 def count_origin(plan: Plan) -> sql.Composable:
     """Return the version a new row starts after (part of event ids).
 
-    Where rows leave the table, nothing remembers a key's count, so the count of a new row of that key starts after the number
-    of the transaction that stores it: no id comes twice.
+    Where rows leave the table, nothing remembers a key's count, so the count of a new row of that key starts after the
+    number of the transaction that stores it: no id comes twice.
     """
     return sql.SQL("(pg_current_xact_id()::text::bigint << 20)" if plan.renewable else "0")
 

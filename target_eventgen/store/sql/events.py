@@ -1,8 +1,9 @@
 """Events: each transition judged by every rule, in one pass, and what fires inserted into the outbox.
 
-`judged` evaluates each condition once on the old and once on the new content; an edge is the difference of both. `fired` has a
-row for each rule that fires, `described` what an event says, `recorded` the events that the outbox did not know. An event's id
-is a hash of its rule, key, count and both contents, so that a transition that is computed again is the same event.
+`judged` evaluates each condition once on the old and once on the new content; an edge is the difference of both.
+`fired` has a row for each rule that fires, `described` what an event says, `recorded` the events that the outbox did
+not know. An event's id is a hash of its rule, key, count and both contents, so that a transition that is computed again
+is the same event.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from target_eventgen.store.sql.names import (
 
 
 def _content(plan: Plan, *, new: bool) -> sql.Composed:
-    """Return the new or the old content of `_eventgen_transition`, under the columns' own names; NULLs where there is no row."""
+    """Return the new or old content of `_eventgen_transition` under the columns' names; NULLs where there is no row."""
     values = _values(plan, new=new)
     return comma_list(
         sql.SQL("{} AS {}").format(value, column_name(column))
@@ -57,7 +58,10 @@ def condition(text: str) -> sql.Composable:
 
 
 def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, list[sql.Composable]]:
-    """Return (lateral sub-selects that evaluate each condition, for each rule the expression by which it fires, never NULL)."""
+    """Return lateral sub-selects that evaluate the conditions, and for each rule the expression by which it fires.
+
+    The expressions are never NULL.
+    """
     now: list[sql.Composable] = []
     was: list[sql.Composable] = []
     when: list[sql.Composable] = []

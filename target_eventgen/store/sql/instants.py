@@ -1,13 +1,13 @@
 """Instants: when one version is newer than another, and what a row remembers of its contents at one instant.
 
-Versions that are equal, and all of a stream without any, are of one instant. So is a NULL version and the version that it
-counts as new as, which the row remembers (`_eventgen_instant`) where its version is NULL.
+Versions that are equal, and all of a stream without any, are of one instant. So is a NULL version and the version that
+it counts as new as, which the row remembers (`_eventgen_instant`) where its version is NULL.
 
 Many taps send instants without saying so (`type: string`, no `format`), and many APIs leave zeros out of a fraction. As
-letters `10:30:00Z` sorts after `10:30:00.5Z`, and `12:00:00+02:00` after `11:00:00Z`, so that the newer version would be
-dropped as stale. A text that is written as an instant of ISO 8601 (RFC 3339, and its relatives with a space, a comma, without
-seconds, minutes of the zone, or a zone, which is UTC then) is therefore compared as this instant, whatever its number of
-fractional digits; any other text by its bytes, whatever the database's locale.
+letters `10:30:00Z` sorts after `10:30:00.5Z`, and `12:00:00+02:00` after `11:00:00Z`, so that the newer version would
+be dropped as stale. A text that is written as an instant of ISO 8601 (RFC 3339, and its relatives with a space, a
+comma, without seconds, minutes of the zone, or a zone, which is UTC then) is therefore compared as this instant,
+whatever its number of fractional digits; any other text by its bytes, whatever the database's locale.
 
 A row's *instant history* is the run that recorded its last content, then hashes of the contents that the row had at its
 present instant; NULL while there was only one. `replays` reads it.
@@ -34,7 +34,8 @@ PATTERN: Final = (
 def comparable(text: sql.Composable) -> sql.Composable:
     """Return an expression that orders as the text is meant to: an instant in UTC, without trailing zeros, or the text.
 
-    The expression is idempotent. No text makes it fail, since days are counted from the first of the month, not looked up.
+    The expression is idempotent. No text makes it fail, since days are counted from the first of the month, not looked
+    up.
     """
     return sql.SQL(
         "(SELECT coalesce(to_char((m[1] || '-01')::timestamp + make_interval(days => m[2]::int - 1, hours => m[3]::int"
@@ -59,7 +60,7 @@ def _compared(plan: Plan, version: sql.Composable) -> sql.Composable:
 
 
 def instant_of(plan: Plan, qualifier: str) -> sql.Composable:
-    """Return the instant of a stored row: its version, or the newest version at the time when the row came without any."""
+    """Return the instant of a stored row: its version, or the newest one when the row came without any."""
     column = plan.version
     if column is None:
         return version_of(plan, qualifier)
@@ -84,7 +85,7 @@ def stored_instant(plan: Plan, version: sql.Composable, at: sql.Composable) -> s
 
 
 def staged_instant(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composable:
-    """Return the instant of a staged version: its own version, or the newest of its key before it, or that of its row."""
+    """Return the instant of a staged version: its own, or the newest of its key before it, or that of its row."""
     at = version_of(plan, "s")
     if unversioned and plan.version is not None:
         at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY s.{n}))").format(
@@ -96,7 +97,7 @@ def staged_instant(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.C
 
 
 def content_hash(plan: Plan, columns: sql.Composable, gone: sql.Composable) -> sql.Composed:
-    """Return a hash of a content and of whether the row is gone: equal for contents that are NOT DISTINCT, however spelt."""
+    """Return a hash of a content and of whether the row is gone: equal for contents that are NOT DISTINCT."""
     if plan.deletable:
         columns = sql.SQL("{}, {}").format(columns, gone)
     # To Postgres's hash NULL, [] and {} of jsonb are one. They differ as text, where numbers alone have many spellings.

@@ -14,7 +14,7 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import INSTANT, INSTANT_HISTORY, VERSION, Column, Table
 
 ARRIVAL: Final = "_eventgen_n"
-"""The column that numbers staged versions in order of arrival, from 1; the row before is 0, a skipped version negative."""
+"""The number of a staged version in order of arrival, from 1; the row before is 0, a skipped version negative."""
 
 ABSENT: Final = "_eventgen_absent"
 """A bit for each content column, set where a staged record doesn't mention it; NULL where it mentions all."""

@@ -1,8 +1,8 @@
 """Names that earlier code gave to what is stored, and the statements that rename it, once.
 
-Each statement runs under the advisory lock by which targets create and alter tables, and changes nothing where it has been
-run. An earlier and a later version of the code must not write one table at the same time: after the renaming, the earlier one
-fails at its next checkpoint, with nothing of it written, and its input must be loaded by the later one.
+Each statement runs under the advisory lock by which targets create and alter tables, and changes nothing where it has
+been run. An earlier and a later version of the code must not write one table at the same time: after the renaming, the
+earlier one fails at its next checkpoint, with nothing of it written, and its input must be loaded by the later one.
 """
 
 from __future__ import annotations

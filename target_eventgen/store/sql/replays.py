@@ -1,9 +1,10 @@
-"""Replays in the stage and in `eventgen.parked`: finding, parking and judging records that another run may be repeating.
+"""Replays in the stage and in `eventgen.parked`: records that may repeat another run's, found, parked and judged.
 
-`claim` and `upsert` notice an instant history of another run as they lock a row (`replay_detected`). `repeated` returns what
-`store.replays.judge` needs to know of such rows. Their staged records are then applied, or skipped by a negative number in
-the stage, where only `stamp_table_version` sees them; and parked in `eventgen.parked` while they may be a piece of a replay
-whose end has not come. `unpark` stages parked records again with the next ones of their key, `judge_parked` at the end.
+`claim` and `upsert` notice an instant history of another run as they lock a row (`replay_detected`). `repeated` returns
+what `store.replays.judge` needs to know of such rows. Their staged records are then applied, or skipped by a negative
+number in the stage, where only `stamp_table_version` sees them; and parked in `eventgen.parked` while they may be a
+piece of a replay whose end has not come. `unpark` stages parked records again with the next ones of their key,
+`judge_parked` at the end.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from target_eventgen.store.sql.transitions import history_of_keys, rows_before
 def replay_detected(plan: Plan) -> sql.Composable:
     """Return whether the claim has locked a row with an instant history of another run, and whether records are parked.
 
-    The claim looks at each of these rows anyway: it leaves the answer in a setting of the transaction, which this statement
-    resets for the next claim.
+    The claim looks at each of these rows anyway: it leaves the answer in a setting of the transaction, which this
+    statement resets for the next claim.
     """
     return sql.SQL(
         "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({}), set_config('eventgen.replay_detected', '', true)"
@@ -75,13 +76,13 @@ def number_after_parked(plan: Plan) -> sql.Composable:
 
 
 def unpark(plan: Plan) -> sql.Composable:
-    """Stage the records of the staged keys that this run has parked; delete those that other runs parked of these keys."""
+    """Stage what this run has parked of the staged keys; delete what other runs have parked of them."""
     of_staged_keys = sql.SQL("h.key IN (SELECT {} FROM {})").format(key_array(plan), stage_of(plan))
     return _stage_parked(plan, of_staged_keys, sql.SQL(" WHERE taken.run = {}").format(sql.Literal(plan.run)))
 
 
 def judge_parked(plan: Plan) -> sql.Composable:
-    """Stage all parked records of a stream, of this run or of one that had ended before this one began, to be judged."""
+    """Stage, to be judged, a stream's parked records: those of this run and of runs that had ended before it."""
     ended = sql.SQL(
         "(h.run = {run} OR NOT EXISTS (SELECT FROM eventgen.runs AS r, eventgen.runs AS mine WHERE mine.run = {run}"
         " AND r.run = h.run AND r.committed_at > mine.began_at))"
@@ -128,10 +129,10 @@ def gaps(plan: Plan) -> sql.Composable:
 
 
 def repeated(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
-    """Return, for each staged key whose row has an instant history of another run, the arguments of `store.replays.judge`.
+    """Return the arguments of `store.replays.judge` for each staged key whose row has another run's instant history.
 
-    These are (hashes of the history, numbers of the staged versions in their order, hashes of their contents, whether each is
-    of the row's instant).
+    These are (hashes of the history, numbers of the staged versions in their order, hashes of their contents, whether
+    each is of the row's instant).
     """
     parts = [rows_before(plan), history_of_keys(plan, with_before=True, sparse=sparse, unversioned=True)]
     key = column_names(plan.table.key, "h")

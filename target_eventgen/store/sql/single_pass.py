@@ -1,14 +1,15 @@
 """The one pass: a single statement that locks, compares and writes rows, and records their events.
 
-One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has neither
-hard deletions nor added columns, and each record has a key and a version of its own, mentions every property and deletes nothing.
-Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key, and those that meet a replay.
-Both have the same meaning: the campaign `proofs/histories` compares both with one reference model.
+One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has
+neither hard deletions nor added columns, and each record has a key and a version of its own, mentions every property
+and deletes nothing. Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key,
+and those that meet a replay. Both have the same meaning: the campaign `proofs/histories` compares both with one
+reference model.
 
-A row is locked, compared and replaced as it is at that moment, whoever wrote it last. What the statement meets on the way
-(a row with an instant history of another run, a row newer than its record) it leaves in settings of the transaction, which
-`overtaken` reads; the caller then repeats the transaction in two passes, or counts stale records with `older`. Streams
-without key need neither way: `append`.
+A row is locked, compared and replaced as it is at that moment, whoever wrote it last. What the statement meets on the
+way (a row with an instant history of another run, a row newer than its record) it leaves in settings of the
+transaction, which `overtaken` reads; the caller then repeats the transaction in two passes, or counts stale records
+with `older`. Streams without key need neither way: `append`.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def upsert(plan: Plan, *, skip_unchanged: bool) -> sql.Composable:
 
     Args:
         plan: of the stream.
-        skip_unchanged: whether records that equal their rows are left out first, without a lock, as if these records had
-            been written before whatever happens to the rows meanwhile. That pays where most records equal their rows.
+        skip_unchanged: whether records that equal their rows are left out first, without a lock, as if these records
+            had been written before whatever happens to the rows meanwhile. That pays where most records equal their
+            rows.
 
     Returns one row: rows created, rows updated, events fired, events recorded by type. Left as it is, and reported by
     `overtaken`, is a row that is newer than its record, or has an instant history of another run which may be replayed.
@@ -150,7 +152,7 @@ def _unlike_rows(plan: Plan) -> sql.Composable:
 
 
 def overtaken(plan: Plan) -> sql.Composable:
-    """Return what `upsert` has met: an instant history that may be replayed, parked records, rows newer than their records."""
+    """Return what `upsert` has met: an instant history that may be replayed, parked records, newer rows."""
     return sql.SQL(
         "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({}), current_setting('eventgen.stale', true) = 'yes',"
         " set_config('eventgen.replay_detected', '', true), set_config('eventgen.stale', '', true)"

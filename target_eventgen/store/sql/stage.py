@@ -64,7 +64,7 @@ def analyze(plan: Plan) -> sql.Composable:
 
 
 def force_index_lookups(*, by_key: bool) -> sql.Composable:
-    """Have rows looked up by their keys, whatever the planner assumes of the sizes of fresh tables; or have that no longer.
+    """Force index lookups by key, whatever the planner assumes of the sizes of fresh tables; or end that.
 
     With one version a key and an index on the keys there is no better plan, be the table empty or huge.
     """

@@ -39,7 +39,7 @@ def add_columns(table: Table, columns: Sequence[Column]) -> sql.Composable:
 
 
 def add_generation(table: Table) -> sql.Composable:
-    """Give the rows of a table that gets columns the generation 0: they know none of these columns; see `added_columns`."""
+    """Give a table's rows the generation 0 before it gets columns, none of which they know; see `added_columns`."""
     return sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} integer NOT NULL DEFAULT 0").format(
         qualified(table), sql.Identifier(GENERATION)
     )

@@ -1,14 +1,16 @@
 """Transitions: the versions of each key that differ from the one before, with the old and the new content side by side.
 
-`before` are the rows that other transactions wrote: xmin distinguishes them from those that this one has just claimed, which have no
-row before them. `history` puts the versions of a key in order: the row before, then by (version, arrival). A NULL version
-counts as new as the newest that arrived before it in its checkpoint, else as new as the row before: it is applied, never
-dropped. A property that a record doesn't mention has the value of the version before it: `two_pass.fill` takes into the stage
-what other staged versions have of it, and what is absent then is that of the row before. `transitions` are the versions that
-differ in content from the one before; each raises the row's counter by one. Everything else follows from a transition.
+`before` are the rows that other transactions wrote: xmin distinguishes them from those that this one has just claimed,
+which have no row before them. `history` puts the versions of a key in order: the row before, then by (version,
+arrival). A NULL version counts as new as the newest that arrived before it in its checkpoint, else as new as the row
+before: it is applied, never dropped. A property that a record doesn't mention has the value of the version before it:
+`two_pass.fill` takes into the stage what other staged versions have of it, and what is absent then is that of the row
+before. `transitions` are the versions that differ in content from the one before; each raises the row's counter by one.
+Everything else follows from a transition.
 
-Three forms with the same meaning: `chain` for any number of versions a key; `replaced`, a plain join of the stage with the
-rows before, where each key has one version, which is what most APIs give; `inserted` where there is no row before either.
+Three forms with the same meaning: `chain` for any number of versions a key; `replaced`, a plain join of the stage with
+the rows before, where each key has one version, which is what most APIs give; `inserted` where there is no row before
+either.
 """
 
 from __future__ import annotations
@@ -251,7 +253,7 @@ def _transitions(plan: Plan) -> sql.Composed:
 
 
 def rows_before(plan: Plan) -> sql.Composed:
-    """Return `before`: the rows of staged keys that were there, locked by the claim, not written by this transaction."""
+    """Return `before`: the rows of staged keys, locked by the claim, that this transaction has not written."""
     return sql.SQL("before AS MATERIALIZED ({others} AND ({keys}) IN (SELECT {key} FROM {stage}))").format(
         others=rows_of_others(plan),
         keys=column_names(plan.table.key, "t"),

@@ -1,16 +1,17 @@
 """The two passes: `claim` locks all keys of a batch, then `record` compares and writes what the locks protect.
 
-One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has neither
-hard deletions nor added columns, and each record has a key and a version of its own, mentions every property and deletes nothing.
-Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key, and those that meet a replay.
-Both have the same meaning: the campaign `proofs/histories` compares both with one reference model.
+One pass (`single_pass.upsert`) writes a batch where Postgres returns the row before an update (18 on), the table has
+neither hard deletions nor added columns, and each record has a key and a version of its own, mentions every property
+and deletes nothing. Two passes (`two_pass.claim`, then `two_pass.record`) write every other batch of a stream with key,
+and those that meet a replay. Both have the same meaning: the campaign `proofs/histories` compares both with one
+reference model.
 
-`claim` is one INSERT … ON CONFLICT in key order: absent keys get their last version at once, and rows that exist are locked
-by the conflict, without being written. One pass over all keys in one order is what keeps two writers from deadlock; and a
-lock can't hold a row that isn't there, so the insertion is the lock of an absent key: of two writers one inserts, the other
-waits and then finds a row. What a statement sees is older than its locks, hence `record`, the second statement: rows before
-and stage → transitions (`transitions`) → rows and events. Between both stand, where they are needed, the statements of
-`deletions`, `added_columns`, `replays`, and `fill`.
+`claim` is one INSERT … ON CONFLICT in key order: absent keys get their last version at once, and rows that exist are
+locked by the conflict, without being written. One pass over all keys in one order prevents deadlocks between two
+writers; and a row that doesn't exist can't be locked, so the insertion is the lock of an absent key: of two writers one
+inserts, the other waits and then finds a row. What a statement sees is older than its locks, hence `record`, the second
+statement: rows before and stage → transitions (`transitions`) → rows and events. Between both stand, where they are
+needed, the statements of `deletions`, `added_columns`, `replays`, and `fill`.
 """
 
 from __future__ import annotations
@@ -102,10 +103,10 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
 
 
 def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composable:
-    """Fill absent properties of staged versions from the staged versions of their key before them, since the last deletion.
+    """Fill a staged version's absent properties from the versions of its key before it, since the last deletion.
 
-    Each step of the recursion takes the next version of each key by its ctid in the stage, so that each version is visited
-    once, however many columns there are. A property that no version before mentions stays absent.
+    Each step of the recursion takes the next version of each key by its ctid in the stage, so that each version is
+    visited once, however many columns there are. A property that no version before mentions stays absent.
     """
     filled = [(index, column_name(column)) for index, column in enumerate(plan.table.content) if index in sparse]
     next_values = comma_list(
