@@ -11,7 +11,7 @@
     │   └── QuotaError        its quota is empty for longer than `max_wait`: run again later
     └── WalkError             a stream can't be walked safely: its STATE stays where it was
 
-Every message names the stream, the place, the cause and the remedy, in this order. No record value but a replication
+Every message names the stream, the location, the cause and the remedy, in this order. No record value but a replication
 key's tied value, and no secret, is in any of them.
 """
 
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class TapError(Exception):
-    """The root: whatever a person can mend. Its text is the whole message."""
+    """The root: what a person can fix. Its text is the whole message."""
 
 
 class ConfigurationError(TapError):
@@ -53,8 +53,8 @@ class NoAnswerError(ApiError):
 class QuotaError(ApiError):
     """The API asks for a longer wait than a run may take; STATE is where the last page was written.
 
-    `exit_code` is the process's: `quota_exit_code` of the configuration. It isn't 0 by itself, since the streams are not
-    read to their ends; it differs from other errors' so that a scheduler can tell "later" from "broken".
+    `exit_code` is the process's: `quota_exit_code` of the configuration. It isn't 0 by itself, since the streams are
+    not read to their ends; it differs from other errors' so that a scheduler can tell "later" from "broken".
     """
 
     def __init__(self, message: str, exit_code: int) -> None:

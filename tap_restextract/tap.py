@@ -229,7 +229,7 @@ class TapRestextract(Tap):
         return [scope_of(plan, parents, record) for record in records]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        """End with the line being written: the last STATE on stdout is true whatever moment this is, so none is added."""
+        """End with the line being written: the last STATE on stdout is true at every moment, so none is added."""
         del frame
         self.logger.info("ended by signal %d; the next run goes on from the last STATE", signum)
         unbroken.end(128 + signum)
@@ -256,12 +256,12 @@ def _check_schema(stream: str, schema: dict[str, Any]) -> None:
     except SchemaError as error:
         location = ".".join(map(str, error.path)) or "its top"
         raise ConfigurationError(
-            [f"stream {stream}: the schema is no JSON Schema at {location}: {error.message}"]
+            [f"stream {stream}: the schema is not valid at {location}: {error.message}"]
         ) from error
 
 
 def config_in(paths: Sequence[str]) -> _ConfigInput:
-    """Return the configuration in files, a later one's keys over an earlier one's; the path ENV stands for the environment.
+    """Return the configuration in files, later ones' keys over earlier ones'; the path ENV stands for the environment.
 
     Raises:
         ConfigurationError: where a file can't be read, or holds no JSON object.
@@ -286,7 +286,8 @@ def state_in(content: bytes, location: str) -> dict[str, Any]:
     """Return the STATE in a file.
 
     Raises:
-        StateError: where it is no JSON object, or no STATE of a tap: it would mean a full backfill, and nobody said so.
+        StateError: where it is not a JSON object, or no STATE of a tap: it would mean a full backfill, and nobody said
+            so.
     """
     try:
         state = _object_in(content, f"the STATE in {location}")
@@ -307,9 +308,9 @@ def _check_catalog(content: bytes, location: str) -> None:
     try:
         catalog = _object_in(content, f"the catalog in {location}")
     except ValueError as error:
-        raise ConfigurationError([f"{error}; make it anew with --discover"]) from error
+        raise ConfigurationError([f"{error}; write it again with --discover"]) from error
     if not isinstance(catalog.get("streams"), list):
-        raise ConfigurationError([f"the catalog in {location} has no list of streams; make it anew with --discover"])
+        raise ConfigurationError([f"the catalog in {location} has no list of streams; write it again with --discover"])
 
 
 def _object_in(
@@ -318,8 +319,8 @@ def _object_in(
     try:
         value = json.loads(content.decode(), parse_float=parse_float)
     except (ValueError, RecursionError) as error:
-        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "no UTF-8"
-        raise ValueError(f"{location} is no JSON ({where})") from error
+        where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "not UTF-8"
+        raise ValueError(f"{location} is not valid JSON ({where})") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{location} is no JSON object, such as {{…}}")  # noqa: TRY004  one error for both faults
+        raise ValueError(f"{location} is not a JSON object, such as {{…}}")  # noqa: TRY004  one error for both faults
     return value

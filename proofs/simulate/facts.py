@@ -166,7 +166,7 @@ def _excuses(quirks: Quirks, api: Api, *, busy: bool) -> list[str]:
     repeating = quirks.duplicates or quirks.overlap
     signs = {
         "it is null": quirks.nulls,
-        "there is no way to ask for what lies behind it": single and quirks.null_request,
+        "there is no way to ask for what comes after it": single and quirks.null_request,
         "go in a circle": bool(quirks.cycle),
         "was answered 400": bool(quirks.window) and not quirks.declared,
         "the most that the API gives for one question": too_wide,
@@ -174,8 +174,8 @@ def _excuses(quirks: Quirks, api: Api, *, busy: bool) -> list[str]:
         "was answered 410": quirks.expiring and busy,
         "run again: STATE is where the last page was written": quirks.faults and busy,
         "isn't in ascending order": quirks.filter in {"compound", "unique"} and repeating,
-        "isn't behind it": quirks.filter in {"compound", "unique"} and repeating,
-        "so those behind can't be asked for": single and by_time and (wide or busy or quirks.duplicates),
+        "isn't after it": quirks.filter in {"compound", "unique"} and repeating,
+        "so the rest can't be asked for": single and by_time and (wide or busy or quirks.duplicates),
     }
     return [sign for sign, applies in signs.items() if applies] + _seams(quirks, wide=wide, busy=busy)
 

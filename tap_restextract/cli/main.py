@@ -1,7 +1,7 @@
 """The command line: singer-sdk's own, the companion command `plan`, and errors as messages instead of tracebacks.
 
-Most of a short run is imports: what only some runs need is imported where they need it, and Python's collector of cycles,
-which would look through the modules again and again, waits until they are there and then leaves them alone.
+Most of a short run is imports: what only some runs need is imported where they need it, and Python's collector of
+cycles, which would look through the modules again and again, waits until they are there and then leaves them alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ END_OF_LIFE: Final = r"Python [\d.]+ (reached|will reach) its end of life"
 
 
 def main() -> None:
-    """Run the command that the arguments name; every error that a person can mend is one message and exit code 1."""
+    """Run the command that the arguments name; every error that a person can fix is one message and exit code 1."""
     warnings.filterwarnings("ignore", END_OF_LIFE, FutureWarning)
     arguments = sys.argv[1:]
     if arguments and arguments[0] == "plan":
@@ -85,7 +85,7 @@ def _exit_code(run: Callable[[], Any]) -> int:
             err=True,
         )
         return 1
-    except Exception as error:  # noqa: BLE001  a fault of ours: told without its text, which may hold a secret
+    except Exception as error:  # noqa: BLE001  a fault of ours: reported without its text, which may hold a secret
         if _is_of_the_sdk(error):
             click.echo(f"tap-restextract: {error}; check stream_maps and the other settings of singer-sdk", err=True)
             return 1
@@ -100,7 +100,7 @@ def _exit_code(run: Callable[[], Any]) -> int:
             )
             return 1
         click.echo(
-            f"tap-restextract: a fault of tap-restextract itself ({type(error).__name__} at {places}); nothing behind the "
+            f"tap-restextract: a fault of tap-restextract itself ({type(error).__name__} at {places}); nothing after the "
             "last STATE is lost. Please report these places, and the configuration without its secrets",
             err=True,
         )
@@ -118,7 +118,7 @@ def _is_of_the_sdk(error: Exception) -> bool:
 
 
 def _reader_gone() -> int:
-    """Report that stdout's reader has ended; what it read is covered by the last STATE in it, and nothing is left to flush to."""
+    """Report that stdout's reader has ended: the last STATE that it read covers all that it read."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     click.echo("tap-restextract: the reader of stdout has ended; the next run goes on from the last STATE", err=True)
     return 1

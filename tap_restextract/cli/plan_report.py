@@ -1,4 +1,4 @@
-"""What `tap-restextract plan` prints: each stream's walk, why it is safe, when STATE moves, and its first two requests."""
+"""What `tap-restextract plan` prints: each stream's walk, why the walk is safe, when STATE moves, and two requests."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def preview(plan: Plan, bookmark: Bookmark | None) -> str:
         validators = "an ETag" if plan.stream.validator == "etag" else "an ETag, or else when it was modified last,"
         lines += _row(
             "304",
-            f'where the API tells {validators} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
+            f'where the API sends {validators} the next sweep asks by it, and "not modified" is a whole sweep that found nothing',
         )
     if plan.walk.follows_feed:
         events = feed_plan(plan)
         tie = _example_tie(events) if events.walk.has_compound_cursor else None
         example = PageRequest(Cursor(EXAMPLE_NUMBER, tie))
-        lines += _row("events", f"{_line(events, example)}   (behind an event)")
+        lines += _row("events", f"{_line(events, example)}   (after an event)")
     return "\n".join(lines)
 
 
@@ -119,7 +119,7 @@ def _second(plan: Plan, first: PageRequest) -> tuple[PageRequest | None, str]:
             value, tie = (
                 (_example(plan), _example_tie(plan)) if plan.walk.has_compound_cursor else (EXAMPLE_NUMBER, None)
             )
-            return PageRequest(Cursor(value, tie)), "behind a page that ends there"
+            return PageRequest(Cursor(value, tie)), "after a page that ends there"
         case Continuing.FROM_KEY:
             if isinstance(paginator, SinglePage) and not paginator.limit:
                 return None, "nothing: one answer holds all"

@@ -30,7 +30,7 @@ CONFIG = click.option(
 )
 
 
-@click.group(help="Receive webhooks, keep them in a queue, and emit what they tell.")
+@click.group(help="Receive webhooks, keep them in a queue, and emit what they report.")
 def webhooks() -> None:
     """Group the commands of webhooks."""
 
@@ -57,7 +57,7 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
     receiver = Receiver(
         receiver_settings.webhooks, receiver_settings.secrets, {plan.stream.name: plan for plan in tap.plans()}, log
     )
-    # Opened once before anything is accepted, so that a fault of the configuration is told as one.
+    # Opened once before anything is accepted, so that a fault of the configuration is reported as one.
     with closing(open_queue(receiver_settings.queue)) as queue:
         queue.identity  # noqa: B018  it connects
     server = uvicorn.Server(
@@ -178,7 +178,7 @@ def _receiver_settings(tap: TapRestextract) -> ReceiverSettings:
             keys_of(source.signature, received.secrets[source.name])
         except ValueError as error:
             kind = type(source.signature).__struct_config__.tag
-            faults.append(f"config.webhook_secrets.{source.name}: {error}, as {kind} has it; copy it anew")
+            faults.append(f"config.webhook_secrets.{source.name}: {error}, as {kind} has it; copy it again")
     if faults:
         raise ConfigurationError(faults)
     return received

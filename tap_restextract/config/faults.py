@@ -35,7 +35,7 @@ def _fields(struct: Any) -> dict[str, msgspec.structs.FieldInfo]:
 
 
 def struct_faults(struct: Any, value: Any, location: str, foreign: typing.Collection[str]) -> list[str]:
-    """Return every fault of a mapping against a struct: unknown keys with the nearest known name, missing ones, wrong values."""
+    """Return all faults of a mapping against a struct: unknown keys (and the nearest known), missing and wrong ones."""
     if not isinstance(value, dict):
         return [f"{location}: a mapping is needed, not {_type_name(value)}"]
     faults: list[str] = []
@@ -115,7 +115,7 @@ def _value_faults(kind: Any, value: Any, location: str) -> list[str]:
 
 
 def _wrong_members(kind: Any, value: Any, location: str) -> list[str]:
-    """Return the faults of a list's or a mapping's own members, each with its place."""
+    """Return the faults of a list's or a mapping's own members, each with its location."""
     container = next((member for member in _members(kind) if typing.get_origin(member) is type(value)), None)
     if container is None:
         return []

@@ -24,5 +24,5 @@ def _without_null(described: Json) -> Json:
         return {**{key: value for key, value in shown.items() if key != "anyOf"}, **members[0]}
     if not members:
         return shown
-    # singer-sdk reads a variable as JSON only where its setting says that it is an object, and no anyOf with references.
+    # singer-sdk reads a variable as JSON only where its setting is an object, without an anyOf with references.
     return {**{key: value for key, value in shown.items() if key != "anyOf"}, "type": "object", "oneOf": members}

@@ -25,7 +25,7 @@ class CursorToken(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     cursor_body_path: Annotated[str, described("Dotted path in the JSON body that carries the token.")] | None = None
     has_more_path: Annotated[str, described("JSONPath of a boolean that says whether more follows.")] | None = None
     total_path: (
-        Annotated[str, described("JSONPath of the number of records, which tells a full result window at once.")] | None
+        Annotated[str, described("JSONPath of the number of records, which shows a full result window at once.")] | None
     ) = None
     stable: Annotated[bool, described("The token names a position or a snapshot, not an offset in disguise.")] = False
 

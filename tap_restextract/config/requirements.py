@@ -26,11 +26,11 @@ def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
     elif not stream.base_url and "://" not in stream.path:
         yield "base_url is missing; set it at the top or in the stream, such as https://api.example.com/v1"
     elif "://" not in stream.path and not _is_web_address(stream.base_url):
-        yield "base_url is no web address; it is written like https://api.example.com/v1"
+        yield "base_url is not a web address; it is written like https://api.example.com/v1"
     if isinstance(stream.auth, (OAuth2ClientCredentials, OAuth2RefreshToken)) and not _is_web_address(
         stream.auth.access_token_url
     ):
-        yield "auth.access_token_url is no web address; it is written like https://api.example.com/oauth/token"
+        yield "auth.access_token_url is not a web address; it is written like https://api.example.com/oauth/token"
     needed: dict[type, tuple[str, ...]] = {
         Bearer: ("auth_token",),
         ApiKey: ("auth_api_key",),
@@ -89,7 +89,7 @@ def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str
     )
     sent = {route.stream for source in sources for route in source.streams}
     yield from (
-        f"stream {name}: source is webhooks, but no source tells of it; name it in the streams of one of webhooks.sources"
+        f"stream {name}: source is webhooks, but no source sends notifications of it; name it in the streams of one of webhooks.sources"
         for name in sorted(taking_webhooks - sent, key=str)
     )
 

@@ -54,7 +54,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     order: Annotated[Literal["asc", "desc", "none"], described("How the API returns the list.")] = "asc"
     filter: Annotated[
         Literal["compound", "inclusive", "exclusive", "none"],
-        described("What the request's filter does: behind (key, tie-breaker), >= key, > key, or nothing."),
+        described("What the request's filter does: after (key, tie-breaker), >= key, > key, or nothing."),
     ] = "inclusive"
     precision: (
         Annotated[
@@ -71,7 +71,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
             str,
             Meta(
                 pattern=DURATION,
-                description="How long records may still come late, behind newer ones: 60s.",
+                description="How long records may still come late, after newer ones: 60s.",
             ),
         ]
         | None
@@ -98,7 +98,7 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     lookback: (
         Annotated[
             str,
-            Meta(pattern=DURATION, description="How far behind the bookmark each run reads again: 1h."),
+            Meta(pattern=DURATION, description="How far before the bookmark each run reads again: 1h."),
         ]
         | None
     ) = None
@@ -113,21 +113,21 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Feed(Struct, frozen=True, forbid_unknown_fields=True):
-    """Facts about an events feed that tells what changed in the stream's list."""
+    """Facts about an events feed that reports what changed in the stream's list."""
 
     path: Annotated[str, described("Path of the feed below base_url.")]
     incremental: Annotated[
         Incremental,
-        described("How the feed is read behind its last event: filter compound, or exclusive on a unique key."),
+        described("How the feed is read after its last event: filter compound, or exclusive on a unique key."),
     ]
     types: Annotated[
-        list[str], Meta(min_length=1, description="Types of events that tell of this stream, with * for any text.")
+        list[str], Meta(min_length=1, description="Types of events about this stream, with * for any text.")
     ]
     params: Annotated[Json, described("Query parameters of the feed.")] = {}
     records: Annotated[str, described("JSONPath of the events in the body.")] = "data"
     paginator: Annotated[Paginator, described("How the feed's end is stated.")] = SinglePage()
     type_path: Annotated[str, described("Path of an event's type.")] = "type"
-    deleted_types: Annotated[list[str], described("Types that tell of a deletion.")] = []
+    deleted_types: Annotated[list[str], described("Types of events about a deletion.")] = []
     object_path: Annotated[str, described("Path of the object, or of what names it, in an event.")] = "data"
     fetch_path: (
         Annotated[
@@ -182,7 +182,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incremental: Annotated[
         Incremental | None, described("Facts about order and filter; without them every run reads all.")
     ] = None
-    feed: Annotated[Feed | None, described("An events feed that tells what changed in the list.")] = None
+    feed: Annotated[Feed | None, described("An events feed that reports what changed in the list.")] = None
     sweep: Annotated[
         bool, described("Compare the whole list with the hash cache: new, changed and deleted records come out.")
     ] = False
@@ -199,7 +199,7 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fixed_order: Annotated[
         bool,
         described(
-            "Records keep their places in the list when they change, as it is sorted by id or by creation: what a whole reading lacks is gone."
+            "Records keep their positions in the list when they change, as it is sorted by id or by creation: what a whole reading lacks is gone."
         ),
     ] = False
     lookup: Annotated[
@@ -303,7 +303,7 @@ class Settings(Shared, frozen=True, kw_only=True):
     """The whole configuration; singer-sdk's own keys are its business."""
 
     streams: Annotated[list[Json], Meta(min_length=1, description="The streams, each a mapping.")]
-    webhooks: Annotated[Webhooks | None, described("Who sends webhooks, how they are signed, what they tell.")] = None
+    webhooks: Annotated[Webhooks | None, described("Who sends webhooks, how they are signed, what they report.")] = None
     webhook_queue: Annotated[
         str,
         secret(

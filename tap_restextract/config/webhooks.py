@@ -1,6 +1,6 @@
-"""What is configured of webhooks, as frozen values: where notifications come in, how each is signed, and what it tells.
+"""The configuration of webhooks: where notifications come in, how each is signed, and what it reports.
 
-Key names are those of `feed`, where it has one: both are events that tell of records.
+Key names are those of `feed`, where it has one: both are events about records.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ Signature = StandardWebhooks | Stripe | GitHub | Shopify | Slack | Hmac
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a source's notifications tell of one stream."""
+    """What a source's notifications report of one stream."""
 
     stream: Annotated[str, Meta(min_length=1, description="The stream, which has source: webhooks.")]
     types: Annotated[
-        list[str], described("Types that tell of this stream, with * for any text; all if not given.")
+        list[str], described("Types of events about this stream, with * for any text; all if not given.")
     ] = []
-    deleted_types: Annotated[list[str], described("Types that tell of a deletion.")] = []
+    deleted_types: Annotated[list[str], described("Types of events about a deletion.")] = []
     object_path: Annotated[str, described("JSONPath of the object in a notification; $ is all of it.")] = "data"
     key: Annotated[
         dict[str, str],
@@ -107,7 +107,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ]
     signature: Annotated[Signature, described("How its requests are signed, by its type.")]
-    streams: Annotated[list[Route], Meta(min_length=1, description="The streams that it tells of.")]
+    streams: Annotated[list[Route], Meta(min_length=1, description="The streams that it sends notifications of.")]
     path: (
         Annotated[str, Meta(pattern=r"^/[^{}]*$", description="Path that it posts to; / and its name if not given.")]
         | None
@@ -125,7 +125,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             described(
-                "JSONPath of a notification's time: the version of an object, or a deletion, that doesn't tell its own."
+                "JSONPath of a notification's time: the version of an object, or a deletion, that doesn't have its own."
             ),
         ]
         | None
@@ -147,10 +147,10 @@ class Webhooks(Struct, frozen=True, forbid_unknown_fields=True):
     sources: Annotated[list[Source], Meta(min_length=1, description="Who sends notifications.")]
     max_body_bytes: Annotated[int, Meta(ge=1, description="The largest body accepted, in bytes.")] = 1_048_576
     max_queued: Annotated[
-        int, Meta(ge=1, description="Notifications that may wait in the queue; beyond it senders are told 503.")
+        int, Meta(ge=1, description="Notifications that may wait in the queue; beyond it senders get 503.")
     ] = 10_000_000
     max_pending: Annotated[
-        int, Meta(ge=1, description="Requests that may wait to be stored; beyond it senders are told 503.")
+        int, Meta(ge=1, description="Requests that may wait to be stored; beyond it senders get 503.")
     ] = 2_000
     body_timeout: Annotated[float, Meta(gt=0, le=3600, description="Seconds in which a body must have arrived.")] = 10.0
 

@@ -18,7 +18,7 @@ _LOGIN: Final = re.compile(r"<input\b[^>]*\btype\s*=\s*[\"']?password\b", re.IGN
 
 
 class JudgedAnswer(NamedTuple):
-    """An answer and what it means; `rule` is the index of the response rule that decided, `why` why no redirect was followed."""
+    """An answer and what it means; `rule` is the deciding response rule's index, `why` why no redirect was followed."""
 
     answer: Answer
     verdict: Verdict

@@ -85,7 +85,7 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
         count: records in it, before any was filtered out.
 
     Raises:
-        AnswerError: where the answer lacks what the paginator needs to tell.
+        AnswerError: where the answer lacks what the paginator needs.
     """
     body = answer.body
     match paginator:
@@ -204,7 +204,7 @@ def _link(value: Any, base: str, path: str) -> Link | None:
     try:
         return Link(_on_the_same_origin(urljoin(base, value), base, path))
     except ValueError as error:  # a port or an IPv6 address that is none
-        raise AnswerError(f"the next page's address at {path} is no web address") from error
+        raise AnswerError(f"the next page's address at {path} is not a web address") from error
 
 
 def _on_the_same_origin(url: str, base: str, path: str) -> str:

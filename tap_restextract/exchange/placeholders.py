@@ -80,7 +80,7 @@ def _text(match: re.Match[str], scope: Scope) -> str:
 
 
 def text(value: Any) -> str:
-    """Return a value as it stands in a query, a header or a longer string: as JSON would write it, but without quotes."""
+    """Return a value as a query, a header or a longer string has it: as JSON would write it, without quotes."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)

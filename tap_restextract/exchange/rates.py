@@ -1,10 +1,10 @@
 """How fast requests may leave: a pure decision over a rate, what the API says of its quota, and a clock's moments.
 
 Requests are spaced evenly, so that no pause is followed by a burst: in any stretch of a rate's length there are at most
-as many as it allows. An API's quota is spent freely until a tenth of it is left; that tenth is spread over the time until
-the quota is full again, a minute a request at most; and an empty quota is waited for. Read are the fields of the IETF's
-draft (`RateLimit` and `RateLimit-Policy`, and the older `RateLimit-Limit`, `-Remaining`, `-Reset`) and the `X-RateLimit-*`
-family, whose reset is a number of seconds, an epoch in seconds or milliseconds, or a date.
+as many as it allows. An API's quota is spent freely until a tenth of it is left; that tenth is spread over the time
+until the quota is full again, a minute a request at most; and an empty quota is waited for. Read are the fields of the
+IETF's draft (`RateLimit` and `RateLimit-Policy`, and the older `RateLimit-Limit`, `-Remaining`, `-Reset`) and the
+`X-RateLimit-*` family, whose reset is a number of seconds, an epoch in seconds or milliseconds, or a date.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PAIR: Final = re.compile(r"(?:^|,)\s*(limit|remaining|reset)=([0-9]{1,15})\b", r
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an API says of one of its quotas: requests left, seconds until it is full again, its size if that is said."""
+    """What an API says of one of its quotas: requests left, seconds until it is full again, its size if known."""
 
     remaining: float
     reset: float
@@ -161,7 +161,7 @@ def _plain(headers: Mapping[str, str], prefix: str, clock: float) -> Quota | Non
 
 
 def _number(text: str) -> float | None:
-    """Return a field's first number; parameters and more members may stand behind it."""
+    """Return a field's first number; parameters and more members may stand after it."""
     match = NUMBER.match(text)
     return float(match[1]) if match else None
 

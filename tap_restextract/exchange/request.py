@@ -65,7 +65,7 @@ def request_for(
 
 
 def headers_of(request: Request) -> dict[str, str]:
-    """Return the request's headers; those of one with a body say that it is JSON, unless the configuration says what it is."""
+    """Return the request's headers; a body is declared to be JSON unless the configuration says what it is."""
     typed = request.json is None or any(name.lower() == "content-type" for name in request.headers)
     return dict(request.headers) if typed else {"Content-Type": "application/json", **request.headers}
 
@@ -108,7 +108,7 @@ def _without_secrets(body: Any) -> Any:
 
 
 def redacted(line: str, secrets: Collection[str] = ()) -> str:
-    """Return the text without secrets: the given ones, in any of a query's writings, and values of names that sound like one."""
+    """Return the text without secrets: the given ones, in each encoding, and values of names that sound secret."""
     for secret in sorted(secrets, key=len, reverse=True):
         for form in {secret, quote(secret, safe=""), quote(secret), urlencode({"": secret})[1:]}:
             line = line.replace(form, HIDDEN)

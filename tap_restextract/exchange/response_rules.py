@@ -48,7 +48,7 @@ def _fits(rule: ResponseRule, answer: Answer) -> bool:
 
 
 def _holds(rule: ResponseRule, body: Any) -> bool:
-    """Return whether the predicate finds what it should: the value of `equals`, or anything but null, false and emptiness."""
+    """Return whether the predicate finds the value of `equals`, or else anything but null, false and empty."""
     value = find(rule.predicate or "", body)
     if isinstance(rule.equals, (str, bool, int, float)):
         return bool(value == rule.equals) and isinstance(value, bool) == isinstance(rule.equals, bool)

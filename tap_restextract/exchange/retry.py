@@ -1,7 +1,7 @@
 """Whether an answer is good, worth another try, or refused, and when another try is due: pure decisions.
 
-`Retry-After` (RFC 9110, 10.2.3) is read as seconds and as a date, and obeyed whole; without it the waits double from one
-second to a minute, with full jitter added by the caller.
+`Retry-After` (RFC 9110, 10.2.3) is read as seconds and as a date, and obeyed whole; without it the waits double from
+one second to a minute, with full jitter added by the caller.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Verdict(enum.Enum):
 
 
 class TransientError(Exception):
-    """A fault that another try may mend.
+    """A fault that another try may pass.
 
     Attributes:
         reason: the fault in words, without an address.

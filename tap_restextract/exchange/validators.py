@@ -1,14 +1,14 @@
 """Validators (RFC 9110, 8.8): what an answer is known by, so that the next request may be answered "not modified", 304.
 
-Only a sweep whose one request is the whole list asks so. There a 304 says all that a sweep could find out: nothing is new,
-changed or gone since the answer that the validator came with. Where a list has several pages it would say so of one page
-alone: a record may have moved over a seam, what asks for the next page is in the body that didn't come, and each page
-would cost its request still.
+Only a sweep whose one request is the whole list asks so. There a 304 says all that a sweep could find out: nothing is
+new, changed or gone since the answer that the validator came with. Where a list has several pages it would say so of
+one page alone: a record may have moved over a seam, what asks for the next page is in the body that didn't come, and
+each page would cost its request still.
 
 `If-None-Match` compares weakly (RFC 9110, 13.1.2), so a weak ETag (`W/"…"`) serves as well as a strong one: it leaves
 out what its server takes for no change. `Last-Modified` counts whole seconds, and many servers take it from the newest
-`updated_at`, which no deletion moves: it is believed only where the configuration says so, and only where it is older than
-its answer by more than a second, since a change within the same second would never show.
+`updated_at`, which no deletion moves: it is believed only where the configuration says so, and only where it is older
+than its answer by more than a second, since a change within the same second would never show.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Validator:
     """What one answer is known by.
 
     Attributes:
-        name: the header that told it, in lower case.
-        value: as it was told.
+        name: the header that it came in, in lower case.
+        value: as it was sent.
         request: the fingerprint of the request that it answered.
     """
 
@@ -48,7 +48,7 @@ class Validator:
 
 
 def validator_of(stream: StreamSettings, answer: Answer) -> Validator | None:
-    """Return the validator of a good answer: its ETag or Last-Modified; None where the configuration believes neither."""
+    """Return the validator of a good answer: its ETag or Last-Modified; None where the configuration trusts neither."""
     if answer.status != 200 or stream.validator == "none":
         return None
     tag = answer.headers.get("etag", "").strip()
@@ -91,9 +91,9 @@ def is_conditional(headers: Mapping[str, object]) -> bool:
 
 
 def fingerprint(stream: StreamSettings) -> str:
-    """Return what tells one request for a whole list, and what is read of its answer, from another; no secret can be read from it.
+    """Return a fingerprint of a request for a whole list, and of what is read of its answer; it reveals no secret.
 
-    Passwords and what OAuth 2.0 renews are left out: who asks is told by the user's name or the client's id.
+    Passwords and what OAuth 2.0 renews are left out: who asks is identified by the user's name or the client's id.
     """
     request = request_for(stream, None)
     request_parts = (request.method, request.url, request.params, sorted(request.headers.items()), request.json)

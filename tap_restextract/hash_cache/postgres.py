@@ -1,8 +1,8 @@
 """A hash cache in Postgres, in a schema of its own: for taps that run on changing machines.
 
-Theory of operation. The tables are those of the SQLite file. Each call is one statement over arrays and commits by itself,
-so a page costs two round trips. `missing` goes on behind the last key that it told, in the primary key's order, so that
-keys may be buried meanwhile and no cursor is held open.
+Theory of operation. The tables are those of the SQLite file. Each call is one statement over arrays and commits by
+itself, so a page costs two round trips. `missing` goes on after the last key that it yielded, in the primary key's
+order, so that keys may be buried meanwhile and no cursor is held open.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class PostgresHashes:
         return str(self._rows("select identity from tap_restextract.cache")[0][0])
 
     def begin(self, confirmed: int | None) -> int:
-        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number; forget what passes after the confirmed one wrote (None: all of them)."""
         query = "select begun, finished, validator, validated from tap_restextract.passes where stream = %s"
         begun = self._rows(query, self._stream)
         (last, finished, validator, number), trusted = begun[0] if begun else (0, 0, None, 0), confirmed or 0
@@ -140,7 +140,7 @@ class PostgresHashes:
             self._do(query, number, self._stream, list(keys))
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
+        """Record that a pass was written whole, and its answer's validator; only then may STATE confirm the pass."""
         encoded = None if validator is None else encoded_validator(validator)
         query = "update tap_restextract.passes set finished = %s, validator = %s, validated = %s where stream = %s"
         self._do(query, number, encoded, number, self._stream)

@@ -4,13 +4,14 @@ Theory of operation. A cache holds for each stream and primary key the content's
 pass that last saw it. Passes are counted up for ever. A pass counts only when the STATE that names it comes back as
 input: `begin` forgets the contents that later passes wrote (a crash downstream, or an older STATE, loses nothing) but
 keeps their keys, so that their deletion is still noticed. Where STATE names no pass of this cache, that is all of them.
-It is all of them, too, where STATE names a pass that the cache doesn't know to be finished: then it lost some, or the tail
-of one, as a cache does that was restored from a backup or whose machine failed before its disk had all; what it holds of
-a record may be older than what was emitted. The mark of a finished pass is written behind all else, so where it is, all is.
+It is all of them, too, where STATE names a pass that the cache doesn't know to be finished: then it lost some, or the
+tail of one, as a cache does that was restored from a backup or whose machine failed before its disk had all; what it
+holds of a record may be older than what was emitted. The mark of a finished pass is written after all else, so where it
+is, all is.
 
-In that mark a pass may leave what its one answer was known by (an ETag), by which the next one asks whether anything has
-changed since. It is believed only where STATE confirms that very pass. A pass emits behind its mark, which takes the place
-of the one before: so where the confirmed one's is still there, no later pass has emitted anything.
+In that mark a pass may leave what its one answer was known by (an ETag), by which the next one asks whether anything
+has changed since. It is believed only where STATE confirms that very pass. A pass emits after its mark, which takes the
+place of the one before: so where the confirmed one's is still there, no later pass has emitted anything.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class HashCache(Protocol):
         ...
 
     def begin(self, confirmed: int | None) -> int:
-        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number; forget what passes after the confirmed one wrote (None: all of them)."""
         ...
 
     def known_hashes(self, keys: Collection[Key]) -> Mapping[Key, str]:
@@ -62,7 +63,7 @@ class HashCache(Protocol):
         ...
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
+        """Record that a pass was written whole, and its answer's validator; only then may STATE confirm the pass."""
         ...
 
     def is_empty(self) -> bool:

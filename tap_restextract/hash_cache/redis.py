@@ -1,11 +1,11 @@
 """A hash cache in Redis, or Valkey: for taps that run on changing machines.
 
-Theory of operation. Each stream has a hash (key: pass that emitted it, content's hash) and a sorted set of the keys that
-are live, by the pass that last saw them. A page is one transaction of a few commands, whatever its size. `begin` reads the
-hash whole, in batches, but only where a pass behind the confirmed one was begun; `missing` lets the server copy the keys
-that it will tell, so that they may be buried meanwhile. Redis must keep what it is given (`maxmemory-policy noeviction`,
-and a persistence): a cache that lost its latest passes, or the tail of one, is noticed by the mark of the last one that was
-finished, and everything comes out again.
+Theory of operation. Each stream has a hash (key: pass that emitted it, content's hash) and a sorted set of the keys
+that are live, by the pass that last saw them. A page is one transaction of a few commands, whatever its size. `begin`
+reads the hash whole, in batches, but only where a pass after the confirmed one was begun; `missing` lets the server
+copy the keys that it will yield, so that they may be buried meanwhile. Redis must keep what it is given
+(`maxmemory-policy noeviction`, and a persistence): a cache that lost its latest passes, or the tail of one, is noticed
+by the mark of the last one that was finished, and everything comes out again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RedisHashes:
         return str(self._call(self._redis.get, f"{PREFIX}:identity"))
 
     def begin(self, confirmed: int | None) -> int:
-        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number; forget what passes after the confirmed one wrote (None: all of them)."""
         last = int(self._call(self._redis.get, self._begun) or 0)
         trusted = confirmed or 0
         if int(self._call(self._redis.get, self._finished) or 0) < trusted:
@@ -123,7 +123,7 @@ class RedisHashes:
             self._call(batch.execute)
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
+        """Record that a pass was written whole, and its answer's validator; only then may STATE confirm the pass."""
         batch = self._redis.pipeline(transaction=True)
         batch.set(self._finished, number)
         if validator is None:
@@ -141,7 +141,7 @@ class RedisHashes:
         self._redis.close()
 
     def _forget(self, confirmed: int) -> None:
-        """Forget the contents that passes behind the confirmed one wrote; their keys are live again."""
+        """Forget the contents that passes after the confirmed one wrote; their keys are live again."""
         cursor = 0
         while True:
             cursor, values = self._call(self._redis.hscan, self._hashes, cursor, count=BATCH)

@@ -56,7 +56,7 @@ class SqliteHashes:
             return str(self._database.execute("select identity from cache").fetchone()[0])
 
     def begin(self, confirmed: int | None) -> int:
-        """Begin a pass and return its number, after forgetting what passes after the confirmed one wrote; None: all of them."""
+        """Begin a pass and return its number; forget what passes after the confirmed one wrote (None: all of them)."""
         with self._transaction():
             begun = self._database.execute("select number from begun where stream = ?", (self._stream,)).fetchone()
             last, trusted = begun[0] if begun else 0, confirmed or 0
@@ -121,7 +121,7 @@ class SqliteHashes:
             )
 
     def finish(self, number: int, validator: Validator | None = None) -> None:
-        """Record that all of a pass was written, and its answer's validator; STATE may confirm the pass only after this."""
+        """Record that a pass was written whole, and its answer's validator; only then may STATE confirm the pass."""
         with self._transaction():
             self._database.execute("delete from validators where stream = ?", (self._stream,))
             if validator is not None:

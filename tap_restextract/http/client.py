@@ -1,7 +1,7 @@
 """The client: the one place that opens sockets.
 
-A thin shell around `requests`: it sends what pure functions made, tries again as `exchange.retry` decides, bounds what it
-reads, and turns every fault into an error that names stream, status and redacted address. The environment (proxies,
+A thin shell around `requests`: it sends what pure functions made, tries again as `exchange.retry` decides, bounds what
+it reads, and turns every fault into an error that names stream, status and redacted address. The environment (proxies,
 certificates) is read once a stream, not once a request, and never credentials from a netrc.
 """
 
@@ -199,7 +199,7 @@ class Client:
         Raises:
             QuotaError: where rate limits were waited for too long.
         """
-        seconds = schedule.next_wait(fault, random.random())  # noqa: S311  jitter is no secret
+        seconds = schedule.next_wait(fault, random.random())  # noqa: S311  jitter isn't secret
         if seconds is None or self._is_closed:
             return None
         max_wait = self._stream.max_wait
@@ -217,7 +217,7 @@ class Client:
             self._redacted(request),
             fault.reason + self._said(fault),
             seconds,
-            f"a rate limit is no failed try; up to {max_wait:.0f} s of them are waited for (max_wait)"
+            f"a rate limit is not a failed try; up to {max_wait:.0f} s of them are waited for (max_wait)"
             if fault.limited
             else f"try {schedule.failed} of {schedule.max_attempts} failed",
         )
@@ -235,7 +235,7 @@ class Client:
                 target = urljoin(answer.url, answer.headers.get("location", ""))
                 here, there = urlsplit(answer.url), urlsplit(target)
             except ValueError:  # an IPv6 address that is none
-                return judged._replace(why="and redirects to what is no web address")
+                return judged._replace(why="and redirects to what is not a web address")
             if why := failures.why_not_followed(request.method, here, there):
                 return judged._replace(why=why)
             # What a redirect's target is known by says nothing of the address that is asked.

@@ -111,14 +111,14 @@ def error_of(request: str, failure: Exception) -> Exception:
             ]
         )
     if isinstance(failure, BAD_ADDRESS):
-        return AnswerError(f"{request} is no web address; set base_url such as https://api.example.com/v1")
+        return AnswerError(f"{request} is not a web address; set base_url such as https://api.example.com/v1")
     if isinstance(failure, requests.RequestException):
         mismatch = tls_mismatch(failure)
         if mismatch is not None:
             return NoAnswerError(f"{request}: {mismatch.cause}; {mismatch.remedy}")
         return TransientError(cause_of(failure))
     # requests reads a redirect's target although it isn't followed
-    return AnswerError(f"{request} redirects to what is no web address; set base_url to where the API is now")
+    return AnswerError(f"{request} redirects to what is not a web address; set base_url to where the API is now")
 
 
 def too_slow(stream: StreamSettings) -> str:
@@ -177,7 +177,7 @@ def why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:
         return ""
     if here.scheme == "https" and there.scheme != "https":
         return f"and redirects to {target}, where all could be read on its way"
-    return f"and redirects to {target}, another place, where credentials aren't sent to"
+    return f"and redirects to {target}, another origin, where credentials aren't sent to"
 
 
 def remedy_of(status: int, rules: Sequence[ResponseRule], rule: int | None) -> str:
@@ -192,7 +192,7 @@ def remedy_of(status: int, rules: Sequence[ResponseRule], rule: int | None) -> s
         message = rules[rule].error_message
         return f"{response_rules.rule_name(rules, rule)} refuses it{f': {message}' if message else ''}"
     if status == 304:
-        return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, mended"
+        return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, fixed"
     if 300 <= status < 400:
-        return "it redirects to another place; set base_url to where the API is now"
+        return "it redirects to another address; set base_url to where the API is now"
     return REMEDIES.get(status, "check the request: `tap-restextract plan` shows what is sent")

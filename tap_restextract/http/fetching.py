@@ -3,11 +3,11 @@
 Theory of operation. All decisions are made by the caller's thread: it takes a page that has come, sends it into its
 walk, hands the next request to a worker at once, and only then gives out the step to be written. So a page is on its
 way while the one before is encoded, each walk sees its own pages in order, and nothing but fetching is concurrent. The
-workers are daemons: a process that is told to end doesn't wait for an answer in flight.
+workers are daemons: a process that is asked to end doesn't wait for an answer in flight.
 
-One interpreter runs one thread at a time, and a page is encoded without a pause: a request that was only handed over would
-leave after the page. So the caller's thread waits until the request is about to leave, at most `MAX_SEND_WAIT_SECONDS`,
-since a request may have to wait for its turn.
+One interpreter runs one thread at a time, and a page is encoded without a pause: a request that was only handed over
+would leave after the page. So the caller's thread waits until the request is about to leave, at most
+`MAX_SEND_WAIT_SECONDS`, since a request may have to wait for its turn.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Workers:
 class Prefetcher:
     """Asks for pages before their turn, where their requests are known by counting.
 
-    It begins once the second page is asked for, with one page, and doubles with each that was wanted: a short list costs
-    few requests too many, those behind its end. What comes of a page that isn't asked for is dropped, errors too.
+    It begins once the second page is asked for, with one page, and doubles with each that was wanted: a short list
+    costs few requests too many, those after its end. What comes of a page that isn't asked for is dropped, errors too.
     """
 
     def __init__(self, fetch: Fetch, foresee: Callable[[PageRequest], PageRequest | None], max_threads: int) -> None:
@@ -128,7 +128,7 @@ class Prefetcher:
         """Return the page, which may have been asked for already."""
         pending = self._pending.pop(request, None)
         if pending is None:
-            # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins anew.
+            # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins again.
             self._pending.clear()
             self._depth = 1 if request.at is not None else 0
             pending = self._workers.submit(request)

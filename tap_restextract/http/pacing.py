@@ -1,8 +1,9 @@
 """The clock of `rates`: what makes every thread of a tap wait for its turn at one API.
 
-Theory of operation. A request counts as in flight from the moment its departure is settled. A pacer belongs to a host and the credentials used there, since that is what APIs count by; streams
-and threads share it. A thread settles its departure under the lock and sleeps outside of it. When the API asks for a
-pause meanwhile, the sleeper settles anew. A wait that the API asks for beyond `max_wait` isn't begun: the run ends.
+Theory of operation. A request counts as in flight from the moment its departure is settled. A pacer belongs to a host
+and the credentials used there, since that is what APIs count by; streams and threads share it. A thread settles its
+departure under the lock and sleeps outside of it. When the API asks for a pause meanwhile, the sleeper settles again. A
+wait that the API asks for beyond `max_wait` isn't begun: the run ends.
 """
 
 from __future__ import annotations

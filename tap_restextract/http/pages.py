@@ -24,7 +24,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
             f"there is no list of records at {stream.records!r} in the answer ({outline(answer.body)}); set `records` to the path where they lie"
         )
     if not all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
-        raise AnswerError(f"a record at {stream.records!r} is no JSON object; set `records` to the list of objects")
+        raise AnswerError(f"a record at {stream.records!r} is not a JSON object; set `records` to the list of objects")
     continuation = following(stream.paginator, answer, request.at, len(records))
     validator = validator_of(stream, answer)
     total = total_of(stream.paginator, answer)

@@ -37,7 +37,7 @@ _here = threading.local()
 
 
 def notify_when_sent(callback: Callable[[], None]) -> None:
-    """Call back once, when this thread's next request is about to leave; `on_request_sent` calls for one that never does."""
+    """Call back once, when this thread's next request is about to leave; if it never does, `on_request_sent` calls."""
     _here.callback = callback
 
 
@@ -98,7 +98,8 @@ POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _Se
 class _Adapter(HTTPAdapter):
     """requests' own, over connections that call back when a request leaves; what pages have in common is done once.
 
-    It serves one `HttpSession`, so that verification and certificate are always the same. Cookies are the session's business.
+    It serves one `HttpSession`, so that verification and certificate are always the same. Cookies are the session's
+    business.
     """
 
     def __init__(self) -> None:

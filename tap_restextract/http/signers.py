@@ -1,7 +1,7 @@
 """Signers: code of others that authenticates a request as it goes over the wire, such as HMAC or AWS's signatures.
 
-A signer is a function behind an entry point of the group `tap_restextract.signers`. It is called for each request that is
-sent, retries too (a signature has its time in it), and returns headers, which replace those of the same name.
+A signer is a function behind an entry point of the group `tap_restextract.signers`. It is called for each request that
+is sent, retries too (a signature has its time in it), and returns headers, which replace those of the same name.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def signer(name: str) -> Signer:
     try:
         loaded: Signer = points[name].load()
     except Exception as error:
-        remedy = "install that module beside the tap" if _missing_module(error) else "mend its package"
+        remedy = "install that module beside the tap" if _missing_module(error) else "fix its package"
         raise ConfigurationError(
             [f"auth.name: the signer {name!r} ({points[name].value}) can't be imported ({_named(error)}); {remedy}"]
         ) from error
@@ -77,7 +77,7 @@ def signature_headers(name: str, sign: Signer, unsigned: Unsigned) -> dict[str, 
             [f"the signer {name!r} raised {_named(error)}; check auth.options and the auth_ settings that it needs"]
         ) from error
     if not all(isinstance(part, str) for pair in headers.items() for part in pair):
-        raise ConfigurationError([f"the signer {name!r} returned headers that aren't text; mend its package"])
+        raise ConfigurationError([f"the signer {name!r} returned headers that aren't text; fix its package"])
     return headers
 
 

@@ -58,7 +58,7 @@ def fetch_token(
         raise ApiError(
             f"{endpoint} was answered {response.status_code} without an access token {reason_of(body, secrets)}; "
             + (
-                "it redirects to another place; set auth.access_token_url to where the endpoint is now"
+                "it redirects to another address; set auth.access_token_url to where the endpoint is now"
                 if 300 <= response.status_code < 400
                 else "check auth_client_id, auth_client_secret and auth_refresh_token"
             )

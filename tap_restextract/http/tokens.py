@@ -1,9 +1,10 @@
 """OAuth 2.0 access tokens: fetched when needed, held in memory, and a rotated refresh token kept on disk.
 
-Theory of operation. A server may rotate the refresh token at each use (RFC 6749, 6): the one before is then dead, so the
-new one must be on disk before anything else happens. `token_file` holds it under a fingerprint of the configured token,
-so that several accounts may share the file and a newly configured token has nothing kept. A lock beside the file lets one process refresh at a time, and the file is
-tried for writing before the endpoint is asked, because afterwards it would be too late.
+Theory of operation. A server may rotate the refresh token at each use (RFC 6749, 6): the one before is then dead, so
+the new one must be on disk before anything else happens. `token_file` holds it under a fingerprint of the configured
+token, so that several accounts may share the file and a newly configured token has nothing kept. A lock beside the file
+lets one process refresh at a time, and the file is tried for writing before the endpoint is asked, because afterwards
+it would be too late.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _read_tokens(path: Path) -> StoredToken:
         return {}
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            [f"the token_file {path} can't be read; mend or remove it: {type(error).__name__}"]
+            [f"the token_file {path} can't be read; correct or remove it: {type(error).__name__}"]
         ) from error
 
 

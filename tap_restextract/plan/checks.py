@@ -52,7 +52,7 @@ def _path_names(stream: StreamSettings) -> set[str]:
 def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:
     key, tie = incremental.cursor_path, incremental.tie_breaker
     if incremental.order != "asc" and incremental.filter == "compound":
-        yield f"filter: compound needs order: asc, as it asks behind (key, tie-breaker); sort ascending, or filter by {key} alone"
+        yield f"filter: compound needs order: asc, as it asks for what comes after (key, tie-breaker); sort ascending, or filter by {key} alone"
     if incremental.order == "asc" and incremental.filter == "none":
         yield (
             f"order: asc with filter: none reads the whole list each run; declare the filter by {key} that the API has, "
@@ -96,7 +96,7 @@ def _sweep_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str]:
     if stream.lookup is not None:
         yield from _lookup_faults(stream, stream.lookup)
     if stream.deleted_path and not stream.primary_key:
-        yield "deleted_path needs primary_key, which is what a deletion tells of a record"
+        yield "deleted_path needs primary_key, which is all that a deletion has of a record"
     if stream.feed is not None:
         yield from _feed_faults(stream, stream.feed)
     if stream.sweep_every and incremental is None:
@@ -114,7 +114,7 @@ def _webhook_faults(stream: StreamSettings, mentioned: set[str]) -> Iterator[str
     if not stream.primary_key:
         yield "source: webhooks needs primary_key, to put versions of one record in order"
     if stream.feed is not None:
-        yield "feed and source: webhooks both tell what changed in the list; declare one of them"
+        yield "feed and source: webhooks both report what changed in the list; declare one of them"
     if not stream.path and stream.schema is None:
         yield "source: webhooks without a path has no list to infer a schema from; declare `schema`"
     if any(name.startswith("parent.") for name in mentioned):
@@ -132,11 +132,11 @@ def _lookup_faults(stream: StreamSettings, lookup: Lookup) -> Iterator[str]:
 
 def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
     if stream.incremental is not None or stream.sweep:
-        yield "feed tells what changed, so incremental and sweep have nothing to do; declare one of them"
+        yield "feed reports what changed, so incremental and sweep have nothing to do; declare one of them"
     if not stream.primary_key:
         yield "feed needs primary_key, to tell objects apart"
     if feed.incremental.order != "asc" or feed.incremental.filter not in {"compound", "exclusive"}:
-        yield "feed.incremental must read the events behind the last one: order: asc with filter: exclusive on the event's id, or compound"
+        yield "feed.incremental must read the events after the last one: order: asc with filter: exclusive on the event's id, or compound"
     inner = {name for part in (feed.path, feed.params) for name in names(part)}
     yield from (f"feed: {fault}" for fault in _incremental_faults(feed.incremental, inner))
     foreign = sorted(name for name in names(feed.fetch_path or "") if not name.startswith("event."))

@@ -19,7 +19,7 @@ def feed_of(plan: Plan) -> Feed:
 
 
 def feed_plan(plan: Plan) -> Plan:
-    """Return the plan of the feed itself: a list of events, read behind the last one."""
+    """Return the plan of the feed itself: a list of events, read after the last one."""
     feed, stream = feed_of(plan), plan.stream
     events = structs.replace(
         stream,

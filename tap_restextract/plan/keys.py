@@ -1,4 +1,4 @@
-"""Keys: what tells one record from another, within a run, in STATE and in hash caches."""
+"""Keys: what identifies a record, within a run, in STATE and in hash caches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 
 def record_identity(plan: Plan, record: Mapping[str, Any]) -> Any:
-    """Return what tells records apart: the primary key, or the content's hash where there is none."""
+    """Return what identifies a record: the primary key, or the content's hash where there is none."""
     if plan.stream.primary_key:
         return [find(key, record) for key in plan.stream.primary_key]
     return content_hash(record)

@@ -138,13 +138,13 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
     parent = by_name.get(plan.parent)
     if parent is None:
         near = nearest(plan.parent, by_name)
-        yield f"its parent {plan.parent!r} is no stream" + (
+        yield f"its parent {plan.parent!r} is not a stream" + (
             f"; did you mean {near!r}?" if near else "; declare it under streams"
         )
     elif parent.parent is not None:
         yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
     elif not parent.stream.primary_key:
-        yield f"its parent {plan.parent!r} has no primary_key, which tells the parents apart; declare it"
+        yield f"its parent {plan.parent!r} has no primary_key, which identifies its records; declare it"
     incremental = plan.stream.incremental
     if incremental and incremental.epoch is None and isinstance(incremental.initial_value, int):
         yield f"the bookmark of all parents is a time, and {incremental.cursor_path} is a number; declare `epoch` if it counts time, or leave `incremental` out"
@@ -186,7 +186,7 @@ def _walk(stream: StreamSettings) -> Walk[Any]:
 
 
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
-    """Return a tie-breaker that is before or among all others of an earlier key: what a cursor without one is asked with."""
+    """Return the least tie-breaker of its type, with which a cursor that has none is asked for."""
     if incremental is None or incremental.tie_breaker is None:
         return None
     described = _described(schema, incremental.tie_breaker)
@@ -196,7 +196,7 @@ def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -
 
 
 def _described(schema: Any, name: str) -> dict[str, Any]:
-    """Return a property's description with its types as a list, whatever the schema is: what it must be is checked later."""
+    """Return a property's description with its types as a list, whatever the schema is: a later check judges it."""
     for key in ("properties", name):
         schema = schema.get(key) if isinstance(schema, dict) else None
     described = schema if isinstance(schema, dict) else {}

@@ -22,7 +22,7 @@ def window(incremental: Incremental, value: Any) -> Any:
 
 
 def earliest(incremental: Incremental, mark: Any) -> Any:
-    """Return the first value that a run reads again when its bookmark is at this one: the mark's window, less the lookback.
+    """Return the first value that a run reads again from a bookmark at this one: the mark's window, less the lookback.
 
     A lookback ends at the initial value: what is before it was never wanted.
     """
@@ -34,7 +34,7 @@ def earliest(incremental: Incremental, mark: Any) -> Any:
 
 
 def cursor_from(incremental: Incremental, value: Any) -> Cursor:
-    """Return the cursor that makes the API answer all records from this value on: a filter by > is asked one step back."""
+    """Return the cursor with which the API answers all from this value on: one step before it for a filter by >."""
     first = window(incremental, value)
     if incremental.filter != "exclusive":
         return Cursor(first)

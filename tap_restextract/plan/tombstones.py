@@ -1,4 +1,4 @@
-"""Tombstones: records by which an API lists what was deleted, told as deletions.
+"""Tombstones: records by which an API lists what was deleted, emitted as deletions.
 
 A record whose mark (`deleted_path`) is true comes out as its primary key, its replication key and `_sdc_deleted_at`:
 the mark itself where it is a time, else the replication key where that is one, else the moment of the extraction.

@@ -1,7 +1,7 @@
 """The rows of the walk table: what is particular to each walk, as facts that the other layers ask for by name.
 
-`plan` chooses a row, and `walks/table` starts the walk of a row. No other module names a walk: what depends on the walk is
-a fact of the row, named by its reason.
+`plan` chooses a row, and `walks/table` starts the walk of a row. No other module names a walk: what depends on the walk
+is a fact of the row, named by its reason.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Walk(Generic[B]):
 
 KEYSET: Final = Walk(
     name="compound keyset",
-    safe_because="each page is asked for behind the last record's (key, tie-breaker), so ties and a list that shifts skip nothing",
+    safe_because="each page is asked for after the last record's (key, tie-breaker), so ties and a list that shifts skip nothing",
     state_moves="after each page, to that page's last (key, tie-breaker), exactly",
     bookmark=KeysetBookmark,
     continuing=Continuing.AFTER_RECORD,
@@ -89,7 +89,7 @@ KEYSET: Final = Walk(
 )
 UNIQUE_KEYSET: Final = Walk(
     name="unique keyset",
-    safe_because="each page is asked for behind the last record's unique key; it finds new records, not changed ones",
+    safe_because="each page is asked for after the last record's unique key; it finds new records, not changed ones",
     state_moves="after each page, to that page's last key, exactly",
     bookmark=KeysetBookmark,
     continuing=Continuing.AFTER_RECORD,
@@ -136,7 +136,7 @@ UNORDERED: Final = Walk(
 WINDOWS: Final = Walk(
     name="windows",
     safe_because="the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
-    state_moves="at the end of each range, once all before it are done; behind the last, to the server's clock at its start, less the lag",
+    state_moves="at the end of each range, once all before it are done; after the last, to the server's clock at its start, less the lag",
     bookmark=CursorBookmark,
     rests_on_seams=True,
     may_have_parent=False,
@@ -144,8 +144,8 @@ WINDOWS: Final = Walk(
 )
 FEED: Final = Walk(
     name="feed",
-    safe_because="the list is read once, behind a look at the feed's end; then the events from there on tell what changed. A gap longer than the feed's retention reads the list again",
-    state_moves="after each page of events, behind its last one",
+    safe_because="the list is read once, after a look at the feed's end; then the events from there on say what changed. A gap longer than the feed's retention reads the list again",
+    state_moves="after each page of events, after its last one",
     bookmark=FeedBookmark,
     rests_on_seams=True,
     may_have_parent=False,
@@ -156,7 +156,7 @@ FEED: Final = Walk(
 SWEEP: Final = Walk(
     name="sweep",
     safe_because="every record is compared with the hash cache; new and changed ones come out, and those gone from a complete sweep as deletions",
-    state_moves="at the end of a complete sweep, naming it; what the cache learnt counts only once that STATE comes back",
+    state_moves="at the end of a complete sweep, naming it; what the cache recorded counts only once that STATE comes back",
     bookmark=SweepBookmark,
     may_have_parent=False,
     compares_with_cache=True,
@@ -173,7 +173,7 @@ TRAVERSAL: Final[Walk[Bookmark]] = Walk(
 WEBHOOKS: Final[Walk[Bookmark]] = Walk(
     name="webhooks",
     safe_because="notifications wait in the queue until the STATE that covers them comes back; what was never sent is not found: give the stream a path for that",
-    state_moves="behind each batch of the queue; what it covers leaves the queue once that STATE comes back",
+    state_moves="after each batch of the queue; what it covers leaves the queue once that STATE comes back",
     bookmark=None,
     takes_records_whole=True,
     reads_list=False,

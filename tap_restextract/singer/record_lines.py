@@ -44,7 +44,7 @@ def record_lines(stream: str, records: Sequence[Any], extracted: str, version: i
 
 
 def projected(records: Sequence[Any], selected: AbstractSet[str]) -> Sequence[Any]:
-    """Return the records with their selected properties only, in their own order; the same sequence where that is all of them."""
+    """Return the records with their selected properties, in their order; the same sequence where all are selected."""
     if records and isinstance(records[0], Row) and len(kinds := set(map(type, records))) == 1:
         return _projected_rows(records, kinds.pop(), frozenset(selected))
     if all(record.keys() <= selected if isinstance(record, dict) else False for record in records):

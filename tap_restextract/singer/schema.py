@@ -28,7 +28,7 @@ def inferred(records: Iterable[Mapping[str, Any]]) -> Schema:
 
 
 def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema:
-    """Return the schema with the property that holds a nested replication key, and checked for the keys that the plan needs.
+    """Return the schema, with the property of a nested replication key, checked for the keys that the plan needs.
 
     Raises:
         ConfigurationError: where it has no properties, or lacks a key.
@@ -58,7 +58,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
     if missing:
         raise ConfigurationError(
             [
-                f"stream {name}: the schema has no property {key!r}, which is a key; add it, or mend primary_key or cursor_path"
+                f"stream {name}: the schema has no property {key!r}, which is a key; add it, or correct primary_key or cursor_path"
                 for key in missing
             ]
         )
@@ -66,10 +66,10 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
 
 
 def _nested(schema: Schema, key: str, incremental: Incremental) -> Schema:
-    """Return the property of a nested replication key, by which a target puts versions in order: an instant or a number.
+    """Return the property of a nested replication key, by which targets order versions: an instant or a number.
 
-    Never both: a column for both would be a text, in which 10 is older than 9, and a second older than its own half. Where
-    the schema doesn't describe the key it is taken for an instant; a number is then refused, aloud.
+    Never both: a column for both would be a text, in which 10 is older than 9, and a second older than its own half.
+    Where the schema doesn't describe the key it is taken for an instant; a number is then refused, with a message.
     """
     described: Any = schema
     for step in (key,) if key in schema["properties"] else steps(incremental.cursor_path) or ():

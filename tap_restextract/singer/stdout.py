@@ -15,7 +15,7 @@ PIPE_BYTES: Final = 1 << 16
 
 
 class Unbroken:
-    """A place in which a signal doesn't end the process: it ends with the place instead, or at the second signal."""
+    """Code in which a signal doesn't end the process: it ends after that code, or at the second signal."""
 
     def __init__(self) -> None:
         self._inside = False

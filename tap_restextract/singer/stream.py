@@ -87,12 +87,12 @@ class RestStream(Stream):
         return
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log for the stream; not that an error is "unhandled", since the command line tells it in words."""
+        """Log for the stream; not that an error is "unhandled", since the command line prints it in words."""
         if level != logging.ERROR:
             super().log(message, *args, level=level, **kwargs)
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:
-        """Yield the stream's records without their messages, as BATCH files and other callers of singer-sdk take them."""
+        """Yield the stream's records without messages, as BATCH files and other callers of singer-sdk take them."""
         del context
         for step in self._steps():
             yield from self._complete(step.records)
@@ -168,7 +168,7 @@ class RestStream(Stream):
             )
         if isinstance(stream_walk, CombinedWalk) and stream_walk.reconciliation:
             self.logger.info(
-                "stream %s: a sweep found what its replication key didn't tell: %d records changed, %d new, %d deleted",
+                "stream %s: a sweep found what its replication key didn't show: %d records changed, %d new, %d deleted",
                 self.name,
                 stream_walk.reconciliation.changed,
                 stream_walk.reconciliation.new,
@@ -198,7 +198,7 @@ class RestStream(Stream):
         named = bookmark.cache_pass
         if named is not None and named.cache != identity:
             self.logger.warning(
-                "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be told",
+                "stream %s: STATE names another hash cache than %s, so every record comes out again, and what was deleted since can't be reported",
                 self.name,
                 redacted_location(self._plan.stream.hash_cache),
             )
@@ -210,7 +210,7 @@ class RestStream(Stream):
         after = checkpointed(self._plan, state, bookmark)
         state.clear()
         state.update(after)
-        # Targets tell by it that a run ended in the middle of a stream (Singer's best practices).
+        # Targets know by it that a run ended in the middle of a stream (Singer's best practices).
         self._whole_state["currently_syncing"] = self.name
         self._tap.state_writer.write_state(self.tap_state)
 
@@ -219,7 +219,7 @@ class RestStream(Stream):
         return cast("dict[str, Any]", self.tap_state)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Return the records with a nested replication key copied to the top, tombstones as deletions, each checked for its primary key."""
+        """Return records checked for keys, nested replication keys copied to the top, tombstones as deletions."""
         incremental, key = self._plan.stream.incremental, self._plan.replication_key
         if incremental and key and key != incremental.cursor_path:
             records = [{**record, key: find(incremental.cursor_path, record)} for record in records]
@@ -233,7 +233,7 @@ class RestStream(Stream):
             if None in column(records, name):
                 raise AnswerError(
                     f"stream {self.name}: a record has no {name}, which is in its primary_key; "
-                    "mend primary_key, or let the request leave such records out"
+                    "correct primary_key, or let the request leave such records out"
                 )
         return records
 
@@ -258,19 +258,19 @@ class RestStream(Stream):
         if new:
             self._warned |= new
             self.logger.warning(
-                "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it anew",
+                "stream %s: the schema lacks %s, so they are left out; add them to `schema`, or discover it again",
                 self.name,
                 ", ".join(sorted(new)),
             )
 
     def _warn_fractions(self, records: Sequence[Record]) -> None:
-        """Warn once per property whose inferred type is integer but which now has fractions; targets would reject it."""
+        """Warn once of each property that was inferred to be an integer and has fractions: targets reject it."""
         new = not_whole(records, self._sampled_integers - self._warned)
         if new:
             self._warned |= new
             self.logger.warning(
                 "stream %s: %s held whole numbers alone when the schema was inferred from a sample, and now other values, which a target "
-                'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog anew',
+                'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog again',
                 self.name,
                 ", ".join(sorted(new)),
             )
@@ -296,7 +296,7 @@ class RestStream(Stream):
 
 
 def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
-    """Return the reader that decodes the stream's pages into rows; None where its walk, or its configuration, takes records apart."""
+    """Return the reader that decodes pages into rows; None where the walk or the configuration takes records apart."""
     stream, incremental = plan.stream, plan.stream.incremental
     around = keys_of(stream.records)
     simple = (

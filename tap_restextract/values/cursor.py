@@ -42,7 +42,7 @@ class Cursor:
 
 
 class NoRankError(ValueError):
-    """The value is neither an instant nor a number, so nothing can be before or behind it."""
+    """The value is neither an instant nor a number, so nothing can be before or after it."""
 
 
 @functools.lru_cache(maxsize=8192)
@@ -105,7 +105,7 @@ def precision_of(text: str) -> Decimal:
 
 
 def resolution_of(value: Any) -> Decimal:
-    """Return the smallest step that the value's own writing shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
+    """Return the smallest step that the value's form shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
     if isinstance(value, str) and (match := INSTANT.match(value)):
         if match["time"] is None:
             return UNITS["d"]
@@ -120,7 +120,7 @@ def step_back(value: Any, step: Decimal) -> Any:
 
 
 def floor(value: Any, step: Decimal) -> Any:
-    """Return the latest multiple of the step that isn't behind the value, written as the value is written."""
+    """Return the latest multiple of the step that isn't after the value, written as the value is written."""
     steps = (Decimal(rank(value)) / step).to_integral_value(rounding=ROUND_FLOOR)
     return format_like(value, steps * step)
 

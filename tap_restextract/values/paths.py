@@ -32,7 +32,7 @@ MISSING: Final = Missing()
 
 
 def find(path: str, value: Any) -> Any:
-    """Return the first value at the path, or MISSING. A key that holds dots itself, such as @odata.nextLink, is found too.
+    """Return the first value at the path, or MISSING. A key with dots, such as @odata.nextLink, is found too.
 
     Raises:
         ConfigurationError: where the path is no JSONPath.
@@ -57,7 +57,7 @@ def find_each(path: str, records: Sequence[Any]) -> list[Any]:
 
 
 def find_list(path: str, value: Any) -> list[Any] | Missing:
-    """Return the records at the path: a list as it is, null as none, an object as one record; MISSING where nothing lies."""
+    """Return the records at the path: a list as it is, null as none, an object as one; MISSING where nothing is."""
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
         matches = _matches(path, value)

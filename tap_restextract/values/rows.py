@@ -1,13 +1,14 @@
 """Rows: records whose values stay the bytes that the API sent, until a walk asks for one.
 
-Theory of operation. A stream's first page is decoded as any JSON, and its keys, in their order, become a struct type: one
-for the answer around the records, one for a record. Every further page is decoded by it at once. The values that walks
-look at (keys and cursors) are decoded; all others are raw, and are copied as they came into the RECORD lines. Whatever
-doesn't fit the types (a key that is new, a list that is an object) makes its page be decoded as any JSON again, and what
-was learned from it goes into the next types. So a row has exactly the properties that a dict of it would have.
+Theory of operation. A stream's first page is decoded as any JSON, and its keys, in their order, become a struct type:
+one for the answer around the records, one for a record. Every further page is decoded by it at once. The values that
+walks look at (keys and cursors) are decoded; all others are raw, and are copied as they came into the RECORD lines.
+Whatever doesn't fit the types (a key that is new, a list that is an object) makes its page be decoded as any JSON
+again, and what was learned from it goes into the next types. So a row has exactly the properties that a dict of it
+would have.
 
-The decoder checks the grammar of raw values, but not that they are UTF-8, and keeps the blanks between their tokens. So a
-page with line breaks, or with bytes that are no UTF-8, is decoded as any JSON.
+The decoder checks the grammar of raw values, but not that they are UTF-8, and keeps the blanks between their tokens. So
+a page with line breaks, or with bytes that are no UTF-8, is decoded as any JSON.
 """
 
 from __future__ import annotations

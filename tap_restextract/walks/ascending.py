@@ -1,8 +1,8 @@
-"""Walks of lists that rise by the replication key: compound and unique keyset, stable tokens, restart keyset, single page.
+"""Walks of ascending lists: compound and unique keyset, stable tokens, restart keyset, single page.
 
 Whatever the API does, a walk goes forward or stops with a WalkError: positions only rise, and every token and page
 address of a pass is remembered, so that a cycle of any length is found. Order is checked, not believed: a record before
-the one that it follows stops the walk, because a bookmark behind it would skip what comes late.
+the one that it follows stops the walk, because a bookmark after it would skip what comes late.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         if len(page.records) >= limit:
             raise WalkError(
                 f"{label_of(plan)}: {len(page.records)} records or more share {_value(deduplicator)!r}, and one answer holds {limit}, "
-                "so those behind can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
+                "so the rest can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
                 "larger limit"
             )
         break
@@ -102,10 +102,10 @@ def _through_tie(
 
     While the server's clock hasn't left a tie it may be joined; the mark then stands still before it, so that the next
     run reads it again. Once it has, records only leave it, and a seam that holds can't have shifted to and fro. Where
-    there is no clock, a greater value tells that a tie is closed: one that was read over seams before it came is read
+    there is no clock, a greater value shows that a tie is closed: one that was read over seams before it came is read
     once more. Where no tie-breaker is declared, the order may be another one at each request: a tie over several pages
-    is then read until two readings agree, and none of their places held a record twice, so that each record had one; what
-    looks like a record pushed over a seam may be another order, too.
+    is then read until two readings agree, and none of their places held a record twice, so that each record had one;
+    what looks like a record pushed over a seam may be another order, too.
     """
     start, closed, ordered = listing.start, deduplicator.settling.has_clock, is_ordered(plan)
     earlier: list[str] = []
@@ -141,7 +141,7 @@ def _through_tie(
 
 
 def _keyset_start(plan: Plan, bookmark: KeysetBookmark | None) -> tuple[Cursor | None, Rank | None]:
-    """Return from where to ask, and the least rank to let through: a cursor without a tie-breaker is asked one step early."""
+    """Return the cursor to ask with, and the least rank to let through: without a tie-breaker it is one step early."""
     incremental = incremental_of(plan)
     mark = bookmark.cursor if bookmark else None
     exact = mark is not None and (mark.tie is not None or plan.walk.has_unique_cursor)

@@ -4,9 +4,9 @@ Theory of operation. Each run reads the parents' list whole, its seams checked, 
 that parent's own bookmark. STATE stays small whatever the number of parents: once a pass over all parents is done,
 everything up to the server's clock at its start, less the lag, was read, and this `floor` is the bookmark of them all;
 only parents with newer records keep one of their own. The hash cache remembers which parents were read (STATE confirms
-it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are, and so does one that
-a pass didn't list. In mid-pass the
-parents that are done keep their bookmarks in STATE, at most `MAX_PARENT_BOOKMARKS`; beyond it, an interrupted pass repeats some.
+it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are, and so does one
+that a pass didn't list. In mid-pass the parents that are done keep their bookmarks in STATE, at most
+`MAX_PARENT_BOOKMARKS`; beyond it, an interrupted pass repeats some.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class ChildrenWalk:
         return sub_walk
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """Translate a sub-walk's step: its records with what they take from their parent, and the bookmark of all children."""
+        """Translate a sub-walk's step: records get their parent's part, and the bookmark is that of all children."""
         if sub_walk.name == "parents":
             return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
         if isinstance(step.bookmark, CursorBookmark):
@@ -153,7 +153,7 @@ class ChildrenWalk:
                 self.waiting.append((key, record))
 
     def _bookmark(self, key: Key) -> CursorBookmark | None:
-        """Return from where a parent's walk goes on: its own bookmark, the floor if the parent was read before, or the beginning."""
+        """Return where a parent's walk goes on: its own bookmark, or the floor if it was read before, or None."""
         own = self.bookmark.parents.get(key)
         if own is not None or self.cache is None or self.bookmark.floor is None:
             return own
@@ -205,7 +205,7 @@ class ChildrenWalk:
 
 
 def _is_newer(bookmark: CursorBookmark, first: Rank) -> bool:
-    """Return whether a parent has records that a run from the floor would read again; one that brought nothing keeps what it had."""
+    """Return whether a run from the floor would read records of a parent again, by its bookmark."""
     newest = bookmark.newest
     return bool(bookmark.boundary) if newest is None else rank(newest) >= first
 
@@ -228,6 +228,6 @@ def _value(parents: Plan, name: str, record: Record) -> Any:
     value = find(path, record)
     if value is MISSING or value is None:
         raise AnswerError(
-            f"stream {parents.stream.name}: a record has no {path}, which its children's request needs; mend the placeholder {{{name}}}"
+            f"stream {parents.stream.name}: a record has no {path}, which its children's request needs; correct the placeholder {{{name}}}"
         )
     return value

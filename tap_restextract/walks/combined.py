@@ -1,10 +1,11 @@
-"""A combined walk: the stream's own, then the records that have no replication key, then perhaps a reconciliation sweep.
+"""A combined walk: the stream's own, then the records without replication key, then a sweep where one is due.
 
 Theory of operation. The walk's records are remembered in the hash cache as they are emitted. So a sweep at an interval
 (`sweep_every`) finds exactly what the walk could not: records that changed without moving their replication key, and
 deletions. What the run wrote into the cache counts once the STATE at its end comes back; a run that dies before leaves
-the cache unconfirmed, and the next sweep emits some records again. Records whose replication key is null have no place
-in the walk's order; a request of their own (`null_params`) reads them whole, against a part of the cache of their own.
+the cache unconfirmed, and the next sweep emits some records again. Records whose replication key is null have no
+position in the walk's order; a request of their own (`null_params`) reads them whole, against a part of the cache of
+their own.
 """
 
 from __future__ import annotations

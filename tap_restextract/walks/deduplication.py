@@ -1,12 +1,12 @@
 """Deduplication: which records of a page are new, from where the next page is asked for, and how far STATE may go.
 
-Theory of operation. Two places move: the position, from which the next page is asked for, and the mark, which STATE
-keeps. The mark trails the position where a record's place isn't settled yet: a row of the server's current second may
-still be joined by others of the same value, with smaller tie-breakers; with a `lag`, late ones may come that long; a
+Theory of operation. Two positions move: the position, from which the next page is asked for, and the mark, which STATE
+keeps. The mark trails the position where a record isn't settled yet: a row of the server's current second may still be
+joined by others of the same value, with smaller tie-breakers; with a `lag`, late ones may come that long; a
 future-dated row would jump over everything until then. So the mark moves only to records before the horizon, the
-server's clock (its Date, in whole seconds) less the lag, and once it stood still it does so for the rest of the run: rows may
-have joined behind the position meanwhile, though they would be settled by now. What is emitted from the mark on is remembered by its content
-and goes with STATE, so that it comes once although it is asked for again.
+server's clock (its Date, in whole seconds) less the lag, and once it stood still it does so for the rest of the run:
+rows may have joined before the position meanwhile, though they would be settled by now. What is emitted from the mark
+on is remembered by its content and goes with STATE, so that it comes once although it is asked for again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Deduplicator:
         mark: the high-water mark, which STATE keeps.
         exact: the walk asks strictly after a compound or unique cursor, so that the mark alone parts old from new.
         min_rank: records of a lesser rank are not wanted; a filter is coarse, or was asked one step early.
-        hashes: content hash → rank of each record already emitted; None for hashes restored from STATE and not seen yet.
+        hashes: content hash → rank of each record already emitted; None for hashes restored from STATE and not seen
+            yet.
         moved: the bookmark changed.
         halted: the mark stands still for the rest of the run.
         unseen_count: the number of hashes restored from STATE and not seen yet.

@@ -1,10 +1,11 @@
 """The walk of a list that falls: newest first, down to the old high-water mark.
 
-Theory of operation. The mark of the run before is the floor. A pass reads from the newest record down until a whole page
-is done and its last record lies before the floor's window: past the end of the tie, so that a changed record of the
-floor's own instant isn't missed. Only then does STATE move, to the newest record that was settled when the pass began. A
-pass that is interrupted leaves what it has: everything between `high` and `low` was emitted, and the next pass, which
-must begin at the top again, doesn't emit that twice; it moves STATE from the moment that it has met the other one.
+Theory of operation. The mark of the run before is the floor. A pass reads from the newest record down until a whole
+page is done and its last record lies before the floor's window: past the end of the tie, so that a changed record of
+the floor's own instant isn't missed. Only then does STATE move, to the newest record that was settled when the pass
+began. A pass that is interrupted leaves what it has: everything between `high` and `low` was emitted, and the next
+pass, which must begin at the top again, doesn't emit that twice; it moves STATE from the moment that it has met the
+other one.
 """
 
 from __future__ import annotations
@@ -55,15 +56,17 @@ def descending(plan: Plan, bookmark: DescendingBookmark | None) -> Steps:
 
 @dataclass(slots=True)
 class DescendingPass:
-    """One pass down the list, begun anew where the list shifts.
+    """One pass down the list, begun again where the list shifts.
 
     Attributes:
         mark: the old high-water mark, the floor; None on a first run.
         emitted_range: what was emitted below the top, by an interrupted pass or by this one before a shift.
         high: the new high-water mark: the newest record that was settled when the pass began.
         low: the last record read.
-        proven: the last record above which nothing can have slipped through; a page boundary is proven once the next one was checked.
-        hashes: content hash → rank of what was emitted where a rank alone doesn't decide; None for hashes of STATE not seen yet.
+        proven: the last record above which nothing can have slipped through; a page boundary is proven once the next
+            one was checked.
+        hashes: content hash → rank of what was emitted where a rank alone doesn't decide; None for hashes of STATE not
+            seen yet.
         reached_floor: a record before the floor was seen.
     """
 
@@ -102,7 +105,7 @@ class DescendingPass:
         """Return the page's records that were not emitted before.
 
         Raises:
-            WalkError: where a record comes behind a lesser one.
+            WalkError: where a record comes after a lesser one.
         """
         if not page.records:
             return []
@@ -145,9 +148,9 @@ class DescendingPass:
 
     @property
     def bookmark(self) -> DescendingBookmark | None:
-        """What STATE may say in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
+        """The bookmark in mid-pass: the old mark, and what was emitted above it; None while that is less than before.
 
-        A page whose boundary isn't proven is no part of the emitted range, but its records are known by their content.
+        A page whose boundary isn't proven isn't part of the emitted range, but its records are known by their content.
         """
         emitted_range = self._emitted_range
         if emitted_range is None and proves_seams(self.plan):
@@ -181,7 +184,7 @@ class DescendingPass:
         return EmittedRange(self.high, min(self.proven, self.emitted_range.low, key=rank))
 
     def _is_emitted(self, record_rank: Rank) -> bool:
-        """Return whether everything of this rank was emitted; at an emitted range's edges, and for late records, content decides."""
+        """Return whether all of this rank was emitted; at a range's edges, and for late records, content decides."""
         if self.emitted_range is None:
             return False
         return rank(self.emitted_range.low) < record_rank < self._settled_below(self.emitted_range.high)

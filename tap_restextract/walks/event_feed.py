@@ -1,11 +1,11 @@
 """A stream that follows an events feed: its list once, then what the API says has changed.
 
 Theory of operation. Before the list is read whole (its seams checked), the feed is read to its end without emitting, so
-that it is known from which event on nothing can be missing; behind the list come the events from there on. So the first
-run may tell an object twice, and never misses one; a run that dies in the list reads it again, from the same event on. An event carries the object, or only names it, and then the current
-object is fetched; an object that is gone by then comes out as a deletion. STATE moves after each page of events. A gap
-since the last run that is longer than the feed's retention means that events are lost: the list is read again, and a
-warning says so.
+that it is known from which event on nothing can be missing; after the list come the events from there on. So the first
+run may emit an object twice, and never misses one; a run that dies in the list reads it again, from the same event on.
+An event carries the object, or only names it, and then the current object is fetched; an object that is gone by then
+comes out as a deletion. STATE moves after each page of events. A gap since the last run that is longer than the feed's
+retention means that events are lost: the list is read again, and a warning says so.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
         value = find(name.removeprefix("event."), event)
         if value is MISSING or value is None:
             raise AnswerError(
-                f"{label_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+                f"{label_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; correct the placeholder {{{name}}}"
             )
         scope.append((name, value))
     return tuple(scope)

@@ -53,7 +53,7 @@ def traversal(plan: Plan, bookmark: Bookmark | None) -> Steps:
 
 
 def unordered(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
-    """Walk all from the bookmark on, in any order; the next bookmark is the server's time at the start, less the lag."""
+    """Walk all from the bookmark on, in any order; the next one is the server's clock at the start, less the lag."""
     full_pass = FullPass.resume(plan, bookmark)
     for _ in range(SEAM_ATTEMPTS):
         listing = Listing(plan, full_pass.request_cursor)
@@ -72,7 +72,7 @@ def unordered(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
 
 @dataclass(slots=True)
 class FullPass:
-    """One pass over an unordered list, begun anew where the list shifts.
+    """One pass over an unordered list, begun again where the list shifts.
 
     Attributes:
         mark: the bookmark of the run before.
@@ -151,7 +151,7 @@ class FullPass:
         if bound is None:
             raise WalkError(
                 f"{label_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
-                "the replication key is no time; declare `epoch` where it counts time, or sort the list (order: asc)"
+                "the replication key is not a time; declare `epoch` where it counts time, or sort the list (order: asc)"
             )
         like = find(incremental_of(self.plan).cursor_path, page.records[0])
         value = format_like(like, bound)

@@ -1,7 +1,7 @@
 """The order of a list: where each record stands in it, and the check that a page is in it.
 
-Order is checked, not believed: a record before the one that it follows stops the walk, because a bookmark after it would
-skip what comes late.
+Order is checked, not believed: a record before the one that it follows stops the walk, because a bookmark after it
+would skip what comes late.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OrderCheck:
     ends: set[Any] = field(default_factory=set)
 
     def check(self, cursor: Cursor | None, records: Sequence[Record]) -> list[Rank | None]:
-        """Compare each record with the one before it, the first with the cursor that it was asked behind; return their ranks.
+        """Compare each record with the one before it, the first with the request's cursor; return their ranks.
 
         Raises:
             WalkError: where the API's filter or order isn't what the configuration states.
@@ -96,9 +96,9 @@ class OrderCheck:
             return
         if is_first:
             raise WalkError(
-                f"{label_of(self.plan)}: asked behind {key} {before.value!r}, the API answered a record at {here.value!r} that isn't behind it "
-                f"({len(self.ties)} records share the value so far); the filter must be strictly behind (key, tie-breaker), and the "
-                "API must show its values with all their digits. Mend the request's filter, or declare filter: inclusive"
+                f"{label_of(self.plan)}: asked for what is after {key} {before.value!r}, the API answered a record at {here.value!r} that isn't after it "
+                f"({len(self.ties)} records share the value so far); the filter must be strictly after (key, tie-breaker), and the "
+                "API must show its values with all their digits. Correct the request's filter, or declare filter: inclusive"
             )
         raise WalkError(
             f"{label_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
@@ -139,7 +139,7 @@ def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], li
     """Return the values of the records' replication keys, their tie-breakers, and their ranks, as `cursor_of` has each.
 
     Raises:
-        AnswerError: where a record has no place.
+        AnswerError: where a record has no position.
     """
     incremental = incremental_of(plan)
     values = find_each(incremental.cursor_path, records)
@@ -196,12 +196,12 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
     value = find(incremental.cursor_path, record)
     if value is MISSING or value is None:
         raise AnswerError(
-            f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no place in "
+            f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no position in "
             "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
         )
     if plan.walk.has_unique_cursor and isinstance(value, (dict, list)):
         raise AnswerError(
-            f"{label_of(plan)}: a record's {incremental.cursor_path} is no scalar, so nothing is behind it; choose a cursor_path that is"
+            f"{label_of(plan)}: a record's {incremental.cursor_path} is not a scalar, so nothing comes after it; choose a cursor_path that is"
         )
     if incremental.tie_breaker is None:
         return Cursor(value, value if plan.walk.has_unique_cursor else None)

@@ -5,15 +5,16 @@ none was, for each way of asking:
 
 - Tokens that are declared stable name a position; they need no check.
 - Offsets overlap: a page is asked for from a few records before the end of the page before it. One of these, unchanged,
-  must come again; what stood behind it and didn't change stands behind it still, and so is in that answer or behind it.
-  This holds whatever joined or left the list, since one answer shows both sides of the seam, where the order is declared
-  to be one of unique values (`tie_breaker`, `fixed_order`). Where no order is declared, seams are checked as those of page
-  numbers, too; where ties are without order, they are checked so alone, and must not lie within a tie.
-- Page numbers, and tokens that are an offset in disguise, can't overlap. There each page is asked for again once the one
-  behind it has come: it must hold the same records still, or some must have moved over to the page behind, pushed by
-  others that were on the page before. A list that records only join, or only leave, can't hide a shift from this. One that
-  does both may, if it shifts up, down and up again, by as much, in step with these requests: no question that can be put by
-  page numbers tells of that. Where records are deleted while others join, offsets or stable tokens are the remedy.
+  must come again; what stood after it and didn't change stands after it still, and so is in that answer or after it.
+  This holds whatever joined or left the list, since one answer shows both sides of the seam, where the order is
+  declared to be one of unique values (`tie_breaker`, `fixed_order`). Where no order is declared, seams are checked as
+  those of page numbers, too; where ties are without order, they are checked so alone, and must not lie within a tie.
+- Page numbers, and tokens that are an offset in disguise, can't overlap. There each page is asked for again once the
+  one after it has come: it must hold the same records still, or some must have moved over to the page after, pushed by
+  others that were on the page before. A list that records only join, or only leave, can't hide a shift from this. One
+  that does both may, if it shifts up, down and up again, by as much, in step with these requests: no question that can
+  be put by page numbers shows that. Where records are deleted while others join, offsets or stable tokens are the
+  remedy.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
     paginator = plan.stream.paginator
     if isinstance(paginator, Offset):
         here, sent = (
-            f"pages at offset {at.offset if isinstance(at, Start) else paginator.offset} and behind it",
+            f"pages at offset {at.offset if isinstance(at, Start) else paginator.offset} and after it",
             "offset",
         )
         named = paginator.offset_body_path or paginator.offset_param or sent
@@ -68,7 +69,7 @@ def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
         here, sent = f"pages {number} and {number + 1}", "page"
         named = paginator.page_body_path or paginator.page_param or sent
     if at is not None:
-        cause = "the API seems to answer its last page for all behind it: set total_path or has_more_path, which state the end"
+        cause = "the API seems to answer its last page for all after it: set total_path or has_more_path, which state the end"
     else:
         cause = (
             f"the API doesn't look at {named!r}: set {sent}_param, or {sent}_body_path, to where it expects the number"
@@ -126,7 +127,7 @@ def split_tie_error(plan: Plan, value: object) -> WalkError:
 
 @dataclass(slots=True)
 class Listing:
-    """One list, from its first page to its stated end; `ended` is true once there is nothing behind the last page.
+    """One list, from its first page to its stated end; `ended` is true once there is nothing after the last page.
 
     Attributes:
         page: the last one, as it came.
@@ -156,7 +157,7 @@ class Listing:
         """Whether the API stated the end.
 
         Raises:
-            WalkError: where the only page is as full as it can be, so that more may lie behind it.
+            WalkError: where the only page is as full as it can be, so that more may lie after it.
         """
         return is_last_page(self.plan, self.page)
 
@@ -188,7 +189,7 @@ class Listing:
 
     @property
     def _overlap(self) -> int:
-        """How many records of this page are asked for again; none behind one that had room for more, as the end was in it."""
+        """How many records of this page are asked for again; none where it had room: then the list ended in it."""
         count = len(self.page.records)
         return 0 if self._is_short else min(max(1, count // OVERLAP_DIVISOR), MAX_OVERLAP_RECORDS, count - 1)
 
@@ -235,14 +236,14 @@ class Listing:
         return replace(page, records=page.records[moved:])
 
     def _anchors(self, page: Page) -> Iterator[object]:
-        """Yield what must come again as it is, the last record first: its identity where places are fixed, else its content hash."""
+        """Yield what must come again, the last record first: identities in a fixed order, else content hashes."""
         fixed = self.plan.stream.fixed_order
         return (
             record_identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records)
         )
 
     def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
-        """Check that what stands before the anchor was on the page before: an order that changes may have put it there."""
+        """Check that what is before the anchor was on the page before: a changing order may have put it there."""
         known = self._identities(before)
         if not all(record_identity(self.plan, record) in known for record in records):
             raise MovedSeamError
@@ -257,12 +258,12 @@ class Listing:
         ):
             raise MovedSeamError
         if moved and next_page is not None and self._share_a_tie(now.records[-1:], next_page.records[:1]):
-            raise MovedSeamError  # any of the tie may have taken the place of another
+            raise MovedSeamError  # any of the tie may have replaced another
         self.earlier_identities = [*identities, *again]
         return moved
 
     def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
-        """Return whether the last record above a seam and the first below share a value, and nothing says which comes first."""
+        """Return whether the last record above a seam and the first below share a value, without a declared order."""
         ranks = {rank_of(self.plan, record) for record in (*above, *below)}
         return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
 
@@ -274,13 +275,13 @@ def is_last_page(plan: Plan, page: Page) -> bool:
     """Return whether a page is the last one.
 
     Raises:
-        WalkError: where it is the only one, and as full as it can be: more may lie behind it.
+        WalkError: where it is the only one, and as full as it can be: more may lie after it.
     """
     paginator = plan.stream.paginator
     if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
         raise WalkError(
             f"{label_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
-            "for what lies behind it; declare a paginator, or a larger limit that the API grants"
+            "for what comes after it; declare a paginator, or a larger limit that the API grants"
         )
     return page.following is None
 
@@ -292,8 +293,8 @@ def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
         before: a page's records, the last one first.
         page: those of the page that overlaps it, likewise.
     """
-    places = (len(page) - page.index(anchor) for anchor in before if anchor in page)
-    return next(places, None)
+    ends = (len(page) - page.index(anchor) for anchor in before if anchor in page)
+    return next(ends, None)
 
 
 def undetected_shifts(plan: Plan) -> str | None:
@@ -312,13 +313,13 @@ def undetected_shifts(plan: Plan) -> str | None:
 
 
 def proves_seams(plan: Plan) -> bool:
-    """Return whether a page boundary is proven as soon as the next page has come; else later pages may still disprove it."""
+    """Return whether a page boundary is proven once the next page has come; else later pages may still disprove it."""
     paginator = plan.stream.paginator
     return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
 
 
 def has_open_ties(plan: Plan) -> bool:
-    """Return whether the list is sorted by a value that records share, and by nothing else that is declared: a tie has no order."""
+    """Return whether the list is sorted by a value that records share, and by nothing else: a tie has no order."""
     incremental = plan.stream.incremental
     return incremental is not None and incremental.order != "none" and not is_ordered(plan)
 
@@ -342,6 +343,6 @@ def moved_over(before: Sequence[object], next_page: Sequence[object] | None, aga
     moved = len(before) - len(left)
     if moved == 0:
         return 0 if again == before else None
-    # What joined stands before what was there; a new record at the page's end may have been drawn from the page behind.
+    # What joined stands before what was there; a new record at the page's end may have been drawn from the page after.
     joined = left == before[: len(left)] and again[-1:] == left[-1:]
     return moved if joined and (next_page is None or next_page[:moved] == before[len(left) :]) else None

@@ -1,8 +1,8 @@
 """Stream walks: sub-walks that may go at once, and what their stream may say in STATE of them together.
 
 A stream walk gives out sub-walks (a parent's children, a slice of time), and translates each sub-walk's step into the
-stream's: the bookmark of a step is what STATE may say of the whole stream once the step's records are written, whichever
-sub-walk it was that moved. One thread runs a stream walk; only pages are fetched beside it.
+stream's: the bookmark of a step is what STATE may say of the whole stream once the step's records are written,
+whichever sub-walk it was that moved. One thread runs a stream walk; only pages are fetched beside it.
 """
 
 from __future__ import annotations

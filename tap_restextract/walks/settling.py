@@ -38,28 +38,28 @@ class Settling:
         """Return how many records of the page, from its first, the mark may move over."""
         if None in ranks:
             return len(ranks)
-        ordered = [place for place in ranks if place is not None]
+        ordered = [each for each in ranks if each is not None]
         bound = horizon(self.plan, page)
         self.has_clock = bound is not None
         if bound is None:
             if incremental_of(self.plan).lookback:
                 raise WalkError(
                     f"{label_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
-                    "a run goes on, and the answer has no Date header or the replication key is no time; declare `epoch` where "
+                    "a run goes on, and the answer has no Date header or the replication key is not a time; declare `epoch` where "
                     "it counts time, or leave `lookback` out"
                 )
-            # Without a clock, the newest value seen may still be joined by others: only an inclusive walk may stand on it.
+            # Without a clock, records may join the newest value: only a walk that asks for it again may stand on it.
             clockless = self.plan.walk.passes_newest_value and _is_instant(self.plan, page.records[-1])
             return bisect_left(ordered, ordered[-1]) if clockless else len(ordered)
         if incremental_of(self.plan).lookback:
-            # What came late was behind the clock by the lookback at most when it came, and the run may be longer than that.
+            # What comes late is older than the clock by the lookback at most, and the run may take longer than that.
             self.first_horizon = bound if self.first_horizon is None else min(self.first_horizon, bound)
             bound = self.first_horizon
         return bisect_left(ordered, bound)
 
 
 def horizon(plan: Plan, page: Page) -> Rank | None:
-    """Return the rank from which on records aren't settled yet; None where the key is no time, or the server shows no clock.
+    """Return the rank from which on records aren't settled; None where the key is not a time, or without a clock.
 
     A value stands for all moments up to the next one that can be written: it is settled once the last of them is.
     """

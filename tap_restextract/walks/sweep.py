@@ -1,11 +1,12 @@
 """The walk of a list without order or filter: every record, compared with what the hash cache remembers.
 
 New and changed records come out, and the keys that are gone come out as deletions: a record of its primary key and
-`_sdc_deleted_at`. A deletion is told only where it is proven. That a key didn't come proves nothing by itself: a record that
-changes while the list is read may move from pages that are still to come to those that were read, and be in none. So the
-whole list must have come in one answer; or records keep their places when they change (`fixed_order`) and the pages can't
-hide a shift (stable tokens, overlapping offsets); or else each key that didn't come is looked up by a request of its own
-(`lookup`). Where none of this is declared, what didn't come is counted in the log, and stays known.
+`_sdc_deleted_at`. A deletion is emitted only where it is proven. That a key didn't come proves nothing by itself: a
+record that changes while the list is read may move from pages that are still to come to those that were read, and be in
+none. So the whole list must have come in one answer; or records keep their positions when they change (`fixed_order`)
+and the pages can't hide a shift (stable tokens, overlapping offsets); or else each key that didn't come is looked up by
+a request of its own (`lookup`). Where none of this is declared, what didn't come is counted in the log, and stays
+known.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ LOOKUP: Final = "a record by its key"
 class Proof(enum.Enum):
     """Why a key that a sweep lacks is gone; its value says it to people."""
 
-    ANSWER = "told of what the list lacks, which one answer holds whole"
-    ORDER = "told of what a whole reading lacks: records keep their places, and no seam can hide one"
-    LOOKUP = "told of what a sweep lacks, once the request for that one record says that it is gone"
+    ANSWER = "reported for what the list lacks, as one answer is the whole list"
+    ORDER = "reported for what a whole reading lacks: changes don't move records, and no seam can hide one"
+    LOOKUP = "reported for what a sweep lacks, once the request for that one record says that it is gone"
     NONE = (
-        "not told: a record that moves while the list is read may be in none of its pages. Declare `lookup`, how one record is asked for; "
+        "not reported: a record that moves while the list is read may be in none of its pages. Declare `lookup`, how one record is asked for; "
         "or `fixed_order: true`, where changes don't move records and offsets or stable tokens lead through the list"
     )
 
@@ -67,7 +68,7 @@ def proof_of(plan: Plan) -> Proof:
 
 
 def sweep(plan: Plan, bookmark: SweepBookmark | None, cache: HashCache, now: str) -> Comparison:
-    """Return the comparison that goes on from a bookmark, its deletions told as of `now` (ISO 8601)."""
+    """Return the comparison that goes on from a bookmark, its deletions as of `now` (ISO 8601)."""
     number = cache.begin(confirmed_pass(bookmark.sweep if bookmark else None, cache))
     request = fingerprint(plan.stream) if is_validated(plan) else ""
     known = cache.validator if request and cache.validator and cache.validator.request == request else None
@@ -75,7 +76,7 @@ def sweep(plan: Plan, bookmark: SweepBookmark | None, cache: HashCache, now: str
 
 
 def is_validated(plan: Plan) -> bool:
-    """Return whether one request is the whole list of a sweep, so that the API may say of it that nothing has changed."""
+    """Return whether one request is the whole list of a sweep, so that the API may answer that nothing has changed."""
     stream = plan.stream
     whole = (
         plan.walk.compares_with_cache and isinstance(stream.paginator, SinglePage) and stream.paginator.limit is None
@@ -124,7 +125,7 @@ class Comparison:
         return Sweep(self.number, self.cache.identity, self.now)
 
     def complete(self) -> Generator[Step, Page, Sequence[Record]]:
-        """Read the whole list, and report what is gone from it; return the last records, which are still to be written."""
+        """Read the whole list, and report what is gone from it; return the last records, still to be written."""
         self.whole = True
         records = yield from self.read_changes()
         if self.null_list is not None:
@@ -222,7 +223,7 @@ class Comparison:
         return {**dict(zip(self.plan.stream.primary_key, values, strict=True)), "_sdc_deleted_at": self.now}
 
     def _fresh(self, page: Page) -> list[Record]:
-        # A tombstone says what a key's absence says: where the whole list is compared, it is told among the missing.
+        # A tombstone means what a key's absence means: in a comparison of the whole list it is one of the missing.
         listed = [record for record in page.records if not (self.whole and is_tombstone(self.plan.stream, record))]
         keyed = {key_of(self.plan, record): record for record in listed}
         hashes = {key: content_hash(record) for key, record in keyed.items()}

@@ -1,10 +1,10 @@
 """The walk in time ranges: a backfill cut into slices, and slices halved where the API's result window would cut them.
 
-A slice is half-open in the client and inclusive in the request, so that no value lies between two of them and what comes
-twice is dropped. Within a slice the order doesn't matter: it is read as a whole, its seams checked. Only where the list is sorted by
-time alone, and its pages are counted, must no seam lie within a tie: the slice is cut before the tie then. Slices may be
-read at once; STATE moves over those that are done without a gap. The last slice has no end, so that future-dated records come
-out; the bookmark behind it is the server's clock at its start, less the lag.
+A slice is half-open in the client and inclusive in the request, so that no value lies between two of them and what
+comes twice is dropped. Within a slice the order doesn't matter: it is read as a whole, its seams checked. Only where
+the list is sorted by time alone, and its pages are counted, must no seam lie within a tie: the slice is cut before the
+tie then. Slices may be read at once; STATE moves over those that are done without a gap. The last slice has no end, so
+that future-dated records come out; the bookmark after it is the server's clock at its start, less the lag.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class TimeSlices:
         return cls(plan, mark, bookmark.boundary if bookmark else frozenset(), first, first)
 
     def next(self) -> SubWalk | None:
-        """Return the next slice; the first one alone, since its answer tells the server's time."""
+        """Return the next slice; the first one alone, since its answer has the server's time."""
         if self.ended or (self.has_started and self.horizon_value is None):
             return None
         incremental = incremental_of(self.plan)
@@ -142,7 +142,7 @@ class SliceReader:
     hashes: set[str] = field(default_factory=set)
 
     def read(self, before: Step) -> Generator[Step, Page, tuple[Step, list[tuple[Any, Any]]]]:
-        """Read the slice; return its last step, still to be written, and the halves to read instead where it is too full."""
+        """Read the slice; return its last step, still to be written, and the halves to read where it is too full."""
         slices, plan = self.slices, self.slices.plan
         for _ in range(SEAM_ATTEMPTS):
             listing, self.count = Listing(plan, cursor_from(incremental_of(plan), self.lower), until=self.upper), 0
@@ -198,7 +198,7 @@ class SliceReader:
         return records
 
     def _read_clock(self, page: Page) -> None:
-        """Fix the horizon, when the first page of all has come: the bookmark behind the last range."""
+        """Fix the horizon, when the first page of all has come: the bookmark after the last range."""
         slices, incremental = self.slices, incremental_of(self.slices.plan)
         if slices.horizon_value is not None:
             return

@@ -1,9 +1,9 @@
 """Group commit: requests that wait for the disk together.
 
-Theory of operation. One thread owns the queue. It takes every request that has come meanwhile, up to a batch, stores them
-at once, and answers them all: while one batch is on its way to the disk the next gathers, so the more load there is, the
-more requests share a commit. What could not be stored is told so, and nobody waits for ever: where too many wait already, or
-the queue is full, a request is refused at once.
+Theory of operation. One thread owns the queue. It takes every request that has come meanwhile, up to a batch, stores
+them at once, and answers them all: while one batch is on its way to the disk the next gathers, so the more load there
+is, the more requests share a commit. What could not be stored is answered so, and nobody waits for ever: where too many
+wait already, or the queue is full, a request is refused at once.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Committer:
             if ready:
                 self._log.info("the queue of webhooks takes notifications")
             else:
-                self._log.error("%s; senders are told 503 until it is mended", why)
+                self._log.error("%s; senders get 503 until that is fixed", why)
 
 
 def _resolve(futures: Sequence[asyncio.Future[None]], refusal: Refusal | None) -> None:

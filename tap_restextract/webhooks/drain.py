@@ -32,7 +32,7 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class DrainStorage(NamedTuple):
-    """What remembers: the queue what was not loaded yet, the hash cache which versions were told."""
+    """What remembers: the queue what was not loaded yet, the hash cache which versions notifications brought."""
 
     queue: Queue
     cache: HashCache | None
@@ -85,13 +85,13 @@ class Drain:
             self._queue.acknowledge(self._plan.stream.name, loaded.position)
 
     def resume(self) -> None:
-        """Go on after the queue failed: from the same place, unless it is another queue now, or lost that place."""
+        """Go on after the queue failed, from the same position unless the queue is another one or lost it."""
         identity, name = self._queue.identity, self._plan.stream.name
         if identity != self._identity or (self.position and not self._queue.contains(name, self.position)):
             self._identity, self.position = identity, None
 
     def steps(self) -> Iterator[Step]:
-        """Yield a step a batch, until the queue's end; at least one, whose bookmark says that the stream was drained."""
+        """Yield a step a batch, to the queue's end; one at least, whose bookmark says that the stream was drained."""
         while True:
             records, more = self.next()
             yield Step(records, self.bookmark)
@@ -107,7 +107,7 @@ class Drain:
             self.position = entries[-1].position
         self._remember(records)
         if self._cache is not None and self._pass is not None and (entries or not self._has_finished_pass):
-            self._cache.finish(self._pass.number)  # the STATE behind this batch names the pass
+            self._cache.finish(self._pass.number)  # the STATE after this batch names the pass
             self._has_finished_pass = True
         return records, len(entries) >= max_entries
 
@@ -117,10 +117,10 @@ class Drain:
             return
         versions = self._newest(records)
         known = self._cache.known_hashes(versions)
-        untold = {key: version for key, version in versions.items() if is_newer(version, known.get(key))}
+        unreported = {key: version for key, version in versions.items() if is_newer(version, known.get(key))}
         if len(self._unmatched) >= MAX_UNMATCHED_RECORDS:
             self.reconcile()
-        self._unmatched |= untold
+        self._unmatched |= unreported
 
     def finish_polling(self) -> None:
         """Note that the list was read to its end."""
@@ -163,7 +163,7 @@ class Drain:
         return records
 
     def _remember(self, records: Sequence[Record]) -> None:
-        """Remember the newest version of each key that notifications brought, and forget what polling had found of it before."""
+        """Remember the newest version of each key that notifications brought; forget what polling found before."""
         if self._cache is None or self._pass is None or not records:
             return
         newest = self._newest(records)
@@ -186,12 +186,12 @@ class Drain:
 
 
 def key_of(plan: Plan, record: Record) -> str:
-    """Return the primary key as the hash cache of webhooks names it: JSON, decimal numbers as numbers; both forms of keys are persisted."""
+    """Return the primary key as webhooks' hash cache has it: JSON, decimals as numbers (`plan.keys`: as texts)."""
     return _encoder.encode([record.get(name) for name in plan.stream.primary_key]).decode()
 
 
 def version_of(plan: Plan, record: Record) -> str | None:
-    """Return what tells a record's versions apart, as JSON: its replication key, or its content; None where it says none."""
+    """Return what identifies a record's version, as JSON: its replication key, or its content; None without both."""
     key = plan.replication_key
     if key is None:
         return None if DELETED_AT in record else _encoder.encode({"content": content_hash(record)}).decode()

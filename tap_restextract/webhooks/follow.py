@@ -1,10 +1,10 @@
 """Listening: a pipe that stays open, and notifications that come out as they arrive.
 
-Theory of operation. Each round emits what every stream's queue holds, then a STATE, at once where the last is long enough
-ago, else when its time has come; then it waits until the queue says that there is more. A target that commits by the clock
-may let a STATE wait until it sees another, so the last one is repeated, at growing intervals, while nothing comes. What
-the target prints once it has committed may be read back, from the file that it goes to: then what it covers leaves the
-queue while the pipe is open, else at the next start.
+Theory of operation. Each round emits what every stream's queue holds, then a STATE, at once where the last is long
+enough ago, else when its time has come; then it waits until the queue says that there is more. A target that commits by
+the clock may let a STATE wait until it sees another, so the last one is repeated, at growing intervals, while nothing
+comes. What the target prints once it has committed may be read back, from the file that it goes to: then what it covers
+leaves the queue while the pipe is open, else at the next start.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StateFileTail:
         self._due = 0.0
 
     def latest(self) -> Mapping[str, Any] | None:
-        """Return the last whole STATE since the last look; None where there is no new one, or it isn't yet time to look.
+        """Return the last whole STATE since the last look; None where there is no new one, or it is too early to look.
 
         Raises:
             StateError: where a line isn't one.
@@ -54,7 +54,7 @@ class StateFileTail:
             state = json.loads(lines.rpartition(b"\n")[2])
         except ValueError as error:
             raise StateError(
-                f"the last line of {self._path} is no STATE; give the file of the target's output"
+                f"the last line of {self._path} is not a STATE; give the file of the target's output"
             ) from error
         return state if isinstance(state, Mapping) else None
 

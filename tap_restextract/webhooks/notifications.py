@@ -1,4 +1,4 @@
-"""Notifications: what a request tells, before it is stored and again when it is drained.
+"""Notifications: what a request reports, before it is stored and again when it is drained.
 
 What a configuration says of a body is looked at twice by the same functions: the receiver refuses what could never be
 drained, so that its sender learns of it; the drain reads what was stored by the configuration of its own day.
@@ -41,7 +41,7 @@ class Notification:
     """One event for one stream, as it is stored.
 
     Attributes:
-        stream: that it tells of.
+        stream: that it is about.
         source: that sent it.
         kind: its type.
         body: JSON of the event.
@@ -60,7 +60,7 @@ class Entry:
     """A notification in the queue.
 
     Attributes:
-        position: its place, in the queue's own words.
+        position: in the queue, in the queue's own words.
         received: when it was stored, ISO 8601.
     """
 
@@ -90,7 +90,8 @@ class Change:
     """What a notification says of one record.
 
     Attributes:
-        record: as it comes out; the key alone, with the version where there is one, where it is deleted or to be fetched.
+        record: as it comes out; the key alone, with the version where there is one, where it is deleted or to be
+            fetched.
         scope: what fills the placeholders of `fetch_path`, where the object is to be fetched.
         deleted: whether it is a deletion.
     """
@@ -104,7 +105,7 @@ def notifications(source: Source, channels: Sequence[Channel], headers: Headers,
     """Return what an authentic request says of our streams; empty where it says nothing.
 
     Raises:
-        Refusal: 400 for what is no JSON, 422 for what no configuration can read.
+        Refusal: 400 for what is not JSON, 422 for what no configuration can read.
     """
     try:
         text = body.decode()
@@ -126,7 +127,7 @@ def notifications(source: Source, channels: Sequence[Channel], headers: Headers,
 
 
 def _streams(channels: Sequence[Channel], kind: str, event: Json) -> list[str]:
-    """Return the streams that the event tells of, each once, after a look whether it can be read."""
+    """Return the streams that the event is about, each once, after a look whether it can be read."""
     concerned = [channel for channel in channels if concerns(channel.route, kind)]
     try:
         for channel in concerned:
@@ -144,7 +145,7 @@ def kind_of(source: Source, headers: Headers, event: Json) -> str:
 
 
 def concerns(route: Route, kind: str) -> bool:
-    """Return whether events of this type tell of the route's stream."""
+    """Return whether events of this type are about the route's stream."""
     patterns = (*route.types, *route.deleted_types)
     return not route.types or any(fnmatch.fnmatchcase(kind, pattern) for pattern in patterns)
 
@@ -204,7 +205,7 @@ def _check(channel: Channel, kind: str, event: Json) -> None:
 
 
 def _objects(channel: Channel, kind: str, event: Json) -> tuple[bool, list[Json]]:
-    """Return whether the event tells of deletions, and its objects; an empty one where it need not hold any."""
+    """Return whether the event reports deletions, and its objects; an empty one where it need not hold any."""
     route = channel.route
     deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in route.deleted_types)
     value = find(route.object_path, event) if "[" not in route.object_path else MISSING
@@ -272,7 +273,7 @@ def _scope(channel: Channel, event: Json) -> tuple[tuple[str, Any], ...]:
         value = find(name.removeprefix("event."), event)
         if value is None or isinstance(value, (Missing, dict, list)):
             raise AnswerError(
-                f"{channel.label} has no {name.removeprefix('event.')}, which fetch_path needs; mend the placeholder {{{name}}}"
+                f"{channel.label} has no {name.removeprefix('event.')}, which fetch_path needs; correct the placeholder {{{name}}}"
             )
         scope.append((name, value))
     return tuple(scope)

@@ -55,7 +55,7 @@ def position_in(stream: str, state: Mapping[str, Any]) -> QueuePosition | None:
         position = msgspec.convert(stored, StoredPosition)
     except msgspec.ValidationError as error:
         raise StateError(
-            f"stream {stream}: STATE names no place in a queue of webhooks that can be read; reset this stream's STATE"
+            f"stream {stream}: STATE names a position in a queue of webhooks that can't be read; reset this stream's STATE"
         ) from error
     named = position.cache_pass or position.told
     cache_pass = None if named is None else Sweep(named.number, named.cache)
@@ -70,7 +70,7 @@ class CachePass(msgspec.Struct, frozen=True):
 
 
 class StoredPosition(msgspec.Struct, frozen=True):
-    """A place, as STATE names it."""
+    """A position, as STATE names it."""
 
     queue: str
     position: str | None = None

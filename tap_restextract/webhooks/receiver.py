@@ -219,7 +219,7 @@ def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
 
 
 def _as_application(endpoint: Endpoint) -> Any:
-    """Return the endpoint as it is: Starlette takes an ASGI application for one, where it is no function."""
+    """Return the endpoint as it is: Starlette takes an ASGI application for one, where it is not a function."""
     application: ASGIApp = endpoint
     return application
 

@@ -1,7 +1,7 @@
 """Is a request from whom it says? Decided on the raw body, with every secret, in constant time.
 
 A signature is compared with what each secret makes of the request, all of them, whichever fits: a request takes as long
-with a good signature as with a bad one. Only of an authentic request it is told that it is stale.
+with a good signature as with a bad one. Only an authentic request is answered that it is stale.
 """
 
 from __future__ import annotations

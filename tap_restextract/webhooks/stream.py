@@ -1,8 +1,9 @@
 """A stream of webhooks: what waits in the queue comes out first, then, where the stream has a path, its list is polled.
 
-Theory of operation. The STATE that came as input names a position in the queue: all up to there is known to be loaded and
-is released; what lies after it is emitted, a batch a STATE. So a notification leaves the queue only when the STATE that covers it
-has come back. A position of another queue, or of one that was lost or restored, is none: then all that is kept is emitted.
+Theory of operation. The STATE that came as input names a position in the queue: all up to there is known to be loaded
+and is released; what lies after it is emitted, a batch a STATE. So a notification leaves the queue only when the STATE
+that covers it has come back. A position of another queue, or of one that was lost or restored, is none: then all that
+is kept is emitted.
 
 After the queue's end comes the poll, from its own bookmark; what it finds that no notification brought is counted (see
 `drain`).
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class WebhookStream(RestStream):
-    """One stream that is told of by webhooks, and polled where it has a path."""
+    """One stream that webhooks report on, and polled where it has a path."""
 
     def __init__(
         self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: OpenClient, received: ReceiverSettings
@@ -90,7 +91,7 @@ class WebhookStream(RestStream):
             stored.queue != queue.identity or (stored.position and not queue.contains(self.name, stored.position))
         ):
             self.logger.warning(
-                "stream %s: STATE names a place that this queue of webhooks hasn't; all that it holds comes out",
+                "stream %s: STATE names a position that this queue of webhooks doesn't have; all notifications in it come out",
                 self.name,
             )
             stored = replace(stored, position=None)
@@ -105,7 +106,7 @@ class WebhookStream(RestStream):
             return fetch_objects(client, scopes, self._plan.stream.concurrency)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Complete polled records; those without a nested replication key to copy are whole already, as deletions are."""
+        """Complete polled records; those without a nested replication key to copy are complete, as deletions are."""
         incremental, key = self._plan.stream.incremental, self._plan.replication_key
         if incremental is None or key == incremental.cursor_path:
             return super()._complete(records)
@@ -130,7 +131,7 @@ class WebhookStream(RestStream):
     def _warn_unrouted(self, drain: Drain) -> None:
         if drain.unrouted:
             self.logger.warning(
-                "stream %s: %d notifications that were stored tell of nothing by today's configuration; they are left out",
+                "stream %s: %d notifications that were stored concern no stream by today's configuration; they are left out",
                 self.name,
                 drain.unrouted,
             )

@@ -120,7 +120,7 @@ def test_a_value_that_has_no_place_in_an_order_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("boundary", ["abc", {"a": 1}, [1], [None]])
 def test_a_boundary_that_is_not_a_list_of_hashes_is_refused(boundary: Any) -> None:
-    with pytest.raises(StateError, match="boundary that is no list of hashes"):
+    with pytest.raises(StateError, match="boundary that is not a list of hashes"):
         from_state(plan(**INCLUSIVE), {"replication_key_value": NOON, "boundary": boundary})
 
 

@@ -201,8 +201,8 @@ def test_an_answer_beyond_max_response_bytes_is_refused_before_it_fills_the_memo
         ("hello", "$", "(a string)"),
         (5, "$", "(a number)"),
         (None, "data", "(null)"),
-        ({"data": ["a"]}, "data", "a record at 'data' is no JSON object"),
-        ({"data": [{"id": 1}, None]}, "data", "a record at 'data' is no JSON object"),
+        ({"data": ["a"]}, "data", "a record at 'data' is not a JSON object"),
+        ({"data": [{"id": 1}, None]}, "data", "a record at 'data' is not a JSON object"),
         ({"k" * 9000: 1}, "data", "no list of records"),
     ],
 )
@@ -269,10 +269,10 @@ def test_a_redirect_on_the_same_origin_is_followed_with_the_credentials() -> Non
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("http://localhost:{port}/things?token=s3cret", "http://localhost, another place"),
-        ("//127.0.0.1:1/x", "http://127.0.0.1, another place"),
-        ("https://127.0.0.1:{port}/", "https://127.0.0.1, another place"),
-        ("http://[::1", "what is no web address"),
+        ("http://localhost:{port}/things?token=s3cret", "http://localhost, another origin"),
+        ("//127.0.0.1:1/x", "http://127.0.0.1, another origin"),
+        ("https://127.0.0.1:{port}/", "https://127.0.0.1, another origin"),
+        ("http://[::1", "what is not a web address"),
     ],
 )
 def test_a_redirect_to_another_origin_is_not_followed(location: str, why: str) -> None:
@@ -342,13 +342,13 @@ def test_a_rate_limit_is_not_reported_as_a_failed_try(caplog: pytest.LogCaptureF
     with serving(scripted(*replies)) as api, caplog.at_level(logging.WARNING):
         fetched(api)
     assert "answered 429; trying again in" in caplog.messages[0]
-    assert "(a rate limit is no failed try; up to 3600 s of them are waited for (max_wait))" in caplog.messages[0]
+    assert "(a rate limit is not a failed try; up to 3600 s of them are waited for (max_wait))" in caplog.messages[0]
     assert "(try 1 of " in caplog.messages[1]
 
 
 def test_a_redirect_of_a_post_is_not_followed() -> None:
     message, asked = refused(scripted(Reply(b"", 302, {"Location": "/new"})), AnswerError, method="POST", json={"a": 1})
-    assert "which a POST isn't sent to again; it redirects to another place" in message
+    assert "which a POST isn't sent to again; it redirects to another address" in message
     assert len(asked) == 1
 
 
@@ -418,7 +418,7 @@ def test_a_header_that_can_not_be_sent_is_reported_at_once_without_its_value(key
 def test_an_address_that_can_not_be_one_is_reported_and_not_tried_again(base_url: str) -> None:
     with (
         closing(Client(stream(base_url=base_url), TokenKeeper(), LOG, "0")) as client,
-        pytest.raises(AnswerError, match="is no web address; set base_url"),
+        pytest.raises(AnswerError, match="is not a web address; set base_url"),
     ):
         client.page(PageRequest())
 

@@ -182,7 +182,7 @@ def test_a_gap_longer_than_the_retention_reads_the_list_again() -> None:
 
 
 def test_a_feed_that_can_not_be_read_after_its_last_event_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="behind the last one"):
+    with pytest.raises(ConfigurationError, match="after the last one"):
         Play(Orders(random.Random(1)), {"incremental": {"cursor_path": "id", "filter": "inclusive"}})
 
 

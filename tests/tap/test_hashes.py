@@ -409,4 +409,4 @@ def test_what_a_sweep_by_page_numbers_misses_is_looked_up_and_emitted_once_it_is
         third = tap(tmp_path, configured, state=second.states[-1])
     assert [record["id"] for record in second.records] == ([3] if lookup else [])
     assert third.records == []
-    assert ("2 records were in no page of this sweep; their deletion is not told" in second.err) is not bool(lookup)
+    assert ("2 records were in no page of this sweep; their deletion is not reported" in second.err) is not bool(lookup)

@@ -99,7 +99,7 @@ def clamped(asked: Asked) -> Reply:
         (deaf, "doesn't look at 'page': set page_param"),
         (
             clamped,
-            "pages 2 and 3 hold the same records, and did again; the API seems to answer its last page for all behind it: set total_path or has_more_path",
+            "pages 2 and 3 hold the same records, and did again; the API seems to answer its last page for all after it: set total_path or has_more_path",
         ),
     ],
     ids=["from one", "deaf", "clamped"],
@@ -135,7 +135,7 @@ def test_two_offsets_with_one_page_are_reported_with_what_to_set(tmp_path: Path,
     with serving(deaf) as api:
         run = tap(tmp_path, config(api.url, paginator={"type": "offset", "limit": 3, "offset_param": "skip"}, **facts))
     (told,) = run.told
-    assert "pages at offset 0 and behind it hold the same records, and did again; " in told
+    assert "pages at offset 0 and after it hold the same records, and did again; " in told
     assert "the API doesn't look at 'skip': set offset_param" in told
     assert len(api.asked) == 3
 

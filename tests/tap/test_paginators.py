@@ -212,7 +212,7 @@ def test_a_link_to_another_host_is_refused_because_credentials_would_go_there(li
 
 @pytest.mark.parametrize("link", ["http://[::1", "https://api.example.com:99999/", "https://api.example.com:port/"])
 def test_a_link_that_is_not_an_address_is_a_fault_and_not_a_crash(link: str) -> None:
-    with pytest.raises(AnswerError, match="the next page's address at next is no web address"):
+    with pytest.raises(AnswerError, match="the next page's address at next is not a web address"):
         behind(JsonLink(), {"next": link})
 
 

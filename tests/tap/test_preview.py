@@ -86,7 +86,7 @@ def test_with_a_state_the_first_request_is_the_next_runs() -> None:
         ({"paginator": {"type": "offset", "limit": 5}}, "things?offset=5&limit=5 (the next page)"),
         ({}, "nothing: one answer holds all"),
         (INCLUSIVE, "nothing: one answer holds all"),
-        (UNIQUE, "things?after=1767225600 (behind a page that ends there)"),
+        (UNIQUE, "things?after=1767225600 (after a page that ends there)"),
         ({**INCLUSIVE, "paginator": {"type": "page_number"}}, "(again from a page's last key)"),
         ({**INCLUSIVE, "paginator": {"type": "single_page", "limit": 5}}, "(again from an answer's last key)"),
     ],

@@ -108,14 +108,14 @@ def test_an_empty_secret_is_a_missing_one(secret: str | None) -> None:
 )
 def test_what_is_not_a_web_address_is_refused_without_showing_it(base_url: str) -> None:
     (told,) = faults({"base_url": base_url, "streams": [ORDERS]})
-    assert told == "stream orders: base_url is no web address; it is written like https://api.example.com/v1"
+    assert told == "stream orders: base_url is not a web address; it is written like https://api.example.com/v1"
 
 
 def test_a_token_endpoint_that_is_not_a_web_address_is_refused() -> None:
     auth = {"type": "oauth2_client_credentials", "access_token_url": "/token"}
     secrets = {"auth_client_id": "me", "auth_client_secret": "s"}
     (told,) = faults({"base_url": URL, "auth": auth, **secrets, "streams": [ORDERS]})
-    assert "auth.access_token_url is no web address" in told
+    assert "auth.access_token_url is not a web address" in told
 
 
 @pytest.mark.parametrize("streams", [None, [], {}, "orders", 5])

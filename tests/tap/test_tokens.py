@@ -211,7 +211,7 @@ def test_a_token_file_that_can_not_be_read_is_reported_and_nothing_is_asked(tmp_
     file = tmp_path / "token.json"
     file.write_text(content)
     with serving(Identity("s3cret-refresh")) as api:
-        with pytest.raises(ConfigurationError, match=r"token_file .* can't be read; mend or remove it"):
+        with pytest.raises(ConfigurationError, match=r"token_file .* can't be read; correct or remove it"):
             read(oauth(api, token_file=str(file)))
         assert api.asked == []
 

@@ -187,6 +187,6 @@ def test_a_fingerprint_contains_no_secret_and_no_password_decides_it() -> None:
 
 
 def test_plan_says_where_an_etag_is_used() -> None:
-    assert "304    where the API tells an ETag the next sweep asks by it" in preview(plan(sweep=True), None)
+    assert "304    where the API sends an ETag the next sweep asks by it" in preview(plan(sweep=True), None)
     assert "304 " not in preview(plan(sweep=True, validator="none"), None)
     assert "304 " not in preview(plan(sweep=True, paginator={"type": "offset", "limit": 5}), None)

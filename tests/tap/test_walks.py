@@ -258,19 +258,19 @@ def test_a_list_that_does_not_ascend_stops_the_walk_before_any_record_of_it(made
 
 def test_a_filter_that_is_not_strictly_after_stops_a_keyset_with_the_value() -> None:
     answers = compound([at(1, 1), at(1, 2)])
-    with pytest.raises(WalkError, match=r"asked behind updated_at '2026-01-01T00:00:01Z'.*strictly behind"):
+    with pytest.raises(WalkError, match=r"asked for what is after updated_at '2026-01-01T00:00:01Z'.*strictly after"):
         drive(KEYSET, lambda _: answers(PageRequest()))
 
 
 def test_a_keyset_whose_initial_value_is_in_another_unit_is_reported_and_drops_nothing() -> None:
     incremental = COMPOUND["incremental"] | {"initial_value": 1767225600000}
-    with pytest.raises(WalkError, match="asked behind updated_at 1767225599999"):
+    with pytest.raises(WalkError, match="asked for what is after updated_at 1767225599999"):
         drive(plan(**{**COMPOUND, "incremental": incremental}), pages(Page([at(1, 1)], None, LATER)))
 
 
 def test_an_api_that_ignores_the_cursor_is_reported_and_not_asked_for_ever() -> None:
     for made in (KEYSET, KEYS):
-        with pytest.raises(WalkError, match=r"asked behind .*that isn't behind it"):
+        with pytest.raises(WalkError, match=r"asked for what is after .*that isn't after it"):
             drive(made, lambda _: Page([at(1, 1), at(1, 2)], Token("x"), LATER))
 
 

@@ -39,7 +39,7 @@ class ChildrenBookmark(Bookmark):
         parents = state.get("parents", {})
         if not isinstance(parents, Mapping) or not all(isinstance(own, Mapping) for own in parents.values()):
             raise StateError(
-                f"{state_of(stream)} holds parents that are no mapping of bookmarks; reset this stream's STATE"
+                f"{state_of(stream)} holds parents that are not a mapping of bookmarks; reset this stream's STATE"
             )
         read = {key: kind.from_state(stream, own) for key, own in parents.items()}
         return cls(

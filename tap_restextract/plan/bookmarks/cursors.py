@@ -44,7 +44,7 @@ class CursorBookmark(Bookmark):
         boundary = state.get("boundary", [])
         if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
             raise StateError(
-                f"{state_of(stream)} holds a boundary that is no list of hashes; reset this stream's STATE"
+                f"{state_of(stream)} holds a boundary that is not a list of hashes; reset this stream's STATE"
             )
         value = state.get("replication_key_value")
         if value is None:

@@ -1,7 +1,7 @@
 """What every bookmark has: a form in STATE.
 
-A bookmark's keys are standard Singer keys, so that Meltano and people can read them, and the walk's own beside them. The
-classes of this folder are all that walks use; the position in a queue of webhooks is one more.
+A bookmark's keys are standard Singer keys, so that Meltano and people can read them, and the walk's own beside them.
+The classes of this folder are all that walks use; the position in a queue of webhooks is one more.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The queue in Kafka.
 
-Theory of operation. A topic for each stream; a position is the offset after the last notification of each of its partitions. The
-producer is idempotent and waits for all replicas in sync, and a batch is kept once each delivery is reported. How much that
-survives is the topic's to say (`min.insync.replicas`). What is acknowledged is deleted up to its offset, where the cluster
-lets records be deleted, else left to the topic's retention, which must then be longer than any pause between two runs.
-Options behind a question mark are librdkafka's own: kafka://host:9092?security.protocol=SASL_SSL&sasl.username=…
+Theory of operation. A topic for each stream; a position is the offset after the last notification of each of its
+partitions. The producer is idempotent and waits for all replicas in sync, and a batch is kept once each delivery is
+reported. How much that survives is the topic's to say (`min.insync.replicas`). What is acknowledged is deleted up to
+its offset, where the cluster lets records be deleted, else left to the topic's retention, which must then be longer
+than any pause between two runs. Options after a question mark are librdkafka's own:
+kafka://host:9092?security.protocol=SASL_SSL&sasl.username=…
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class KafkaQueue:
             raise self._kafka.KafkaException(failed[0] if failed else self._kafka.KafkaError._TIMED_OUT)  # noqa: SLF001  its name
 
     def _ends(self, stream: str) -> dict[int, tuple[int, int]]:
-        """Return each partition's first offset, and the one behind its last."""
+        """Return each partition's first offset, and the one after its last."""
         topic = self._client().list_topics(_topic(stream), timeout=SECONDS).topics[_topic(stream)]
         reader = self._consumer()
         try:
@@ -170,7 +171,7 @@ class KafkaQueue:
 
     def _consumer(self) -> Consumer:
         options = {
-            "group.id": "tap-restextract-webhooks",  # it is asked for, and not used: places are STATE's
+            "group.id": "tap-restextract-webhooks",  # it is asked for, and not used: positions are STATE's
             "enable.auto.commit": False,
             "enable.partition.eof": False,
             "auto.offset.reset": "earliest",
@@ -237,7 +238,7 @@ class KafkaQueue:
         """Return what the work gives.
 
         Raises:
-            QueueError: where it failed; the next call connects anew.
+            QueueError: where it failed; the next call connects again.
         """
         try:
             return work()

@@ -44,7 +44,7 @@ def open_queue(location: str) -> Queue:
         from tap_restextract.webhooks.queues.kafka import KafkaQueue  # noqa: PLC0415  likewise
 
         return KafkaQueue(location, redacted_location(location))
-    raise ConfigurationError([f"config.webhook_queue: {scheme or 'it'} is no queue; {REMEDY}"])
+    raise ConfigurationError([f"config.webhook_queue: {scheme or 'it'} is not a queue; {REMEDY}"])
 
 
 def embedded() -> str:
@@ -64,6 +64,6 @@ def embedded() -> str:
     if completed.returncode != 0:
         last_line = completed.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise ConfigurationError(
-            [f"config.webhook_queue is not set, and `{COMMAND} db up` failed: {last_line[0]}; {REMEDY}, or mend that"]
+            [f"config.webhook_queue is not set, and `{COMMAND} db up` failed: {last_line[0]}; {REMEDY}, or fix that"]
         )
     return completed.stdout.strip()

@@ -1,10 +1,10 @@
 """The queue in NATS JetStream.
 
-Theory of operation. One JetStream stream, a subject for each of ours; its sequence is the place. It is made where it is
-missing, on file, unlimited; one that is there, with replicas, is taken as it is. An acknowledged publication is durable as
-far as the server syncs: `sync_interval: always`, or replicas, for more than the death of a process. A delivery that comes
-again within the stream's duplicate window (two minutes) is stored once. The client is asynchronous and lives in a loop of
-its own; a connection that broke is not mended, but made anew by the next call.
+Theory of operation. One JetStream stream, a subject for each of ours; its sequence is the position. It is made where it
+is missing, on file, unlimited; one that is there, with replicas, is taken as it is. An acknowledged publication is
+durable as far as the server syncs: `sync_interval: always`, or replicas, for more than the death of a process. A
+delivery that comes again within the stream's duplicate window (two minutes) is stored once. The client is asynchronous
+and lives in a loop of its own; a connection that broke is replaced by the next call.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class NatsQueue:
         """Return what the coroutine gives.
 
         Raises:
-            QueueError: where it failed; the next call connects anew.
+            QueueError: where it failed; the next call connects again.
         """
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:

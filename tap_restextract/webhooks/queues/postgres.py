@@ -1,9 +1,9 @@
 """The queue in Postgres, in the schema tap_restextract: the default.
 
 Theory of operation. A batch of notifications is one transaction: one wait for the disk, however many requests share it.
-Numbers are not commit order: a reader that asks for what is greater than the last it saw would skip what commits late. So
-writers take an advisory lock together, shared, before they take numbers; a reader takes it alone, for a moment, before it
-looks how far numbers go: each of them is committed, or never will be. One statement text holds the whole of a
+Numbers are not commit order: a reader that asks for what is greater than the last it saw would skip what commits late.
+So writers take an advisory lock together, shared, before they take numbers; a reader takes it alone, for a moment,
+before it looks how far numbers go: each of them is committed, or never will be. One statement text holds the whole of a
 writer's transaction, so that a receiver that dies in it holds no lock. NOTIFY wakes readers.
 """
 
@@ -168,7 +168,7 @@ class PostgresQueue:
         """Return what the query's last statement gives.
 
         Raises:
-            QueueError: where it failed; the next query connects anew.
+            QueueError: where it failed; the next query connects again.
         """
         connection = self._connection()
         try:

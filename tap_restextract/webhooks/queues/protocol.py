@@ -1,10 +1,10 @@
 """Queues: where notifications wait until they are known to be loaded. One file a kind, one contract.
 
-The contract. What `store` returned from is durable: it survives a kill and a restart of the queue's server, as far as the
-server is set up to. `read` gives what was stored and is not up to a position; everything that is stored later lies after what
-was read before. `acknowledge` releases all up to a position, and no more.
-A position is a text that only the queue itself understands. A queue has an identity of its own, so that a STATE of another
-queue, or of one that was lost and made anew, is not taken for a position in this one.
+The contract. What `store` returned from is durable: it survives a kill and a restart of the queue's server, as far as
+the server is set up to. `read` gives what was stored and is not up to a position; everything that is stored later lies
+after what was read before. `acknowledge` releases all up to a position, and no more. A position is a text that only the
+queue itself understands. A queue has an identity of its own, so that a STATE of another queue, or of one that was lost
+and created again, is not taken for a position in this one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Queue(Protocol):
         """Store the notifications; they are durable once this returns.
 
         Raises:
-            QueueError: it isn't known whether they are kept. The next call connects anew.
+            QueueError: it isn't known whether they are kept. The next call connects again.
         """
         ...
 

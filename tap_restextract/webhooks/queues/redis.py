@@ -1,10 +1,10 @@
 """The queue in Redis Streams, or Valkey's.
 
-Theory of operation. Each stream has a Redis stream, whose ids the server gives out in order, one command at a time: nothing
-is committed late. A batch is one pipeline, and an answer to it is worth nothing before it is on the disk: with `appendfsync
-always` Redis answers behind its sync; with any other setting the pipeline ends with WAITAOF, which waits for one. A Redis
-that keeps no log of its commands, or knows no WAITAOF and doesn't always sync, is refused. The sync is one for all that
-arrived together. A delivery that comes again is stored again: the target knows it by its version.
+Theory of operation. Each stream has a Redis stream, whose ids the server gives out in order, one command at a time:
+nothing is committed late. A batch is one pipeline, and an answer to it is worth nothing before it is on the disk: with
+`appendfsync always` Redis answers after its sync; with any other setting the pipeline ends with WAITAOF, which waits
+for one. A Redis that keeps no log of its commands, or knows no WAITAOF and doesn't always sync, is refused. The sync is
+one for all that arrived together. A delivery that comes again is stored again: the target knows it by its version.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class RedisQueue:
             raise QueueError(f"{self._label} keeps no log on its disk; set appendonly yes in its configuration")
         try:
             always = self._redis.config_get("appendfsync").get("appendfsync") == "always"
-        except self._failures:  # a managed one doesn't tell
+        except self._failures:  # a managed one doesn't say
             always = False
         if not always:
             try:

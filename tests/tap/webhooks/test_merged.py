@@ -187,7 +187,7 @@ def test_deletions_and_versions_come_from_where_the_configuration_says(tmp_path:
         {"id": 2, "meta": {"updated_at": "2026-01-01T00:00:08Z"}, "meta__updated_at": "2026-01-01T00:00:08Z"},
         {"id": 1, "meta__updated_at": at, "_sdc_deleted_at": at},
     ]
-    assert "1 notifications that were stored tell of nothing" in run.err
+    assert "1 notifications that were stored concern no stream" in run.err
 
 
 def test_a_stored_notification_that_can_no_longer_be_read_stops_the_stream_and_stays(
@@ -211,7 +211,7 @@ def test_a_position_of_another_queue_or_after_this_ones_end_is_none(tmp_path: Pa
         assert wrong != held
         run = tap(tmp_path, config, state=json.loads(wrong))
         assert ids(run.records) == [1]
-        assert "a place that this queue of webhooks hasn't" in run.err
+        assert "a position that this queue of webhooks doesn't have" in run.err
     broken = json.loads(held)
     broken["bookmarks"]["things"]["webhooks"]["position"] = 1
     run = tap(tmp_path, config, state=broken)

@@ -211,12 +211,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"webhook_secrets": {"billing": SECRET, "biling": "x"}},
         "no source 'biling'; did you mean 'billing'?",
     ),
-    "a queue of no kind": ({"webhook_queue": "amqp://127.0.0.1"}, "config.webhook_queue: amqp is no queue"),
+    "a queue of no kind": ({"webhook_queue": "amqp://127.0.0.1"}, "config.webhook_queue: amqp is not a queue"),
     "a queue that isn't there": (
         {"webhook_queue": f"postgresql://u:{MARK}@127.0.0.1:{free_port()}/x"},
         "can't be opened",
     ),
-    "no webhooks": ({"webhooks": None, "webhook_secrets": {}}, "no source tells of it"),
+    "no webhooks": ({"webhooks": None, "webhook_secrets": {}}, "no source sends notifications of it"),
 }
 
 

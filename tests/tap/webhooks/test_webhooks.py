@@ -79,7 +79,7 @@ def test_the_plan_of_webhooks_says_what_they_can_not_promise(tmp_path: Path) -> 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "no key": ({"primary_key": []}, "source: webhooks needs primary_key"),
     "no schema": ({"schema": None}, "has no list to infer a schema from; declare `schema`"),
-    "no source": ({"name": "other"}, "stream other: source is webhooks, but no source tells of it"),
+    "no source": ({"name": "other"}, "stream other: source is webhooks, but no source sends notifications of it"),
     "children": ({"path": "/a/{parent.x.id}", "base_url": "http://x"}, "source: webhooks doesn't go with parents"),
 }
 
