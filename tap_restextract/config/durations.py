@@ -1,8 +1,8 @@
 """Durations: `30d` and `P30D` are the same; one parser for every setting that is one.
 
-Settings hold the short form (a whole number and one unit), so that nothing behind the configuration reads another. A bare
-number is a duration only where it may count in the replication key's own unit (`step`, `precision`); elsewhere its unit
-would be a guess, and is asked for.
+Settings hold the short form (a whole number and one unit), so that nothing after the configuration reads another one. A
+bare number is a duration only where it may count in the replication key's own unit (`step`, `precision`); elsewhere its
+unit would be a guess, and is asked for.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def duration_remedy(value: Any) -> str:
 
 
 def _incremental(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts with plain durations; whole numbers, which YAML writes without quotes, as the text that they are."""
+    """Return the facts with plain durations, and with whole numbers, which YAML writes without quotes, as texts."""
     plain = {key: plain_duration(value) if key in INCREMENTAL_DURATIONS else value for key, value in keys.items()}
     for key in NUMBERS_TOO & plain.keys():
         if isinstance(plain[key], int) and not isinstance(plain[key], bool) and plain[key] >= 0:

@@ -1,7 +1,7 @@
 """Other tools' names, and what they are called here: for configurations that are carried over.
 
-The names are those of dlt's rest_api (1.31), Airbyte's low-code schema (CDK 7.39), singer-sdk (0.54) and tap-rest-api-msdk
-(1.4), as their sources have them. What is called alike here is not in these tables.
+The names are those of dlt's rest_api (1.31), Airbyte's low-code schema (CDK 7.39), singer-sdk (0.54) and
+tap-rest-api-msdk (1.4), as their sources have them. What is called alike here is not in these tables.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ AUTH_TYPES: Final[Table] = MappingProxyType({
 
 
 def foreign_hint(table: Table, name: str) -> str:
-    """Return the end of a message about a name that another tool has: whose it is, and what to write; "" for any other."""
+    """Return the end of a message about another tool's name: whose it is, and what to write; "" for any other."""
     if name not in table:
         return ""
     tool, remedy = table[name]

@@ -116,7 +116,7 @@ def outline(body: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value of an answer as a message can show it: a text or a number bounded, anything else by its outline."""
+    """Return a value of an answer as a message can show it: texts and numbers bounded, anything else by its outline."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int, float, Decimal)):

@@ -1,7 +1,7 @@
 """An API's own words for an error: one table of the forms in which APIs write them, read by pure functions.
 
-A text is only what the API calls its message, title, detail or code, and the field that it names: no form reads the values
-beside them, such as the input that a validator quotes, since they may be a record's.
+A text is only what the API calls its message, title, detail or code, and the field that it names: no form reads the
+values beside them, such as the input that a validator quotes, since they may be a record's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_NESTED_ERRORS: Final = 3
 MAX_FIELD_CHARACTERS: Final = 60
 MESSAGE_KEYS: Final = ("message", "detail", "error_description", "error", "title")
 ERROR_KEYS: Final = ("errors", "error", "errorMessages", "error_summary", "Fault", "fault")
-"""Keys that an answer has only where something went wrong; a `message` or a `title` may stand beside records as well."""
+"""Keys that an answer has only where something went wrong; a `message` or `title` may stand beside records, too."""
 
 
 class ErrorForm(NamedTuple):
@@ -34,7 +34,7 @@ class ErrorForm(NamedTuple):
 
 
 def error_texts(body: Any) -> Iterator[str]:
-    """Yield an API's own words for an error, each once, from the places where they usually stand; a text is all words."""
+    """Yield an API's own words for an error, each once, from where they usually stand; a text is all words."""
     seen: set[str] = set()
     for form in FORMS:
         for text in form.texts(body):
@@ -149,7 +149,7 @@ def _errors(body: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _whole(body: Any) -> Iterator[str]:
-    """A body that is a text."""
+    """Yield a body that is a text."""
     yield from _strings([body])
 
 
@@ -187,7 +187,7 @@ def _strings(values: list[Any]) -> Iterator[str]:
 
 
 def _joined(first: Any, second: Any) -> str:
-    """Return both texts, the second one's detail behind the first; one alone where the other is missing or says the same."""
+    """Return both texts, the second as the first one's detail; one alone where the other is missing or the same."""
     both = [text for text in (_text(first), _text(second)) if text]
     return both[0] if len(both) == 2 and both[1] in both[0] else ": ".join(both)
 

@@ -1,7 +1,7 @@
 """What a body is that can't be decoded as JSON: what another try may change, and what none ever will.
 
-A body that is cut or garbled is worth another try, and so is a page of HTML with a good status: gateways, captive portals
-and sites in maintenance send such pages in passing. A table, a document or an archive comes again each time.
+A body that is cut or garbled is worth another try, and so is a page of HTML with a good status: gateways, captive
+portals and sites in maintenance send such pages in passing. A table, a document or an archive comes again each time.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ from tap_restextract.exchange.answer import Answer, shown
 from tap_restextract.exchange.request import Request
 from tap_restextract.values.paths import MISSING, find, steps
 
-# A link's target and its parameters (RFC 8288, section 3): blanks may surround every mark, a text in quotation marks may
-# hold any mark, escaped quotation marks too, and a parameter may be empty.
+# A link's target and its parameters (RFC 8288, section 3): blanks may surround every mark, a text in quotation marks
+# may hold any mark, escaped quotation marks too, and a parameter may be empty.
 _PARAMETER: Final = r"\s*;\s*(?:[^\s=;,\"]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,\"]*))?)?"
 LINK: Final = re.compile(rf"<(?P<target>[^>]*)>(?P<parameters>(?:{_PARAMETER})*)")
 DIGITS: Final = re.compile(r"^[0-9]{1,18}$")

@@ -1,8 +1,8 @@
 """Bounds of one answer: how long it may take from its first byte to its last, and how large its body may be.
 
-Theory of operation. A socket's timeout bounds the wait for the next byte, so that a server that sends one byte a second is
-never late. Each read of an answer's socket, of its head and of its body, passes `_BoundedReader`, which knows when the
-first byte came. The bound is the thread's: a connection is made by a pool, which can't hand anything to an answer.
+Theory of operation. A socket's timeout bounds the wait for the next byte, so that a server that sends one byte a second
+is never late. Each read of an answer's socket, of its head and of its body, passes `_BoundedReader`, which knows when
+the first byte came. The bound is the thread's: a connection is made by a pool, which can't hand anything to an answer.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def too_slow(stream: StreamSettings) -> str:
 
 
 def tls_mismatch(error: requests.RequestException) -> TlsMismatch | None:
-    """Return why client and server can't speak TLS with each other, which no other try will change; None for anything else."""
+    """Return why client and server can't speak TLS with each other, whatever is tried; None for anything else."""
     text = repr(error)
     return next((mismatch for mismatch in TLS_MISMATCHES if any(sign in text for sign in mismatch.signs)), None)
 

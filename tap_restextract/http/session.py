@@ -1,10 +1,10 @@
 """One thread's connections to an API: `requests`, with what each page's request has in common done once.
 
 Theory of operation. `Session.request` prepares every request from scratch, merges settings, and looks for a redirect's
-target; `iter_content` carries a body through a queue of chunks. For a page of a hundred records that costs as much as the
-records. So a GET's address and headers are prepared once, by `requests`, and sent by its adapter, which pools connections,
-verifies certificates and turns faults into its exceptions; `bounded` reads a body whose length is stated at once. All else (a
-request with a body, an address with a password in it) takes the long way.
+target; `iter_content` carries a body through a queue of chunks. For a page of a hundred records that costs as much as
+the records. So a GET's address and headers are prepared once, by `requests`, and sent by its adapter, which pools
+connections, verifies certificates and turns faults into its exceptions; `bounded` reads a body whose length is stated
+at once. All else (a request with a body, an address with a password in it) takes the long way.
 """
 
 from __future__ import annotations
