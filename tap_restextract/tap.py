@@ -240,7 +240,7 @@ def _component_names(document: OpenAPISchema[str]) -> list[str]:
     try:
         components = document.spec.get("definitions") or document.spec["components"]["schemas"]
         return [str(name) for name in components]
-    except Exception:  # noqa: BLE001  whatever a document holds: that it can't be read is told already
+    except Exception:  # noqa: BLE001  whatever a document holds: that it can't be read is reported already
         return []
 
 

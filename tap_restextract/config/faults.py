@@ -63,8 +63,8 @@ def struct_faults(struct: Any, value: Any, location: str, foreign: typing.Collec
 def _key_hint(struct: Any, key: str, known: list[str]) -> str:
     """Return the end of a message about an unknown key: another tool's name, another type's key, or what was meant."""
     table = next((table for structs, table in FOREIGN_KEYS if issubclass(struct, structs)), None)
-    if table is not None and (told := foreign_hint(table, key)):
-        return told
+    if table is not None and (foreign := foreign_hint(table, key)):
+        return foreign
     for family in (typing.get_args(Paginator), typing.get_args(Auth)):
         types_with = [str(member.__struct_config__.tag) for member in family if key in _fields(member)]
         if struct in family and types_with:
@@ -78,9 +78,9 @@ def _type_fault(tags: dict[Any, Any], tag: Any, location: str) -> str:
     """Return the fault of a type that is none of the known ones, which are listed once."""
     known = ", ".join(sorted(str(name) for name in tags))
     paginators = any(member in typing.get_args(Paginator) for member in tags.values())
-    told = foreign_hint(PAGINATOR_TYPES if paginators else AUTH_TYPES, str(tag))
+    foreign = foreign_hint(PAGINATOR_TYPES if paginators else AUTH_TYPES, str(tag))
     near = nearest(str(tag), [str(name) for name in tags], cutoff=0.5)
-    return f"{location}.type: {tag!r} is none of {known}{told or (f'; did you mean {near!r}?' if near else '')}"
+    return f"{location}.type: {tag!r} is none of {known}{foreign or (f'; did you mean {near!r}?' if near else '')}"
 
 
 def _value_faults(kind: Any, value: Any, location: str) -> list[str]:
@@ -139,8 +139,8 @@ def _in_words(kind: Any, value: Any) -> str:
     members = [member for member in _members(kind) if member is not type(None)]
     if any(meta.pattern for meta in metas):
         remedy = duration_remedy(value) if any(meta.pattern in {DURATION, DURATION_OR_NUMBER} for meta in metas) else ""
-        told = next((meta.description for meta in metas if meta.description), "")
-        return f"{given} is not of this setting's form. {told}{remedy}"
+        described = next((meta.description for meta in metas if meta.description), "")
+        return f"{given} is not of this setting's form. {described}{remedy}"
     names = [
         str(name) for member in members for name in typing.get_args(member) if typing.get_origin(member) is Literal
     ]

@@ -50,7 +50,7 @@ class AnswerFacts:
 class Answer:
     """What came back: its facts and the decoded body.
 
-    `fault` says why a body is no JSON; it is then the beginning of its text, or None where it is empty. `remedy` says
+    `fault` says why a body is not JSON; it is then the beginning of its text, or None where it is empty. `remedy` says
     what such a body is, and what to do, where no other try will turn it into JSON.
     """
 

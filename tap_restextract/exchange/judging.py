@@ -13,7 +13,7 @@ from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.media import is_page
 from tap_restextract.exchange.retry import TransientError, Verdict
 
-# A field for a password, in what is no JSON: a login page, which no other try will turn into an answer.
+# A field for a password, in what is not JSON: a login page, which no other try will turn into an answer.
 _LOGIN: Final = re.compile(r"<input\b[^>]*\btype\s*=\s*[\"']?password\b", re.IGNORECASE)
 
 
@@ -37,7 +37,7 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
 
     Raises:
         TransientError: where it is worth another try.
-        AnswerError: where it is no JSON, and never will be.
+        AnswerError: where it is not JSON, and never will be.
         QuotaError: where the API asks for too long a wait.
     """
     rules, quotas = stream.response_rules, answer.facts.quotas

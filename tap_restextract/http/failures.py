@@ -50,18 +50,20 @@ TLS_MISMATCHES: Final = (
     TlsMismatch(
         ("Hostname mismatch", "IP address mismatch", "doesn't match"),
         f"{UNVERIFIED}: it is another host's",
-        "ask by a name that is in the certificate, or have it mended",
+        "ask by a name that is in the certificate, or have it fixed",
     ),
     TlsMismatch(
-        ("certificate has expired",), f"{UNVERIFIED}: it has expired", "have it renewed, or mend this machine's clock"
+        ("certificate has expired",),
+        f"{UNVERIFIED}: it has expired",
+        "have it renewed, or correct this machine's clock",
     ),
     TlsMismatch(
         ("certificate is not yet valid",),
         f"{UNVERIFIED}: it is not valid yet",
-        "mend this machine's clock, or have the certificate mended",
+        "correct this machine's clock, or have the certificate fixed",
     ),
     TlsMismatch(
-        ("CERTIFICATE_VERIFY_FAILED",), UNVERIFIED, "set ca_bundle where its CA is a private one, or have it mended"
+        ("CERTIFICATE_VERIFY_FAILED",), UNVERIFIED, "set ca_bundle where its CA is a private one, or have it fixed"
     ),
     TlsMismatch(
         ("CERTIFICATE_REQUIRED",), "the server asks for a certificate of this client", "set client_certificate"
@@ -85,7 +87,7 @@ TLS_MISMATCHES: Final = (
         (r"BadStatusLine('\x15\x03",), "the server speaks TLS at this address", "write https:// in the address"
     ),
 )
-"""What no other try will change; the first that fits is told."""
+"""What no other try will change; the first that fits is reported."""
 
 REMEDIES: Final = {
     401: "check the credentials (auth and its secrets)",

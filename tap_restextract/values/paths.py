@@ -35,7 +35,7 @@ def find(path: str, value: Any) -> Any:
     """Return the first value at the path, or MISSING. A key with dots, such as @odata.nextLink, is found too.
 
     Raises:
-        ConfigurationError: where the path is no JSONPath.
+        ConfigurationError: where the path is not a JSONPath.
     """
     keys = steps(path)
     if keys is None:
@@ -145,5 +145,5 @@ def _compiled(path: str) -> Any:
         return parse(path)
     except JSONPathError as error:
         raise ConfigurationError(
-            [f"{path!r} is no JSONPath: {error}; write it like data.items or $.data[*]"]
+            [f"{path!r} is not a JSONPath: {error}; write it like data.items or $.data[*]"]
         ) from error

@@ -107,7 +107,7 @@ class Reader:
         """Return the answer's body, its records as rows where that is possible, else as dicts.
 
         Raises:
-            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: where it is no JSON.
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: where it is not JSON.
         """
         shape = self.shape
         if shape is not None and is_plain(content):

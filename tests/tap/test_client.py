@@ -218,7 +218,7 @@ def test_records_that_are_not_where_they_should_be_are_reported_with_the_bodys_o
 
 def test_a_path_that_is_not_one_is_reported_with_its_stream() -> None:
     message, _ = refused(scripted(GOOD), ConfigurationError, records="data[")
-    assert "'data[' is no JSONPath" in message
+    assert "'data[' is not a JSONPath" in message
 
 
 def test_a_paginators_fault_names_stream_and_address() -> None:

@@ -85,7 +85,7 @@ def test_a_page_without_edges_is_empty_and_not_a_fault() -> None:
 
 @pytest.mark.parametrize("path", ["data[", "$..[", "data[?(@.x", ".."])
 def test_what_is_not_a_path_is_refused_with_an_example(path: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"is no JSONPath: .*write it like data\.items"):
+    with pytest.raises(ConfigurationError, match=r"is not a JSONPath: .*write it like data\.items"):
         find_list(path, BODY)
 
 

@@ -346,7 +346,7 @@ def test_a_rule_may_ask_for_another_access_token() -> None:
         ({"http_codes": [404]}, "response_rules[0]: the key 'action' is missing"),
         ({"action": "FAIL", "http_code": [404]}, "unknown key 'http_code'; did you mean 'http_codes'?"),
         ({"action": "FAIL", "http_codes": [99]}, "response_rules[0].http_codes[0]: a whole number of at least 200"),
-        ({"action": "FAIL", "predicate": "a["}, "response_rules[0].predicate: 'a[' is no JSONPath"),
+        ({"action": "FAIL", "predicate": "a["}, "response_rules[0].predicate: 'a[' is not a JSONPath"),
         ({"action": "FAIL", "http_codes": [404], "equals": 1}, "has equals without a predicate"),
         ({"action": "REFRESH_TOKEN", "http_codes": [400]}, "REFRESH_TOKEN needs an auth type with a token to refresh"),
         ({"action": "IGNORE", "http_codes": [404]}, "IGNORE would make a sweep take what an answer hides for deleted"),

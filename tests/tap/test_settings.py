@@ -188,7 +188,7 @@ def test_a_wrong_value_is_a_fault_with_its_place_and_never_a_crash(keys: dict[st
 def test_a_path_that_is_none_is_refused_before_any_request_with_its_place(keys: dict[str, Any], place: str) -> None:
     (told,) = faults({"base_url": URL, "streams": [{**ORDERS, **keys}]})
     assert told.startswith(f"stream orders: {place}: '")
-    assert "is no JSONPath" in told
+    assert "is not a JSONPath" in told
     assert "write it like data.items or $.data[*]" in told
 
 
