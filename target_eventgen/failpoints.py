@@ -19,7 +19,7 @@ AFTER_EVENTS: Final = "after_events"
 BEFORE_COMMIT: Final = "before_commit"
 BEFORE_STATE: Final = "before_state"
 STATE_HALF_WRITTEN: Final = "state_half_written"
-AFTER_PUBLISH: Final = "after_publish"
+AFTER_PUBLISH: Final = "after_publish"  # reached by turns that publish something, as the next one is
 BEFORE_MARKED: Final = "before_marked"
 
 _SECONDS: Final = 0.002

@@ -270,9 +270,11 @@ class PublisherWorker(threading.Thread):
             items, moved = self._read(cursor, marks)
             handled = len(items) + moved
             verdicts, unreachable = self._publish(publisher, items)
-            failpoints.reach(failpoints.AFTER_PUBLISH)
+            if items:
+                failpoints.reach(failpoints.AFTER_PUBLISH)
             self._mark(cursor, verdicts)
-            failpoints.reach(failpoints.BEFORE_MARKED)
+            if items:
+                failpoints.reach(failpoints.BEFORE_MARKED)
         self._first = (slots[-1] + 1) % decisions.SLOTS
         self._full = len(marks) > handled or handled * 2 >= most
         self._share = decisions.share(self._share, full=self._full, slow=time.monotonic() - began > QUICK_SECONDS)
