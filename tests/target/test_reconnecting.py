@@ -61,7 +61,14 @@ def test_without_time_to_reconnect_a_loss_is_an_error_at_once_and_nothing_is_log
 
 
 def test_who_stops_waits_for_no_connection() -> None:
-    stopping = threading.Event()
+    stopping, attempts = threading.Event(), 0
     stopping.set()
+
+    def work() -> None:
+        nonlocal attempts
+        attempts += 1
+        lost()
+
     with pytest.raises(ConnectionLostError):
-        reconnecting(lost, 86_400, "here", stopping)
+        reconnecting(work, 1, "here", stopping)
+    assert attempts == 1
