@@ -76,7 +76,7 @@ def test_a_bare_number_is_one_of_the_keys_own_unit_where_that_may_be_meant(name:
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ({"incremental": {"cursor_path": "at", "lookback": 300}}, "a.incremental.lookback: 300 is not of this setting's form. How far behind the bookmark each run reads again: 1h. A bare number has no unit: write 300s for seconds"),
+        ({"incremental": {"cursor_path": "at", "lookback": 300}}, "a.incremental.lookback: 300 is not of this setting's form. How far before the bookmark each run reads again: 1h. A bare number has no unit: write 300s for seconds"),
         ({"incremental": {"cursor_path": "at", "lag": "300"}}, "A bare number has no unit: write 300s for seconds"),
         ({"sweep_every": 3600}, "sweep_every: 3600 is not of this setting's form."),
         ({"incremental": {"cursor_path": "at", "lag": 1.5}}, "Write a whole number of a unit: 1500ms"),
