@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from tap_restextract.errors import ConfigurationError
+from tap_restextract.errors import AnswerError, ConfigurationError
 from tap_restextract.values.rows import Row, column
 
+MAX_EXACT_FLOAT: Final = 2**53
 DOTTED: Final = re.compile(r"^(?:\$\.?)?((?:[^.\[\]*$'\"]+(?:\.[^.\[\]*$'\"]+)*)?)$")
 
 
@@ -80,12 +81,18 @@ def _matches(path: str, value: Any) -> list[Any]:
     be neither more than 10 nor equal to 10.9. What the filter lets through is then taken from the value itself.
     """
     compiled = _compiled(path)
-    if "?" not in path or (copy := _with_floats(value)) is value:
+    if "?" not in path:
         return [match.value for match in compiled.find(value)]
     found = []
-    for match in compiled.find(copy):
-        exact = match.full_path.find(value)
-        found.append(exact[0].value if exact else match.value)
+    try:
+        for match in compiled.find(_with_floats(value)):
+            exact = match.full_path.find(value)
+            found.append(exact[0].value if exact else match.value)
+    except TypeError as error:
+        raise AnswerError(
+            f"the filter in {path!r} compares values of different kinds, such as a number and null; let the request leave "
+            "such records out, or compare with another property"
+        ) from error
     return found
 
 
@@ -136,13 +143,28 @@ def steps(path: str) -> tuple[str, ...] | None:
     return tuple(match[1].split(".")) if match[1] else ()
 
 
+def _with_float_literals(path: Any) -> Any:
+    """Replace the whole numbers in a path's filters by floats, as far as these are exact.
+
+    On Python 3.10 jsonpath-ng is 1.8, which cuts what is compared with a whole number to one: 10.9 is not more than 10.
+    """
+    from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415  a slow import, needed by few configurations
+
+    for part in _parts(path):
+        for expression in part.expressions if isinstance(part, Filter) else ():
+            literal = getattr(expression, "value", None)
+            if type(literal) is int and abs(literal) <= MAX_EXACT_FLOAT:
+                expression.value = float(literal)
+    return path
+
+
 @functools.lru_cache(maxsize=256)
 def _compiled(path: str) -> Any:
     from jsonpath_ng.exceptions import JSONPathError  # noqa: PLC0415  a slow import, needed by few configurations
     from jsonpath_ng.ext.parser import parse  # noqa: PLC0415
 
     try:
-        return parse(path)
+        return _with_float_literals(parse(path))
     except JSONPathError as error:
         raise ConfigurationError(
             [f"{path!r} is not a JSONPath: {error}; write it like data.items or $.data[*]"]
