@@ -12,17 +12,19 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.support.environments import PROJECT, environment, made
+from tests.support.environments import PROJECT, environment, exclusive, made
 from tests.support.example import TOKEN, Example, due_at_first, due_events, serving
 from tests.support.processes import kill_group
 from tests.support.queries import recorded_events, rows, subscriptions
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SOURCES = ("tap_restextract", "target_eventgen", "pyproject.toml", "README.md", "LICENSE")
@@ -82,8 +84,12 @@ def project() -> tuple[Path, Path]:
     return program, made("meltano-project", recipe, make)
 
 
-def meltano_for(project: tuple[Path, Path], example: Example, database: str, folder: Path) -> Meltano:
-    """The project against this API and this database, with a system database in the test's folder."""
+@contextmanager
+def meltano_for(project: tuple[Path, Path], example: Example, database: str, folder: Path) -> Iterator[Meltano]:
+    """The project against this API and this database, with a system database in the test's folder.
+
+    One test at a time has it, since Meltano writes the catalog of a run into the project's folder.
+    """
     program, project_folder = project
     own = {
         "TAP_RESTEXTRACT_BASE_URL": example.url,
@@ -98,13 +104,15 @@ def meltano_for(project: tuple[Path, Path], example: Example, database: str, fol
     }
     foreign = ("TAP_", "TARGET_", "MELTANO_", "VIRTUAL_ENV", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return Meltano(program, project_folder, {**kept, **own}, folder)
+    with exclusive("meltano-project-run"):
+        yield Meltano(program, project_folder, {**kept, **own}, folder)
 
 
 @pytest.fixture
-def meltano(project: tuple[Path, Path], example: Example, database: str, tmp_path: Path) -> Meltano:
+def meltano(project: tuple[Path, Path], example: Example, database: str, tmp_path: Path) -> Iterator[Meltano]:
     """The project against the test's own API and database."""
-    return meltano_for(project, example, database, tmp_path)
+    with meltano_for(project, example, database, tmp_path) as found:
+        yield found
 
 
 def piped(log: str) -> int:
@@ -135,8 +143,7 @@ def test_the_first_run_loads_all_the_second_nothing_the_third_what_changed_with_
 def test_after_a_kill_of_all_its_processes_the_next_run_completes_with_every_event_recorded_once(
     project: tuple[Path, Path], database: str, tmp_path: Path
 ) -> None:
-    with serving(tmp_path, delay=0.5) as slow:
-        meltano = meltano_for(project, slow, database, tmp_path)
+    with serving(tmp_path, delay=0.5) as slow, meltano_for(project, slow, database, tmp_path) as meltano:
         meltano.environment["TARGET_EVENTGEN_INITIAL_LOAD"] = "emit"
         log = tmp_path / "killed.log"
         killed = meltano.start(*PIPELINE, log=log)
