@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 MAX_REASON_CHARACTERS: Final = 200
 MAX_REASON_TEXTS: Final = 3
 MAX_NESTED_ERRORS: Final = 3
-MAX_FIELD_CHARACTERS: Final = 60
+MAX_TEXT_CHARACTERS: Final = 20_000
+MAX_ERRORS: Final = 1000
 MESSAGE_KEYS: Final = ("message", "detail", "error_description", "error", "title")
 ERROR_KEYS: Final = ("errors", "error", "errorMessages", "error_summary", "Fault", "fault")
 """Keys that an answer has only where something went wrong; a `message` or `title` may stand beside records, too."""
@@ -43,18 +44,19 @@ def error_texts(body: Any) -> Iterator[str]:
                 yield text
 
 
-def error_reason(body: Any) -> str:
+def error_reason(body: Any, hide: Callable[[str], str]) -> str:
     """Return the API's reason as one line without control characters; "" where none is found.
 
-    It still holds secrets, and is cut where it is far longer than a message shows: redact it, then cut it to
-    `MAX_REASON_CHARACTERS`.
+    Args:
+        body: of the answer.
+        hide: hides the secrets in a text, before anything of the text is cut.
     """
     reasons: list[str] = []
     for form in FORMS:
-        for text in map(_line, islice(form.texts(body), form.max_shown)):
+        for text in (_line(hide(raw[:MAX_TEXT_CHARACTERS])) for raw in islice(form.texts(body), form.max_shown)):
             if text and len(reasons) < MAX_REASON_TEXTS and not any(text in reason for reason in reasons):
                 reasons.append(text)
-    return "; ".join(reasons)
+    return "; ".join(reasons)[:MAX_REASON_CHARACTERS]
 
 
 def is_error(body: Any) -> bool:
@@ -77,8 +79,8 @@ def _jira(body: Any) -> Iterator[str]:
 
 def _salesforce(body: Any) -> Iterator[str]:
     """`[{message, errorCode}]`: a list that isn't one of records, as each member has an errorCode."""
-    if isinstance(body, list) and body and all(_text(_at(error, "errorCode")) for error in body):
-        for error in body:
+    if isinstance(body, list) and body and all(_text(_at(error, "errorCode")) for error in body[:MAX_ERRORS]):
+        for error in body[:MAX_ERRORS]:
             yield from _strings([_joined(_at(error, "errorCode"), _at(error, "message"))])
 
 
@@ -175,7 +177,7 @@ def _at(value: Any, *keys: str) -> Any:
 
 
 def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return value[:MAX_ERRORS] if isinstance(value, list) else []
 
 
 def _text(value: Any) -> str:
@@ -194,11 +196,11 @@ def _joined(first: Any, second: Any) -> str:
 
 def _named(field: Any, text: Any) -> str | None:
     """Return a text with the field that it is about."""
-    return f"{field[:MAX_FIELD_CHARACTERS]}: {text}" if isinstance(field, str) and field and _text(text) else text
+    return f"{field}: {text}" if isinstance(field, str) and field and _text(text) else text
 
 
 def _by_field(errors: Any) -> Iterator[str]:
     """Yield the texts of a map of fields to a text, or to a list of texts."""
-    for field, texts in errors.items() if isinstance(errors, Mapping) else ():
+    for field, texts in islice(errors.items(), MAX_ERRORS) if isinstance(errors, Mapping) else ():
         for text in _strings(texts if isinstance(texts, list) else [texts]):
             yield _named(field, text) or text

@@ -50,7 +50,10 @@ BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
 )  # fmt: skip
 CHARSET: Final = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
-UTF_8: Final = frozenset({"utf-8", "ascii"})
+NO_CHARSETS: Final = frozenset(
+    {"utf-8", "ascii", "punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape"}
+)
+"""JSON's own, and Python's codecs that are no character sets of documents: the first of these is quadratic."""
 
 
 def media_type(headers: Mapping[str, str]) -> str:
@@ -97,7 +100,7 @@ def _charset(headers: Mapping[str, str], content: bytes) -> str | None:
     marked = next((name for mark, name in BYTE_ORDER_MARKS if content.startswith(mark)), None)
     for name in (declared and declared[1], marked):
         with contextlib.suppress(LookupError, ValueError, RecursionError, msgspec.MsgspecError):
-            if name and codecs.lookup(name).name not in UTF_8:
+            if name and codecs.lookup(name).name not in NO_CHARSETS:
                 msgspec.json.decode(content.decode(name).removeprefix("\ufeff"))
                 return name
     return None

@@ -31,16 +31,18 @@ from tap_restextract.values.paths import MISSING, find, steps
 
 # A link's target and its parameters (RFC 8288, section 3): blanks may surround every mark, a text in quotation marks
 # may hold any mark, escaped quotation marks too, and a parameter may be empty.
-_PARAMETER: Final = r"\s*;\s*(?:[^\s=;,\"]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,\"]*))?)?"
-LINK: Final = re.compile(rf"<(?P<target>[^>]*)>(?P<parameters>(?:{_PARAMETER})*)")
+# Quotation marks in other places are taken as they are.
+_PARAMETER: Final = r"\s*;\s*(?:[^\s=;,]+(?:\s*=\s*(?:\"(?:[^\"\\]|\\.)*\"|[^\s;,\"][^\s;,]*)?)?)?"
+LINK: Final = re.compile(rf"<(?P<target>[^<>]*)>(?P<parameters>(?:{_PARAMETER})*)")
 DIGITS: Final = re.compile(r"^[0-9]{1,18}$")
+MAX_FLAG_CHARACTERS: Final = 8
 FLAGS: Final = {
     **dict.fromkeys(("true", "1", "y", "yes"), True),
     **dict.fromkeys(("false", "0", "n", "no"), False),
 }
 """How APIs without booleans write has_more, in any case."""
 PARAMETER: Final = re.compile(
-    r";\s*(?P<name>[^\s=;,\"]+)(?:\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s;,\"]*)))?"
+    r";\s*(?P<name>[^\s=;,]+)(?:\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s;,\"][^\s;,]*))?)?"
 )
 
 
@@ -241,7 +243,9 @@ def _more(path: str | None, body: Any) -> bool | None:
     more = FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
     if more is not None:
         return more
-    there = "" if value is MISSING else f"; {shown(value)} stands there, and true or false, 1 or 0, Y or N are read"
+    # A longer text may be a token, which no message shows.
+    named = "a longer text" if isinstance(value, str) and len(value) > MAX_FLAG_CHARACTERS else shown(value)
+    there = "" if value is MISSING else f"; {named} stands there, and true or false, 1 or 0, Y or N are read"
     raise AnswerError(
         f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows{there}"
     )

@@ -30,7 +30,7 @@ from tap_restextract.exchange.auth import (
     quota_identity,
     secrets_of,
 )
-from tap_restextract.exchange.error_texts import error_reason, is_error
+from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.judging import JudgedAnswer, judge, quota_error
 from tap_restextract.exchange.paginators import paged
 from tap_restextract.exchange.request import (
@@ -90,20 +90,22 @@ class Client:
         self._verify, self._certificate = certificates(stream)
         self._sign = signer(stream.auth.name) if isinstance(stream.auth, Plugin) else None
         self._here = threading.local()
-        self._sessions: list[tuple[threading.Thread, HttpSession]] = []
+        self._sessions: list[HttpSession] = []
+        self._sending: set[threading.Thread] = set()
+        self._has_answered = False
         self._is_closed = False
 
     def close(self) -> None:
         """Drop the connections, also those that a thread uses for a page that nobody wants any more.
 
-        Such a thread ends with an ApiError, which is waited for, `MAX_CLOSE_SECONDS` at most: the thread may be
-        waiting before another try.
+        Such a thread ends with an ApiError, which is waited for, `MAX_CLOSE_SECONDS` at most. One that waits for its
+        turn, or before another try, has no connection: it ends when its wait does.
         """
         self._is_closed = True
         deadline = time.monotonic() + MAX_CLOSE_SECONDS
-        for _, session in [*self._sessions]:
+        for session in [*self._sessions]:
             session.close()
-        for thread, _ in [*self._sessions]:
+        for thread in [*self._sending]:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -119,7 +121,7 @@ class Client:
                 certificate=self._certificate,
                 max_seconds=self._stream.max_response_seconds,
             )
-            self._sessions.append((threading.current_thread(), session))
+            self._sessions.append(session)
         return session
 
     def page(self, page_request: PageRequest) -> Page:
@@ -146,7 +148,7 @@ class Client:
         try:
             return page_of(self._stream, page_request, answer)
         except AnswerError as error:
-            said = failures.reason_of(answer.body, self._all_secrets) if is_error(answer.body) else ""
+            said = failures.said_by(answer.body, self._all_secrets) if is_error(answer.body) else ""
             raise AnswerError(
                 f"{self._named(request)}: {error}{f'. The API says what went wrong {said}' if said else ''}"
             ) from error
@@ -250,10 +252,11 @@ class Client:
         """
         body = None if request.json is None else msgspec.json.encode(request.json)
         self._wait(request)
-        if self._is_closed:
-            raise ApiError(f"{self._named(request)} isn't sent: the run has ended")
         quotas: tuple[rates.Quota, ...] = ()
+        self._sending.add(threading.current_thread())
         try:
+            if self._is_closed:
+                raise ApiError(f"{self._named(request)} isn't sent: the run has ended")
             address, query, headers = self._signed(request, url, params, body or b"")
             with self._session.request(
                 request.method,
@@ -269,7 +272,7 @@ class Client:
                 quotas = facts.quotas
                 content = read_content(response, self._stream.max_response_bytes)
         except (requests.RequestException, ValueError) as error:
-            raise failures.error_of(self._named(request), error) from error
+            raise failures.error_of(self._named(request), error, may_pass=self._has_answered) from error
         except TooLargeError as error:
             raise ApiError(
                 f"stream {self._stream.name}: an answer is larger than max_response_bytes ({self._stream.max_response_bytes}); "
@@ -278,7 +281,9 @@ class Client:
         except TooSlowError as error:
             raise ApiError(f"{self._named(request)}: {failures.too_slow(self._stream)}") from error
         finally:
+            self._sending.discard(threading.current_thread())
             self._pacer.answered(quotas)
+        self._has_answered = True
         if self._log.isEnabledFor(logging.DEBUG):
             self._log.debug(
                 "stream %s: %s was answered %d with %d bytes",
@@ -336,7 +341,8 @@ class Client:
 
     def _said(self, fault: TransientError) -> str:
         """Return the API's own words for a fault, to be put behind its reason."""
-        return f" {failures.reason_of(fault.said, self._all_secrets)}" if error_reason(fault.said) else ""
+        said = failures.said_by(fault.said, self._all_secrets)
+        return f" {said}" if said else ""
 
     def _named(self, request: Request) -> str:
         """Name stream and request as messages do."""

@@ -13,7 +13,7 @@ import urllib3.exceptions
 from tap_restextract.config.streams import ResponseRule, StreamSettings
 from tap_restextract.errors import AnswerError, ConfigurationError, NoAnswerError
 from tap_restextract.exchange import response_rules
-from tap_restextract.exchange.error_texts import MAX_REASON_CHARACTERS, error_reason
+from tap_restextract.exchange.error_texts import error_reason
 from tap_restextract.exchange.request import redacted
 from tap_restextract.exchange.retry import TransientError
 
@@ -99,12 +99,13 @@ REMEDIES: Final = {
 }
 
 
-def error_of(request: str, failure: Exception) -> Exception:
+def error_of(request: str, failure: Exception, *, may_pass: bool = False) -> Exception:
     """Translate what sending raised into an error that names stream, cause and remedy.
 
     Args:
         request: the stream and the redacted request, as messages name them.
         failure: of requests, or a ValueError.
+        may_pass: an answer has come before, so that a TLS mismatch is one in passing.
     """
     if isinstance(failure, (requests.exceptions.InvalidHeader, UnicodeEncodeError)):
         return ConfigurationError(
@@ -116,7 +117,7 @@ def error_of(request: str, failure: Exception) -> Exception:
         return AnswerError(f"{request} is not a web address; set base_url such as https://api.example.com/v1")
     if isinstance(failure, requests.RequestException):
         mismatch = tls_mismatch(failure)
-        if mismatch is not None:
+        if mismatch is not None and not may_pass:
             return NoAnswerError(f"{request}: {mismatch.cause}; {mismatch.remedy}")
         return TransientError(cause_of(failure))
     # requests reads a redirect's target although it isn't followed
@@ -133,7 +134,8 @@ def too_slow(stream: StreamSettings) -> str:
 
 def tls_mismatch(error: requests.RequestException) -> TlsMismatch | None:
     """Return why client and server can't speak TLS with each other, whatever is tried; None for anything else."""
-    text = repr(error)
+    inner = error.args[0] if error.args else error
+    text = repr(getattr(inner, "reason", inner))  # without the address, which urllib3 shows beside the reason
     return next((mismatch for mismatch in TLS_MISMATCHES if any(sign in text for sign in mismatch.signs)), None)
 
 
@@ -164,10 +166,15 @@ def cause_of(error: requests.RequestException) -> str:
     return f"the connection failed ({type(error).__name__})"
 
 
+def said_by(body: Any, secrets: set[str]) -> str:
+    """Quote the API's own words for an error, without secrets; "" where they stand in none of the usual forms."""
+    reason = error_reason(body, lambda text: redacted(text, secrets))
+    return f"({reason})" if reason else ""
+
+
 def reason_of(body: Any, secrets: set[str]) -> str:
-    """Quote the API's own words for an error, where it has some in one of the usual forms; redacted, then bounded."""
-    reason = redacted(error_reason(body), secrets)[:MAX_REASON_CHARACTERS]
-    return f"({reason})" if reason else "without a reason"
+    """Quote the API's own words for an error, or say that there are none."""
+    return said_by(body, secrets) or "without a reason"
 
 
 def why_not_followed(method: str, here: SplitResult, there: SplitResult) -> str:

@@ -83,9 +83,11 @@ class _Pool(HTTPConnectionPool):
         """End each connection, also one that another thread reads from: its reader sees the end at once."""
         for made in self._made:
             connected = getattr(made(), "sock", None)
-            if connected is not None:
+            # TLS within TLS, as through an HTTPS proxy, has the socket below it.
+            below = getattr(connected, "socket", connected)
+            if below is not None:
                 with contextlib.suppress(OSError):
-                    connected.shutdown(socket.SHUT_RDWR)
+                    below.shutdown(socket.SHUT_RDWR)
 
 
 class _SecurePool(_Pool, HTTPSConnectionPool):

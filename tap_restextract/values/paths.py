@@ -83,11 +83,14 @@ def _matches(path: str, value: Any) -> list[Any]:
     compiled = _compiled(path)
     if "?" not in path:
         return [match.value for match in compiled.find(value)]
+    copy = _with_floats(value)
     found = []
     try:
-        for match in compiled.find(_with_floats(value)):
-            exact = match.full_path.find(value)
-            found.append(exact[0].value if exact else match.value)
+        for match in compiled.find(copy):
+            # What a function or arithmetic makes lies nowhere.
+            at = [] if copy is value else match.full_path.find(copy)
+            is_there = len(at) == 1 and at[0].value is match.value
+            found.append(match.full_path.find(value)[0].value if is_there else match.value)
     except TypeError as error:
         raise AnswerError(
             f"the filter in {path!r} compares values of different kinds, such as a number and null; let the request leave "
@@ -97,14 +100,21 @@ def _matches(path: str, value: Any) -> list[Any]:
 
 
 def _with_floats(value: Any) -> Any:
-    """Return the value with floats in place of Decimals; the value itself where it holds none."""
+    """Return the value with floats in place of Decimals; the value itself where there are none, or it is too deep."""
+    try:
+        return _copied(value)
+    except RecursionError:
+        return value
+
+
+def _copied(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, list):
-        members = [_with_floats(member) for member in value]
+        members = [_copied(member) for member in value]
         return value if all(one is other for one, other in zip(members, value, strict=True)) else members
     if isinstance(value, dict):
-        copy = {name: _with_floats(member) for name, member in value.items()}
+        copy = {name: _copied(member) for name, member in value.items()}
         return value if all(copy[name] is member for name, member in value.items()) else copy
     return value
 

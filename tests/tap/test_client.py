@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from email.utils import formatdate
 from typing import Any
 
 import pytest
+import requests
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import MaxRetryError
 
 from tap_restextract.errors import AnswerError, ApiError, ConfigurationError, NoAnswerError, TapError
+from tap_restextract.exchange.auth import quota_identity
 from tap_restextract.exchange.paginators import Link, Token
+from tap_restextract.exchange.retry import TransientError
 from tap_restextract.http.client import Client
+from tap_restextract.http.failures import error_of
+from tap_restextract.http.pacing import Pacers
+from tap_restextract.http.session import _Pool
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.api import Answers, Api, Asked, Reply, scripted, serving
@@ -540,3 +550,47 @@ def test_closing_a_client_ends_a_request_that_another_thread_still_waits_for() -
         assert not thread.is_alive()
         released.set()
     assert len(errors) == len(api.asked) == 1
+
+
+def test_a_client_that_is_closed_leaves_no_request_counted() -> None:
+    pacers = Pacers()
+    settings = stream(base_url="http://127.0.0.1:9", rate_limit="1/s")
+    client = Client(settings, TokenKeeper(), LOG, "0", pacers)
+    client.close()
+    with pytest.raises(ApiError, match="the run has ended"):
+        client.page(PageRequest())
+    assert pacers.of(quota_identity(settings))._flying == 0
+
+
+def test_a_rule_reads_no_errors_of_some_records_beside_the_others() -> None:
+    rules = [{"action": "IGNORE", "error_message_contains": "not found"}]
+    body = {"data": RECORDS, "errors": {"row 7": ["not found"]}}
+    with serving(scripted(Reply(body))) as api:
+        assert list(fetched(api, records="data", response_rules=rules).records) == RECORDS
+
+
+def test_a_tls_fault_after_an_answer_is_one_in_passing() -> None:
+    fault = requests.exceptions.SSLError(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"))
+    assert isinstance(error_of("stream things", fault), NoAnswerError)
+    assert isinstance(error_of("stream things", fault, may_pass=True), TransientError)
+    refused = requests.exceptions.ConnectionError(
+        MaxRetryError(HTTPConnectionPool("127.0.0.1"), "/?reason=UNSUPPORTED_PROTOCOL", OSError("Connection refused"))
+    )
+    assert isinstance(error_of("stream things", refused), TransientError)
+
+
+def test_tls_within_tls_is_ended_by_the_socket_below() -> None:
+    class Layer:  # as urllib3's SSLTransport: it has no shutdown of its own
+        def __init__(self, below: socket.socket) -> None:
+            self.socket = below
+
+    class Connection:
+        def __init__(self, sock: Layer) -> None:
+            self.sock = sock
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pool, connection = _Pool("127.0.0.1"), Connection(Layer(ours))
+        pool._made = [weakref.ref(connection)]
+        pool.abort()
+        assert theirs.recv(1) == b""

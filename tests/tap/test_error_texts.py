@@ -90,7 +90,7 @@ REASONS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("name", REASONS)
 def test_a_reason_is_found_in_each_form(name: str) -> None:
     body, reason = REASONS[name]
-    assert error_reason(body) == reason
+    assert error_reason(body, str) == reason
     assert reason_of(body, set()) == f"({reason})"
 
 
@@ -100,7 +100,7 @@ def test_a_reason_is_found_in_each_form(name: str) -> None:
      {"message": {"text": "x"}}, {"errors": [5, None, {}]}, {"Fault": {"Error": "x"}}, {"detail": [{"input": "x"}]}],
 )  # fmt: skip
 def test_what_has_none_of_these_forms_has_no_reason(body: Any) -> None:
-    assert error_reason(body) == ""
+    assert error_reason(body, str) == ""
     assert reason_of(body, set()) == "without a reason"
 
 
@@ -116,18 +116,29 @@ def test_a_reason_is_one_line_that_steers_no_terminal_and_is_bounded() -> None:
     assert shown.startswith("(]0;title a b xxx")
     assert shown[1:-1].isprintable()
     assert len(shown) <= 202
-    assert len(error_reason({"errors": ["y" * 500] * 5000})) < 1000
+    assert len(error_reason({"errors": ["y" * 500] * 5000}, str)) < 1000
 
 
 def test_a_secret_that_the_bound_would_cut_is_hidden_before() -> None:
     assert "abc" not in reason_of({"message": "x" * 195 + "abcdefghij"}, {"abcdefghij"})
 
 
+@pytest.mark.parametrize("length", [87, 1230])
+def test_a_secret_longer_than_any_bound_is_hidden(length: int) -> None:
+    secret = "".join(chr(97 + place * 7 % 26) for place in range(length))
+    for body in (
+        f"Invalid token {secret}",
+        {"errors": {secret: ["bad"]}},
+        {"detail": [{"loc": [secret], "msg": "bad"}]},
+    ):
+        assert secret[:20] not in reason_of(body, {secret})
+
+
 def test_errors_nested_without_end_are_read_to_some_depth() -> None:
     body: dict[str, Any] = {"message": "innermost"}
     for level in range(900):
         body = {"errors": [body], "message": f"level {level}"}
-    assert error_reason(body) == "level 899; level 898; level 897"
+    assert error_reason(body, str) == "level 899; level 898; level 897"
 
 
 @pytest.mark.parametrize(

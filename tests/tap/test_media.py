@@ -17,6 +17,11 @@ ROWS = b"id,name\n1,Jane Doe\n"
 UMLAUT = '[{"name": "Müller"}]'
 
 
+@pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "raw_unicode_escape", "undefined"])
+def test_a_codec_that_is_not_a_character_set_of_documents_is_not_tried(codec: str) -> None:
+    assert never_json({"content-type": f"text/plain; charset={codec}"}, b"[1]-") is None
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "told"),
     [

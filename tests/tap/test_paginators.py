@@ -72,6 +72,9 @@ def test_the_number_0_is_a_token() -> None:
         r'title="a \"q\"; b"; rel="next"',
         '; rel="next"',
         'rel="next"; rel="prev"',
+        'title=5"; rel="next"',
+        'title=a"b"; rel="next"',
+        '"x"; rel="next"',
     ],
 )
 def test_a_link_is_found_in_each_of_its_valid_writings(parameters: str) -> None:
@@ -118,7 +121,7 @@ FLAGGED = (
     [
         (None, "null stands there"), ("", "'' stands there"), ("maybe", "'maybe' stands there"), (2, "2 stands there"),
         (-1, "-1 stands there"), (1.5, "1.5 stands there"), ([True], "a list stands there"),
-        ({"more": True}, "an object with the keys more stands there"), ("x" * 5000, "'" + "x" * 39 + " stands there"),
+        ({"more": True}, "an object with the keys more stands there"), ("secret-token-value", "a longer text stands there"),
     ],
 )  # fmt: skip
 def test_has_more_that_is_not_a_boolean_is_a_fault(more: Any, there: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -79,6 +80,19 @@ def test_a_filter_compares_fractions_and_lets_them_through_with_all_their_digits
     items = [{"id": int(key), "price": price} for key, price in any_json.decode(prices).items()]
     wanted = [item for item in items if item["id"] in ids]
     assert find_list(f"$.items[?(@.price {condition})]", {"items": items}) == wanted
+
+
+@pytest.mark.parametrize("price", [10, Decimal("10.5")])
+def test_what_a_function_makes_of_what_a_filter_lets_through_is_found(price: Any) -> None:
+    body = {"price": price, "links": [{"rel": "prev", "href": "/x"}, {"rel": "next", "href": "/x?cursor=abc"}]}
+    assert find("links[?(@.rel=='next')].href.`sub(/.*cursor=/, )`", body) == "abc"
+
+
+def test_a_filter_over_what_is_nested_deep_finds_it() -> None:
+    deep: Any = Decimal("1.5")
+    for _ in range(600):
+        deep = [deep]
+    assert find_list("$.items[?(@.id == 1)]", {"items": [{"id": 1, "deep": deep}]}) == [{"id": 1, "deep": deep}]
 
 
 def test_a_page_without_edges_is_empty_and_not_a_fault() -> None:

@@ -192,14 +192,14 @@ def test_a_403_with_an_empty_quota_is_tried_again_after_its_reset() -> None:
 
 
 def test_a_403_that_says_how_long_to_wait_is_a_limit_though_something_is_left_of_the_quota() -> None:
-    secondary = {"Retry-After": "0", "X-RateLimit-Remaining": "4000", "X-RateLimit-Reset": "9"}
-    refusals = [Reply({"message": "You have exceeded a secondary rate limit"}, 403, secondary)] * 3
-    page, asked = fetched(scripted(*refusals, GOOD), max_attempts=1)
+    secondary = {"Retry-After": "1", "X-RateLimit-Remaining": "4000", "X-RateLimit-Reset": "9"}
+    refusal = Reply({"message": "You have exceeded a secondary rate limit"}, 403, secondary)
+    page, asked = fetched(scripted(refusal, GOOD), max_attempts=1)
     assert len(page.records) == 1
-    assert len(asked) == 4
+    assert len(asked) == 2
 
 
-@pytest.mark.parametrize("header", ["", "soon", "-1"])
+@pytest.mark.parametrize("header", ["", "soon", "-1", "0", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_a_403_that_says_no_time_to_wait_is_a_refusal(header: str) -> None:
     with pytest.raises(AnswerError, match="answered 403 without a reason; the credentials lack the right"):
         fetched(scripted(Reply(b"", 403, {"Retry-After": header})))
