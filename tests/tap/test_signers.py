@@ -119,7 +119,7 @@ def test_a_signature_that_the_api_repeats_is_in_no_message(tmp_path: Path, packa
                 "'no_such_module'); install that module beside the tap"
             ),
         ),
-        ("failing", "the signer 'failing' (failing_signer:sign) can't be imported (RuntimeError); mend its package"),
+        ("failing", "the signer 'failing' (failing_signer:sign) can't be imported (RuntimeError); fix its package"),
         (
             "late",
             "the signer 'late' raised ModuleNotFoundError: there is no module 'no_such_module'; check auth.options",
