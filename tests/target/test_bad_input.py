@@ -23,7 +23,7 @@ LINES: dict[str, tuple[list[Any], list[str]]] = {
         [schema(), '{"type": "RECORD", "stream": "subscriptions", "record": {"id": NaN}}'],
         ["line 2"],
     ),
-    "JSON that is no message": ([schema(), "[1]"], ["line 2", "no Singer message"]),
+    "JSON that is no message": ([schema(), "[1]"], ["line 2", "is not a Singer message"]),
     "a type that is none": ([schema(), {"type": "ROW"}], ["line 2", "RECORD, SCHEMA"]),
     "a RECORD without stream": ([schema(), {"type": "RECORD", "record": {}}], ["line 2", '"stream"']),
     "a record that is no object": ([schema(), {"type": "RECORD", "stream": "subscriptions", "record": []}], ["line 2"]),

@@ -124,7 +124,7 @@ def test_parquet_without_pyarrow_is_one_message_that_names_the_extra(
         ("missing", "can't be read (FileNotFoundError)"),
         ("cut", "can't be read (EOFError)"),
         ("no JSON", "can't be read (DecodeError)"),
-        ("no object", "no JSON object"),
+        ("no object", "not a JSON object"),
         ("another format", "'csv'"),
         ("no Parquet", "can't be read (ArrowInvalid)"),
     ],
