@@ -6,8 +6,6 @@ import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -29,22 +27,18 @@ from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.plan.plan import Plan, plans_for
-from tap_restextract.singer.schema import completed, inferred
+from tap_restextract.singer.sampling import Described, Sample, sampled
+from tap_restextract.singer.schema import completed, inferred, is_open, is_whole, keys_of, laid_over, without_records
 from tap_restextract.singer.stdout import WholeLines, unbroken
-from tap_restextract.singer.stream import RestStream
-from tap_restextract.values.paths import Missing, find
+from tap_restextract.singer.stream import RestStream, reader_of
 from tap_restextract.values.rows import Reader
 from tap_restextract.values.spelling import hint
-from tap_restextract.walks.children import scope_of
-from tap_restextract.walks.steps import PageRequest, Record
-from tap_restextract.walks.table import first_request
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from tap_restextract.config.streams import StreamSettings
 
-SAMPLED_PARENTS: Final = 5
 SCHEMA: Final = json_schema()
 OWN: Final = frozenset(SCHEMA["properties"])  # before singer-sdk adds its settings to them
 
@@ -137,12 +131,12 @@ class TapRestextract(Tap):
         return [self._stream(plan, plans.get(plan.parent or "")) for plan in plans.values()]
 
     def _stream(self, plan: Plan, parents: Plan | None) -> RestStream:
-        schema = self._schema(plan, parents)
+        described = self._described(plan, parents)
         if plan.stream.source == "webhooks":
             from tap_restextract.webhooks.stream import WebhookStream  # noqa: PLC0415  a part that few configurations need
 
-            return WebhookStream(self, plan, schema, self._client, webhooks_in(self.config))
-        return RestStream(self, plan, schema, self._client, parents)
+            return WebhookStream(self, plan, described, self._client, webhooks_in(self.config))
+        return RestStream(self, plan, described, self._client, parents)
 
     def plans(self) -> list[Plan]:
         """Return every stream's plan.
@@ -173,19 +167,41 @@ class TapRestextract(Tap):
     def _client(self, plan: Plan, reader: Reader | None = None) -> Client:
         return Client(plan.stream, self._keeper, self.logger, self.plugin_version, self._pacers, reader=reader)
 
-    def _schema(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
+    def _described(self, plan: Plan, parents: Plan | None) -> Described:
+        """Return the stream's schema: as it is declared, or catalogued, or inferred from a sample; or one laid over another."""
         declared = plan.stream.schema
-        entry = self.input_catalog.get_stream(plan.stream.name) if self.input_catalog else None
         if isinstance(declared, str):
-            schema = self._component(plan.stream, declared)
-        elif declared is not None:
-            schema = declared
-        elif entry is not None:
+            declared = self._component(plan.stream, declared)
+        if declared is not None:
+            _check_schema(plan.stream.name, declared)
+            if isinstance(plan.stream.schema, str) or is_whole(declared, plan):
+                return Described(completed(declared, plan, parents))
+        entry = self.input_catalog.get_stream(plan.stream.name) if self.input_catalog else None
+        sample = None
+        if entry is not None:
             schema = entry.schema.to_dict()
         else:
-            schema = self._sampled(plan, parents)
+            sample = sampled(plan, parents, self._client, reader_of(plan, parents))
+            schema = self._inferred(plan, sample)
+        pinned = frozenset(declared["properties"] if declared else ())
+        schema = laid_over(schema, declared) if declared else schema
         _check_schema(plan.stream.name, schema)
-        return completed(schema, plan, parents)
+        kept = sample.kept if sample else None
+        return Described(
+            completed(schema, plan, parents), pinned, follows=True, adds=is_open(schema) or entry is None, kept=kept
+        )
+
+    def _inferred(self, plan: Plan, sample: Sample) -> dict[str, Any]:
+        if not sample.records:
+            self.logger.warning(
+                "stream %s: the API answered no record to infer a schema from; its SCHEMA comes with the first record",
+                plan.stream.name,
+            )
+            return without_records(plan)
+        self.logger.info(
+            "stream %s: schema inferred from a sample of %d records", plan.stream.name, len(sample.records)
+        )
+        return inferred(sample.records, keys_of(plan) | frozenset(filter(None, [plan.replication_key])))
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:
         location = f"stream {stream.name}: the component {name!r} of the OpenAPI document {stream.openapi}"
@@ -200,33 +216,6 @@ class TapRestextract(Tap):
             raise ConfigurationError(
                 [f"{location} can't be read ({type(cause).__name__}); check `openapi` and the name"]
             ) from error
-
-    def _sampled(self, plan: Plan, parents: Plan | None) -> dict[str, Any]:
-        with closing(self._client(plan)) as client:
-            records: list[Record] = []
-            for scope in self._sampled_parents(plan, parents):
-                request = PageRequest() if plan.walk.may_begin_empty else first_request(plan, None)
-                records += client.page(replace(request, scope=scope)).records
-        if not records:
-            raise ConfigurationError(
-                [f"stream {plan.stream.name}: the API answered no record to infer a schema from; declare `schema`"]
-            )
-        self.logger.info("stream %s: schema inferred from a sample of %d records", plan.stream.name, len(records))
-        incremental, key = plan.stream.incremental, plan.replication_key
-        if incremental and key and key != incremental.cursor_path:
-            values = [find(incremental.cursor_path, record) for record in records]
-            nested = inferred([{key: value} for value in values if not isinstance(value, Missing)])["properties"]
-            schema = inferred(records)
-            return {**schema, "properties": schema["properties"] | nested}
-        return inferred(records)
-
-    def _sampled_parents(self, plan: Plan, parents: Plan | None) -> list[tuple[tuple[str, Any], ...]]:
-        """Return what fills the placeholders of a sample: nothing, or the first parents' values."""
-        if parents is None:
-            return [()]
-        with closing(self._client(parents)) as client:
-            records = client.page(PageRequest()).records[:SAMPLED_PARENTS]
-        return [scope_of(plan, parents, record) for record in records]
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """End with the line being written: the last STATE on stdout is true at every moment, so none is added."""

@@ -6,7 +6,6 @@ Only for streams that no stream map changes; the generic path serves the rest, a
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
@@ -15,9 +14,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from tap_restextract.values.rows import Row, column
+from tap_restextract.values.rows import Row
 
-_NOT_WHOLE: Final = re.compile(rb"[^-0-9nul\n]")  # digits, a sign, null
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -63,20 +61,6 @@ def lacking(records: Sequence[Any], known: AbstractSet[str]) -> set[str]:
     if all(issubclass(kind, Row) and kind.fields.keys() <= known for kind in kinds):
         return set()
     return {name for record in records for name in record} - known
-
-
-def not_whole(records: Sequence[Any], names: AbstractSet[str]) -> set[str]:
-    """Return those of the properties that hold anything but whole numbers and null in some record."""
-    return {name for name in names if not _are_whole(records, name)}
-
-
-def _are_whole(records: Sequence[Any], name: str) -> bool:
-    kinds = set(map(type, records))
-    kind = kinds.pop()
-    if not kinds and issubclass(kind, Row) and name in kind.raw:
-        values = map(attrgetter(kind.fields[name]), records)
-        return not _NOT_WHOLE.search(b"\n".join(value for value in values if value is not UNSET))
-    return all(value is None or type(value) is int for value in column(records, name))
 
 
 def _projected_rows(records: Sequence[Row], kind: type[Row], selected: frozenset[str]) -> Sequence[Any]:

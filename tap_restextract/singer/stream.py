@@ -14,10 +14,10 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk import Stream
-from singer_sdk.helpers._catalog import pop_deselected_record_properties
+from singer_sdk.helpers._catalog import get_selected_schema, pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 
@@ -29,33 +29,25 @@ from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.bookmarks.state import checkpointed, from_state
 from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan
-from tap_restextract.plan.tombstones import as_deletion, is_tombstone
-from tap_restextract.singer.record_lines import lacking, not_whole, projected, record_lines
+from tap_restextract.plan.tombstones import DELETED_AT, as_deletion, is_tombstone
+from tap_restextract.singer.growth import Growth
+from tap_restextract.singer.record_lines import lacking, projected, record_lines
+from tap_restextract.singer.sampling import Described, OpenClient
+from tap_restextract.singer.schema import Schema, is_untyped, keys_of, typed
 from tap_restextract.singer.stdout import write
-from tap_restextract.values.paths import find
-from tap_restextract.values.paths import steps as keys_of
+from tap_restextract.values.paths import find, steps
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk
 from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.protocol import StreamWalk
-from tap_restextract.walks.steps import PageRequest, Record, Step
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.walks.sweep import LOOKUP, proof_of
 from tap_restextract.walks.table import stream_walk_for
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
-
-    from tap_restextract.http.client import Client
-
-
-class OpenClient(Protocol):
-    """Makes the client of a plan's list."""
-
-    def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
-        """Return the client, which decodes pages with the reader."""
-        ...
 
 
 class RestStream(Stream):
@@ -65,14 +57,16 @@ class RestStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(
-        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: OpenClient, parents: Plan | None = None
+        self, tap: Tap, plan: Plan, described: Described, open_client: OpenClient, parents: Plan | None = None
     ) -> None:
         self._plan = plan
         self._parents = parents
         self._open_client = open_client
         self._warned: set[str] = set()
         self._wants_rows = False
-        super().__init__(tap, schema=schema, name=plan.stream.name)
+        self._described = described
+        self._held_version: int | None = None
+        super().__init__(tap, schema=described.schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
         self.replication_key = plan.replication_key
 
@@ -127,7 +121,11 @@ class RestStream(Stream):
 
     def _steps(self) -> Iterator[Step]:
         plan = self._plan
-        reader = reader_of(plan, self._parents) if self._wants_rows else None
+        kept = self._described.kept
+        reader = None
+        if self._wants_rows:
+            # The one that decoded the sample has learnt from it.
+            reader = reader_of(plan, self._parents) if kept is None else kept.reader
         bookmark = from_state(plan, self.stream_state)
         with ExitStack() as stack:
             plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
@@ -152,12 +150,16 @@ class RestStream(Stream):
                     self.name,
                     feed_of(plan).retention,
                 )
-            fetch: Fetch = lambda request: clients[request.list_name].page(request)  # noqa: E731  one expression, as the driver takes it
+
+            def fetch(request: PageRequest) -> Page:
+                return (kept and kept.take(request)) or clients[request.list_name].page(request)
+
+            fetch_page: Fetch = fetch
             if plan.walk.may_ask_ahead and plan.stream.concurrency > 1 and self._parents is None:
-                fetch = stack.enter_context(
+                fetch_page = stack.enter_context(
                     closing(Prefetcher(fetch, partial(_next_request, plan), plan.stream.concurrency))
                 )
-            yield from run_walks(stream_walk, fetch, plan.stream.concurrency)
+            yield from run_walks(stream_walk, fetch_page, plan.stream.concurrency)
             self._report(stream_walk)
 
     def _report(self, stream_walk: StreamWalk) -> None:
@@ -237,11 +239,24 @@ class RestStream(Stream):
                 )
         return records
 
+    def _write_schema_message(self) -> None:
+        """Write the SCHEMA; where no record is known yet, it waits for the first."""
+        if not is_untyped(self.schema, self._plan):
+            super()._write_schema_message()
+
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Write the ACTIVATE_VERSION; behind its SCHEMA, which may wait for the first record."""
+        if is_untyped(self.schema, self._plan):
+            self._held_version = full_table_version
+        else:
+            super()._write_activate_version_message(full_table_version)
+
     def _write(self, records: Sequence[Record]) -> None:
         if not records:
             return
+        if self._growth is not None:
+            self._grow(records)
         selected = projected(records, self._selected_properties)
-        self._warn_fractions(records)
         if selected is not records:
             self._warn_unknown_properties(records)
         if self._is_plain:
@@ -251,6 +266,55 @@ class RestStream(Stream):
             copied = deepcopy(record)
             pop_deselected_record_properties(copied, self.schema, self.mask)
             self._write_record_message(copied)
+
+    @cached_property
+    def _growth(self) -> Growth | None:
+        """How the schema follows its records; None where it is declared."""
+        if not self._described.follows:
+            return None
+        plan, incremental = self._plan, self._plan.stream.incremental
+        pinned = {*self._described.pinned, DELETED_AT}
+        if incremental is not None and plan.replication_key is not None:
+            moment = self.schema["properties"].get(plan.replication_key, {}).get("format") == "date-time"
+            # The walk itself refuses what is no instant, or no number.
+            pinned |= {plan.replication_key} if moment or plan.replication_key != incremental.cursor_path else set()
+        deselected = {name for name in self.schema["properties"] if not self.mask["properties", name]}
+
+        def may_add(name: str) -> bool:
+            crumb = ("properties", name)
+            return self.mask[crumb] and (self._described.adds or crumb in self.mask)
+
+        return Growth.of(self.schema, keys_of(plan), pinned | deselected, may_add)
+
+    def _grow(self, records: Sequence[Record]) -> None:
+        """Bring the schema up to the records that are to be written, and send it again where it has grown."""
+        assert self._growth is not None
+        if is_untyped(self.schema, self._plan):
+            taken = [{name: record[name] for name in record if self.mask["properties", name]} for record in records]
+            self._take_schema(typed(self.schema, taken, self._plan, self._parents))
+            del self._growth
+            if self._held_version is not None:
+                super()._write_activate_version_message(self._held_version)
+                self._held_version = None
+        elif needed := self._growth.needed(records):
+            before, properties = self.schema["properties"], self.schema["properties"] | needed
+            self.logger.info(
+                "stream %s: its SCHEMA comes again, as the records need it: %s",
+                self.name,
+                ", ".join(f"{name} was {_named(before.get(name))}, is {_named(each)}" for name, each in needed.items()),
+            )
+            self._take_schema({**self.schema, "properties": properties})
+
+    def _take_schema(self, schema: Schema) -> None:
+        """Take another schema in the middle of the stream, and send it."""
+        self._schema = schema
+        self._input_schema = None if self._input_schema is None else schema
+        selected = get_selected_schema(self.name, schema, self.mask)
+        self._tap.mapper.register_raw_stream_schema(self.name, selected, self.primary_keys)
+        self._stream_maps = None
+        for name in ("_selected_properties", "_is_plain"):
+            vars(self).pop(name, None)
+        super()._write_schema_message()
 
     def _warn_unknown_properties(self, records: Sequence[Record]) -> None:
         """Warn once of each property that is left out: a sample, or a declaration, may be older than the API."""
@@ -262,26 +326,6 @@ class RestStream(Stream):
                 self.name,
                 ", ".join(sorted(new)),
             )
-
-    def _warn_fractions(self, records: Sequence[Record]) -> None:
-        """Warn once of each property that was inferred to be an integer and has fractions: targets reject it."""
-        new = not_whole(records, self._sampled_integers - self._warned)
-        if new:
-            self._warned |= new
-            self.logger.warning(
-                "stream %s: %s held whole numbers alone when the schema was inferred from a sample, and now other values, which a target "
-                'may refuse; declare `schema`, with {"type": ["number", "null"]} for them, or discover the catalog again',
-                self.name,
-                ", ".join(sorted(new)),
-            )
-
-    @cached_property
-    def _sampled_integers(self) -> frozenset[str]:
-        """The selected properties that no configuration says to be whole numbers, but a sample."""
-        if self._plan.stream.schema is not None:
-            return frozenset()
-        kinds = {name: self.schema["properties"][name].get("type", ()) for name in self._selected_properties}
-        return frozenset(name for name, kind in kinds.items() if "integer" in kind and "number" not in kind)
 
     @cached_property
     def _selected_properties(self) -> frozenset[str]:
@@ -298,7 +342,7 @@ class RestStream(Stream):
 def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     """Return the reader that decodes pages into rows; None where the walk or the configuration takes records apart."""
     stream, incremental = plan.stream, plan.stream.incremental
-    around = keys_of(stream.records)
+    around = steps(stream.records)
     simple = (
         around is not None
         and parents is None
@@ -306,7 +350,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
         and not plan.is_combined
         and stream.deleted_path is None
         and not any(rule.predicate for rule in stream.response_rules)
-        and all(keys_of(path) is not None for path in paths_of(stream.paginator))
+        and all(steps(path) is not None for path in paths_of(stream.paginator))
         and (incremental is None or plan.replication_key == incremental.cursor_path)
     )
     if not simple or around is None:
@@ -314,7 +358,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
     looked_at = {*stream.primary_key}
     if incremental is not None:
         looked_at |= {path for path in (incremental.cursor_path, incremental.tie_breaker) if path}
-    firsts = [keys_of(path) for path in looked_at]
+    firsts = [steps(path) for path in looked_at]
     return None if None in firsts else Reader(around, looked_at | {keys[0] for keys in firsts if keys})
 
 
@@ -322,6 +366,12 @@ def _next_request(plan: Plan, request: PageRequest) -> PageRequest | None:
     """Return the request for the page after this one, where pages or records are counted."""
     continuation = next_continuation(plan.stream.paginator, request.at)
     return None if continuation is None else replace(request, at=continuation)
+
+
+def _named(definition: Schema | None) -> str:
+    """Name what a property is as a message does."""
+    kinds = [kind for kind in (definition or {}).get("type", ()) if kind != "null"]
+    return "unknown" if definition is None else definition.get("format") or " or ".join(kinds) or "null"
 
 
 def _now() -> str:

@@ -28,7 +28,8 @@ from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.locations import open_cache
 from tap_restextract.plan.derived import webhook_object_plan
 from tap_restextract.plan.plan import Plan
-from tap_restextract.singer.stream import OpenClient, RestStream
+from tap_restextract.singer.sampling import Described, OpenClient
+from tap_restextract.singer.stream import RestStream
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.webhooks.drain import Drain, DrainStorage
@@ -47,12 +48,12 @@ class WebhookStream(RestStream):
     """One stream that webhooks report on, and polled where it has a path."""
 
     def __init__(
-        self, tap: Tap, plan: Plan, schema: dict[str, Any], open_client: OpenClient, received: ReceiverSettings
+        self, tap: Tap, plan: Plan, described: Described, open_client: OpenClient, received: ReceiverSettings
     ) -> None:
         sources = received.webhooks.sources if received.webhooks else []
         self._channels = {source.name: channels_of(source, {plan.stream.name: plan}) for source in sources}
         self._queue_location = received.queue
-        super().__init__(tap, plan, schema, open_client)
+        super().__init__(tap, plan, described, open_client)
 
     @property
     def plan(self) -> Plan:

@@ -219,6 +219,8 @@ def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -
             return None
         base, nullable = kind
         is_required = name in required or name in plan.table.key
+        if base == "null" and is_required:
+            return None
         nullable = nullable and name not in plan.table.key
         if name in METADATA:
             # Nothing writes these columns, which is when numbers, objects and arrays are decoded; and a record with a
@@ -264,8 +266,8 @@ def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
     kinds.discard("null")
     if kinds == {"integer", "number"}:
         kinds = {"number"}
-    if not kinds and not nullable:
-        return "any", True
+    if not kinds:
+        return "null" if nullable else "any", True
     only = kinds.pop() if len(kinds) == 1 else None
     return (only, nullable) if only in _PROPERTIES else None
 

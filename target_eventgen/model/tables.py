@@ -139,6 +139,7 @@ class Table:
         metadata: the SDK's columns, none where they are turned off.
         key: names of the key columns; empty where every record is a row of its own.
         replication_key: the column that says which of two versions is older; None where arrival does.
+        untyped: the columns whose SCHEMA says that they only ever were null: what they are is still to come.
     """
 
     stream: str
@@ -148,6 +149,7 @@ class Table:
     metadata: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
     replication_key: Column | None = field(default=None)
+    untyped: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -226,6 +228,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         tuple(Column(name, METADATA[name]) for name in METADATA if with_metadata or name in marks),
         tuple(key),
         by_name.get(replication_key) if replication_key else None,
+        frozenset(name for name in by_name if set(_types(properties[name])) == {"null"}),
     )
 
 
@@ -301,8 +304,13 @@ def widened(stored: str, wanted: str) -> str | None:
 
 
 def postgres_type(definition: Any) -> str:
-    """Return the Postgres type for a property's JSON Schema; jsonb holds whatever has no single type."""
+    """Return the Postgres type for a property's JSON Schema; jsonb holds whatever has no single type.
+
+    A property that only ever was null is a text until its SCHEMA says what it is.
+    """
     types = set(_types(definition))
+    if types == {"null"}:
+        return "text"
     types.discard("null")
     return _common(types)
 

@@ -14,7 +14,7 @@ from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.refusals import message_of
-from target_eventgen.store.schema import to_widen
+from target_eventgen.store.schema import to_type, to_widen
 from target_eventgen.store.sql import conditions
 
 
@@ -28,7 +28,7 @@ def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], ru
     if not judged:
         return
     stored = {column.name: column for column in types}
-    stored |= {column.name: column for column in to_widen(table, types)}
+    stored |= {column.name: column for column in [*to_widen(table, types), *to_type(cursor, table, types)]}
     sample = [stored.get(column.name, column) for column in table.content]
     cursor.execute("SAVEPOINT eventgen_checks")
     cursor.execute(conditions.create_sample(table.name, sample))

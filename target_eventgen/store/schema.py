@@ -7,6 +7,7 @@ of its transaction, and looks again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from psycopg2 import errors, extensions
@@ -82,6 +83,7 @@ def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) ->
     if (
         {column.name for column in wanted} - {column.name for column in types}
         or to_widen(table, types)
+        or to_type(cursor, table, types)
         or not _known(cursor, table)
     ):
         types = _create_or_alter(cursor, table, wanted)
@@ -108,6 +110,7 @@ def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Colu
         if not single_value(cursor):
             cursor.execute(tables.create_schema(table.schema))
         cursor.execute(tables.create_table(table))
+        _mark_untyped(cursor, table, table.untyped)
         cursor.execute(catalog.forget_first_load(table))
     if not _known(cursor, table):
         cursor.execute(tables.has_rows(table))
@@ -131,6 +134,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
     existing = {column.name for column in types}
     if missing := [column for column in wanted if column.name not in existing]:
         cursor.execute(tables.add_columns(table, missing))
+        _mark_untyped(cursor, table, table.untyped - existing)
     added = [column.name for column in table.content if column.name not in existing]
     cursor.execute(tables.has_rows(table))
     if added and table.key and single_value(cursor):
@@ -139,6 +143,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
         *_, generations = cursor.fetchone() or ({},)
         number = max(generations.values(), default=0) + 1
         cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
+    _give_types(cursor, table, types)
     if wider := to_widen(table, types):
         try:
             cursor.execute(tables.widen(table, wider))
@@ -148,6 +153,18 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
                 f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
                 f"{first_line(error)}; drop what depends on the column, run again, and create it again"
             ) from error
+
+
+def _mark_untyped(cursor: extensions.cursor, table: Table, names: AbstractSet[str]) -> None:
+    for name in sorted(names):
+        cursor.execute(tables.mark_untyped(table, name))
+
+
+def _give_types(cursor: extensions.cursor, table: Table, types: Sequence[Column]) -> None:
+    """Give columns that only ever were null the type that their SCHEMA now has."""
+    for column in to_type(cursor, table, types):
+        cursor.execute(tables.give_type(table, column))
+        cursor.execute(tables.unmark_untyped(table, column.name))
 
 
 def _known(cursor: extensions.cursor, table: Table) -> bool:
@@ -186,6 +203,28 @@ def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
     """Return the columns whose SCHEMA asks for a wider type, with that type."""
     stored = {column.name: column.type for column in types}
     wider = [
-        (column.name, widened(stored[column.name], column.type)) for column in table.content if column.name in stored
+        (column.name, widened(stored[column.name], column.type))
+        for column in table.content
+        if column.name in stored and column.name not in table.untyped
     ]
     return [Column(name, type_) for name, type_ in wider if type_ is not None]
+
+
+def to_type(cursor: extensions.cursor, table: Table, types: Sequence[Column]) -> list[Column]:
+    """Return the columns that were made for properties which only ever were null, hold nothing else, and now have a type."""
+    texts = {column.name for column in types if column.type == "text"}
+    typed = [column for column in table.content if column.name in texts and column.name not in table.untyped]
+    if all(column.type == "text" for column in typed):
+        return []
+    cursor.execute(tables.untyped_columns(table))
+    marked = {name for (name,) in cursor.fetchall()}
+    return [
+        column
+        for column in typed
+        if column.name in marked and column.type != "text" and not _has_values(cursor, table, column)
+    ]
+
+
+def _has_values(cursor: extensions.cursor, table: Table, column: Column) -> bool:
+    cursor.execute(tables.has_values(table, column.name))
+    return bool(single_value(cursor))

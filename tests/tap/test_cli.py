@@ -321,15 +321,6 @@ def test_discovery_declares_infers_and_names_keys(tmp_path: Path) -> None:
     assert inferred["schema"]["properties"]["updated_at"] == {"type": ["string", "null"], "format": "date-time"}
 
 
-def test_a_sample_without_records_is_reported_with_the_stream(tmp_path: Path) -> None:
-    with serving(scripted(Reply([]))) as api:
-        whole = config(api.url)
-        del whole["streams"][0]["schema"]
-        assert_told(
-            tap(tmp_path, whole, "--discover"), "stream things: the API answered no record to infer a schema from"
-        )
-
-
 def test_a_sample_is_asked_for_as_the_first_page_is(tmp_path: Path) -> None:
     keys: dict[str, Any] = {
         "path": "/since/{cursor.updated_at:%Y}",

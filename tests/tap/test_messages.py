@@ -156,19 +156,3 @@ def test_a_property_that_the_schema_lacks_is_reported_once(caplog: pytest.LogCap
             stream._write([{"id": 1, "colour": "red"}])
     assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [{"id": 1}, {"id": 1}]
     assert sum("colour" in record.getMessage() for record in caplog.records) == 1
-
-
-@pytest.mark.parametrize("late", [10.5, "ten", True, [1]], ids=str)
-def test_what_is_not_a_whole_number_where_a_sample_had_only_those_is_reported_once(tmp_path: Path, late: Any) -> None:
-    prices = [10, None, -3, late, late, 4]
-    pages = [Reply([{"id": number, "price": price}, {"id": -number}]) for number, price in enumerate(prices)]
-    sampled = config("", paginator={"type": "page_number"})
-    for schema, times in ((None, 1), ({"properties": {"id": {}, "price": {"type": "integer"}}}, 0)):
-        sampled["streams"][0]["schema"] = schema
-        first = [pages[0]] if schema is None else []
-        with serving(scripted(*first, *pages, Reply([]))) as api:
-            told = tap(tmp_path, {**sampled, "base_url": api.url})
-        assert told.code == 0, told.err
-        assert [record.get("price") for record in told.records[::2]] == prices
-        assert told.err.count("stream things: price held whole numbers alone when the schema was inferred") == times
-        assert told.err.count('declare `schema`, with {"type": ["number", "null"]}') == times

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.singer.schema import completed, inferred
+from tap_restextract.singer.schema import completed, inferred, is_whole
 from tests.support.streams import INCLUSIVE, plan
 
 pytestmark = pytest.mark.pure
@@ -31,7 +31,10 @@ values = st.one_of(
 @pytest.mark.parametrize(
     ("found", "described"),
     [
-        ([1, None], {"type": ["integer", "null"]}),
+        ([1, None], {"type": ["number", "null"]}),
+        ([2**53, -(2**53)], {"type": ["number", "null"]}),
+        ([1, 2**53 + 1], {"type": ["integer", "null"]}),
+        ([2**64, Decimal("0.5")], {"type": ["number", "null"]}),
         ([1, Decimal("1.5")], {"type": ["number", "null"]}),
         ([True], {"type": ["boolean", "null"]}),
         (["a"], {"type": ["string", "null"]}),
@@ -40,12 +43,36 @@ values = st.one_of(
         (["2026-01-01"], {"type": ["string", "null"]}),
         ([[1]], {"type": ["array", "null"]}),
         ([{"a": 1}], {"type": ["object", "null"]}),
-        ([None], {}),
-        ([1, "a"], {}),
+        ([None], {"type": ["null"]}),
+        ([1, "a"], {"type": ["number", "string", "null"]}),
+        (["2026-01-01T00:00:00Z", 1], {"type": ["number", "string", "null"]}),
     ],
 )
 def test_a_property_is_what_all_of_its_values_are(found: list[Any], described: dict[str, Any]) -> None:
     assert inferred([{"p": value} for value in found])["properties"]["p"] == described
+
+
+@pytest.mark.parametrize("name", ["id", "order_id", "orderId", "orderID", "number"])
+def test_whole_numbers_of_keys_and_references_stay_integers(name: str) -> None:
+    assert inferred([{name: 7}], {"number"})["properties"][name] == {"type": ["integer", "null"]}
+
+
+@pytest.mark.parametrize("name", ["paid", "grid", "ID", "order_ids", "identity"])
+def test_other_names_are_no_references(name: str) -> None:
+    assert inferred([{name: 7}])["properties"][name] == {"type": ["number", "null"]}
+
+
+@pytest.mark.parametrize(
+    ("declared", "whole"),
+    [
+        ({"id": {}, "updated_at": {}}, True),
+        ({"id": {}}, False),
+        ({"total": {}}, False),
+        ({}, True),  # no properties at all are an error of their own
+    ],
+)
+def test_a_schema_with_each_key_is_the_whole_of_it(declared: dict[str, Any], *, whole: bool) -> None:
+    assert is_whole({"properties": declared}, plan(**INCLUSIVE)) == whole
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), values), min_size=1))

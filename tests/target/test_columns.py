@@ -29,7 +29,7 @@ TYPES: list[tuple[Any, str]] = [
     ({"type": ["array", "string"]}, "jsonb"),
     ({"type": "object"}, "jsonb"),
     ({"type": "array"}, "jsonb"),
-    ({"type": "null"}, "jsonb"),
+    ({"type": "null"}, "text"),
     ({}, "jsonb"),
     ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "bigint"),
     ({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}, "text"),

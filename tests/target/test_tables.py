@@ -76,6 +76,51 @@ def test_a_value_is_stored_whole_in_a_column_of_its_type(loader: Loader, case: s
     assert loader.events() == [("made", "1")]
 
 
+def of_kind(*kinds: str, **more: Any) -> dict[str, Any]:
+    """A SCHEMA of things whose property `v` is of these kinds."""
+    return schema("things", {"id": {"type": "integer"}, "v": {"type": [*kinds, "null"], **more}}, version=None)
+
+
+@pytest.mark.parametrize(
+    ("later", "value", "stored"),
+    [
+        (of_kind("string"), "a", ("text", "a")),
+        (of_kind("number"), 5, ("numeric", Decimal(5))),
+        (of_kind("object"), {"a": 1}, ("jsonb", {"a": 1})),
+        (
+            of_kind("string", format="date-time"),
+            "2026-01-01T00:00:00Z",
+            ("timestamp with time zone", datetime(2026, 1, 1, tzinfo=timezone.utc)),
+        ),
+    ],
+    ids=["text", "number", "object", "date-time"],
+)
+def test_a_property_that_only_was_null_is_a_text_and_then_what_it_becomes(
+    loader: Loader, later: dict[str, Any], value: Any, stored: tuple[str, Any]
+) -> None:
+    rules = [{"type": "set", "stream": "things", "enters": "v is not null"}]
+    loader.load([of_kind(), record("things", id=1, v=None), record("things", id=2, v=None)], events=rules)
+    assert loader.query("select distinct pg_typeof(v)::text from things") == [("text",)]
+    loader.load([later, record("things", id=2, v=value)], events=rules)
+    # A later sample in which it is null again says nothing of its type.
+    loader.load([of_kind(), record("things", id=1, v=None)], events=rules)
+    assert loader.query("select pg_typeof(v)::text, v from things order by id") == [(stored[0], None), stored]
+    assert loader.events() == [("set", "2")]
+
+
+def test_a_text_of_another_owner_stays_one_though_it_is_all_null(loader: Loader) -> None:
+    loader.query("create table things (id bigint primary key, v text)")
+    loader.load([of_kind("number"), record("things", id=1, v=None)])
+    assert loader.query("select pg_typeof(v)::text from things") == [("text",)]
+
+
+def test_a_column_that_got_values_otherwise_keeps_them(loader: Loader) -> None:
+    loader.load([of_kind(), record("things", id=1, v=None)])
+    loader.query("update things set v = 'mine'")
+    loader.load([of_kind("number"), record("things", id=2, v=5)])
+    assert loader.query("select v from things order by id") == [("mine",), ("5",)]
+
+
 def test_digits_of_a_number_are_preserved_in_columns_and_in_json(loader: Loader) -> None:
     properties = {"id": {"type": "integer"}, "n": {"type": "number"}, "o": {"type": "object"}}
     digits = "12345678901234567890.12345678901234567890"

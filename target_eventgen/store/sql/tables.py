@@ -59,6 +59,40 @@ def widen(table: Table, columns: Sequence[Column]) -> sql.Composable:
     return sql.SQL("ALTER TABLE {} {}").format(qualified(table), comma_list(clauses))
 
 
+UNTYPED = "only null so far, to target-eventgen"
+"""The comment on a column that was made for a property which only ever was null."""
+
+
+def mark_untyped(table: Table, name: str) -> sql.Composable:
+    """Mark a column as one that only ever was null."""
+    return sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(qualified(table), column_name(name), sql.Literal(UNTYPED))
+
+
+def untyped_columns(table: Table) -> sql.Composable:
+    """Return the names of the columns that are marked so."""
+    return sql.SQL(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped"
+        " AND col_description(attrelid, attnum) = {}"
+    ).format(_regclass(table), sql.Literal(UNTYPED))
+
+
+def has_values(table: Table, name: str) -> sql.Composable:
+    """Return whether a column has anything but NULL."""
+    return sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} IS NOT NULL)").format(qualified(table), column_name(name))
+
+
+def give_type(table: Table, column: Column) -> sql.Composable:
+    """Give a column that is all NULL the type of its values to come."""
+    return sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {} USING NULL").format(
+        qualified(table), column_name(column), sql.SQL(column.type)
+    )
+
+
+def unmark_untyped(table: Table, name: str) -> sql.Composable:
+    """Take the mark off a column whose type is known."""
+    return sql.SQL("COMMENT ON COLUMN {}.{} IS NULL").format(qualified(table), column_name(name))
+
+
 def add_key(table: Table) -> sql.Composable:
     """Give the table its primary key."""
     return sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(qualified(table), column_names(table.key))

@@ -1,0 +1,158 @@
+"""The sample that a schema is inferred from: the first page, asked for as the stream's walk asks for it.
+
+The page is kept: a walk that begins soon enough takes it as the answer to its own first request. Not so where the order of
+requests is part of what makes a walk safe, so that an older answer may not come first: children, whose bookmark is the clock
+of their parents' list; feeds, whose list is read behind a look at their end; webhooks, whose queue comes before the list.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tap_restextract.errors import AnswerError
+from tap_restextract.exchange.answer import GONE
+from tap_restextract.plan.plan import Plan
+from tap_restextract.singer.schema import Schema
+from tap_restextract.values.paths import Missing, find
+from tap_restextract.values.rows import Reader
+from tap_restextract.walks.children import scope_of
+from tap_restextract.walks.steps import Page, PageRequest, Record
+from tap_restextract.walks.table import first_request
+
+if TYPE_CHECKING:
+    from tap_restextract.http.client import Client
+
+SAMPLED_PARENTS: Final = 5
+MAX_ASKED_PARENTS: Final = 20
+MAX_KEPT_SECONDS: Final = 60.0  # a page token may not live longer
+
+
+@dataclass(slots=True)
+class KeptPage:
+    """A page of the sample, until a walk takes it.
+
+    Attributes:
+        request: what it answers.
+        page: the answer.
+        reader: what decoded it, and learnt from it how to decode the next; None where it can't.
+        at: when it was asked for, on the monotonic clock.
+    """
+
+    request: PageRequest
+    page: Page | None
+    reader: Reader | None = None
+    at: float = field(default_factory=time.monotonic)
+
+    def take(self, request: PageRequest) -> Page | None:
+        """Return the page where it is the request's answer, once; None where it isn't, or is too old."""
+        page, is_asked = self.page, request == self.request
+        if page is None or not is_asked:
+            return None
+        self.page = None
+        return page if time.monotonic() - self.at < MAX_KEPT_SECONDS else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Records as the stream emits them, and the page to keep."""
+
+    records: Sequence[Record]
+    kept: KeptPage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A stream's schema, and what may become of it.
+
+    Attributes:
+        schema: complete for the plan.
+        pinned: the properties that are declared.
+        follows: whether the other properties follow their values: the schema was inferred, here or for a catalog.
+        adds: whether properties that come later are added: a catalog leaves out what it doesn't name.
+        kept: the sample's page.
+    """
+
+    schema: Schema
+    pinned: frozenset[str] = frozenset()
+    follows: bool = False
+    adds: bool = False
+    kept: KeptPage | None = None
+
+
+class OpenClient(Protocol):
+    """Makes the client of a plan's list."""
+
+    def __call__(self, plan: Plan, reader: Reader | None = None, /) -> Client:
+        """Return the client, which decodes pages with the reader."""
+        ...
+
+
+def sampled(plan: Plan, parents: Plan | None, open_client: OpenClient, reader: Reader | None) -> Sample:
+    """Return the sample; no records where the API has none, or none where the walk asks first.
+
+    Args:
+        plan: the stream's.
+        parents: the parents' plan, for a stream of children.
+        open_client: makes a client.
+        reader: that of the stream's pages, where its walk takes rows.
+
+    Raises:
+        ApiError: what the walk wouldn't go on from either.
+    """
+    with closing(open_client(plan, reader)) as client:
+        if parents is not None:
+            return Sample(_with_key(plan, _of_children(plan, parents, client, open_client)))
+        request = first_request(plan, None)
+        kept = KeptPage(request, client.page(request), reader)
+        assert kept.page is not None
+        records = kept.page.records or _behind_first_range(plan, request, client)
+    keeps = not plan.walk.follows_feed and plan.stream.source != "webhooks"
+    return Sample(_with_key(plan, records), kept if keeps else None)
+
+
+def _behind_first_range(plan: Plan, request: PageRequest, client: Client) -> Sequence[Record]:
+    """Return records of the whole time, where the first range of a walk in ranges has none."""
+    if not plan.walk.may_begin_empty:
+        return ()
+    try:
+        return [dict(record) for record in client.page(replace(request, until=None)).records]
+    except AnswerError:  # an API that wants the end of each range
+        return ()
+
+
+def _of_children(plan: Plan, parents: Plan, client: Client, open_client: OpenClient) -> list[Record]:
+    """Return the first children of the first parents that have some."""
+    with closing(open_client(parents)) as parent_client:
+        listed = parent_client.page(PageRequest()).records[:MAX_ASKED_PARENTS]
+    records: list[Record] = []
+    for asked, parent in enumerate(listed):
+        if records and asked >= SAMPLED_PARENTS:
+            break
+        request = replace(first_request(plan, None), scope=scope_of(plan, parents, parent))
+        try:
+            children = client.page(request).records
+        except AnswerError as error:
+            if error.status not in GONE:
+                raise
+            continue
+        from_parent: dict[str, Any] = {
+            f"_{parents.stream.name}_{name}": parent.get(name) for name in plan.stream.include_from_parent
+        }
+        records += [{**child, **from_parent} for child in children]
+    return records
+
+
+def _with_key(plan: Plan, records: Sequence[Record]) -> Sequence[Record]:
+    """Return the records with a nested replication key copied to the top, as they are emitted."""
+    incremental, key = plan.stream.incremental, plan.replication_key
+    if incremental is None or key is None or key == incremental.cursor_path:
+        return records
+    values = [find(incremental.cursor_path, record) for record in records]
+    return [
+        record if isinstance(value, Missing) else {**record, key: value}
+        for record, value in zip(records, values, strict=True)
+    ]
