@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PARQUET_ROWS: Final = 1000
 """Rows of a Parquet file that are decoded at once."""
 
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
 
 def records(message: Mapping[str, Any], batch_config: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
     """Yield the records of a BATCH message, in the order of its manifest.
@@ -57,10 +59,9 @@ def records(message: Mapping[str, Any], batch_config: Mapping[str, Any] | None) 
 def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     kind, compression = encoding.get("format"), encoding.get("compression")
     if kind == "jsonl" and compression in {None, "none", "gzip"}:
-        decode = msgspec.json.Decoder(float_hook=Decimal).decode
         for line in gzip.GzipFile(fileobj=file) if compression == "gzip" else file:
             if line.strip():
-                record = decode(line)
+                record = _decode(line)
                 if not isinstance(record, dict):
                     raise MessageError(f"{where} has a line that is not a JSON object; correct the tap")
                 yield record
@@ -68,8 +69,12 @@ def _decoded(file: IO[bytes], encoding: Mapping[str, Any], where: str) -> Iterat
         from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import
 
         for rows in parquet.ParquetFile(file).iter_batches(PARQUET_ROWS):
+            documents = [each.name for each in rows.schema if getattr(each.type, "extension_name", "") == "arrow.json"]
             # Dates, times and bytes become what a tap would have written in JSON.
-            yield from msgspec.to_builtins(rows.to_pylist(), builtin_types=(Decimal,))
+            for row in msgspec.to_builtins(rows.to_pylist(), builtin_types=(Decimal,)):
+                for name in documents:
+                    row[name] = None if row[name] is None else _decode(row[name])
+                yield row
     else:
         raise MessageError(
             f"{where} is of the format {kind!r}, compression {compression!r}, which can't be read here; "

@@ -98,6 +98,24 @@ def test_what_polling_finds_without_a_notification_is_counted_once(
     assert missed(tap(tmp_path, config, state=third.states[-1])) == 0
 
 
+def test_the_queue_drains_into_files_too_and_state_names_its_place_and_the_polls(
+    tmp_path: Path, database: str, things: Things, api: Api
+) -> None:
+    storage = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": (tmp_path / "f").as_uri()}}
+    config = configuration(database, **POLLED, base_url=api.url) | {"batch_config": storage}
+    stored(database, *[things.put(key, key) for key in range(4)])
+    things.put(9, 9)
+    states: list[Any] = [None]
+    for files in (1, 0):
+        done = tap(tmp_path, config, state=states[-1])
+        assert done.code == 0, done.err
+        assert sum(message["type"] == "BATCH" for message in done.messages) == files
+        states.append(done.states[-1])
+    assert states[1]["bookmarks"]["things"]["replication_key_value"] == things.held[9]["updated_at"]
+    with closing(open_queue(database)) as queue:
+        assert queue.length() == 0
+
+
 def test_a_version_older_than_the_polled_one_does_not_hide_what_was_missed(
     tmp_path: Path, database: str, things: Things, api: Api
 ) -> None:
