@@ -21,6 +21,16 @@ from tap_restextract.values.cursor import EPOCH, NoRankError, rank
 
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.\-]*)(?::(?P<form>[^{}]*))?\}")
 FORMS: Final = ("unix", "unix_ms", "iso")
+_FORM_UNITS: Final = {"unix": "1s", "unix_ms": "1ms", "iso": "1us"}
+_DIRECTIVE: Final = re.compile(r"%[-_0^#]?([A-Za-z])")
+_DIRECTIVE_UNITS: Final = (
+    ("1us", "f"),
+    ("1s", "SsTXcr"),
+    ("1m", "MR"),
+    ("1h", "HIkl"),
+    ("1d", "djeDFxaAuwv"),
+    ("31d", "mbBhUWV"),
+)
 Scope = Mapping[str, Any]
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -34,6 +44,26 @@ def names(template: Any) -> Iterator[str]:
 def forms(template: Any) -> Iterator[str]:
     """Return every form that the template asks for, to be checked before the first request."""
     return (match["form"] for match in _mentioned(template) if match["form"] is not None)
+
+
+def mentions(template: Any) -> Iterator[tuple[str, str | None]]:
+    """Return every name that the template mentions, with the form that it asks for."""
+    return ((match["name"], match["form"]) for match in _mentioned(template) if match["name"])
+
+
+def coarseness(form: str | None) -> str | None:
+    """Return the duration that a form cuts a value down to, such as 1d for %Y-%m-%d; None where the value stays as it is."""
+    if form is None:
+        return None
+    if form in _FORM_UNITS:
+        return _FORM_UNITS[form]
+    letters = {match[1] for match in _DIRECTIVE.finditer(form)}
+    return next((unit for unit, written_by in _DIRECTIVE_UNITS if letters & set(written_by)), "366d")
+
+
+def names_zone(form: str | None) -> bool:
+    """Return whether a value in this form says which zone it is in, or is counted since 1970."""
+    return form is None or form in FORMS or form.endswith(("Z", "+00:00")) or bool(re.search("%[zZs]", form))
 
 
 def _mentioned(template: Any) -> Iterator[re.Match[str]]:

@@ -13,14 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+import msgspec
+
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.exchange.placeholders import fill, fill_path, names, text
+from tap_restextract.exchange.placeholders import fill, fill_path, mentions, names, text
 from tap_restextract.values.cursor import Cursor
 
 SECRET_NAME: Final = re.compile(r"token|key|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 OPTIONAL: Final = frozenset({"cursor", "until"})
 HIDDEN: Final = "•••"
+MAX_SHOWN_CHARACTERS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,47 @@ def request_for(
     base = stream.base_url.rstrip("/")
     url = path if "://" in path else f"{base}/{below}" if below else base
     return Request(stream.method, url, params, headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """A part of a request that carries one of the replication key's values.
+
+    Attributes:
+        name: of the parameter, header or body key; `the path` for the path.
+        value: as it is sent, its secrets hidden; at most `MAX_SHOWN_CHARACTERS`.
+        forms: in which the placeholders are written; None for the value as it is.
+    """
+
+    name: str
+    value: str
+    forms: tuple[str | None, ...]
+
+
+def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until: Any = None) -> list[SentPart]:
+    """Return the parts of a list's request that carry a cursor, or the end of a range.
+
+    Args:
+        stream: whose list.
+        family: `cursor` or `until`.
+        cursor: from where on; None for the whole list.
+        until: the last value that is wanted; None without end.
+    """
+    scope = _scope(stream, cursor)
+    key = "" if stream.incremental is None else stream.incremental.cursor_path
+    if until is not None:
+        scope[f"until.{key}"] = until
+    other = {name: f"({name})" for name in cursor_names(stream) if name.partition(".")[0] not in OPTIONAL}
+    parts = []
+    for part in ({"the path": stream.path}, stream.params, stream.headers, stream.json or {}):
+        for name, value in _sent(part, scope | other).items():
+            forms = tuple(form for named, form in mentions(part[name]) if named == f"{family}.{key}")
+            if forms:
+                shown = value if isinstance(value, str) else _encoder.encode(value).decode()
+                shown = HIDDEN if SECRET_NAME.search(name) else shown
+                cut = shown if len(shown) <= MAX_SHOWN_CHARACTERS else f"{shown[:MAX_SHOWN_CHARACTERS]}…"
+                parts.append(SentPart(name, cut, forms))
+    return parts
 
 
 def headers_of(request: Request) -> dict[str, str]:

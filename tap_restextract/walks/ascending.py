@@ -7,7 +7,7 @@ the one that it follows stops the walk, because a bookmark after it would skip w
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
@@ -15,9 +15,10 @@ from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmar
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
+from tap_restextract.walks.boundary import SeamWatch
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
-from tap_restextract.walks.order import OrderCheck
+from tap_restextract.walks.order import OrderCheck, check_follows
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_ordered
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
@@ -50,10 +51,12 @@ def tokens(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     deduplicator, guard = Deduplicator.inclusive(plan, bookmark), CycleGuard(plan)
     start = deduplicator.request_cursor
     page = yield Step(request=PageRequest(start))
-    records = deduplicator.fresh(page)
+    records = deduplicator.fresh(page, asked=start)
     while page.following is not None:
+        above = page.records
         page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page.following)))
-        records = deduplicator.fresh(page)
+        check_follows(plan, above, page.records)
+        records = deduplicator.fresh(page, asked=start)
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
 
@@ -62,15 +65,18 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask for all in one answer; with a `limit`, again from each answer's last key until nothing moves."""
     assert isinstance(plan.stream.paginator, SinglePage)
     limit = plan.stream.paginator.limit
-    deduplicator = Deduplicator.inclusive(plan, bookmark)
+    deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     records: list[Record] = []
+    boundary: Collection[str] = ()
     while True:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
-        records = deduplicator.fresh(page)
+        yield from seams.check(start, boundary, page)
+        records = deduplicator.fresh(page, asked=start)
         if limit is None or not page.records:
             break
         if deduplicator.request_cursor != start:
+            boundary = deduplicator.hashes_in_window(page.records)
             continue
         if len(page.records) >= limit:
             raise WalkError(
@@ -85,12 +91,15 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
 
 def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
-    deduplicator = Deduplicator.inclusive(plan, bookmark)
+    deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     step = Step(request=PageRequest(deduplicator.request_cursor))
+    boundary: Collection[str] = ()
     while step.request is not None:
         listing = Listing(plan, step.request.cursor)
         page = yield from listing.first_page(step.records, step.bookmark)
-        step = yield from _through_tie(plan, deduplicator, listing, deduplicator.fresh(page))
+        yield from seams.check(listing.start, boundary, page)
+        step = yield from _through_tie(plan, deduplicator, listing, deduplicator.fresh(page, asked=listing.start))
+        boundary = () if seams.seen else deduplicator.hashes_at_position()
     deduplicator.finish()
     yield Step(step.records, deduplicator.bookmark)
 
@@ -121,7 +130,7 @@ def _through_tie(
                     stands = reading == earlier and len(set(reading)) == len(reading) and not listing.moved_count
                     believed = ordered or not several or stands
                     agreed, closed = believed and (closed or not leaves), closed or leaves
-                records = deduplicator.fresh(page) if agreed else ()
+                records = deduplicator.fresh(page, asked=start) if agreed else ()
             if agreed:
                 return Step(
                     records,
@@ -132,7 +141,7 @@ def _through_tie(
         except MovedSeamError:
             earlier = []
         listing = Listing(plan, start)
-        records = deduplicator.fresh((yield from listing.first_page()))
+        records = deduplicator.fresh((yield from listing.first_page()), asked=start)
     raise WalkError(
         f"{label_of(plan)}: the records that share {_value(deduplicator)!r} ({len(deduplicator.hashes)} seen) fill more than a page, and their "
         f"order changed each of {SEAM_ATTEMPTS} times that they were read; declare a compound filter with a tie_breaker, "

@@ -21,6 +21,7 @@ from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
+from tap_restextract.walks.filtering import check_not_older
 from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
 from tap_restextract.walks.settling import Settling
 from tap_restextract.walks.steps import Page, Record
@@ -109,21 +110,23 @@ class Deduplicator:
         kind = KeysetBookmark if self.exact else CursorBookmark
         return kind(self.mark, frozenset(self.hashes), newest=self.position.value if self.position else None)
 
-    def fresh(self, page: Page, ranks: Sequence[Rank | None] = ()) -> list[Record]:
+    def fresh(self, page: Page, ranks: Sequence[Rank | None] = (), asked: Cursor | None = None) -> list[Record]:
         """Return the page's records that were not let through before, in their order; position and mark advance.
 
         Args:
             page: as it came.
             ranks: of its records, where they are known to rise.
+            asked: from where on the page's list was asked for, inclusively.
 
         Raises:
-            WalkError: where a record comes before the one that it follows.
+            WalkError: where a record comes before the one that it follows, or is older than what was asked for.
             AnswerError: where a record has no replication key.
         """
         if not page.records:
             return []
         check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
         ranks = ranks or ascending_ranks(self.plan, page.records)
+        check_not_older(self.plan, asked, cursor_of(self.plan, page.records[0]).value, ranks[0])
         before = _Known(self.unseen_count > 0, self.max_known_rank)
         settled = self._advance(page, ranks)
         wanted = self._not_below_min_rank(ranks)
@@ -246,6 +249,13 @@ class Deduplicator:
             for record in records
             if cursor_from(incremental, cursor_of(self.plan, record).value) == self.request_cursor
         ]
+
+    def hashes_at_position(self) -> list[str]:
+        """Return the content hashes of what was let through from the window on that is asked for next."""
+        if self.position is None:
+            return []
+        first = rank(window(incremental_of(self.plan), self.position.value))
+        return [digest for digest, place in self.hashes.items() if place is not None and place >= first]
 
     def finish(self) -> None:
         """Forget hashes that did not come again: the list was read to its end."""

@@ -22,6 +22,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.values.paths import find
+from tap_restextract.walks.filtering import check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
@@ -105,13 +106,14 @@ class DescendingPass:
         """Return the page's records that were not emitted before.
 
         Raises:
-            WalkError: where a record comes after a lesser one.
+            WalkError: where a record comes after a lesser one, or is older than what was asked for.
         """
         if not page.records:
             return []
         check_kind(self.plan, self._floor_value, page.records[0])
         ranks = self._falling(page.records)
         self._check_the_seam(page.records[0], ranks[0])
+        check_not_older(self.plan, self.request_cursor, self._value(page.records[-1]), ranks[-1])
         floor = self._floor
         if self.high is None:
             bound = horizon(self.plan, page)

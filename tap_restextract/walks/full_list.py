@@ -15,6 +15,7 @@ from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.filtering import check_not_older
 from tap_restextract.walks.order import check_kind, cursor_of, rank_of
 from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
@@ -104,7 +105,7 @@ class FullPass:
         """Return the page's records that were not emitted before.
 
         Raises:
-            WalkError: where the server shows no clock.
+            WalkError: where the server shows no clock, or a record is older than what was asked for.
         """
         if self.begun_at is None:
             self.begun_at = page.server_time
@@ -115,10 +116,11 @@ class FullPass:
             self._read_clock(page)
         first = None if self._first_value is None else rank(window(incremental_of(self.plan), self._first_value))
         high = rank(earliest(incremental_of(self.plan), self.high))
-        records = []
+        asked, records = self.request_cursor, []
         for record in page.records:
             record_rank = rank_of(self.plan, record)
             if first is not None and record_rank < first:
+                check_not_older(self.plan, asked, cursor_of(self.plan, record).value, record_rank)
                 continue
             if self.newest is None or record_rank > rank(self.newest):
                 self.newest = cursor_of(self.plan, record).value

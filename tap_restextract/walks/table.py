@@ -9,11 +9,13 @@ from typing import Any, Final, TypeVar
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan import walks
 from tap_restextract.plan.bookmarks.children import ChildrenBookmark
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.walks import Walk
 from tap_restextract.walks import ascending, combined, event_feed, full_list, time_slices
+from tap_restextract.walks.boundary import with_boundary_check
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import CombinedWalk
 from tap_restextract.walks.descending import descending
@@ -21,6 +23,7 @@ from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import PageRequest, Steps
 
 B = TypeVar("B", bound=Bookmark)
+C = TypeVar("C", bound=CursorBookmark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ def _one_generator(row: Walk[B], begin: Callable[[Plan, B | None], Steps]) -> tu
     return row, Start(stream_walk, first_request, begin)
 
 
+def _checked(begin: Callable[[Plan, C | None], Steps]) -> Callable[[Plan, C | None], Steps]:
+    """Return the generator of a walk whose filter is checked for the bookmark's own records."""
+    return lambda plan, bookmark: with_boundary_check(plan, bookmark, begin(plan, bookmark))
+
+
 def _whole_list(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
     del plan, bookmark
     return PageRequest()
@@ -69,11 +77,11 @@ TABLE: Final[Mapping[Walk[Any], Start]] = dict(
     (
         _one_generator(walks.KEYSET, ascending.keyset),
         _one_generator(walks.UNIQUE_KEYSET, ascending.keyset),
-        _one_generator(walks.TOKENS, ascending.tokens),
-        _one_generator(walks.RESTART, ascending.restart),
-        _one_generator(walks.SINGLE, ascending.single),
-        _one_generator(walks.DESCENDING, descending),
-        _one_generator(walks.UNORDERED, full_list.unordered),
+        _one_generator(walks.TOKENS, _checked(ascending.tokens)),
+        _one_generator(walks.RESTART, _checked(ascending.restart)),
+        _one_generator(walks.SINGLE, _checked(ascending.single)),
+        _one_generator(walks.DESCENDING, _checked(descending)),
+        _one_generator(walks.UNORDERED, _checked(full_list.unordered)),
         _one_generator(walks.TRAVERSAL, full_list.traversal),
         _sub_walks(walks.WINDOWS, time_slices.stream_walk, time_slices.first_request),
         _sub_walks(walks.FEED, event_feed.stream_walk),

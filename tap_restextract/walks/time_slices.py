@@ -24,6 +24,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
 from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
 from tap_restextract.values.paths import find
+from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, has_open_ties, split_tie_error
 from tap_restextract.walks.protocol import SubWalk
@@ -182,10 +183,13 @@ class SliceReader:
         lower, upper = rank(self.lower), None if self.upper is None else rank(self.upper)
         least = None if upper is not None else rank(earliest(incremental_of(plan), self.lower))
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
-        records = []
+        asked, records = cursor_from(incremental_of(plan), self.lower), []
         for record in page.records:
             record_rank = rank_of(plan, record)
             if record_rank < lower or (upper is not None and record_rank >= upper):
+                value = find(incremental_of(plan).cursor_path, record)
+                check_not_older(plan, asked, value, record_rank)
+                check_not_newer(plan, asked, self.upper, value, record_rank)
                 continue
             if dedupes or least is not None:
                 digest = content_hash(record)
