@@ -168,7 +168,7 @@ class TapRestextract(Tap):
         return Client(plan.stream, self._keeper, self.logger, self.plugin_version, self._pacers, reader=reader)
 
     def _described(self, plan: Plan, parents: Plan | None) -> Described:
-        """Return the stream's schema: as it is declared, or catalogued, or inferred from a sample; or one laid over another."""
+        """Return the stream's schema: declared, catalogued, inferred from a sample, or one laid over another."""
         declared = plan.stream.schema
         if isinstance(declared, str):
             declared = self._component(plan.stream, declared)

@@ -192,7 +192,7 @@ class EmittingStream(Stream):
             self._take_schema({**self.schema, "properties": properties})
 
     def _take_schema(self, schema: Schema) -> None:
-        """Take another schema in the middle of the stream, and send it; what came under the old one is written first."""
+        """Take another schema amid the stream, and send it; what came under the old one is written first."""
         self._write_batches()
         self._schema = schema
         self._input_schema = None if self._input_schema is None else schema

@@ -1,9 +1,10 @@
 """Growth: what the records of a page need that the stream's schema doesn't have yet.
 
-Theory of operation. Each page is compared with the schema before it is written: a property that is new, or a value of another
-kind, makes the schema grow, and the stream sends it again, so that a target widens its table before it sees the record.
-A page that fits, as nearly all do, costs a few calls a property and none a record: the values that walks left undecoded are
-joined, and what their bytes must look like is asked of all of them at once. Only where the answer is no are they decoded.
+Theory of operation. Each page is compared with the schema before it is written: a property that is new, or a value of
+another kind, makes the schema grow, and the stream sends it again, so that a target widens its table before it sees
+the record. A page that fits, as nearly all do, costs a few calls a property and none a record: the values that walks
+left undecoded are joined, and what their bytes must look like is asked of all of them at once. Only where the answer
+is no are they decoded.
 """
 
 from __future__ import annotations

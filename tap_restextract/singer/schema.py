@@ -1,9 +1,9 @@
 """A stream's JSON Schema: declared, taken from an OpenAPI document, or inferred from a sample of records.
 
 A property's kinds are what its values are: boolean, string, date-time, object, array, number, and for whole numbers
-`integer` (beyond 2^53, where a float is no longer exact) or `whole` (any other). Whole numbers make a property `number`,
-since the next record may have a fraction; but `integer` where the name is a key's or a reference's, or a value is beyond
-2^53, which a target that stores numbers as floats would round.
+`integer` (beyond 2^53, where a float is no longer exact) or `whole` (any other). Whole numbers make a property
+`number`, since the next record may have a fraction; but `integer` where the name is a key's or a reference's, or a
+value is beyond 2^53, which a target that stores numbers as floats would round.
 """
 
 from __future__ import annotations

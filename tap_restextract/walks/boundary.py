@@ -1,15 +1,16 @@
 """The boundary of a list: the check that a filter by >= answers the record whose value was asked for.
 
-Theory of operation. A record that a walk has seen at T, and that isn't in the answer to "from T on", may have changed or may have been
-deleted since. So its absence proves nothing. What does prove that the filter isn't >= is the same record, unchanged, in the
-answer to "from a little before T on", while the answer to "from T on" lacks it before and afterwards: what has changed can't
-be there, and what was deleted neither. So where nothing of a boundary has come, the walk asks from a step before it, then from
-a second, a minute, an hour and a day before it, since a filter may round up, or take its value for a time of another zone; and
-whatever is found there must be found so twice. Where nothing is found the records are gone, and the walk goes on.
+Theory of operation. A record that a walk has seen at T, and that isn't in the answer to "from T on", may have changed
+or may have been deleted since. So its absence proves nothing. What does prove that the filter isn't >= is the same
+record, unchanged, in the answer to "from a little before T on", while the answer to "from T on" lacks it before and
+afterwards: what has changed can't be there, and what was deleted neither. So where nothing of a boundary has come, the
+walk asks from a step before it, then from a second, a minute, an hour and a day before it, since a filter may round
+up, or take its value for a time of another zone; and whatever is found there must be found so twice. Where nothing is
+found the records are gone, and the walk goes on.
 
-It is asked so in two places: where a run that began at a bookmark found nothing at all, though the bookmark names records; and
-where a restart keyset asks from the last key of a page, and nothing of that key comes, until once something has come. Each is
-rare with an API whose filter is as declared, and costs five requests.
+It is asked so in two places: where a run that began at a bookmark found nothing at all, though the bookmark names
+records; and where a restart keyset asks from the last key of a page, and nothing of that key comes, until once
+something has come. Each is rare with an API whose filter is as declared, and costs five requests.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class SeamWatch:
             yield from _ask_before(self.plan, asked, boundary, lambda page: self._lacks(asked, page))
 
     def _lacks(self, asked: Cursor, page: Page) -> bool:
-        """Return whether no record of the boundary's window is on the first page of a list that rises: then it is on none."""
+        """Return whether no record of the boundary's window is on the first page of a rising list: then it is on none."""
         incremental = incremental_of(self.plan)
         return all(cursor_from(incremental, cursor_of(self.plan, record).value) != asked for record in page.records)
 
@@ -115,7 +116,7 @@ def _is_empty(page: Page) -> bool:
 
 
 def _earlier(plan: Plan, asked: Cursor) -> Iterator[tuple[str | None, Cursor]]:
-    """Yield cursors before the one that was asked from, each with its distance; the first one is a step of the filter before it."""
+    """Yield cursors before the one that was asked from, each with its distance; the first is one step before it."""
     incremental = incremental_of(plan)
     least = measure(incremental, incremental.precision) if incremental.precision else resolution_of(asked.value)
     yield None, Cursor(step_back(asked.value, least))

@@ -1,13 +1,15 @@
 """The filter of a list: the check that an answer holds only what was asked for.
 
-Theory of operation. A walk that asks for all records from a value on drops what is older, and a walk that asks for a range
-drops what is outside of the range. An API that ignores the filter would so be read whole, again and again, without a word.
-So a record outside of what was asked for contradicts the configuration, and stops the walk. What is not a contradiction:
+Theory of operation. A walk that asks for all records from a value on drops what is older, and a walk that asks for a
+range drops what is outside of the range. An API that ignores the filter would so be read whole, again and again,
+without a word. So a record outside of what was asked for contradicts the configuration, and stops the walk. What is
+not a contradiction:
 
-- a record within the `precision` before the value: the filter can't tell the two apart, wherever the API's zone lets a day begin;
+- a record within the `precision` before the value: the filter can't tell the two apart, wherever the API's zone lets a
+  day begin;
 - likewise within what the placeholder's form cuts off: `{cursor.updated_at:%Y-%m-%d}` asks for the whole day;
-- within 14 hours, where what is sent says nothing of a zone (such a form, or an `initial_value` without an offset beside
-  values with one): the API reads it in a zone of its own, and one to the east of UTC begins earlier.
+- within 14 hours, where what is sent says nothing of a zone (such a form, or an `initial_value` without an offset
+  beside values with one): the API reads it in a zone of its own, and one to the east of UTC begins earlier.
 """
 
 from __future__ import annotations

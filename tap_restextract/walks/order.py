@@ -139,8 +139,8 @@ def ascending_ranks(plan: Plan, records: Sequence[Record]) -> list[Rank | None]:
 def check_follows(plan: Plan, above: Sequence[Record], records: Sequence[Record]) -> None:
     """Check that a page isn't wholly before the one that it follows.
 
-    A page may begin with a record or two of the page before, or before those where they have changed meanwhile; so only a page
-    of several records, the last of which comes before all of the page before, is out of order.
+    A page may begin with a record or two of the page before, or before those where they have changed meanwhile; so only
+    a page of several records, the last of which comes before all of the page before, is out of order.
 
     Raises:
         WalkError: where it is.

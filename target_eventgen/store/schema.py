@@ -211,7 +211,7 @@ def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
 
 
 def to_type(cursor: extensions.cursor, table: Table, types: Sequence[Column]) -> list[Column]:
-    """Return the columns that were made for properties which only ever were null, hold nothing else, and now have a type."""
+    """Return the columns of properties that only ever were null, hold nothing else, and now have a type."""
     texts = {column.name for column in types if column.type == "text"}
     typed = [column for column in table.content if column.name in texts and column.name not in table.untyped]
     if all(column.type == "text" for column in typed):

@@ -1,4 +1,4 @@
-"""An API whose first page tells little of its records, into our target and into another's, with the defaults: no schema."""
+"""An API whose first page shows little of its records, into our target and another's, without a schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters: an answer that holds what wasn't asked for stops the walk, with the parameter as it was sent, and both values."""
+"""Filters: an answer that holds what wasn't asked for stops the walk, and shows the parameter and both values."""
 
 from __future__ import annotations
 

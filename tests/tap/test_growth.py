@@ -1,4 +1,4 @@
-"""Schemas that grow: SCHEMA comes again before the first record that needs it, and the sample is what the walk would ask."""
+"""Schemas that grow: SCHEMA comes again before the first record that needs it; the sample is the walk's own."""
 
 from __future__ import annotations
 
