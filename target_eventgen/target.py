@@ -29,7 +29,7 @@ from target_eventgen.errors import InvalidSchemaError, MessageError, MissingSche
 from target_eventgen.intake import batch_files, sdk_errors
 from target_eventgen.intake.reader import LineReader
 from target_eventgen.intake.sink import EventgenSink
-from target_eventgen.intake.stream_maps import transformed
+from target_eventgen.intake.stream_maps import adapt, transformed
 from target_eventgen.loader import Loader
 from target_eventgen.model import plan, settings, tables
 
@@ -130,6 +130,7 @@ class TargetEventgen(Target):
         for stream_map in self.mapper.stream_maps[stream]:
             if isinstance(stream_map, RemoveRecordTransform):
                 continue
+            adapt(stream_map, self.config.get("stream_maps") or {})
             plain = type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
             routes.append((None if plain else stream_map, self._open(stream_map, replication_key)))
         unmapped = len(routes) == 1 and routes[0][0] is None

@@ -26,6 +26,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.singer.batches import Batches
 from tap_restextract.singer.growth import Growth
+from tap_restextract.singer.maps import adapt
 from tap_restextract.singer.record_lines import lacking, projected, record_lines
 from tap_restextract.singer.sampling import Described
 from tap_restextract.singer.schema import Schema, is_untyped, keys_of, typed
@@ -54,6 +55,14 @@ class EmittingStream(Stream):
         super().__init__(tap, schema=described.schema, name=plan.stream.name)
         self.primary_keys = plan.stream.primary_key
         self.replication_key = plan.replication_key
+
+    @property
+    def stream_maps(self) -> list[StreamMap]:
+        """The stream's maps, which deletions go through unharmed."""
+        definitions = [each for each in (self.config.get("stream_maps") or {}).values() if isinstance(each, dict)]
+        for stream_map in super().stream_maps:
+            adapt(self.name, stream_map, self.logger, names_mark=any(DELETED_AT in each for each in definitions))
+        return super().stream_maps
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log for the stream; not that an error is "unhandled", since the command line tells it in words."""

@@ -54,6 +54,12 @@ FEED: dict[str, Any] = {"feed": EVENTS}
         (FEED, FeedBookmark(KeysetBookmark(None), NOON, is_listed=False)),
         (OF_PARENTS, ChildrenBookmark(NOON, {"[1]": KeysetBookmark(Cursor(LATER, 42))}, Sweep(4, "cache"))),
         (OF_PARENTS, ChildrenBookmark()),
+        (INCLUSIVE, CursorBookmark(Cursor(Decimal("1700000000.123456799")))),
+        (INCLUSIVE, CursorBookmark(Cursor("1700000000.123456799"))),
+        (COMPOUND, KeysetBookmark(Cursor(Decimal("1.10"), 42))),
+        (COMPOUND, KeysetBookmark(Cursor("1.10", "1.5"))),
+        (FALLING, DescendingBookmark(Cursor(Decimal("0.1")), emitted_range=EmittedRange(Decimal("0.3"), 0))),
+        (OF_PARENTS, ChildrenBookmark(Decimal("0.1"), {"[1]": KeysetBookmark(Cursor(Decimal("0.2"), 42))})),
     ],
 )
 def test_a_bookmark_survives_state_as_json(keys: dict[str, Any], bookmark: Bookmark) -> None:
@@ -98,6 +104,17 @@ def test_a_cursor_that_belongs_to_another_value_is_not_believed() -> None:
 def test_a_cursor_without_both_parts_degrades_too(cursor: Any) -> None:
     state = {"replication_key_value": NOON, "cursor": cursor}
     assert from_state(plan(**COMPOUND), state) == KeysetBookmark(Cursor(NOON))
+
+
+def test_a_decimal_of_an_earlier_version_is_a_number_still() -> None:
+    found = from_state(plan(**INCLUSIVE), {"replication_key_value": Decimal("0.1")})
+    assert found == CursorBookmark(Cursor(Decimal("0.1")))
+
+
+@pytest.mark.parametrize("decimals", [["replication_key_value"], 5])
+def test_a_number_that_is_none_is_refused(decimals: Any) -> None:
+    with pytest.raises(StateError, match="holds a number that can't be read"):
+        from_state(plan(**INCLUSIVE), {"replication_key_value": "soon", "decimals": decimals})
 
 
 def test_no_state_is_a_first_run() -> None:

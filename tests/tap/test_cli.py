@@ -393,11 +393,19 @@ def test_decimals_in_a_state_come_back_with_all_their_digits(tmp_path: Path) -> 
     with serving(scripted(Reply(body))) as api:
         run = tap(tmp_path, config(api.url, **keys))
         state = next(line for line in reversed(run.out.split("\n")) if '"STATE"' in line)
-        assert '"replication_key_value":1767225600.123456789012345678' in state
-        again = tap(tmp_path, config(api.url, **keys), state=state.split('"value":', 1)[1][:-1])
-        assert again.code == 0, again.err
-        assert again.records == []
-        assert api.asked[-1].params["since"] == "1767225600.123456789012345678"
+        # A text, as whoever keeps STATE may read a number as a double. One of an earlier version is read as well.
+        text = '"replication_key_value":"1767225600.123456789012345678"'
+        assert text in state
+        value = state.split('"value":', 1)[1][:-1]
+        number = text.replace(':"', ":")[:-1]
+        for kept in (
+            json.dumps(json.loads(value)),
+            value.replace(text, number).replace(',"decimals":["replication_key_value"]', ""),
+        ):
+            again = tap(tmp_path, config(api.url, **keys), state=kept)
+            assert again.code == 0, again.err
+            assert again.records == []
+            assert api.asked[-1].params["since"] == "1767225600.123456789012345678"
 
 
 def test_plan_prints_every_stream_with_its_walk_and_no_secret(tmp_path: Path) -> None:

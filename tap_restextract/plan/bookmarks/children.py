@@ -8,7 +8,7 @@ from typing import Any
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import StateError
-from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark, with_texts
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep, state_of, sweep_in
 
 
@@ -52,7 +52,7 @@ class ChildrenBookmark(Bookmark):
         """Return the bookmark as the stream's part of STATE."""
         state = CursorBookmark(None).to_state(stream)
         if self.floor is not None:
-            state["replication_key_value"] = self.floor
+            state |= with_texts({"replication_key_value": self.floor})
         if self.pass_ is not None:
             state["sweep"] = {"number": self.pass_.number, "cache": self.pass_.cache}
         if self.parents:

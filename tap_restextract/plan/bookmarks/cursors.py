@@ -3,12 +3,16 @@
 STATE has the replication key and its value; `cursor`, both parts of a compound cursor; `boundary`, the hashes of the
 records that share the bookmark's window. A STATE of another walk, or of another tap, degrades to its
 `replication_key_value`, inclusively.
+
+Numbers with a fraction are texts in STATE, since whoever keeps STATE may read JSON's numbers as doubles, and rounds them;
+`decimals` names those texts, as an API may also write its keys as texts of digits, and gets back what it wrote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 
@@ -41,6 +45,7 @@ class CursorBookmark(Bookmark):
         Raises:
             StateError: for a STATE that can't be read, or that belongs to another replication key.
         """
+        state = _with_numbers(stream, state)
         boundary = state.get("boundary", [])
         if not isinstance(boundary, list) or not all(isinstance(member, str) for member in boundary):
             raise StateError(
@@ -66,7 +71,7 @@ class CursorBookmark(Bookmark):
         if self.boundary:
             # Cut before it is sorted: a tie of many thousands is written after each of its pages.
             state["boundary"] = sorted(islice(self.boundary, MAX_BOUNDARY_HASHES))
-        return state
+        return with_texts(state)
 
     def _position(self, incremental: Incremental) -> dict[str, Any]:
         del incremental
@@ -126,6 +131,7 @@ class DescendingBookmark(CursorBookmark):
             StateError: for a STATE that can't be read, or that belongs to another replication key.
         """
         mark, emitted_range = CursorBookmark.from_state(stream, state), None
+        state = _with_numbers(stream, state)
         if "high" in state and "low" in state:
             _check_rank(stream, "high or low", state["high"], state["low"])
             emitted_range = EmittedRange(state["high"], state["low"])
@@ -138,6 +144,41 @@ class DescendingBookmark(CursorBookmark):
         del incremental
         emitted = self.emitted_range
         return _value_of(self.cursor) | ({} if emitted is None else {"high": emitted.high, "low": emitted.low})
+
+
+def with_texts(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a part of STATE with its decimals as texts, and their names."""
+    parts = state.get("cursor", {})
+    names = [name for name, value in state.items() if isinstance(value, Decimal)]
+    within = [name for name, value in parts.items() if isinstance(value, Decimal)]
+    if not names and not within:
+        return dict(state)
+    cursor = {"cursor": {name: str(value) if name in within else value for name, value in parts.items()}}
+    texts = {name: str(state[name]) for name in names}
+    return {**state, **(cursor if parts else {}), **texts, "decimals": sorted({*names, *within})}
+
+
+def _with_numbers(stream: StreamSettings, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a part of STATE with the decimals that it names as texts.
+
+    Raises:
+        StateError: where one of them is none.
+    """
+    names = state.get("decimals")
+    if names is None:
+        return state
+
+    def numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: Decimal(value) if name in names and isinstance(value, str) else value
+            for name, value in values.items()
+        }
+
+    try:
+        parts = state.get("cursor")
+        return numbers(state) | ({"cursor": numbers(parts)} if isinstance(parts, Mapping) else {})
+    except (ArithmeticError, TypeError) as error:
+        raise StateError(f"{state_of(stream)} holds a number that can't be read; reset this stream's STATE") from error
 
 
 def replication_key(incremental: Incremental) -> str:

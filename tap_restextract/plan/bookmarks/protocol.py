@@ -15,7 +15,7 @@ from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import StateError
 
 OWN_KEYS: Final = frozenset(
-    {"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep", "parents"}
+    {"replication_key", "replication_key_value", "cursor", "boundary", "high", "low", "sweep", "parents", "decimals"}
 )
 
 
