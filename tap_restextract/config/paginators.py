@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from tap_restextract.config.annotations import described
+
+EndPath = Annotated[str, described("JSONPath of a flag that is true on the last page.")]
+EmptyPage = Annotated[
+    Literal["continue", "end"], described("What an empty page means that has a token or a link: more, or the end.")
+]
+RepeatedToken = Annotated[
+    Literal["error", "end"], described("What the token or link means by which this page itself was asked for.")
+]
 
 
 class SinglePage(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="single_page"):
@@ -27,6 +35,9 @@ class CursorToken(Struct, frozen=True, forbid_unknown_fields=True, tag_field="ty
     total_path: (
         Annotated[str, described("JSONPath of the number of records, which shows a full result window at once.")] | None
     ) = None
+    end_path: EndPath | None = None
+    empty_page: EmptyPage = "continue"
+    repeated_token: RepeatedToken = "error"  # noqa: S105  what a token means, and none itself
     stable: Annotated[bool, described("The token names a position or a snapshot, not an offset in disguise.")] = False
 
 
@@ -35,6 +46,9 @@ class HeaderCursor(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t
 
     cursor_key: Annotated[str, described("Response header that holds the token.")] = "next"
     cursor_param: Annotated[str, described("Query parameter that carries the token.")] = "cursor"
+    end_path: EndPath | None = None
+    empty_page: EmptyPage = "continue"
+    repeated_token: RepeatedToken = "error"  # noqa: S105  what a token means, and none itself
     stable: Annotated[bool, described("The token names a position or a snapshot, not an offset in disguise.")] = False
 
 
@@ -42,6 +56,9 @@ class JsonLink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type"
     """The body holds the next page's address."""
 
     next_url_path: Annotated[str, described("JSONPath of the address in the body.")] = "next"
+    end_path: EndPath | None = None
+    empty_page: EmptyPage = "continue"
+    repeated_token: RepeatedToken = "error"  # noqa: S105  what a token means, and none itself
     stable: Annotated[bool, described("The link names a position or a snapshot, not an offset in disguise.")] = False
 
 
@@ -50,6 +67,15 @@ class HeaderLink(Struct, frozen=True, forbid_unknown_fields=True, tag_field="typ
 
     links_next_key: Annotated[str, described("The link's relation in a Link header.")] = "next"
     header: Annotated[str, described("Another header than Link, whose value is the address itself.")] = "Link"
+    end_attribute: (
+        Annotated[
+            str, Meta(pattern=r"^[^=\s]+=.+$", description="Attribute of the link that says the end: results=false.")
+        ]
+        | None
+    ) = None
+    end_path: EndPath | None = None
+    empty_page: EmptyPage = "continue"
+    repeated_token: RepeatedToken = "error"  # noqa: S105  what a token means, and none itself
     stable: Annotated[bool, described("The link names a position or a snapshot, not an offset in disguise.")] = False
 
 

@@ -98,14 +98,14 @@ def _path_faults(stream: StreamSettings) -> typing.Iterator[str]:
     """Paths that no JSONPath engine can read, before a request is made for what would then be looked at."""
     tables: dict[str, tuple[object, tuple[str, ...]]] = {
         "": (stream, ("records", "deleted_path")),
-        "paginator.": (stream.paginator, ("cursor_path", "next_url_path", "has_more_path", "total_path")),
+        "paginator.": (stream.paginator, ("cursor_path", "next_url_path", "has_more_path", "total_path", "end_path")),
         "incremental.": (stream.incremental, ("cursor_path", "tie_breaker")),
         "lookup.": (stream.lookup, ("records",)),
         "feed.": (stream.feed, ("records", "type_path", "object_path", "fetch_records")),
         "feed.incremental.": (stream.feed and stream.feed.incremental, ("cursor_path", "tie_breaker")),
         "feed.paginator.": (
             stream.feed and stream.feed.paginator,
-            ("cursor_path", "next_url_path", "has_more_path", "total_path"),
+            ("cursor_path", "next_url_path", "has_more_path", "total_path", "end_path"),
         ),
     }
     for location, (table, names) in tables.items():

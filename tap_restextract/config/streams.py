@@ -179,6 +179,13 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     paginator: Annotated[Paginator, described("How the next page is asked for, by its type.")] = SinglePage()
+    ignored_marks: Annotated[
+        list[str],
+        described("Paths of continuations and flags in answers, and headers, that are known and mean nothing."),
+    ] = []
+    max_empty_pages: Annotated[
+        int, Meta(ge=1, description="Pages without a record in a row, after which the stream stops with an error.")
+    ] = 100
     incremental: Annotated[
         Incremental | None, described("Facts about order and filter; without them every run reads all.")
     ] = None

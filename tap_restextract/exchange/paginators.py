@@ -27,7 +27,7 @@ from tap_restextract.config.paginators import (
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer, shown
 from tap_restextract.exchange.request import Request
-from tap_restextract.values.paths import MISSING, find, steps
+from tap_restextract.values.paths import MISSING, find, match_count, steps
 
 # A link's target and its parameters (RFC 8288, section 3): blanks may surround every mark, a text in quotation marks
 # may hold any mark, escaped quotation marks too, and a parameter may be empty.
@@ -77,6 +77,14 @@ class Start:
 Continuation = Token | Link | Number | Start
 
 
+@dataclass(frozen=True, slots=True)
+class LinkTarget:
+    """One link of a Link header: its address, and its attributes without quotes."""
+
+    url: str
+    attributes: Mapping[str, str]
+
+
 def following(paginator: Paginator, answer: Answer, at: Continuation | None, count: int) -> Continuation | None:
     """Return the continuation that asks for the page after this answer; None where the API states the end.
 
@@ -84,23 +92,41 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
         paginator: the stream's.
         answer: the page as it came.
         at: what asked for it; None for the first page.
-        count: records in it, before any was filtered out.
+        count: what the API counts as records in it, before any was filtered out or taken apart.
 
     Raises:
         AnswerError: where the answer lacks what the paginator needs.
     """
+    continuation = _stated(paginator, answer, at, count)
+    if not isinstance(paginator, (CursorToken, HeaderCursor, JsonLink, HeaderLink)):
+        return continuation
+    ended = (
+        (paginator.end_path is not None and _flag("end_path", paginator.end_path, answer.body, "this is the last page"))
+        or (paginator.empty_page == "end" and count == 0)
+        or (paginator.repeated_token == "end" and continuation == at)  # noqa: S105  what a token means, and none itself
+    )
+    return None if ended else continuation
+
+
+def _stated(paginator: Paginator, answer: Answer, at: Continuation | None, count: int) -> Continuation | None:
+    """Return likewise what the answer states by itself."""
     body = answer.body
     match paginator:
         case SinglePage():
             return None
         case CursorToken():
             more = _more(paginator.has_more_path, body)
-            token = find(paginator.cursor_path, body)
             if more is False:
                 return None
+            if (several := match_count(paginator.cursor_path, body)) > 1:
+                raise AnswerError(
+                    f"there are {several} values at {paginator.cursor_path}, and a token is one; set cursor_path to one of them, such as data[-1].id"
+                )
+            token = find(paginator.cursor_path, body)
             if more and (token is MISSING or token is None or token == ""):
                 raise AnswerError(
-                    f"{paginator.has_more_path} is true, but there is no token at {paginator.cursor_path}; set cursor_path to where it lies"
+                    f"{paginator.has_more_path} is true, but there is no token at {paginator.cursor_path}; set cursor_path to where it lies, "
+                    f"or, where true is the end, end_path: {paginator.has_more_path} in place of has_more_path"
                 )
             return _token(token, paginator.cursor_path)
         case HeaderCursor():
@@ -110,7 +136,9 @@ def following(paginator: Paginator, answer: Answer, at: Continuation | None, cou
         case HeaderLink():
             value = answer.headers.get(paginator.header.lower())
             if paginator.header.lower() == "link":
-                value = _target(value, paginator.links_next_key)
+                link = link_in(value, paginator.links_next_key)
+                name, _, ends = (paginator.end_attribute or "").partition("=")
+                value = None if link is None or (name and link.attributes.get(name) == ends) else link.url
             return _link(value, answer.url, f"the header {paginator.header}")
         case PageNumber():
             page = at.page if isinstance(at, Number) else paginator.base_page
@@ -181,7 +209,7 @@ def next_continuation(paginator: Paginator, at: Continuation | None) -> Continua
 
 def paths_of(paginator: Paginator) -> list[str]:
     """Return the paths that the paginator looks at in an answer."""
-    names = ("cursor_path", "has_more_path", "total_path", "next_url_path")
+    names = ("cursor_path", "has_more_path", "total_path", "next_url_path", "end_path")
     return [path for name in names if (path := getattr(paginator, name, None)) is not None]
 
 
@@ -222,33 +250,33 @@ def _on_the_same_origin(url: str, base: str, path: str) -> str:
     )
 
 
-def _target(header: str | None, relation: str) -> str | None:
-    """Return the target of a Link header's relation (RFC 8288)."""
+def link_in(header: str | None, relation: str) -> LinkTarget | None:
+    """Return a Link header's link of a relation (RFC 8288); None where there is none."""
     for link in LINK.finditer(header or ""):
+        attributes: dict[str, str] = {}
         for parameter in PARAMETER.finditer(link["parameters"]):
-            if parameter["name"].lower() == "rel":
-                relations = (parameter["quoted"] or parameter["bare"] or "").lower().split()
-                if relation.lower() in relations:
-                    return link["target"]
-                break  # a further `rel` of a link counts for nothing
+            # A further parameter of the same name counts for nothing.
+            attributes.setdefault(parameter["name"].lower(), parameter["quoted"] or parameter["bare"] or "")
+        if relation.lower() in attributes.get("rel", "").lower().split():
+            return LinkTarget(link["target"], attributes)
     return None
 
 
 def _more(path: str | None, body: Any) -> bool | None:
-    if path is None:
-        return None
+    return None if path is None else _flag("has_more_path", path, body, "more follows")
+
+
+def _flag(key: str, path: str, body: Any, meaning: str) -> bool:
     value = find(path, body)
     if isinstance(value, bool):
         return value
-    more = FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
-    if more is not None:
-        return more
+    flag = FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
+    if flag is not None:
+        return flag
     # A longer text may be a token, which no message shows.
     named = "a longer text" if isinstance(value, str) and len(value) > MAX_FLAG_CHARACTERS else shown(value)
     there = "" if value is MISSING else f"; {named} stands there, and true or false, 1 or 0, Y or N are read"
-    raise AnswerError(
-        f"there is no boolean at {path}; set has_more_path to where the answer says whether more follows{there}"
-    )
+    raise AnswerError(f"there is no boolean at {path}; set {key} to where the answer says whether {meaning}{there}")
 
 
 def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:

@@ -47,7 +47,7 @@ from tap_restextract.http import failures
 from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
 from tap_restextract.http.certificates import certificates
 from tap_restextract.http.pacing import Pacers, TooLongError
-from tap_restextract.http.pages import page_of
+from tap_restextract.http.pages import is_behind_the_end, page_of
 from tap_restextract.http.retrying import with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, environment_proxies
 from tap_restextract.http.signers import Unsigned, signature_headers, signer
@@ -133,7 +133,12 @@ class Client:
         validator = page_request.validator
         first = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
         request = paged(self._stream.paginator, first, page_request.at)
-        answer, verdict, rule, _ = self.fetch(asked_unless(request, validator), conditional=validator is not None)
+        try:
+            answer, verdict, rule, _ = self.fetch(asked_unless(request, validator), conditional=validator is not None)
+        except AnswerError as error:
+            if is_behind_the_end(self._stream, page_request, error.status):
+                return Page([])
+            raise
         if verdict is Verdict.UNCHANGED:
             return Page([], server_time=answer.facts.server_time, validator=validator, unchanged=True)
         if verdict is Verdict.IGNORE:

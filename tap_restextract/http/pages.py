@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from tap_restextract.config.paginators import Offset, PageNumber
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer, outline
 from tap_restextract.exchange.paginators import following, total_of
+from tap_restextract.exchange.unread_marks import is_stated, unread_mark
 from tap_restextract.exchange.validators import validator_of
-from tap_restextract.values.paths import Missing, find_list
+from tap_restextract.values.paths import Missing, find_list, list_length
 from tap_restextract.values.rows import Row
 from tap_restextract.walks.steps import Page, PageRequest
+
+NOT_FOUND: Final = 404
 
 
 def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Page:
@@ -25,7 +31,33 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         )
     if not all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
         raise AnswerError(f"a record at {stream.records!r} is not a JSON object; set `records` to the list of objects")
-    continuation = following(stream.paginator, answer, request.at, len(records))
+    length = list_length(stream.records, answer.body, len(records))
+    continuation = following(stream.paginator, answer, request.at, length)
+    mark = unread_mark(stream, answer, length) if continuation is None and answer.status != 204 else None
     validator = validator_of(stream, answer)
     total = total_of(stream.paginator, answer)
-    return Page(records, continuation, answer.facts.server_time, total, validator)
+    return Page(
+        records,
+        continuation,
+        answer.facts.server_time,
+        total,
+        validator,
+        length=None if length == len(records) else length,
+        unread=mark.told if mark else "",
+    )
+
+
+def is_behind_the_end(stream: StreamSettings, request: PageRequest, status: int | None) -> bool:
+    """Return whether an answer says that there is no such page, of pages that are counted, behind the first one.
+
+    Where a total or a flag states the end, no page behind it is asked for; and of a parent's list 404 says that the parent is gone.
+    """
+    paginator = stream.paginator
+    return (
+        status == NOT_FOUND
+        and isinstance(paginator, (PageNumber, Offset))
+        and request.at is not None
+        and not request.scope
+        and not is_stated(paginator)
+        and not any(NOT_FOUND in rule.http_codes for rule in stream.response_rules)
+    )

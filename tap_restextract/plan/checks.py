@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
+from tap_restextract.config.paginators import CursorToken
 from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.exchange.placeholders import FORMS, forms, names
 from tap_restextract.exchange.request import cursor_names
 from tap_restextract.values.cursor import NoRankError, precision_of, rank
 from tap_restextract.values.spelling import nearest
+
+END_NAME: Final = re.compile(
+    r"^(is_?)?(last|end|ended|done|finished|complete|completed|final)(_?page)?$|end_?of", re.IGNORECASE
+)
 
 
 def stream_faults(stream: StreamSettings) -> Iterator[str]:
@@ -28,6 +35,7 @@ def stream_faults(stream: StreamSettings) -> Iterator[str]:
             known.add(f"until.{incremental.cursor_path}")
         yield from _incremental_faults(incremental, mentioned)
     yield from _sweep_faults(stream, mentioned)
+    yield from _end_faults(stream)
     mentioned = {name for name in mentioned if not name.startswith("parent.")}
     for name in sorted(mentioned - known):
         near = nearest(name, known)
@@ -43,6 +51,17 @@ def stream_faults(stream: StreamSettings) -> Iterator[str]:
                 yield f"the placeholder form {form!r} is unknown; use {', '.join(FORMS)}, or a strftime form such as %Y-%m-%d"
     if any("cursor." in name for name in _path_names(stream)) and incremental and incremental.initial_value is None:
         yield "the path mentions a cursor, and the first run has none; set incremental.initial_value"
+
+
+def _end_faults(stream: StreamSettings) -> Iterator[str]:
+    """Yield the faults of a flag that is taken for the opposite of what its name says."""
+    flag = getattr(stream.paginator, "has_more_path", None)
+    if flag is not None and END_NAME.search(flag.rpartition(".")[2]):
+        named = f"has_more_path: {flag} names a flag that is true at the end by its name, and has_more_path is true where more follows"
+        tokens = isinstance(stream.paginator, CursorToken)
+        yield (
+            f"{named}; write end_path: {flag}" if tokens else f"{named}; leave it out, as an empty page is the end, too"
+        )
 
 
 def _path_names(stream: StreamSettings) -> set[str]:

@@ -19,6 +19,9 @@ MAX_EXACT_FLOAT: Final = 2**53
 DOTTED: Final = re.compile(r"^(?:\$\.?)?((?:[^.\[\]*$'\"]+(?:\.[^.\[\]*$'\"]+)*)?)$")
 
 
+REACHING: Final = re.compile(r"\.\*|\[\*\]|\[\?|\.\.")
+
+
 class Missing:
     """What a path finds where nothing lies; null is found as None."""
 
@@ -55,6 +58,31 @@ def find_each(path: str, records: Sequence[Any]) -> list[Any]:
     if steps(path) == (path,) and all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
         return column(records, path, MISSING)
     return [find(path, record) for record in records]
+
+
+def match_count(path: str, value: Any) -> int:
+    """Return how many values lie at the path; 1 for a path that can't lead to several."""
+    return 1 if steps(path) is not None else len(_compiled(path).find(value))
+
+
+def reaches_within(path: str) -> bool:
+    """Return whether the path reaches into each element of a list, or chooses among them: its values aren't the list's."""
+    return REACHING.search(path.removesuffix("[*]")) is not None
+
+
+def list_length(path: str, value: Any, record_count: int) -> int:
+    """Return how many elements the outermost list has on the way to the records: what an API counts its pages by.
+
+    Args:
+        path: of the records, which may reach into each element, or choose among them.
+        value: the body.
+        record_count: how many records were found, where the path does neither.
+    """
+    around = REACHING.split(path.removesuffix("[*]"), maxsplit=1)
+    if len(around) == 1 or steps(around[0]) is None:
+        return record_count
+    outermost = find(around[0], value)
+    return len(outermost) if isinstance(outermost, (list, dict)) else record_count
 
 
 def find_list(path: str, value: Any) -> list[Any] | Missing:

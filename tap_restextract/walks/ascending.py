@@ -19,7 +19,7 @@ from tap_restextract.walks.boundary import SeamWatch
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
 from tap_restextract.walks.order import OrderCheck, check_follows
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_ordered
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_read, is_ordered
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
@@ -35,9 +35,10 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
         records = deduplicator.fresh(page, order_check.check(deduplicator.position, page.records))
         if not page.records and page.following is not None:
             # An empty page whose token says that more follows: go on by the token until a record comes.
-            page = yield Step(request=PageRequest(deduplicator.request_cursor, guard.admit(page.following)))
+            page = yield Step(request=PageRequest(deduplicator.request_cursor, guard.admit(page)))
             continue
         if page.following is None and not endless:
+            check_read(plan, page)
             break
         guard = CycleGuard(plan)
         page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))
@@ -54,9 +55,10 @@ def tokens(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     records = deduplicator.fresh(page, asked=start)
     while page.following is not None:
         above = page.records
-        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page.following)))
+        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page)))
         check_follows(plan, above, page.records)
         records = deduplicator.fresh(page, asked=start)
+    check_read(plan, page)
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
 
@@ -73,7 +75,10 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
         yield from seams.check(start, boundary, page)
         records = deduplicator.fresh(page, asked=start)
-        if limit is None or not page.records:
+        if limit is None:
+            check_read(plan, page)
+            break
+        if not page.records:
             break
         if deduplicator.request_cursor != start:
             boundary = deduplicator.hashes_in_window(page.records)

@@ -41,7 +41,7 @@ def traversal(plan: Plan, bookmark: Bookmark | None) -> Steps:
     request = PageRequest()
     page = yield Step(request=request)
     while page.following is not None:
-        next_request = PageRequest(None, guard.admit(page.following))
+        next_request = PageRequest(None, guard.admit(page))
         next_page = yield Step(page.records, None, next_request)
         yield from check_distinct(plan, page, next_page, request)
         # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.

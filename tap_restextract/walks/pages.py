@@ -31,6 +31,7 @@ from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
+from tap_restextract.values.paths import reaches_within
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.order import rank_of
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
@@ -176,27 +177,34 @@ class Listing:
         paginator, following = self.plan.stream.paginator, self.page.following
         assert following is not None
         if paginators.is_stable(paginator):
-            page = yield Step(records, bookmark, PageRequest(self.start, self.cycle_guard.admit(following), self.until))
+            page = yield Step(records, bookmark, PageRequest(self.start, self.cycle_guard.admit(self.page), self.until))
             self._take_page(page, following)
             return page
-        if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):
+        if (
+            isinstance(following, Start)
+            and may_overlap(self.plan)
+            and not has_open_ties(self.plan)
+            and (overlap := self._overlap)
+        ):
             return (yield from self._next_overlapping(Start(following.offset - overlap), records, bookmark))
-        return (yield from self._next_checked(following, records, bookmark))
+        return (yield from self._next_checked(records, bookmark))
 
     def _take_page(self, page: Page, at: Continuation | None, *, has_new_records: bool = True) -> None:
         self.page, self.at, self.has_new_records = page, at, has_new_records
-        self.max_page_length = max(self.max_page_length, len(page.records))
+        self.max_page_length = max(self.max_page_length, page.counted)
 
     @property
     def _overlap(self) -> int:
         """How many records of this page are asked for again; none where it had room: then the list ended in it."""
-        count = len(self.page.records)
-        return 0 if self._is_short else min(max(1, count // OVERLAP_DIVISOR), MAX_OVERLAP_RECORDS, count - 1)
+        count = self.page.counted if self.page.records else 0
+        return (
+            0 if self._is_short or not count else min(max(1, count // OVERLAP_DIVISOR), MAX_OVERLAP_RECORDS, count - 1)
+        )
 
     @property
     def _is_short(self) -> bool:
         """Whether the page had room: it is shorter than another, or than was asked for and brought nothing besides."""
-        paginator, count = self.plan.stream.paginator, len(self.page.records)
+        paginator, count = self.plan.stream.paginator, self.page.counted
         return isinstance(paginator, Offset) and count < (
             self.max_page_length if self.has_new_records else paginator.limit
         )
@@ -217,8 +225,8 @@ class Listing:
                 yield from self._reread(page, next_continuation, None)
         return replace(page, records=page.records[overlap_length:])
 
-    def _next_checked(self, following: Continuation, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
-        next_continuation = self.cycle_guard.admit(following)
+    def _next_checked(self, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
+        next_continuation = self.cycle_guard.admit(self.page)
         page = yield Step(records, bookmark, PageRequest(self.start, next_continuation, self.until))
         before, at, short = self.page, self.at, self._is_short
         self._take_page(page, next_continuation)
@@ -275,7 +283,7 @@ def is_last_page(plan: Plan, page: Page) -> bool:
     """Return whether a page is the last one.
 
     Raises:
-        WalkError: where it is the only one, and as full as it can be: more may lie after it.
+        WalkError: where it is the only one, and as full as it can be, or where the answer says that more follows.
     """
     paginator = plan.stream.paginator
     if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
@@ -283,7 +291,19 @@ def is_last_page(plan: Plan, page: Page) -> bool:
             f"{label_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
             "for what comes after it; declare a paginator, or a larger limit that the API grants"
         )
+    if page.following is None:
+        check_read(plan, page)
     return page.following is None
+
+
+def check_read(plan: Plan, page: Page) -> None:
+    """Check that nothing in the last page of a list says that more follows.
+
+    Raises:
+        WalkError: where a mark does that the configuration doesn't read.
+    """
+    if page.unread:
+        raise WalkError(f"{label_of(plan)}: {page.unread}")
 
 
 def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
@@ -307,15 +327,21 @@ def undetected_shifts(plan: Plan) -> str | None:
         "stable tokens exclude it, and offsets with a declared tie_breaker"
     )
     moves = "an order that changes from one request to the next; declare `fixed_order` where the list is sorted by id or by creation"
-    if has_open_ties(plan) or (plan.stream.fixed_order and not isinstance(paginator, Offset)):
+    if has_open_ties(plan) or (plan.stream.fixed_order and not may_overlap(plan)):
         return shifts
-    return moves if isinstance(paginator, Offset) else f"{shifts}; and {moves}"
+    return moves if may_overlap(plan) else f"{shifts}; and {moves}"
 
 
 def proves_seams(plan: Plan) -> bool:
     """Return whether a page boundary is proven once the next page has come; else later pages may still disprove it."""
     paginator = plan.stream.paginator
-    return paginators.is_stable(paginator) or (is_ordered(plan) and isinstance(paginator, Offset))
+    return paginators.is_stable(paginator) or (is_ordered(plan) and may_overlap(plan))
+
+
+def may_overlap(plan: Plan) -> bool:
+    """Return whether a page can be asked for from a few records before its first: by offsets that count the records themselves."""
+    stream = plan.stream
+    return isinstance(stream.paginator, Offset) and not reaches_within(stream.records)
 
 
 def has_open_ties(plan: Plan) -> bool:

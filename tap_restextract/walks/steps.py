@@ -54,6 +54,8 @@ class Page:
         total: how many records the list has, where the API says so.
         validator: the answer's ETag or Last-Modified, where it has one.
         unchanged: the API says that it is the same answer as before, and leaves it out (304).
+        length: what the API counts as records of the page, where it isn't their number.
+        unread: says which mark of the answer tells that more follows, though nothing asks for it; empty where none does.
     """
 
     records: Sequence[Record]
@@ -62,6 +64,13 @@ class Page:
     total: int | None = None
     validator: Validator | None = None
     unchanged: bool = False
+    length: int | None = None
+    unread: str = ""
+
+    @property
+    def counted(self) -> int:
+        """What the API counts as records of the page."""
+        return len(self.records) if self.length is None else self.length
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from tap_restextract.config.paginators import Offset, SinglePage
+from tap_restextract.config.paginators import SinglePage
 from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key
@@ -34,6 +34,7 @@ from tap_restextract.walks.pages import (
     MovedSeamError,
     check_distinct,
     is_last_page,
+    may_overlap,
     unstable_list_error,
 )
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
@@ -61,7 +62,7 @@ def proof_of(plan: Plan) -> Proof:
     alone = stream.incremental is None or stream.incremental.null_params is None
     if alone and isinstance(paginator, SinglePage) and paginator.limit is None and not led:
         return Proof.ANSWER
-    holds = is_stable(paginator) or isinstance(paginator, Offset)
+    holds = is_stable(paginator) or may_overlap(plan)
     if alone and (plan.walk.has_unique_cursor or (stream.fixed_order and holds and not led)):
         return Proof.ORDER
     return Proof.LOOKUP if stream.lookup is not None else Proof.NONE
@@ -161,7 +162,7 @@ class Comparison:
         request = PageRequest(list_name=list_name)
         page = yield Step(records, None, request)
         while page.following is not None:
-            next_request = PageRequest(at=guard.admit(page.following), list_name=list_name)
+            next_request = PageRequest(at=guard.admit(page), list_name=list_name)
             next_page = yield Step(self._fresh(page), None, next_request)
             yield from check_distinct(plan, page, next_page, request)
             page, request = next_page, next_request
