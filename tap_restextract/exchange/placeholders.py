@@ -52,7 +52,7 @@ def mentions(template: Any) -> Iterator[tuple[str, str | None]]:
 
 
 def coarseness(form: str | None) -> str | None:
-    """Return the duration that a form cuts a value down to, such as 1d for %Y-%m-%d; None where the value stays as it is."""
+    """Return the duration that a form cuts a value down to, such as 1d for %Y-%m-%d; None where nothing is cut."""
     if form is None:
         return None
     if form in _FORM_UNITS:

@@ -1,8 +1,8 @@
 """Marks in an answer that say that more follows, and that the paginator doesn't read.
 
-A list whose end is reached by the paginator, though its answer holds such a mark, would be cut there without a word. The
-names are those by which APIs that many people use tell of a next page; a mark counts only by its kind of value, so that
-`next: null`, `has_more: false` and an empty text are none. `ignored_marks` names those that an API always sends.
+A list whose end is reached by the paginator, though its answer holds such a mark, would be cut there without a word.
+The names are those by which APIs that many people use tell of a next page; a mark counts only by its kind of value, so
+that `next: null`, `has_more: false` and an empty text are none. `ignored_marks` names those that an API always sends.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
 def is_behind_the_end(stream: StreamSettings, request: PageRequest, status: int | None) -> bool:
     """Return whether an answer says that there is no such page, of pages that are counted, behind the first one.
 
-    Where a total or a flag states the end, no page behind it is asked for; and of a parent's list 404 says that the parent is gone.
+    Where a total or a flag states the end, no page behind it is asked for; and of a parent's list 404 says that the
+    parent is gone.
     """
     paginator = stream.paginator
     return (

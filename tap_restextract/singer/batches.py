@@ -1,7 +1,8 @@
 """Files of BATCH messages: what is gathered between two of them, and how a file is written.
 
-A file's columns are the stream's, whatever its first record has. Numbers keep their digits; what has no type of Parquet's own
-(objects, arrays, several types) is a column of JSON, so that a nested property which one record lacks isn't null there.
+A file's columns are the stream's, whatever its first record has. Numbers keep their digits; what has no type of
+Parquet's own (objects, arrays, several types) is a column of JSON, so that a nested property which one record lacks
+isn't null there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Batches:
         config: format, storage and size.
         prefix: how the files' names begin.
         records: as they are to be written, in order.
-        bookmarks: what is true once they are written, the last of each class: a queue's and a walk's are parts of one STATE.
+        bookmarks: what is true once they are written, the last of each class; a queue's and a walk's share one STATE.
     """
 
     config: BatchConfig
@@ -112,7 +113,7 @@ def _column(pa: Any, values: list[Any], kinds: frozenset[str] | None) -> Any:
 
 
 def _numbers(pa: Any, values: list[Any]) -> Any:
-    """Return whole numbers as int64 where it holds them, and all others as decimals with as many digits as they need."""
+    """Return whole numbers as int64 where it holds them, and all others as decimals of as many digits as needed."""
     if all(value is None or (type(value) is int and -MAX_INT64 <= value <= MAX_INT64) for value in values):
         return pa.array(values, pa.int64())
     if any(isinstance(value, bool | str) for value in values):

@@ -1,8 +1,9 @@
-"""What a stream writes: its SCHEMA, which follows its records; RECORD lines or BATCH files; STATE; all through singer-sdk's maps.
+"""What a stream writes, through singer-sdk's maps: its growing SCHEMA, RECORD lines or BATCH files, and STATE.
 
-Theory of operation. Records are written, flushed, and only then the STATE that covers them. A page that needs more of the
-SCHEMA than was sent makes it come again first. With `batch_config` records gather until a file is full; then come the file,
-its BATCH message and the STATE of the last step in it. What came under one SCHEMA is written before the next.
+Theory of operation. Records are written, flushed, and only then the STATE that covers them. A page that needs more of
+the SCHEMA than was sent makes it come again first. With `batch_config` records gather until a file is full; then come
+the file, its BATCH message and the STATE of the last step in it. What came under one SCHEMA is written before the
+next.
 """
 
 from __future__ import annotations

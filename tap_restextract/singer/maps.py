@@ -1,8 +1,8 @@
 """Stream maps of singer-sdk, made to go together with deletions, and with errors that name what fails.
 
-A deletion is its keys and `_sdc_deleted_at`. An expression over a property that a deletion hasn't yields no property, and
-a filter over one lets the deletion through: of a row that was never loaded it is nothing. The mark of a deletion stays
-where `__else__` leaves out what isn't mapped.
+A deletion is its keys and `_sdc_deleted_at`. An expression over a property that a deletion hasn't yields no property,
+and a filter over one lets the deletion through: of a row that was never loaded it is nothing. The mark of a deletion
+stays where `__else__` leaves out what isn't mapped.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def match_count(path: str, value: Any) -> int:
 
 
 def reaches_within(path: str) -> bool:
-    """Return whether the path reaches into each element of a list, or chooses among them: its values aren't the list's."""
+    """Return whether the path reaches into a list's elements, or chooses among them: its values aren't the list's."""
     return REACHING.search(path.removesuffix("[*]")) is not None
 
 

@@ -68,7 +68,7 @@ class SeamWatch:
             yield from _ask_before(self.plan, asked, boundary, lambda page: self._lacks(asked, page))
 
     def _lacks(self, asked: Cursor, page: Page) -> bool:
-        """Return whether no record of the boundary's window is on the first page of a rising list: then it is on none."""
+        """Return whether no record of the boundary's window is on a rising list's first page: then it is on none."""
         incremental = incremental_of(self.plan)
         return all(cursor_from(incremental, cursor_of(self.plan, record).value) != asked for record in page.records)
 

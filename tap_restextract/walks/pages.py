@@ -339,7 +339,7 @@ def proves_seams(plan: Plan) -> bool:
 
 
 def may_overlap(plan: Plan) -> bool:
-    """Return whether a page can be asked for from a few records before its first: by offsets that count the records themselves."""
+    """Return whether a page can be asked for from a few records before its first: offsets must count records."""
     stream = plan.stream
     return isinstance(stream.paginator, Offset) and not reaches_within(stream.records)
 

@@ -55,7 +55,7 @@ class Page:
         validator: the answer's ETag or Last-Modified, where it has one.
         unchanged: the API says that it is the same answer as before, and leaves it out (304).
         length: what the API counts as records of the page, where it isn't their number.
-        unread: says which mark of the answer tells that more follows, though nothing asks for it; empty where none does.
+        unread: names the mark in the answer by which more follows, though nothing asks for it; empty where none does.
     """
 
     records: Sequence[Record]

@@ -1,8 +1,8 @@
 """Records through singer-sdk's stream maps, which go together with deletions, and fail with the expression that fails.
 
-A record with `_sdc_deleted_at` is a deletion, and may be its key alone. An expression over a property that a deletion hasn't
-yields no property, and a filter over one lets the deletion through: of a row that was never loaded it is nothing. The mark
-of a deletion stays where `__else__` leaves out what isn't mapped.
+A record with `_sdc_deleted_at` is a deletion, and may be its key alone. An expression over a property that a deletion
+hasn't yields no property, and a filter over one lets the deletion through: of a row that was never loaded it is
+nothing. The mark of a deletion stays where `__else__` leaves out what isn't mapped.
 """
 
 from __future__ import annotations

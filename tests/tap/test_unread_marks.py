@@ -1,4 +1,4 @@
-"""What an answer says of more: marks that no paginator reads, ends that are stated otherwise, pages that are counted by lists."""
+"""What an answer says of more: marks that no paginator reads, other ends, pages that are counted by lists."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ STATE has the replication key and its value; `cursor`, both parts of a compound 
 records that share the bookmark's window. A STATE of another walk, or of another tap, degrades to its
 `replication_key_value`, inclusively.
 
-Numbers with a fraction are texts in STATE, since whoever keeps STATE may read JSON's numbers as doubles, and rounds them;
-`decimals` names those texts, as an API may also write its keys as texts of digits, and gets back what it wrote.
+Numbers with a fraction are texts in STATE, since whoever keeps STATE may read JSON's numbers as doubles, and rounds
+them; `decimals` names those texts, as an API may also write its keys as texts of digits, and gets back what it wrote.
 """
 
 from __future__ import annotations
