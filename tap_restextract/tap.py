@@ -59,6 +59,24 @@ class TapRestextract(Tap):
         return config_in(value)
 
     @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001  click's form
+        """Write the catalog, and close what the options before it opened, whatever the end: the command hasn't begun."""
+        try:
+            super().cb_discover(ctx, param, value)
+        except BaseException:
+            ctx.close()
+            raise
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Test the connection, and close what the options before it opened, whatever the end."""
+        try:
+            super().cb_test(ctx, param, value)
+        except BaseException:
+            ctx.close()
+            raise
+
+    @classmethod
     def invoke(  # type: ignore[override]  # singer-sdk's own taps narrow their root's arguments too
         cls,
         *,

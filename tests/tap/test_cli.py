@@ -321,6 +321,18 @@ def test_discovery_declares_infers_and_names_keys(tmp_path: Path) -> None:
     assert inferred["schema"]["properties"]["updated_at"] == {"type": ["string", "null"], "format": "date-time"}
 
 
+@pytest.mark.parametrize("command", ["--discover", "--test"])
+@pytest.mark.parametrize("status", [200, 401])
+def test_discovery_and_the_connection_test_leave_no_file_open_however_they_end(
+    tmp_path: Path, command: str, status: int
+) -> None:
+    state = written(tmp_path, "state.json", {"bookmarks": {}})
+    with serving(scripted(Reply(RECORDS if status == 200 else {"message": "no"}, status))) as api:
+        run = tap(tmp_path, config(api.url, schema=None), "--state", state, command)
+    assert run.code == (status != 200), run.err
+    assert "ResourceWarning" not in run.err
+
+
 def test_a_sample_is_asked_for_as_the_first_page_is(tmp_path: Path) -> None:
     keys: dict[str, Any] = {
         "path": "/since/{cursor.updated_at:%Y}",
