@@ -59,8 +59,8 @@ class SeamWatch:
         Raises:
             WalkError: where it is proven that the filter leaves the boundary out.
         """
-        if self.seen or asked is None or not boundary:
-            return
+        if self.seen or asked is None or not boundary or (not page.records and page.following is not None):
+            return  # an empty page with a token says nothing of what is behind it
         if not self._lacks(asked, page):
             self.seen = True
         elif self.asked_about < MAX_SEAMS_ASKED_ABOUT:
@@ -69,6 +69,8 @@ class SeamWatch:
 
     def _lacks(self, asked: Cursor, page: Page) -> bool:
         """Return whether no record of the boundary's window is on a rising list's first page: then it is on none."""
+        if not page.records:
+            return _is_empty(page)
         incremental = incremental_of(self.plan)
         return all(cursor_from(incremental, cursor_of(self.plan, record).value) != asked for record in page.records)
 

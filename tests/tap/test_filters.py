@@ -294,3 +294,15 @@ def test_a_strict_filter_is_found_in_the_first_run_at_its_first_seam(paginator: 
     with pytest.raises(WalkError, match="declare filter: exclusive"):
         drive(made, answers)
     assert len(asked) == 6
+
+
+def test_an_empty_page_with_a_token_proves_nothing_of_the_boundary() -> None:
+    """The simulator's find: the tie comes behind it."""
+    made = plan(**{**INCLUSIVE, "paginator": {"type": "cursor"}})
+
+    def answers(ask: PageRequest) -> Page:
+        if ask.cursor == Cursor(at(1)["updated_at"]) and ask.at is None:
+            return Page([], Token("a"), LATER)
+        return Page([at(1, 1), at(1, 2)], None, LATER)
+
+    assert drive(made, answers).ids == [1, 2]
