@@ -60,7 +60,7 @@ class TapRestextract(Tap):
 
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001  click's form
-        """Write the catalog, and close what the options before it opened, whatever the end: the command hasn't begun."""
+        """Write the catalog, and close what the options before it opened, whatever the end: no command has begun."""
         try:
             super().cb_discover(ctx, param, value)
         except BaseException:

@@ -2,14 +2,14 @@
 
 Theory of operation. Each page is compared with the schema before it is written: a property that is new, or a value of
 another kind, makes the schema grow, and the stream sends it again, so that a target widens its table before it sees
-the record. A page that fits, as nearly all do, costs a few calls a property and none a record: the values that walks
-left undecoded are joined, and what their bytes must look like is asked of all of them at once. Only where the answer
-is no are they decoded.
+the record. A page that fits, as nearly all do, costs a few calls a property and none a record. What the decoder of rows
+has already made sure of isn't asked again, which leaves the properties with fractions, objects, arrays and instants:
+their values are joined, and what the bytes must look like is asked of all of them at once. Only where the answer is no
+are they decoded.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from tap_restextract.singer.schema import Schema, described, fits, kind_of, kinds_in
+from tap_restextract.singer.schema import KINDS, Schema, described, fits, kind_of, kinds_in
 from tap_restextract.values.rows import Row, column
 
 MAX_FOLLOWED_PROPERTIES: Final = 500  # as many as a table with a key has in target-eventgen; what is beyond is left out
@@ -33,21 +33,26 @@ _CLASSES: Final[Mapping[str, tuple[type, ...]]] = {
     "object": (dict,),
     "array": (list,),
 }
+_SURE: Final[Mapping[type, AbstractSet[str]]] = {
+    str: frozenset({"string"}),
+    int: frozenset({"integer", "number"}),
+    bool: frozenset({"boolean"}),
+    type(None): KINDS,
+}
+"""The kinds one of which is allowed where a property's values are surely allowed, by the type that rows have for it."""
+
 _BYTES: Final[Mapping[frozenset[str], bytes]] = {
     frozenset(): b"nul\n",
     frozenset({"integer"}): b"-0123456789nul\n",
     frozenset({"number"}): b"-+.eE0123456789nul\n",
     frozenset({"boolean"}): b"truefalsn\n",
-    frozenset({"date-time"}): b'"-+:.,TtZzUC 0123456789nul\n',
 }
 """All the bytes that values of these kinds, and null, are written with, a line each."""
 
-_OTHER_STARTS: Final[Mapping[str, re.Pattern[bytes]]] = {
-    "string": re.compile(rb'\n[^"n]'),
-    "object": re.compile(rb"\n[^{n]"),
-    "array": re.compile(rb"\n[^\[n]"),
-}
-"""What begins, behind a line break, a value that is neither of the kind nor null."""
+_OF_MOMENTS: Final = b"-+:.,TtZzUC 0123456789\n"
+
+_STARTS: Final[Mapping[str, bytes]] = {"string": b'\n"', "object": b"\n{", "array": b"\n["}
+"""What begins a value of the kind, after a line break; no value has one inside."""
 
 
 @dataclass(slots=True)
@@ -94,9 +99,9 @@ class Growth:
 
 def names_in(records: Sequence[Any]) -> set[str]:
     """Return the properties that the records have; of rows, those that they may have."""
-    rows = [kind for kind in set(map(type, records)) if issubclass(kind, Row)]
-    if rows and not any(isinstance(record, dict) for record in records):
-        return set().union(*(kind.fields for kind in rows))
+    types = set(map(type, records))
+    if all(issubclass(each, Row) for each in types):
+        return set().union(*(rows.fields for rows in types))
     return set().union(*records)
 
 
@@ -104,17 +109,38 @@ def misfits(records: Sequence[Any], allowed: Mapping[str, frozenset[str]]) -> di
     """Return, of the properties with allowed kinds, the kinds of other values that some record has."""
     types = set(map(type, records))
     only = types.pop() if len(types) == 1 else dict
+    are_rows = issubclass(only, Row)
     found: dict[str, set[str]] = {}
-    for name, kinds in allowed.items():
-        if issubclass(only, Row):
-            if name not in only.fields:
-                continue
-            if name in only.raw and _fit_as_written([*map(attrgetter(only.fields[name]), records)], kinds):
-                continue
+    for name in _in_doubt(only, allowed) if are_rows else allowed:
+        kinds = allowed[name]
+        if are_rows and _fit_in_rows(only, name, records, kinds):
+            continue
         values = column(records, name)
         if not _fit(values, kinds):
             found[name] = {kind for kind in set(map(kind_of, values)) if not fits(kind, kinds)}
     return found
+
+
+def _in_doubt(rows: type[Row], allowed: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the properties of rows whose values the decoder may have let be of another kind."""
+    return [
+        name
+        for name, kinds in allowed.items()
+        if name in rows.fields and kinds.isdisjoint(_SURE.get(rows.types.get(name, object), ()))
+    ]
+
+
+def _fit_in_rows(rows: type[Row], name: str, records: Sequence[Any], kinds: frozenset[str]) -> bool:
+    """Return whether the values of rows show at once that they are of these kinds; False where they don't show it."""
+    values = [*map(attrgetter(rows.fields[name]), records)]
+    if name in rows.raw:
+        return _fit_as_written(values, kinds)
+    if rows.types.get(name) is str and "date-time" in kinds:
+        try:
+            return _are_moments("\n".join(values).encode())
+        except TypeError:  # null, or a record without the property
+            return _are_moments("\n".join([value for value in values if type(value) is str]).encode())
+    return False
 
 
 def _fit(values: Sequence[Any], kinds: frozenset[str]) -> bool:
@@ -123,7 +149,7 @@ def _fit(values: Sequence[Any], kinds: frozenset[str]) -> bool:
         return False
     if "date-time" not in kinds or str not in classes:
         return True
-    return _are_moments(b"\n".join([value.encode() for value in values if type(value) is str]))
+    return _are_moments("\n".join([value for value in values if type(value) is str]).encode())
 
 
 def _fit_as_written(values: list[Any], kinds: frozenset[str]) -> bool:
@@ -133,13 +159,17 @@ def _fit_as_written(values: list[Any], kinds: frozenset[str]) -> bool:
     except TypeError:  # a record without the property
         joined = b"\n".join([value for value in values if value is not UNSET])
     if kinds in _BYTES:
-        return not joined.translate(None, _BYTES[kinds]) and ("date-time" not in kinds or b'""' not in joined)
-    if len(kinds) != 1:
+        return not joined.translate(None, _BYTES[kinds])
+    if len(kinds) != 1 or not kinds <= _STARTS.keys():
         return False
     (kind,) = kinds
-    return not _OTHER_STARTS[kind].search(b"\n" + joined)
+    start = _STARTS[kind]
+    found = joined.count(start) + joined.startswith(start[1:])
+    return (
+        found == len(values) or found + joined.count(b"\nnull") + joined.startswith(b"null") == joined.count(b"\n") + 1
+    )
 
 
 def _are_moments(lines: bytes) -> bool:
     """Return whether lines have nothing but what instants are written with, and none is empty."""
-    return not lines.translate(None, _BYTES[frozenset({"date-time"})]) and b"\n\n" not in b"\n" + lines + b"\n"
+    return not lines.translate(None, _OF_MOMENTS) and b"\n\n" not in b"\n" + lines + b"\n"

