@@ -205,6 +205,8 @@ class Api:
             ordinal, start, before = self.issued[token]
             if quirks.stable:
                 start = next((index for index, row in enumerate(rows) if self._place(path, row) > before), len(rows))
+        if quirks.ends and self._parsed(params.get("until", written(quirks, self.now + 60_000))) > self.now:
+            return Reply(400, self._headers(), {"message": "the end is missing, or to come"})
         if quirks.window and start + quirks.page > quirks.window:
             return Reply(400, self._headers(), {"message": "the result window is too large"})
         # One page that can't be gone on from holds all parents, or they couldn't be read.

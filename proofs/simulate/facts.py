@@ -123,6 +123,8 @@ def _incremental(quirks: Quirks) -> dict[str, Any]:
         incremental["step"] = str(number) if quirks.epoch else f"{number}ms"
     if quirks.declared:
         incremental["max_window_results"] = quirks.window
+    if quirks.ends:
+        incremental["end"] = quirks.ends
     if quirks.lookback:
         incremental["lookback"] = f"{quirks.late + quirks.tick}ms"
     if quirks.null_request:

@@ -43,6 +43,7 @@ class Quirks:
         parents: the list is one for each of so many parents, which come and go; 0: there is one list.
         step: the configuration cuts the time into ranges of so many milliseconds; 0: it doesn't.
         declared: the configuration tells of the `window`.
+        ends: required: it refuses a range without an end, or with one that is to come, which the configuration says.
         concurrency: pages that are asked for at once.
         lookback: the configuration has a lookback for what is late, instead of a lag.
         audit: the configuration has the incremental list swept too, every second.
@@ -84,6 +85,7 @@ class Quirks:
     parents: int = 0
     step: int = 0
     declared: bool = False
+    ends: str = ""
     concurrency: int = 1
     lookback: bool = False
     audit: bool = False

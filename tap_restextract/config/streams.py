@@ -86,6 +86,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    end: Annotated[
+        Literal["open", "required"],
+        described("Whether the last time range has no end, or one like all others: the server's clock, less the lag."),
+    ] = "open"
     max_window_results: (
         Annotated[
             int,

@@ -109,6 +109,12 @@ def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until
     return parts
 
 
+def has_joined_ends(stream: StreamSettings) -> bool:
+    """Return whether one part of the request holds both ends of a time range, so that they are sent together."""
+    parts = [stream.path, *stream.params.values(), *stream.headers.values(), *(stream.json or {}).values()]
+    return any({name.partition(".")[0] for name in names(part)} >= OPTIONAL for part in parts)
+
+
 def headers_of(request: Request) -> dict[str, str]:
     """Return the request's headers; a body is declared to be JSON unless the configuration says what it is."""
     typed = request.json is None or any(name.lower() == "content-type" for name in request.headers)

@@ -90,6 +90,8 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
         yield f"filter: compound is declared, but no part of the request mentions {{cursor.{tie}}}"
     if incremental.step or incremental.max_window_results:
         yield from _window_faults(incremental, mentioned)
+    if incremental.end == "required" and not (incremental.step or incremental.max_window_results):
+        yield "end: required is for time ranges; declare how long one is, such as step: 30d"
     if incremental.initial_value is not None:
         try:
             rank(incremental.initial_value)

@@ -100,8 +100,9 @@ class Growth:
 def names_in(records: Sequence[Any]) -> set[str]:
     """Return the properties that the records have; of rows, those that they may have."""
     types = set(map(type, records))
-    if all(issubclass(each, Row) for each in types):
-        return set().union(*(rows.fields for rows in types))
+    rows = [each for each in types if issubclass(each, Row)]
+    if len(rows) == len(types):
+        return set().union(*(each.fields for each in rows))
     return set().union(*records)
 
 

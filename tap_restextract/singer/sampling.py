@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tap_restextract.errors import AnswerError
@@ -20,6 +21,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.singer.schema import Schema
 from tap_restextract.values.paths import Missing, find
 from tap_restextract.values.rows import Reader
+from tap_restextract.walks import time_slices
 from tap_restextract.walks.children import scope_of
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import first_request
@@ -107,21 +109,22 @@ def sampled(plan: Plan, parents: Plan | None, open_client: OpenClient, reader: R
     with closing(open_client(plan, reader)) as client:
         if parents is not None:
             return Sample(_with_key(plan, _of_children(plan, parents, client, open_client)))
-        request = first_request(plan, None)
+        now = datetime.now(timezone.utc).isoformat()
+        request = time_slices.first_request(plan, None, now) if plan.walk.may_begin_empty else first_request(plan, None)
         kept = KeptPage(request, client.page(request), reader)
         assert kept.page is not None
-        records = kept.page.records or _behind_first_range(plan, request, client)
+        records = kept.page.records or _after_first_range(plan, now, client)
     keeps = not plan.walk.follows_feed and plan.stream.source != "webhooks"
     return Sample(_with_key(plan, records), kept if keeps else None)
 
 
-def _behind_first_range(plan: Plan, request: PageRequest, client: Client) -> Sequence[Record]:
+def _after_first_range(plan: Plan, now: str, client: Client) -> Sequence[Record]:
     """Return records of the whole time, where the first range of a walk in ranges has none."""
     if not plan.walk.may_begin_empty:
         return ()
     try:
-        return [dict(record) for record in client.page(replace(request, until=None)).records]
-    except AnswerError:  # an API that wants the end of each range
+        return [dict(record) for record in client.page(time_slices.whole_range(plan, now)).records]
+    except AnswerError:  # an API that wants the end of each range, or a short one
         return ()
 
 

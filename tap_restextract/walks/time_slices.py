@@ -5,6 +5,10 @@ comes twice is dropped. Within a slice the order doesn't matter: it is read as a
 the list is sorted by time alone, and its pages are counted, must no seam lie within a tie: the slice is cut before the
 tie then. Slices may be read at once; STATE moves over those that are done without a gap. The last slice has no end, so
 that future-dated records come out; the bookmark after it is the server's clock at its start, less the lag.
+
+Where each range needs an end (`end: required`, or one part of the request that holds both ends), the last slice ends
+there, and what is dated ahead comes out once the clock has come as far. Before the server's clock is known this
+machine's limits the first slice, since many APIs refuse an end that is to come.
 """
 
 from __future__ import annotations
@@ -17,12 +21,13 @@ from typing import Any
 from tap_restextract.config.paginators import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
+from tap_restextract.exchange.request import has_joined_ends
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
-from tap_restextract.values.cursor import Cursor, format_like, rank, resolution_of
+from tap_restextract.values.cursor import Cursor, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
@@ -38,6 +43,7 @@ class TimeSlices:
 
     Attributes:
         known: hashes of what was emitted from the bookmark on, by runs before.
+        limit: where this machine's clock is, less the lag, as a value of the replication key; None where nobody told.
         horizon_value: the horizon as a value of the replication key, known once the first page has come.
         bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
     """
@@ -47,6 +53,7 @@ class TimeSlices:
     known: frozenset[str]
     sample_value: Any
     lower: Any
+    limit: Any = None
     horizon_value: Any = None
     has_started: bool = False
     ended: bool = False
@@ -55,12 +62,18 @@ class TimeSlices:
     done: set[SubWalk] = field(default_factory=set)
 
     @classmethod
-    def resume(cls, plan: Plan, bookmark: CursorBookmark | None) -> TimeSlices:
-        """Return the slices that go on from a bookmark."""
+    def resume(cls, plan: Plan, bookmark: CursorBookmark | None, now: str = "") -> TimeSlices:
+        """Return the slices that go on from a bookmark; `now` is this machine's clock, ISO 8601."""
         incremental = incremental_of(plan)
         mark = bookmark.cursor if bookmark else None
         first = window(incremental, earliest(incremental, mark.value) if mark else incremental.initial_value)
-        return cls(plan, mark, bookmark.boundary if bookmark else frozenset(), first, first)
+        known = bookmark.boundary if bookmark else frozenset()
+        return cls(plan, mark, known, first, first, _clock(plan, first, now))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether each range needs an end."""
+        return incremental_of(self.plan).end == "required" or has_joined_ends(self.plan.stream)
 
     def next(self) -> SubWalk | None:
         """Return the next slice; the first one alone, since its answer has the server's time."""
@@ -70,9 +83,15 @@ class TimeSlices:
         upper = None
         if incremental.step:
             upper = format_like(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
-        if self.horizon_value is not None and rank(self.lower) < rank(self.horizon_value):
+        if self.horizon_value is None:
+            if self.limit is not None and (self.is_closed if upper is None else rank(upper) > rank(self.limit)):
+                upper = max(self.limit, self.lower, key=rank)
+        elif rank(self.lower) < rank(self.horizon_value):
             upper = self.horizon_value if upper is None else min(upper, self.horizon_value, key=rank)
-        elif self.horizon_value is not None:
+        elif self.is_closed:
+            self.ended = True
+            return None
+        else:
             upper = None
         sub_walk = SubWalk(self._slice(self.lower, upper), f"from {self.lower}")
         self.has_started, self.ended = True, upper is None and self.horizon_value is not None
@@ -98,10 +117,10 @@ class TimeSlices:
         del sub_walk, error
 
     def cut(self, lower: Any, upper: Any) -> Any:
-        """Return a range's end, once the clock is known: the last ranges are up to it, and from it on without end."""
+        """Return a range's end when the clock is known: the last ends there; one without end, or none, follows."""
         if rank(lower) >= rank(self.horizon_value):
             self.ended = True
-            return None
+            return lower if self.is_closed else None
         if upper is None or rank(upper) > rank(self.horizon_value):
             self.lower = self.horizon_value
             return self.horizon_value
@@ -121,13 +140,31 @@ class TimeSlices:
 
 def stream_walk(plan: Plan, bookmark: CursorBookmark | None, cache: HashCache | None, now: str) -> TimeSlices:
     """Return the slices that go on from a bookmark."""
-    del cache, now
-    return TimeSlices.resume(plan, bookmark)
+    del cache
+    return TimeSlices.resume(plan, bookmark, now)
 
 
-def first_request(plan: Plan, bookmark: CursorBookmark | None) -> PageRequest:
-    """Return the request for the first slice."""
-    sub_walk = TimeSlices.resume(plan, bookmark).next()
+def whole_range(plan: Plan, now: str) -> PageRequest:
+    """Return the request for all from the initial value on; where ranges need ends, to the clock `now` (ISO 8601)."""
+    slices = TimeSlices.resume(plan, None, now)
+    return PageRequest(
+        cursor_from(incremental_of(plan), slices.lower), until=slices.limit if slices.is_closed else None
+    )
+
+
+def _clock(plan: Plan, sample_value: Any, now: str) -> Any:
+    """Return this machine's clock, less the lag, as a value of the replication key; None where the key is no time."""
+    incremental = incremental_of(plan)
+    if not now or (incremental.epoch is None and kind_and_rank(sample_value)[0] == "number"):
+        return None
+    bound = horizon_at(incremental, float(rank(now)))
+    assert bound is not None
+    return window(incremental, format_like(sample_value, bound))
+
+
+def first_request(plan: Plan, bookmark: CursorBookmark | None, now: str = "") -> PageRequest:
+    """Return the request for the first slice, which doesn't end after the clock `now` (ISO 8601)."""
+    sub_walk = TimeSlices.resume(plan, bookmark, now).next()
     return next(sub_walk.steps).request or PageRequest() if sub_walk else PageRequest()
 
 
@@ -219,7 +256,8 @@ class SliceReader:
 
     def _bookmark(self) -> CursorBookmark:
         if self.upper is not None:
-            return CursorBookmark(Cursor(self.upper), self.slices.known)
+            is_last = self.slices.is_closed and self.upper == self.slices.horizon_value
+            return CursorBookmark(Cursor(self.upper), frozenset() if is_last else self.slices.known)
         return CursorBookmark(Cursor(self.lower), frozenset(self.hashes))
 
     def _is_full(self, listing: Listing) -> bool:
