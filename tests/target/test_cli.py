@@ -347,9 +347,9 @@ def test_the_companions_do_not_load_the_target() -> None:
 @pytest.mark.parametrize("command", ["status", "relay", "rules", "publishers"])
 def test_help_loads_nothing_that_connects(command: str) -> None:
     script = (
-        "import sys; from target_eventgen.cli.main import companions;"
+        "import sys, click; before = set(sys.modules); from target_eventgen.cli.main import companions;"
         f"companions.main(['{command}', '--help'], standalone_mode=False);"
-        "print({'psycopg2', 'msgspec', 'ssl', 'subprocess'} & set(sys.modules))"
+        "print({'psycopg2', 'msgspec', 'ssl', 'subprocess'} & (set(sys.modules) - before))"
     )
     finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert finished.stdout.splitlines()[-1] == "set()"
