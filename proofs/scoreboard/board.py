@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from proofs.scoreboard.cases import Case, Version
+from proofs.scoreboard.model import Case, Version
 from proofs.scoreboard.tools import Config, Emitted, Tool, addressed, quiet_environment
 
 PROJECT: Final = Path(__file__).parents[2]

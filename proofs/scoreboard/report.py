@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from proofs.scoreboard.board import SECONDS, Outcome
-from proofs.scoreboard.cases import Case
+from proofs.scoreboard.model import Case
 from proofs.scoreboard.server import MOST_REQUESTS
 from proofs.scoreboard.tools import Tool
 
@@ -15,10 +15,11 @@ INTRODUCTION = """\
 <!-- written by `make scoreboard`; to change it, change proofs/scoreboard/ and run it again -->
 # The scoreboard
 
-What extraction tools make of REST APIs that behave as REST APIs do. Each row is an API with one habit, served by one
-small HTTP server on this machine; each column is a tool, installed from PyPI in an environment of its own. A tool is
-run, the API's records change as the row says, and it is run again with the state that it kept. Then what came out is
-compared with what the API shows: `make scoreboard` repeats all of it.
+What extraction tools make of REST APIs that behave as REST APIs do. Each row is an API with one habit, or with
+documentation that is wrong in one point, served by one small HTTP server on this machine; each column is a tool,
+installed from PyPI in an environment of its own. A tool is run, the API's records change as the row says, and it is run
+again with the state that it kept. Then what came out is compared with what the API shows: `make scoreboard` repeats all
+of it.
 """
 LEGEND_HEAD = "## How to read it\n"
 LEGEND = """\
@@ -28,7 +29,7 @@ LEGEND = """\
   time, not truth. A tool that reads a whole list each time, and replaces the table, repeats all of it.
 - **hung**: cut off after {most} requests in one run, or after {seconds} seconds.
 - **error**: a run ended with a failure; the words are below. That is worse than a record found, and better than one
-  lost in silence. In three rows no client can be complete, or can know that it is: there an error is the best outcome.
+  lost in silence. In {errors} rows no client can be complete, or can know that it is: there an error is the best outcome.
 - **✓**: as well as can be: all found and every run ended well, or an error where that is the best.
 - **too early**: requests sent before a Retry-After was over.
 - *setting* →: the same tool once more, with a setting that heals or could heal what the configuration above it loses.
@@ -36,7 +37,8 @@ LEGEND = """\
 The configurations say what the API's documentation says (third column), each in its tool's own words, as a user of
 that tool would write it:
 {files}
-The cases are in [cases.py](../proofs/scoreboard/cases.py), the server is [server.py](../proofs/scoreboard/server.py).
+The cases are in [cases.py](../proofs/scoreboard/cases.py) and, those whose documentation is wrong, in
+[false_facts.py](../proofs/scoreboard/false_facts.py); the server is [server.py](../proofs/scoreboard/server.py).
 P1 to P8 and H1 name losses that were known of other tools before; the other rows have no name.
 """
 
@@ -71,7 +73,8 @@ def cell(row: Row) -> str:
 def page(cases: Sequence[Case], tools: Sequence[Tool], rows: Sequence[Row]) -> str:
     """The whole document."""
     files = "".join(f"{line}\n" for tool in tools for line in _files(tool))
-    legend = LEGEND.format(most=MOST_REQUESTS, seconds=SECONDS, files=files)
+    errors = sum(case.best == "named error" for case in cases)
+    legend = LEGEND.format(most=MOST_REQUESTS, seconds=SECONDS, files=files, errors=errors)
     heads = ["case", "what happens", "the API's documentation says", *(_head(tool) for tool in tools)]
     table = ["| " + " | ".join(line) + " |" for line in (heads, ["---"] * len(heads), *_lines(cases, tools, rows))]
     sums = ["| " + " | ".join(line) + " |" for line in _sums(tools, rows)]

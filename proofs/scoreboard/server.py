@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from proofs.scoreboard.cases import CASES, NOW, START, Api, Case, Record
+from proofs.scoreboard.cases import CASES
+from proofs.scoreboard.model import NOW, START, Api, Case, Record
 
 MOST_REQUESTS: Final = 300  # of one run; the longest that ends needs 26
 RETRY_AFTER: Final = 3
@@ -56,7 +57,7 @@ def wanted(api: Api, held: Sequence[Record], params: Params) -> list[Record]:
     """The records that pass the request's filter, in the API's order."""
     found = list(held)
     if "since" in params and api.filter != "none":
-        since = floored(instant(params["since"]), api.precision)
+        since = floored(instant(params["since"]) + timedelta(hours=api.hours), api.precision)
         if api.behind and "after_id" in params:
             place = (since, int(params["after_id"]))
             found = [shown for shown in found if (instant(shown["updated_at"]), shown["id"]) > place]
@@ -80,8 +81,17 @@ def reordered(listed: Sequence[Record], turn: int) -> list[Record]:
     ]
 
 
-def page_of(api: Api, listed: Sequence[Record], params: Params) -> dict[str, Any]:
-    """The page that the request asks for."""
+def in_orders(listed: Sequence[Record], sizes: Sequence[int]) -> list[Record]:
+    """Orders, each with so many of the records as its lines."""
+    left = iter(listed)
+    return [{"order": number, "lines": [*islice(left, size)]} for number, size in enumerate(sizes, 1)]
+
+
+def page_of(api: Api, listed: Sequence[Record], params: Params) -> dict[str, Any] | None:
+    """The page that the request asks for; None where it is answered 404."""
+    params = {name: value for name, value in params.items() if name not in api.ignored}
+    if api.orders:
+        listed = in_orders(listed, api.orders)
     size = min(_count(params, "limit", api.size, least=1), api.size)
     match api.pages:
         case "page":
@@ -94,11 +104,16 @@ def page_of(api: Api, listed: Sequence[Record], params: Params) -> dict[str, Any
         raise RefusedError(f"offset + limit may be {api.window} at most")
     ended = start + size >= len(listed)
     first = max(start - 1, 0) if api.overlap else start
-    page: dict[str, Any] = {"data": [shown for shown in listed[first : start + size] if shown["id"] not in api.hidden]}
+    if api.not_found and first >= len(listed):
+        return None
+    shown = [each for each in listed[first : start + size] if each.get("id") not in api.hidden]
     if api.pages != "token":
-        return {**page, "hasMore": not ended}
+        return {"data": shown, "hasMore": not ended}
     following = size if api.circle and ended else start + size
-    return {**page, "next": f"t{following}" if api.circle or not ended else None}
+    token: Any = f"t{following}" if api.circle or api.endless or api.end_flag or not ended else None
+    for key in reversed(api.token_path):
+        token = {key: token}
+    return {"data": shown, **token, **({"end": ended} if api.end_flag else {})}
 
 
 def _count(params: Params, name: str, default: int, *, least: int = 0) -> int:
@@ -280,16 +295,33 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fault == "503":
             status, body = 503, {"message": "overloaded"}
-        self._send(status, body, reading.date, cut=fault == "cut off", half=fault == "half a body")
+        if fault == "error in 200":
+            body = {"data": None, "error": {"code": "internal", "message": "the list can't be read now"}}
+        follows = not api.has_more and bool(body.pop("hasMore", False))
+        link = ""
+        if follows and api.has_link:
+            number = int(params.get("page", "1")) + 1
+            link = f'<{self.server.url}{urlsplit(self.path).path}?page={number}>; rel="next"'
+        self._send(status, body, reading.date, link=link, cut=fault == "cut off", half=fault == "half a body")
 
     def _send(
-        self, status: int, body: Any, date: str = "", *, cut: bool = False, half: bool = False, retry_after: int = 0
+        self,
+        status: int,
+        body: Any,
+        date: str = "",
+        *,
+        link: str = "",
+        cut: bool = False,
+        half: bool = False,
+        retry_after: int = 0,
     ) -> None:
         content = json.dumps(body).encode()
         sent = content[: len(content) // 2] if cut or half else content
         self.send_response_only(status)
         if date:
             self.send_header("Date", date)
+        if link:
+            self.send_header("Link", link)
         if retry_after:
             self.send_header("Retry-After", str(retry_after))
         self.send_header("Content-Type", "application/json")

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import yaml
 
-from proofs.scoreboard.cases import DELETED, Version
+from proofs.scoreboard.model import DELETED, Version
 from tests.support.environments import environment
 
 HERE: Final = Path(__file__).parent

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from proofs.scoreboard.board import Outcome, control, fixture, outcome
-from proofs.scoreboard.cases import CASES, Case, child, record
+from proofs.scoreboard.cases import CASES
+from proofs.scoreboard.model import Case, child, record
 from proofs.scoreboard.report import Row, cell, page
 from proofs.scoreboard.server import MOST_REQUESTS, RETRY_AFTER
 from proofs.scoreboard.tools import OURS, TOOLS, merged
@@ -156,12 +157,36 @@ def test_a_record_that_moves_shifts_the_pages_after_it(server: str) -> None:
         ("short-page", "page=1", [1, 3, 5]),
         ("empty-page-with-a-token", "cursor=t5", []),
         ("duplicates-across-pages", "cursor=t5", [5, 6, 7, 8, 9, 10]),
+        ("smaller-pages-than-asked", "offset=3&limit=5", [4, 5, 6]),
+        ("filter-in-another-zone", "since=2025-01-01T05:00:00Z", [12]),
+        ("ignored-page-parameter", "page=3", [1, 2, 3, 4, 5]),
+        ("empty-pages-without-end", "cursor=t15", []),
     ],
 )
 def test_the_api_filters_and_pages_as_its_case_says(case: str, query: str, found: list[int], server: str) -> None:
     status, body, headers = asked(f"{server}/asks/{case}/items?{query}")
     assert (status, ids(body)) == (200, found)
     assert headers["date"].endswith("GMT")
+
+
+def test_an_api_says_otherwise_than_documented_whether_more_follows(server: str) -> None:
+    def answered(case: str, query: str) -> tuple[int, Any, dict[str, str]]:
+        return asked(f"{server}/says/{case}/items?{query}")
+
+    assert answered("unread-link", "")[2]["link"] == f'<{server}/says/unread-link/items?page=2>; rel="next"'
+    assert "link" not in answered("unread-link", "page=3")[2]
+    assert answered("token-elsewhere", "cursor=t5")[1].keys() == {"data", "paging"}
+    assert [answered("token-on-the-last-page", f"cursor={token}")[1]["end"] for token in ("", "t5", "t10")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [answered("404-after-the-last-page", f"page={number}")[0] for number in (1, 3, 4)] == [200, 200, 404]
+    assert answered("empty-pages-without-end", "cursor=t15")[1] == {"data": [], "next": "t20"}
+    orders = answered("lines-of-orders", "offset=0&limit=5")[1]["data"]
+    assert [len(order["lines"]) for order in orders] == [5, 3, 0, 4, 1]
+    status, body, _ = [answered("error-with-status-200", f"page={number}") for number in (1, 2)][1]
+    assert (status, body["data"], body["error"]["code"]) == (200, None, "internal")
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=x", "since=yesterday", "limit=-1"])

@@ -14,6 +14,7 @@ from singer_sdk import typing as th
 from singer_sdk.pagination import BaseAPIPaginator, JSONPathPaginator, OffsetPaginator, PageNumberPaginator
 
 SIZE = 5
+NOT_FOUND = 404
 
 
 class More(PageNumberPaginator):
@@ -38,6 +39,22 @@ class LenientTokens(JSONPathPaginator):
     def continue_if_empty(self, response: Any) -> bool:
         """Whether the empty page has a token."""
         return bool(response.json()["next"])
+
+
+class FlaggedTokens(JSONPathPaginator):
+    """Tokens, where the answer says which page is the last."""
+
+    def has_more(self, response: Any) -> bool:
+        """What the answer says."""
+        return not response.json()["end"]
+
+
+class UntilNotFound(PageNumberPaginator):
+    """Pages are counted until one isn't found."""
+
+    def has_more(self, response: Any) -> bool:
+        """Whether this page was found."""
+        return bool(response.status_code != NOT_FOUND)
 
 
 class Pages(RESTStream[Any]):
@@ -119,6 +136,51 @@ class Whole(Pages):
     replication_key = None
 
 
+class Single(Whole):
+    """The whole list in one answer."""
+
+    def get_new_paginator(self) -> BaseAPIPaginator[Any] | None:
+        """One page."""
+        return None
+
+
+class Lines(Whole):
+    """The lines of orders, by offset and limit."""
+
+    page_param = "offset"
+    records_jsonpath = "$.data[*].lines[*]"
+
+    def get_new_paginator(self) -> BaseAPIPaginator[Any] | None:
+        """Offsets from 0 on."""
+        return MoreOffsets(0, SIZE)
+
+
+class TokensWithAFlag(Tokens):
+    """An incremental list with tokens and a flag."""
+
+    def get_new_paginator(self) -> BaseAPIPaginator[Any] | None:
+        """The token `next`."""
+        return FlaggedTokens("$.next")
+
+
+class PagesUntilNotFound(Pages):
+    """An incremental list, whose pages end with one that isn't found."""
+
+    def get_new_paginator(self) -> BaseAPIPaginator[Any] | None:
+        """Pages from 1 on."""
+        return UntilNotFound(1)
+
+    def validate_response(self, response: Any) -> None:
+        """Let a page that isn't found be the end."""
+        if response.status_code != NOT_FOUND:
+            super().validate_response(response)
+
+    def parse_response(self, response: Any) -> Any:
+        """Yield the records of a page that was found."""
+        if response.status_code != NOT_FOUND:
+            yield from super().parse_response(response)
+
+
 class Parents(Whole):
     """The parents, each a page."""
 
@@ -145,6 +207,10 @@ STREAMS: dict[str, tuple[type[Pages], ...]] = {
     "lenient_tokens": (TokensOverEmptyPages,),
     "feed": (Whole,),
     "whole": (Whole,),
+    "single": (Single,),
+    "lines": (Lines,),
+    "flagged_tokens": (TokensWithAFlag,),
+    "until_not_found": (PagesUntilNotFound,),
     "children": (Parents, Children),
 }
 
