@@ -201,7 +201,10 @@ def remedy_of(status: int, rules: Sequence[ResponseRule], rule: int | None) -> s
         message = rules[rule].error_message
         return f"{response_rules.rule_name(rules, rule)} refuses it{f': {message}' if message else ''}"
     if status == 304:
-        return "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache before it, fixed"
+        return (
+            "nobody asked whether anything has changed: take If-None-Match and If-Modified-Since out of headers, or have the API, or a cache "
+            "before it, fixed; where one of them holds the cursor, the response rule {http_codes: [304], action: IGNORE} makes it an empty list"
+        )
     if 300 <= status < 400:
         return "it redirects to another address; set base_url to where the API is now"
     return REMEDIES.get(status, "check the request: `tap-restextract plan` shows what is sent")

@@ -141,6 +141,28 @@ def test_a_304_that_nobody_asked_for_is_reported_with_its_remedy(tmp_path: Path)
         assert "take If-None-Match and If-Modified-Since out of headers" in line
 
 
+def test_a_304_to_a_cursor_in_if_modified_since_is_an_empty_list_by_a_rule(tmp_path: Path) -> None:
+    """Row 9b: the filter is a header, and nothing is new."""
+
+    def answers(asked: Asked) -> Reply:
+        if "if-modified-since" in asked.headers:
+            return Reply(status=304)
+        return Reply([{"id": 1, "updated_at": "2025-01-01T00:00:00Z"}])
+
+    with serving(answers) as api:
+        settings = config(
+            api.url,
+            headers={"If-Modified-Since": "{cursor.updated_at}"},
+            incremental={"cursor_path": "updated_at"},
+            response_rules=[{"http_codes": [304], "action": "IGNORE"}],
+        )
+        first = tap(tmp_path, settings)
+        second = tap(tmp_path, settings, state=first.states[-1])
+    assert (first.code, second.code) == (0, 0), second.err
+    assert "2025-01-01T00:00:00Z" in [asked.headers.get("if-modified-since") for asked in api.asked]
+    assert second.records == []
+
+
 def test_what_a_redirect_led_to_is_known_by_nothing(tmp_path: Path) -> None:
     shelf = Shelf()
 
