@@ -95,11 +95,11 @@ MUTANTS: Final = (
         (
             Edit(
                 "tokens",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page.following)))\n"
-                "        records = deduplicator.fresh(page)\n    deduplicator.finish()",
-                "        at, last = guard.admit(page.following), records\n"
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(start, guard.admit(page)))\n"
+                "        check_follows(plan, above, page.records)\n        records = deduplicator.fresh(page, asked=start)\n    check_read",
+                "        at, last = guard.admit(page), records\n"
                 "        page = yield Step((), deduplicator.bookmark, PageRequest(start, at))\n"
-                "        records = [*last, *deduplicator.fresh(page)]\n    deduplicator.finish()",
+                "        records = [*last, *deduplicator.fresh(page, asked=start)]\n    check_read",
             ),
         ),
         "tokens",
@@ -108,7 +108,7 @@ MUTANTS: Final = (
         "a short page ends counted pages",
         (
             Edit(
-                "following",
+                "_stated",
                 "ended = page - paginator.base_page + 1 >= total if total is not None else count == 0",
                 "ended = page - paginator.base_page + 1 >= total if total is not None else count < 3",
             ),
@@ -117,7 +117,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a short page ends offsets",
-        (Edit("following", "if more is False or count == 0 or", "if more is False or count < paginator.limit - 1 or"),),
+        (Edit("_stated", "if more is False or count == 0 or", "if more is False or count < paginator.limit - 1 or"),),
         "offsets",
         Story("filter=inclusive paginator=offset short_pages=1", 0),
     ),
@@ -126,8 +126,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "page_of",
-                "    continuation = following(stream.paginator, answer, request.at, len(records))\n",
-                "    continuation = following(stream.paginator, answer, request.at, len(records)) if records else None\n",
+                "    continuation = following(stream.paginator, answer, request.at, length)\n",
+                "    continuation = following(stream.paginator, answer, request.at, length) if records else None\n",
             ),
         ),
         "empty pages",
@@ -293,8 +293,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "Listing.next_page",
-                "if isinstance(following, Start) and not has_open_ties(self.plan) and (overlap := self._overlap):",
-                "if isinstance(following, Start) and (overlap := self._overlap):",
+                "            and not has_open_ties(self.plan)\n",
+                "",
             ),
         ),
         "unstable",

@@ -151,6 +151,12 @@ class NatsQueue:
     async def _fetch(self, stream: str, after: str | None, max_entries: int) -> list[Entry]:
         reader = await self._reader(stream, after)
         pending = (await reader.consumer_info()).num_pending
+        for _ in range(LOOKS):
+            # A consumer counts what was stored a moment later than its storing is acknowledged.
+            if pending or await self._last(stream) <= int(after or 0):
+                break
+            await asyncio.sleep(0.05)
+            pending = (await reader.consumer_info()).num_pending
         if not pending:
             return []
         messages = await reader.fetch(min(max_entries, pending), timeout=SECONDS)
@@ -161,6 +167,15 @@ class NatsQueue:
             entries.append(Entry(str(message.metadata.sequence.stream), stored.source, stored.kind, stored.body, at))
         self._readers[stream] = (entries[-1].position, reader)
         return entries
+
+    async def _last(self, stream: str) -> int:
+        """Return the sequence of the stream's last notification; 0 where there is none."""
+        from nats.js.errors import NotFoundError  # noqa: PLC0415  an extra
+
+        try:
+            return int((await (await self._stream()).get_last_msg(STREAM, _subject(stream))).seq or 0)
+        except NotFoundError:
+            return 0
 
     async def _reader(self, stream: str, after: str | None) -> Any:
         """Return a consumer that stands after the position; the server forgets it some time after its last use."""
