@@ -102,8 +102,9 @@ class Api:
         self.rev += 1
         if self.quirks.parents and self.rng.random() < 0.1:
             self._change_parents()
-        seen_anyway = [key for key, row in self.rows.items() if self.quirks.swept or row.updated is None]
-        if self.quirks.silent and kind < 0.2 and seen_anyway:
+        unmoved = self.quirks.unmoved
+        seen_anyway = [key for key, row in self.rows.items() if unmoved or self.quirks.swept or row.updated is None]
+        if (self.quirks.silent or unmoved) and kind < 0.2 and seen_anyway:
             key = self.rng.choice(seen_anyway)
             self.rows[key] = replace(self.rows[key], rev=self.rev)
         elif kind < 0.35 or not self.rows:
@@ -181,6 +182,7 @@ class Api:
 
     def _answer(self, path: str, params: dict[str, str]) -> Reply:
         self.requests += 1
+        params = {name: value for name, value in params.items() if name != self.quirks.ignored}
         if path.startswith("/list/"):
             return self._one(path.removeprefix("/list/"))
         quirks = self.quirks
@@ -190,14 +192,14 @@ class Api:
         if path == "/parents":
             rows = [row for row in self.parents.values() if row.visible <= self.now]
         else:
-            rows = [row for row in self._selected(params) if row.parent == parent]
+            rows = [row for row in self.selected(params) if row.parent == parent]
         ordinal, start = 0, 0
         before: Place = ()
         if quirks.paginator == "page_number":
-            ordinal = int(params["page"])
+            ordinal = max(0, int(params.get("page", quirks.first)) - quirks.first)
             start = ordinal * quirks.page
         elif quirks.paginator == "offset":
-            start = int(params["offset"])
+            start = int(params.get("offset", 0))
         elif "token" in params:
             token = params["token"]
             if token not in self.issued or self._is_expired(token):
@@ -217,15 +219,20 @@ class Api:
         more = behind < len(rows)
         if quirks.tokens and more:
             place = self._place(path, page[-1]) if page else before
-            body["next"] = self._next(path, params, ordinal + 1, behind, place)
-        if quirks.total:
-            body["total"] = -(-len(rows) // quirks.page) if quirks.paginator == "page_number" else len(rows)
-        if quirks.has_more:
-            body["has_more"] = more
+            body[quirks.renamed or "next"] = self._next(path, params, ordinal + 1, behind, place)
+        if quirks.total and quirks.totals != "missing":
+            body["total"] = self._total(len(rows), len(page))
+        if quirks.has_more and quirks.ends != "missing":
+            body["has_more"] = {"inverted": not more, "never": False, "always": True}.get(quirks.ends, more)
         return Reply(200, self._headers(), body)
 
+    def _total(self, listed: int, here: int) -> int:
+        counted = {"page": here, "short": max(0, listed - 1), "long": listed + self.quirks.page}
+        number = counted.get(self.quirks.totals, listed)
+        return -(-number // self.quirks.page) if self.quirks.paginator == "page_number" else number
+
     def _one(self, key: str) -> Reply:
-        row = self.rows.get(self._id(unquote(key)))
+        row = None if self.quirks.forgetful else self.rows.get(self._id(unquote(key)))
         seen = None if row is None else row if row.visible <= self.now else self.before.get(row.id)
         if seen is None:
             return Reply(404, self._headers(), {"message": "there is no such record"})
@@ -278,11 +285,16 @@ class Api:
         kept = "".join(f"{name}={value.replace('+', '%2B')}&" for name, value in params.items() if name != "token")
         return f"{path}?{kept}token={token}"
 
-    def _selected(self, params: dict[str, str]) -> Iterator[Row]:
-        visible = [
+    def visible(self) -> list[Row]:
+        """The records as anybody sees them now."""
+        return [
             seen for key, row in self.rows.items() if (seen := row if row.visible <= self.now else self.before.get(key))
         ]
+
+    def selected(self, params: dict[str, str]) -> Iterator[Row]:
+        """The records that the request's filter lets through, in the list's order."""
         quirks = self.quirks
+        visible = [row for row in self.visible() if not (quirks.omits and zlib.crc32(str(row.id).encode()) % 5 == 0)]
         if quirks.filter == "unique":
             visible.sort(key=lambda row: self.collated(row.id))
             after = params.get("after")
@@ -294,8 +306,10 @@ class Api:
         if quirks.unstable_ties:
             drawn = {row.id: self.rng.random() for row in visible}
             visible.sort(key=lambda row: (self._key(row)[0] if quirks.order != "none" else 0, drawn[row.id]))
-        since = self._parsed(params["since"]) if "since" in params else None
+        since = self._parsed(params["since"]) + quirks.misread * 60_000 if "since" in params else None
         until = self._parsed(params["until"]) if "until" in params else None
+        if until is not None and quirks.until_exclusive:
+            until -= 1
         cut = quirks.precision
         for row in visible:
             if quirks.null_request and ("nulls" in params) != (row.updated is None):
@@ -307,14 +321,14 @@ class Api:
             elif row.updated is None:
                 continue
             elif quirks.filter == "compound":
-                place = (self._cut(row.updated, cut), self.collated(row.id))
-                if place > (self._cut(since, cut), self.collated(self._id(params["after"]))):
+                place = (self._cut(row.updated, cut), self._tie(row))
+                tie = (int(params["after"]),) if quirks.tie != "id" else self.collated(self._id(params["after"]))
+                if place > (self._cut(since, cut), tie):
                     yield row
-            elif quirks.filter == "inclusive":
-                if self._cut(row.updated, cut) >= self._cut(since, cut):
+            else:
+                here = self._cut(row.born if quirks.filters_by == "born" else row.updated, cut)
+                if here > self._cut(since, cut) or (here == self._cut(since, cut) and quirks.filter == "inclusive"):
                     yield row
-            elif self._cut(row.updated, cut) > self._cut(since, cut):
-                yield row
 
     def _cut(self, moment: int | None, cut: int) -> int:
         return -1 if moment is None else (moment + self.quirks.zone * 60_000) // cut
@@ -328,6 +342,17 @@ class Api:
             return (key,)
         return ("".join(letter for letter in key.lower() if letter.isalnum()), key.swapcase())
 
+    def _tie(self, row: Row) -> Place:
+        return self.collated(row.id) if self.quirks.tie == "id" else (self._rank(row),)
+
+    def _rank(self, row: Row) -> int:
+        assert isinstance(row.id, int)
+        return row.id % 3 if self.quirks.tie == "shared" else row.id
+
+    def shown_id(self, row: Row) -> Id:
+        """The id that a record is shown with."""
+        return row.id % 5 if self.quirks.same_ids and isinstance(row.id, int) else row.id
+
     def _place(self, path: str, row: Row) -> Place:
         return (row.id,) if path == "/parents" else self._key(row)
 
@@ -339,7 +364,10 @@ class Api:
             return (row.rev if self.quirks.hidden == "oldest" else -row.rev, collated)
         if self.quirks.order == "none":
             return ((row.id * 7919) % 10_007 if isinstance(row.id, int) else 0, collated)
-        updated = -1 if row.updated is None else row.updated
+        if self.quirks.tie == "shared":
+            collated = (*self._tie(row), *collated)
+        untimed = 10**12 if self.quirks.nulls_turned else -1
+        updated = untimed if row.updated is None else row.updated
         if self.quirks.order == "desc":
             # Tokens go on behind a place: of text, whatever its order, the same way down.
             return (-updated, tuple(-part for part in collated) if isinstance(row.id, int) else collated)
@@ -347,17 +375,21 @@ class Api:
 
     def shown(self, row: Row) -> dict[str, Any]:
         """The record as the API writes it."""
-        return {
-            "id": row.id,
+        record = {
+            "id": self.shown_id(row),
             "updated_at": None if row.updated is None else written(self.quirks, row.updated),
             "rev": row.rev,
         }
+        return record if self.quirks.tie == "id" else record | {"rank": self._rank(row)}
 
     def _parsed(self, text: str) -> int:
         if self.quirks.epoch:
             number = float(text)
             return round(number * (1000 if self.quirks.epoch == "s" else 1)) - EPOCH_SECONDS * 1000
-        body, zone = (text[:-1], "+00:00") if text.endswith("Z") else (text[:-6], text[-6:])
+        if self.quirks.local or text[-6] not in "+-":
+            body, zone = text.removesuffix("Z"), _offset(self.quirks.zone if self.quirks.local else 0)
+        else:
+            body, zone = text[:-6], text[-6:]
         whole, _, fraction = body.partition(".")
         moment = datetime.fromisoformat(whole + zone)
         return round((moment - EPOCH).total_seconds()) * 1000 + int(f"{fraction or '0':0<3}"[:3])
@@ -366,6 +398,7 @@ class Api:
 @functools.lru_cache(maxsize=65_536)
 def written(quirks: Quirks, moment: int) -> Any:
     """A time as the API writes it."""
+    moment -= moment % quirks.digits if quirks.digits else 0
     match quirks.writing:
         case "epoch_ms":
             return EPOCH_SECONDS * 1000 + moment
@@ -382,7 +415,13 @@ def written(quirks: Quirks, moment: int) -> Any:
     )
     if quirks.writing == "trimmed":
         text = text.rstrip("0").removesuffix(".") if "." in text else text
-    elif quirks.tick % 1000 == 0:
+    elif (quirks.digits or quirks.tick) % 1000 == 0:
         text = text[: -len(".000")]
-    hours, minutes = divmod(abs(quirks.zone), 60)
-    return text + (f"{'+-'[quirks.zone < 0]}{hours:02}:{minutes:02}" if quirks.zone else "Z")
+    if quirks.local:
+        return text
+    return text + (_offset(quirks.zone) if quirks.zone else "Z")
+
+
+def _offset(zone: int) -> str:
+    hours, minutes = divmod(abs(zone), 60)
+    return f"{'+-'[zone < 0]}{hours:02}:{minutes:02}"

@@ -25,9 +25,15 @@ INITIAL: Final = BASE + 1_500
 KEY_TYPES: Final = {"text": "string"}
 
 
+def tie_breaker(quirks: Quirks) -> str:
+    """The property that orders records of one time."""
+    return "id" if quirks.tie == "id" else "rank"
+
+
 def schema_for(quirks: Quirks) -> dict[str, Any]:
     """The records' schema, as far as a plan looks at it."""
-    return {"properties": {"id": {"type": KEY_TYPES.get(quirks.ids, "integer")}}}
+    ranked = {} if quirks.tie == "id" else {"rank": {"type": "integer"}}
+    return {"properties": {"id": {"type": KEY_TYPES.get(quirks.ids, "integer")}, **ranked}}
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
         stream["incremental"] = _incremental(quirks)
         stream["params"] = {} if quirks.filter == "none" else {"since": "{cursor.updated_at}"}
         if quirks.filter == "compound":
-            stream["params"]["after"] = "{cursor.id}"
+            stream["params"]["after"] = f"{{cursor.{tie_breaker(quirks)}}}"
         if quirks.ranges:
             stream["params"]["until"] = "{until.updated_at}"
         if quirks.audit:
@@ -108,7 +114,7 @@ def settings_for(quirks: Quirks) -> Sequence[StreamSettings]:
 def _incremental(quirks: Quirks) -> dict[str, Any]:
     incremental: dict[str, Any] = {"cursor_path": "updated_at", "order": quirks.order, "filter": quirks.filter}
     if quirks.filter == "compound" or (quirks.order != "none" and not quirks.unstable_ties):
-        incremental["tie_breaker"] = "id"
+        incremental["tie_breaker"] = tie_breaker(quirks)
     if quirks.precision > 1:
         number = quirks.precision // 1000 if quirks.epoch == "s" else quirks.precision
         incremental["precision"] = str(number) if quirks.epoch else f"{quirks.precision}ms"
@@ -139,6 +145,8 @@ def _paginator(quirks: Quirks) -> dict[str, Any]:
             paginator |= {"cursor_path": "next", "cursor_param": "token", "stable": quirks.stable}
         case "json_link":
             paginator |= {"next_url_path": "next", "stable": quirks.stable}
+        case "page_number" if quirks.first:
+            paginator["base_page"] = quirks.first
         case "offset":
             paginator["limit"] = quirks.page
         case "single_page" if not quirks.whole:

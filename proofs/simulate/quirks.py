@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 BASE = 3_600_000
@@ -50,6 +50,25 @@ class Quirks:
         undone: writes are taken back at times, so that the list is again what it was.
         etag: weak or strong: the answer has an ETag, by its content, and 304 where the request says that it is known.
         null_request: records without time are in no list but one of their own, which the configuration asks for.
+        tie: the tie-breaker: id; rank, a unique number beside it; shared, a rank that several records have.
+        first: the number of its first page, where they are counted.
+
+    Of what follows no configuration tells; each makes one false that states a fact about it (see `lies`).
+
+        ignored: the name of a parameter that it doesn't look at.
+        renamed: where the next token or link lies instead of `next`.
+        ends: has_more is inverted, missing, never or always.
+        totals: the total is of the page, one short, long by a page, or missing.
+        digits: milliseconds that written times are cut to, while the filter takes them whole; 0: they aren't.
+        local: times are written in the zone, and no offset with them.
+        misread: minutes that the filter takes a time of a request for later than it is.
+        filters_by: updated, or born: when the record came.
+        until_exclusive: a range's end isn't in it.
+        same_ids: records share ids.
+        nulls_turned: records without time are at the other end of the list.
+        omits: some records are in no list.
+        unmoved: records change and no time moves, though nothing else tells of the change.
+        forgetful: no record is found by its id.
     """
 
     order: str = "asc"
@@ -92,6 +111,22 @@ class Quirks:
     undone: bool = False
     etag: str = ""
     null_request: bool = False
+    tie: str = field(default="id", repr=False)
+    first: int = field(default=0, repr=False)
+    ignored: str = field(default="", repr=False)
+    renamed: str = field(default="", repr=False)
+    ends: str = field(default="", repr=False)
+    totals: str = field(default="", repr=False)
+    digits: int = field(default=0, repr=False)
+    local: bool = field(default=False, repr=False)
+    misread: int = field(default=0, repr=False)
+    filters_by: str = field(default="updated", repr=False)
+    until_exclusive: bool = field(default=False, repr=False)
+    same_ids: bool = field(default=False, repr=False)
+    nulls_turned: bool = field(default=False, repr=False)
+    omits: bool = field(default=False, repr=False)
+    unmoved: bool = field(default=False, repr=False)
+    forgetful: bool = field(default=False, repr=False)
 
     def __str__(self) -> str:
         told = {held.name: getattr(self, held.name) for held in fields(self)}
