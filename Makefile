@@ -33,8 +33,10 @@ scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with
 .PHONY: simulate mutants
 
 simulate: N ?= 10000
-simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases
-	$(BIN)/python -m proofs.simulate $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+simulate: CHANGES ?= 3
+simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases; LIES=1 EXHAUSTIVE=1
+	$(BIN)/python -m proofs.simulate $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") \
+		$(if $(LIES),--lies) $(if $(EXHAUSTIVE),--exhaustive --changes $(CHANGES))
 
 mutants: setup  ## deliberate faults in the walks, each of which the simulator must find
 	$(BIN)/python -m proofs.mutants.walks

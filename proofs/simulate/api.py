@@ -222,8 +222,8 @@ class Api:
             body[quirks.renamed or "next"] = self._next(path, params, ordinal + 1, behind, place)
         if quirks.total and quirks.totals != "missing":
             body["total"] = self._total(len(rows), len(page))
-        if quirks.has_more and quirks.ends != "missing":
-            body["has_more"] = {"inverted": not more, "never": False, "always": True}.get(quirks.ends, more)
+        if quirks.has_more and quirks.flag != "missing":
+            body["has_more"] = {"inverted": not more, "never": False, "always": True}.get(quirks.flag, more)
         return Reply(200, self._headers(), body)
 
     def _total(self, listed: int, here: int) -> int:

@@ -57,7 +57,7 @@ class Quirks:
 
         ignored: the name of a parameter that it doesn't look at.
         renamed: where the next token or link lies instead of `next`.
-        ends: has_more is inverted, missing, never or always.
+        flag: has_more is inverted, missing, never or always.
         totals: the total is of the page, one short, long by a page, or missing.
         digits: milliseconds that written times are cut to, while the filter takes them whole; 0: they aren't.
         local: times are written in the zone, and no offset with them.
@@ -115,7 +115,7 @@ class Quirks:
     first: int = field(default=0, repr=False)
     ignored: str = field(default="", repr=False)
     renamed: str = field(default="", repr=False)
-    ends: str = field(default="", repr=False)
+    flag: str = field(default="", repr=False)
     totals: str = field(default="", repr=False)
     digits: int = field(default=0, repr=False)
     local: bool = field(default=False, repr=False)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from proofs.simulate.lies import Told
+from proofs.simulate.lying import schedule_for
 from proofs.simulate.quirks import NAMES, Quirks
+from proofs.simulate.running import ENDLESS
 from proofs.simulate.schedule import Schedule, Size
 
 SEEDS_TRIED = 60
+LIES_SEEDS_TRIED = 8
 KEPT = frozenset({"order", "filter", "paginator"})
 ROWS = (2, 3, 4, 6, 10, 20, 40)
 
@@ -21,11 +25,50 @@ def shrunk(kind: str, quirks: Quirks, seed: int, size: Size) -> tuple[Schedule, 
     return Schedule(*found), kind
 
 
+def shrunk_lie(verdict: str, walk: str, said: Told, seed: int, size: Size) -> tuple[Told, int, Size]:
+    """A smaller schedule of the same lies and walk that ends alike: fewer rows, runs, writes, quirks of both sides."""
+    found = (said, seed, size)
+    while (smaller := _first_that_ends(verdict, walk, found)) is not None:
+        found = smaller
+    return found
+
+
+def lie_command(said: Told, seed: int, size: Size) -> str:
+    """What replays it."""
+    facts = ";".join(lie.name for lie in said.lies)
+    return (
+        f'python -m proofs.simulate --replay "{said.real}" --claimed "{said.claimed}" --lie "{facts}" '
+        f"--seed {seed} --size {_lengths(size)}"
+    )
+
+
+def _first_that_ends(verdict: str, walk: str, found: tuple[Told, int, Size]) -> tuple[Told, int, Size] | None:
+    said, seed, size = found
+    for real, claimed, less in _lie_candidates(said, size):
+        tried = replace(said, real=real, claimed=claimed)
+        for other in (seed, *range(0 if verdict == ENDLESS else LIES_SEEDS_TRIED)):
+            schedule = schedule_for(tried, other, size=less)
+            if schedule.verdict(tried) == verdict and schedule.outcome.walk == walk:
+                return tried, other, less
+    return None
+
+
+def _lie_candidates(said: Told, size: Size) -> Iterator[tuple[Quirks, Quirks, Size]]:
+    needed = KEPT | {name for lie in said.lies for name in (*lie.real, *lie.claims)}
+    for name in NAMES:
+        if name not in needed and said.claimed.without(name) != said.claimed:
+            yield said.real.without(name), said.claimed.without(name), size
+    for _, _, less in _candidates(Quirks(), 0, size):
+        yield said.real, said.claimed, less
+
+
 def command(schedule: Schedule) -> str:
     """What replays it."""
-    size = schedule.size
-    lengths = f"rows={size.rows},runs={size.runs},writes={size.writes},deaths={int(size.deaths)}"
-    return f'python -m proofs.simulate --replay "{schedule.quirks}" --seed {schedule.seed} --size {lengths}'
+    return f'python -m proofs.simulate --replay "{schedule.quirks}" --seed {schedule.seed} --size {_lengths(schedule.size)}'
+
+
+def _lengths(size: Size) -> str:
+    return f"rows={size.rows},runs={size.runs},writes={size.writes},deaths={int(size.deaths)}"
 
 
 def _candidates(quirks: Quirks, seed: int, size: Size) -> Iterator[tuple[Quirks, int, Size]]:

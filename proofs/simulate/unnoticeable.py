@@ -1,0 +1,124 @@
+"""Lies that no client can notice: no answer contradicts them, whatever is asked; or none does unless `unless` holds.
+
+What is lost by one of them is counted apart. An entry is no excuse where another question would have shown the lie:
+such as one page more behind a stated end, or a page asked for twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from proofs.simulate import evidence
+from proofs.simulate.evidence import Answers, Evidence
+from proofs.simulate.lies import Told
+
+
+@dataclass(frozen=True)
+class Unnoticeable:
+    """A lie, why no answer shows it, and the evidence where one does; `way` is a part of the way, of the lie."""
+
+    fact: str
+    way: str
+    reason: str
+    unless: Evidence = evidence.never
+
+
+UNNOTICEABLE: Final = (
+    Unnoticeable("the list is whole", "", "a record that is in no list is in no answer"),
+    Unnoticeable(
+        "every change moves the key",
+        "",
+        "a change that moves no time is shown where the record is listed again, and nowhere else",
+        evidence.one_changed_in_its_place,
+    ),
+    Unnoticeable(
+        "lag",
+        "",
+        "what comes later than it is declared to, behind the bookmark, is asked for by nobody; it shows only in an answer "
+        "whose range an earlier answer had without it",
+        evidence.came_late,
+    ),
+    Unnoticeable(
+        "lookback",
+        "",
+        "what comes later than it is declared to, behind the lookback, is asked for by nobody",
+        evidence.came_late,
+    ),
+    Unnoticeable(
+        "time zone of values",
+        "",
+        "times of another zone than UTC are as good as times of other records, unless one comes that an earlier answer "
+        "should have had",
+        evidence.came_late,
+    ),
+    Unnoticeable(
+        "filter",
+        "exclusive",
+        "an exclusive filter leaves out the boundary alone: nothing shows it unless a record of the boundary is still there",
+        evidence.a_known_one_is_missing,
+    ),
+    Unnoticeable(
+        "filter",
+        "creation",
+        "what was created before the bookmark and changed since is in no answer; nothing shows it unless a record of the "
+        "boundary was changed after its creation",
+        evidence.a_known_one_is_missing,
+    ),
+    Unnoticeable(
+        "precision",
+        "",
+        "a coarser filter leaves out what shares the boundary's second or minute; nothing shows it unless a record that "
+        "was told is among them",
+        evidence.a_known_one_is_missing,
+    ),
+    Unnoticeable(
+        "digits of values",
+        "",
+        "what shares a written time with the boundary and lies before it is left out; nothing shows it unless a record "
+        "that was told is among them",
+        evidence.a_known_one_is_missing,
+    ),
+    Unnoticeable(
+        "time zone of the filter",
+        "",
+        "a filter that begins later leaves records out; nothing shows it unless one that was told is among them",
+        evidence.a_known_one_is_missing,
+    ),
+    Unnoticeable(
+        "unique tie-breaker",
+        "",
+        "of records that share time and tie-breaker the filter lets through those of one page; nothing shows it unless "
+        "two of them were on one page",
+        evidence.two_share_a_tie,
+    ),
+    Unnoticeable(
+        "order",
+        "",
+        "a page or two may be in order by chance, and what lies behind them before their end is asked for by nobody",
+        evidence.out_of_order,
+    ),
+    Unnoticeable(
+        "no null replication key",
+        "",
+        "a filter by time leaves out the records that have none; nothing shows them unless a request without filter does",
+        evidence.a_null_is_shown,
+    ),
+    Unnoticeable(
+        "paginator type",
+        "page numbers",
+        "one page of an answer without token, total or has_more is an answer that is whole: no client guesses parameters",
+    ),
+)
+
+
+def is_unseen(said: Told, answers: Answers) -> bool:
+    """Return whether one of the lies is one that no answer showed."""
+    return any(
+        entry.fact == lie.fact
+        and entry.way in lie.way
+        and not (entry.fact == "paginator type" and (said.claimed.counted or said.real.has_more))
+        and not entry.unless(said.claimed, answers)
+        for lie in said.lies
+        for entry in UNNOTICEABLE
+    )
