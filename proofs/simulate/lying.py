@@ -142,6 +142,9 @@ class LyingSchedule(Schedule):
         if not excused(self.claimed, self.api, message, busy=self.api.busy):
             self.noticed.append(message)
 
+    def _hear(self, notices: tuple[str, ...]) -> None:
+        self.reports += notices
+
     def _end(self, stream_walk: StreamWalk) -> None:
         """Let production's stream log what it learnt of the API."""
         stream = SimpleNamespace(name="list", logger=LOG, _plan=self.plan)

@@ -34,7 +34,8 @@ ENDLESS: Final = "endless"
 REFUSAL: Final = "wrong refusal"
 CRASH: Final = "crash"
 WASTE: Final = "waste"
-KINDS: Final = (HOLE, FALSE_DELETION, UNSAFE, REPEAT, ENDLESS, REFUSAL, CRASH, WASTE)
+ALARM: Final = "false alarm"
+KINDS: Final = (HOLE, FALSE_DELETION, UNSAFE, REPEAT, ENDLESS, REFUSAL, CRASH, WASTE, ALARM)
 WRITES_A_RUN: Final = 200  # then the list stands still, so that a walk has to end
 
 
@@ -210,12 +211,17 @@ class Runs:
     def _end(self, stream_walk: StreamWalk) -> None:
         """What a run tells at its end is of no interest where the API does as the configuration says."""
 
+    def _hear(self, notices: tuple[str, ...]) -> None:
+        """Nothing is to be noticed where the API does as the configuration says."""
+        self._find(ALARM, [*notices])
+
     def _advance(
         self, stream_walk: StreamWalk, flight: Flight, step: Step, flying: list[Flight], state: State
     ) -> State:
         if step.request is not None:
             flight.request = step.request
             flying.append(flight)
+        self._hear(step.notices)
         step = stream_walk.translate(flight.sub_walk, step)
         if step.request is not None and self.rng.random() < 0.5:
             flight.fetch(self)

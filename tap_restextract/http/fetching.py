@@ -15,6 +15,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from tap_restextract.errors import AnswerError
@@ -192,4 +193,5 @@ def _advance(
 ) -> Step:
     if step.request is not None:
         pending[workers.submit(step.request)] = sub_walk
-    return stream_walk.translate(sub_walk, step)
+    translated = stream_walk.translate(sub_walk, step)
+    return replace(translated, notices=step.notices) if step.notices else translated

@@ -47,6 +47,7 @@ class RestStream(EmittingStream):
     ) -> None:
         self._open_client = open_client
         self._wants_rows = False
+        self._noticed: set[str] = set()
         super().__init__(tap, plan, described, parents)
 
     @property
@@ -78,6 +79,7 @@ class RestStream(EmittingStream):
         with self.get_record_counter() as counter, self.get_sync_timer():
             record_count = 0
             for step in self._steps():
+                self._warn(step.notices)
                 records = self._complete(step.records)
                 limit = self.ABORT_AT_RECORD_COUNT
                 if limit is not None and record_count + len(records) > limit:
@@ -137,6 +139,13 @@ class RestStream(EmittingStream):
                 )
             yield from run_walks(stream_walk, fetch_page, plan.stream.concurrency)
             self._report(stream_walk)
+
+    def _warn(self, notices: Sequence[str]) -> None:
+        """Log what answers showed, each once a run."""
+        for notice in notices:
+            if notice not in self._noticed:
+                self._noticed.add(notice)
+                self.logger.warning("%s", notice)
 
     def _report(self, stream_walk: StreamWalk) -> None:
         """Log what a person should learn of the API from this run."""

@@ -75,11 +75,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Records to write, the bookmark that is true once they are written, and what to ask next (None: the end)."""
+    """Records to write, the bookmark that is true once they are written, and what to ask next (None: the end).
+
+    Attributes:
+        notices: what a person should know of the answers, though the walk goes on: a sentence each, with the remedy.
+    """
 
     records: Sequence[Record] = ()
     bookmark: Bookmark | None = None
     request: PageRequest | None = None
+    notices: tuple[str, ...] = ()
 
 
 Steps = Generator[Step, Page, None]
