@@ -7,6 +7,7 @@ them, or two of them together, can't be an honest API's. A client that remembers
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -90,19 +91,23 @@ def out_of_order(claimed: Quirks, answers: Answers) -> bool:
 
 
 def a_known_one_is_missing(claimed: Quirks, answers: Answers) -> bool:
-    """Whether a record that was shown before, and is still as it was, is not where the stated filter must have it."""
-    shown: dict[tuple[Any, int], Row] = {}
+    """Whether a record that was shown before, and is still as it was, is not where the stated filter must have it.
+
+    Of each path alone: the list of one parent says nothing of another's.
+    """
+    shown: defaultdict[str, set[tuple[Any, int]]] = defaultdict(set)
     for answer in answers:
+        known = shown[answer.path]
         if answer.is_first(claimed) and "since" in dict(answer.params):
-            expected = _stated_selection(claimed, answer, shown)
+            expected = _stated_selection(claimed, answer, known)
             here = {(row.id, row.rev) for row in answer.rows}
             if any((row.id, row.rev) not in here for row in _reached(claimed, answer, expected)):
                 return True
-        shown |= {(row.id, row.rev): row for row in answer.rows}
+        known |= {(row.id, row.rev) for row in answer.rows}
     return False
 
 
-def _stated_selection(claimed: Quirks, answer: Answer, shown: dict[tuple[Any, int], Row]) -> list[Row]:
+def _stated_selection(claimed: Quirks, answer: Answer, shown: set[tuple[Any, int]]) -> list[Row]:
     known = {row.id: replace(row, visible=0) for row in answer.seen if (row.id, row.rev) in shown}
     honest = Api(claimed, random.Random(0), rows=known)
     return list(honest.selected(dict(answer.params)))

@@ -116,13 +116,15 @@ def test_what_no_client_can_notice_is_declared_with_a_reason() -> None:
     assert UNSEEN in {schedule_for(said, seed).verdict(said) for seed in range(6)}
 
 
-def answer(*times: int, at: int = 100, since: int | None = None, seen: tuple[Any, ...] = ()) -> Answer:
+def answer(
+    *times: int, at: int = 100, since: int | None = None, seen: tuple[Any, ...] = (), path: str = "/list"
+) -> Answer:
     from proofs.simulate.api import Row  # noqa: PLC0415  only here
 
     rows = tuple(Row(time, BASE + time * 1000, time, 0) for time in times)
     records = tuple({"id": row.id, "updated_at": str(row.updated), "rev": row.rev, "rank": 1} for row in rows)
     params = () if since is None else (("since", f"2024-01-01T01:00:{since:02}Z"),)
-    return Answer("/list", params, BASE + at * 1000, records, rows, seen or rows, continued=True)
+    return Answer(path, params, BASE + at * 1000, records, rows, seen or rows, continued=True)
 
 
 def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
@@ -132,6 +134,8 @@ def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
     boundary = answer(1, 2)
     assert evidence.a_known_one_is_missing(rising, [boundary, answer(3, 4, since=2, seen=answer(2, 3, 4).rows)])
     assert not evidence.a_known_one_is_missing(rising, [boundary, answer(2, 3, since=2)])
+    of_another_parent = answer(3, 4, since=2, seen=answer(2, 3, 4).rows, path="/parents/1/list")
+    assert not evidence.a_known_one_is_missing(rising, [boundary, of_another_parent])
     assert evidence.came_late(rising, [answer(1, 5), answer(1, 3, 5)])
     assert not evidence.came_late(rising, [answer(1, 5, at=3), answer(1, 3, 5)])
     assert not evidence.never(rising, [answer(3, 1)])
