@@ -39,13 +39,13 @@ def _frozen(value: Any, met: Met) -> Any:
         return kind.__name__
     if kind is tuple:
         return tuple([_frozen(held, met) for held in value])
+    if isinstance(value, Row):  # it never changes, so that it doesn't matter whether another is the same one
+        return tuple([(name, value[name]) for name in value])
     # What is met again, such as a walk's object that its own generator holds, is told by when it was met first.
     if (before := met.get(id(value))) is not None:
         return "met", before[0]
     met[id(value)] = len(met), value
     match value:
-        case Row():
-            return _frozen(dict(value), met)
         case SqliteHashes():
             return "cache"  # what it holds is a value of its own: see `dump_of`
         case Mapping():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +21,12 @@ from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
 
 NOW: Final = "2024-01-01T00:00:00+00:00"
+MOST_WAITING: Final = 20_000
+"""Walks that are kept where they stand."""
+
+
+Story = tuple[int, int, tuple[Page | AnswerError, ...]]
+"""The STATE and the hash cache that a run began with, and the pages that it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +42,13 @@ class Line:
 class Position:
     """A walk that waits for a page: from where its run began, what it was sent, and what it asks for.
 
-    `key` is equal for walks that go on alike.
+    `key` is equal for walks that go on alike; `held` is the hash cache as it is here.
     """
 
     key: int
     state: int
     cache: int
+    held: int
     trail: tuple[Page | AnswerError, ...]
     request: PageRequest
 
@@ -59,8 +68,8 @@ class Player:
     """The walks of one stream against its small API.
 
     What is met often goes by its name, a number: worlds, STATEs and caches, and the keys of positions. A walk is a
-    generator that can't be copied, so one that goes on from a position is played again from its run's start, once for
-    each page that it may be sent there.
+    generator that can't be copied: the first page that is sent to a position goes to the walk that came there; for
+    each other page a walk is played again from its run's start.
     """
 
     quirks: Quirks
@@ -68,6 +77,7 @@ class Player:
     values: list[Any] = field(default_factory=list)
     pages: dict[Any, tuple[Page | AnswerError, int]] = field(default_factory=dict)
     moves: dict[tuple[int, int], Move] = field(default_factory=dict)
+    waiting: dict[int, _Run] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.source = source_of(self.quirks)
@@ -113,29 +123,49 @@ class Player:
         """Begin a run with a STATE and a hash cache, both by their names."""
         key = (self.name(("start", state, cache)), -1)
         if key not in self.moves:
-            self.moves[key] = self._played(state, cache, ())
+            self._restore(cache)
+            run = self._new_run(state)
+            self.moves[key] = self._moved(run, run.begin, (state, cache, ()))
         return self.moves[key]
 
     def sent(self, position: Position, page: Page | AnswerError, name: int) -> Move:
         """Send a walk the page of this name."""
         key = (position.key, name)
         if key not in self.moves:
-            self.moves[key] = self._played(position.state, position.cache, (*position.trail, page))
+            run = self.waiting.pop(position.key, None)
+            if run is None:
+                run = self._played_to(position)
+            else:
+                self._restore(position.held)
+            story = (position.state, position.cache, (*position.trail, page))
+            self.moves[key] = self._moved(run, functools.partial(run.send, page), story)
         return self.moves[key]
 
-    def _played(self, state: int, dump: int, trail: tuple[Page | AnswerError, ...]) -> Move:
-        """Play a run from its start, and return what it does with the last page."""
+    def _restore(self, cache: int) -> None:
         if self.cache is not None:
-            restore(self.cache, self.values[dump])
+            restore(self.cache, self.values[cache])
+
+    def _new_run(self, state: int) -> _Run:
         begun_with = json.loads(self.values[state])
         walk = stream_walk_for(self.plan, self.source.bookmark(begun_with), cache=self.cache, now=NOW)
-        run = _Run(self.plan, walk, begun_with)
+        return _Run(self.plan, walk, begun_with)
+
+    def _played_to(self, position: Position) -> _Run:
+        """Play a run from its start to this position."""
+        self._restore(position.cache)
+        run = self._new_run(position.state)
+        run.begin()
+        for page in position.trail:
+            run.send(page)
+        return run
+
+    def _moved(self, run: _Run, move: Callable[[], None], story: Story) -> Move:
+        """Let a run move, and return what it did; `story` has what it is sent now, too."""
+        state, cache, trail = story
+        run.lines.clear()
         error = ""
         try:
-            run.begin()
-            for page in trail:
-                run.lines.clear()
-                run.send(page)
+            move()
         except TapError as stop:
             error, run.request = str(stop), None
         held = self.intern(() if self.cache is None else dump_of(self.cache))
@@ -143,8 +173,11 @@ class Player:
         if run.request is None:
             return Move(lines, None, held, error)
         steps = None if run.sub_walk is None else run.sub_walk.steps
-        key = ("at", len(trail), json.dumps(run.state), held, frozen((walk, steps)))
-        return Move(lines, Position(self.name(key), state, dump, trail, run.request), held)
+        key = self.name(("at", len(trail), json.dumps(run.state), held, frozen((run.walk, steps))))
+        self.waiting[key] = run
+        while len(self.waiting) > MOST_WAITING:
+            del self.waiting[next(iter(self.waiting))]
+        return Move(lines, Position(key, state, cache, held, trail, run.request), held)
 
 
 @dataclass

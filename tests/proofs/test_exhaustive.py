@@ -50,6 +50,14 @@ def test_schedules_are_counted_as_if_each_were_played(monkeypatch: pytest.Monkey
     assert alone.states > merged.states
 
 
+@pytest.mark.parametrize("name", ["descending, tokens", "sweep, tokens"])
+def test_a_walk_that_waited_goes_on_as_one_that_is_played_again(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    waited = explored(name, 1)
+    monkeypatch.setattr(player, "MOST_WAITING", 0)
+    again = explored(name, 1)
+    assert (again.schedules, again.states) == (waited.schedules, waited.states)
+
+
 def test_every_change_of_a_list_is_enumerated() -> None:
     world = World((Entry(0, 1), Entry(1, 1), Entry(-1, 0, gone=True)), 1)
     told = [str(change) for change in changes(world, late=True, rising=False)]
