@@ -21,6 +21,7 @@ from proofs.simulate.transport import LOG
 from proofs.simulate.unnoticeable import is_unseen
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.walks.protocol import StreamWalk
+from tap_restextract.walks.steps import Step
 
 RIGHT: Final = "right all the same"
 NAMED: Final = "named error"
@@ -75,12 +76,14 @@ class LyingSchedule(Schedule):
         noticed: the named errors that honest quirks don't excuse.
         reports: warnings that were logged.
         heard: of each loss, the answers that the runs of its story had had.
+        heard_until: of each STATE, how many answers had come before it.
     """
 
     claimed: Quirks = field(default_factory=Quirks)
     noticed: list[str] = field(default_factory=list)
     reports: list[str] = field(default_factory=list)
     heard: list[tuple[Answer, ...]] = field(default_factory=list)
+    heard_until: list[tuple[State, int]] = field(default_factory=list)
     witness: WitnessedApi = field(init=False)
     writes_a_run: int = field(default=WRITES_MEANWHILE, init=False)
 
@@ -118,9 +121,17 @@ class LyingSchedule(Schedule):
         self.witness.answers = before
 
     def _resume(self, before: list[dict[str, Any]], state: State, way: str) -> None:
-        answers = list(self.witness.answers)
+        # Who goes on from an earlier STATE knows nothing of what was answered after it.
+        answers = self.witness.answers
+        self.witness.answers = answers[: next(count for held, count in self.heard_until if held is state)]
         super()._resume(before, state, way)
         self.witness.answers = answers
+
+    def _write(self, step: Step, state: State) -> State:
+        after = super()._write(step, state)
+        if step.bookmark is not None:
+            self.heard_until.append((after, len(self.witness.answers)))
+        return after
 
     def _busy_part(self) -> None:
         # Every second list is old when it is read first: a bookmark stands still before what the clock has not settled.
