@@ -170,6 +170,12 @@ def a_null_is_shown(claimed: Quirks, answers: Answers) -> bool:
     return any(row.updated is None for answer in answers for row in answer.rows)
 
 
+def a_time_is_shown(claimed: Quirks, answers: Answers) -> bool:
+    """Whether a record with a time was shown."""
+    del claimed
+    return any(row.updated is not None for answer in answers for row in answer.rows)
+
+
 def one_changed_in_its_place(claimed: Quirks, answers: Answers) -> bool:
     """Whether a record was shown in two versions with one time."""
     del claimed

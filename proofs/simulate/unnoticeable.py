@@ -53,6 +53,13 @@ UNNOTICEABLE: Final = (
         evidence.came_late,
     ),
     Unnoticeable(
+        "epoch unit",
+        "",
+        "an initial value that the filter takes for a time far ahead is answered by nothing, as by a list that is empty; "
+        "any record shows its unit",
+        evidence.a_time_is_shown,
+    ),
+    Unnoticeable(
         "filter",
         "exclusive",
         "an exclusive filter leaves out the boundary alone: nothing shows it unless a record of the boundary is still there",

@@ -10,6 +10,7 @@ from tap_restextract.config.paginators import CursorToken
 from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.exchange.placeholders import FORMS, forms, names
 from tap_restextract.exchange.request import cursor_names
+from tap_restextract.plan.ranges import counted_time, unit_beyond
 from tap_restextract.values.cursor import NoRankError, precision_of, rank
 from tap_restextract.values.spelling import nearest
 
@@ -97,6 +98,11 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
             rank(incremental.initial_value)
         except NoRankError:
             yield "incremental.initial_value is neither an instant (2020-01-01T00:00:00Z) nor a number"
+        if (unit := unit_beyond(incremental, incremental.initial_value)) is not None:
+            yield (
+                f"incremental.initial_value is {counted_time(rank(incremental.initial_value), str(incremental.epoch))} by epoch: {incremental.epoch}; "
+                f"declare epoch: {unit}, or count initial_value in the declared unit"
+            )
     if incremental.precision is not None and precision_of(incremental.precision) <= 0:
         yield "incremental.precision must be more than nothing, such as 1s"
 

@@ -6,14 +6,55 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.config.streams import Incremental
-from tap_restextract.values.cursor import Cursor, floor, precision_of, rank, resolution_of, step_back
+from tap_restextract.values.cursor import (
+    Cursor,
+    NoRankError,
+    Rank,
+    floor,
+    format_like,
+    kind_and_rank,
+    precision_of,
+    rank,
+    resolution_of,
+    step_back,
+)
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
+PLAUSIBLE_SECONDS: Final = (315_532_800, 4_102_444_800)
+"""1980 to 2100: a number that counts time within them in one unit counts time outside of them in every other."""
+SECONDS_A_YEAR: Final = 31_556_952
+SECONDS_TO_YEAR_10000: Final = 253_402_300_800
 
 
 def measure(incremental: Incremental, duration: str) -> Decimal:
     """Return a duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
     return precision_of(duration) * (EPOCHS[incremental.epoch] if incremental.epoch and not duration.isdigit() else 1)
+
+
+def counted_unit(number: Rank) -> str | None:
+    """Return the unit in which a number counts a time from 1980 to 2100; None where it does so in none."""
+    first, last = PLAUSIBLE_SECONDS
+    return next((unit for unit, count in EPOCHS.items() if first * count <= number < last * count), None)
+
+
+def counted_time(number: Rank, unit: str) -> str:
+    """Return the day, or beyond the year 9999 the year, that a number stands for in a unit, for a person to read."""
+    seconds = int(Decimal(number) / EPOCHS[unit])
+    if seconds < SECONDS_TO_YEAR_10000:
+        return str(format_like("1970-01-01T00:00:00Z", seconds))[:10]
+    return f"the year {max(10_000, 1970 + seconds // SECONDS_A_YEAR)}"
+
+
+def unit_beyond(incremental: Incremental, value: Any) -> str | None:
+    """Return the unit in which a value is a time, where `epoch` makes it one so far ahead that nothing is after it."""
+    if incremental.epoch is None:
+        return None
+    try:
+        kind, number = kind_and_rank(value)
+    except NoRankError:
+        return None
+    unit = counted_unit(number) if kind == "number" else None
+    return unit if unit is not None and EPOCHS[unit] > EPOCHS[incremental.epoch] else None
 
 
 def window(incremental: Incremental, value: Any) -> Any:

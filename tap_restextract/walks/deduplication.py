@@ -25,6 +25,7 @@ from tap_restextract.walks.filtering import check_not_older
 from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
 from tap_restextract.walks.settling import Settling
 from tap_restextract.walks.steps import Page, Record
+from tap_restextract.walks.units import check_unit
 
 
 class _Known(NamedTuple):
@@ -125,6 +126,7 @@ class Deduplicator:
         if not page.records:
             return []
         check_kind(self.plan, None if self.position is None else self.position.value, page.records[0])
+        check_unit(self.plan, page.records)
         ranks = ranks or ascending_ranks(self.plan, page.records)
         check_not_older(self.plan, asked, cursor_of(self.plan, page.records[0]).value, ranks[0])
         before = _Known(self.unseen_count > 0, self.max_known_rank)

@@ -34,6 +34,7 @@ from tap_restextract.walks.pages import (
 )
 from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, Record, Step, Steps
+from tap_restextract.walks.units import check_unit
 
 
 def descending(plan: Plan, bookmark: DescendingBookmark | None) -> Steps:
@@ -111,6 +112,7 @@ class DescendingPass:
         if not page.records:
             return []
         check_kind(self.plan, self._floor_value, page.records[0])
+        check_unit(self.plan, page.records)
         ranks = self._falling(page.records)
         self._check_the_seam(page.records[0], ranks[0])
         check_not_older(self.plan, self.request_cursor, self._value(page.records[-1]), ranks[-1])

@@ -29,6 +29,7 @@ from tap_restextract.walks.pages import (
 )
 from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+from tap_restextract.walks.units import check_unit
 
 MAX_IDENTICAL_PAGES: Final = 100
 """Pages in a row."""
@@ -112,6 +113,7 @@ class FullPass:
         if not page.records:
             return []
         check_kind(self.plan, self._first_value, page.records[0])
+        check_unit(self.plan, page.records)
         if self.high is None:
             self._read_clock(page)
         first = None if self._first_value is None else rank(window(incremental_of(self.plan), self._first_value))

@@ -35,6 +35,7 @@ from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, 
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+from tap_restextract.walks.units import check_unit
 
 
 @dataclass(slots=True)
@@ -217,6 +218,7 @@ class SliceReader:
         self.count += len(page.records)
         if page.records:
             check_kind(plan, self.lower, page.records[0])
+            check_unit(plan, page.records)
         lower, upper = rank(self.lower), None if self.upper is None else rank(self.upper)
         least = None if upper is not None else rank(earliest(incremental_of(plan), self.lower))
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties

@@ -21,6 +21,7 @@ from typing_extensions import Self
 from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import StateError
 from tap_restextract.plan.bookmarks.protocol import Bookmark, state_of
+from tap_restextract.plan.ranges import counted_time, unit_beyond
 from tap_restextract.values.cursor import Cursor, NoRankError, rank
 from tap_restextract.values.paths import steps
 
@@ -61,6 +62,11 @@ class CursorBookmark(Bookmark):
             raise StateError(
                 f"{state_of(stream)} was written for the replication key {key!r}, the configuration says {configured!r}; "
                 "reset this stream's STATE for a full backfill, or restore the configuration"
+            )
+        if (unit := unit_beyond(incremental, value)) is not None:
+            raise StateError(
+                f"{state_of(stream)} holds {value!r}, which epoch: {incremental.epoch} makes {counted_time(rank(value), str(incremental.epoch))}, so that "
+                f"nothing would come; declare epoch: {unit}, or reset this stream's STATE, where another epoch wrote it"
             )
         return cls(cls._cursor(stream, state, value), frozenset(boundary))
 
