@@ -12,20 +12,21 @@ known.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from tap_restextract.config.paginators import SinglePage
+from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
 from tap_restextract.plan.bookmarks.sweeps import SweepBookmark
 from tap_restextract.plan.keys import content_hash, key_of
-from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.pages import (
@@ -228,6 +229,8 @@ class Comparison:
         listed = [record for record in page.records if not (self.whole and is_tombstone(self.plan.stream, record))]
         keyed = {key_of(self.plan, record): record for record in listed}
         hashes = {key: content_hash(record) for key, record in keyed.items()}
+        if len(keyed) < len(listed):
+            self._check_repeats(listed, hashes)
         known = self.cache.known_hashes(hashes.keys())
         changed = {key: digest for key, digest in hashes.items() if known.get(key) != digest}
         self.changed += len(changed.keys() & known.keys())
@@ -235,3 +238,20 @@ class Comparison:
         self.cache.record_emitted(changed, self.number)
         self.cache.record_seen(hashes.keys() - changed.keys(), self.number)
         return [keyed[key] for key in changed]
+
+    def _check_repeats(self, listed: Sequence[Record], hashes: Mapping[Key, str]) -> None:
+        """Check that records of one answer which share a primary key are one record that is listed twice.
+
+        Raises:
+            WalkError: where their content differs: one answer has one version of a record.
+        """
+        names = self.plan.stream.primary_key
+        differing = (record for record in listed if content_hash(record) != hashes[key_of(self.plan, record)])
+        record = next((record for record in differing if not is_tombstone(self.plan.stream, record)), None)
+        if record is None or None in [record.get(name) for name in names]:
+            return  # whoever writes a record without a key refuses it
+        shown = ", ".join(f"{name} {record.get(name)!r}" for name in names)
+        raise WalkError(
+            f"{label_of(self.plan)}: two records of one answer share the primary key ({shown}), and differ, so that a sweep would keep one of "
+            f"them; declare what parts them, such as primary_key: [{', '.join(names)}, …]"
+        )
