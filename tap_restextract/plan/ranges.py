@@ -81,3 +81,8 @@ def cursor_from(incremental: Incremental, value: Any) -> Cursor:
         return Cursor(first)
     step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(first)
     return Cursor(step_back(first, step))
+
+
+def is_same_place(one: Cursor, other: Cursor) -> bool:
+    """Return whether two cursors ask from the same value on, in whatever writing: 00:00:01.0 is 00:00:01.00."""
+    return one.value == other.value or rank(one.value) == rank(other.value)

@@ -7,7 +7,7 @@ the one that it follows stops the walk, because a bookmark after it would skip w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
@@ -15,6 +15,7 @@ from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmar
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
+from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
@@ -30,9 +31,11 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
     page = yield Step(request=PageRequest(start))
     endless = isinstance(plan.stream.paginator, SinglePage)
     records: list[Record] = []
-    guard = CycleGuard(plan)
+    guard, watch = CycleGuard(plan), CompoundWatch(plan, is_first_run=bookmark is None or bookmark.cursor is None)
     while page.records or page.following is not None:
-        records = deduplicator.fresh(page, order_check.check(deduplicator.position, page.records))
+        ranks = order_check.check(deduplicator.position, page.records)
+        source, above = deduplicator.request_cursor, page
+        records = deduplicator.fresh(page, ranks)
         if not page.records and page.following is not None:
             # An empty page whose token says that more follows: go on by the token until a record comes.
             page = yield Step(request=PageRequest(deduplicator.request_cursor, guard.admit(page)))
@@ -40,8 +43,10 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
         if page.following is None and not endless:
             check_read(plan, page)
             break
-        guard = CycleGuard(plan)
+        is_first_page, guard = not guard.continuations, CycleGuard(plan)
         page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))
+        if is_first_page and above.records:
+            yield from watch.check(source, above, ranks, page)
         records = []
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
@@ -69,11 +74,12 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     limit = plan.stream.paginator.limit
     deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     records: list[Record] = []
-    boundary: Collection[str] = ()
+    last: Record | None = None
+    source: PageRequest | None = None
     while True:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
-        yield from seams.check(start, boundary, page)
+        yield from seams.check(start, last, source, page)
         records = deduplicator.fresh(page, asked=start)
         if limit is None:
             check_read(plan, page)
@@ -81,7 +87,7 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         if not page.records:
             break
         if deduplicator.request_cursor != start:
-            boundary = deduplicator.hashes_in_window(page.records)
+            last, source = page.records[-1], PageRequest(start)
             continue
         if len(page.records) >= limit:
             raise WalkError(
@@ -98,13 +104,17 @@ def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
     deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     step = Step(request=PageRequest(deduplicator.request_cursor))
-    boundary: Collection[str] = ()
+    last: Record | None = None
+    source: PageRequest | None = None
     while step.request is not None:
         listing = Listing(plan, step.request.cursor)
         page = yield from listing.first_page(step.records, step.bookmark)
-        yield from seams.check(listing.start, boundary, page)
-        step = yield from _through_tie(plan, deduplicator, listing, deduplicator.fresh(page, asked=listing.start))
-        boundary = () if seams.seen else deduplicator.hashes_at_position()
+        yield from seams.check(listing.start, last, source, page)
+        records = deduplicator.fresh(page, asked=listing.start)
+        # A tie that fills a page is left by a later one.
+        source = PageRequest(listing.start) if deduplicator.request_cursor != listing.start else None
+        step = yield from _through_tie(plan, deduplicator, listing, records)
+        last = deduplicator.last
     deduplicator.finish()
     yield Step(step.records, deduplicator.bookmark)
 

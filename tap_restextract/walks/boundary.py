@@ -1,22 +1,28 @@
-"""The boundary of a list: the check that a filter by >= answers the record whose value was asked for.
+"""The boundary of a list: the check that a filter answers the record whose value was asked for.
 
 Theory of operation. A record that a walk has seen at T, and that isn't in the answer to "from T on", may have changed
-or may have been deleted since. So its absence proves nothing. What does prove that the filter isn't >= is the same
-record, unchanged, in the answer to "from a little before T on", while the answer to "from T on" lacks it before and
-afterwards: what has changed can't be there, and what was deleted neither. So where nothing of a boundary has come, the
-walk asks from a step before it, then from a second, a minute, an hour and a day before it, since a filter may round
-up, or take its value for a time of another zone; and whatever is found there must be found so twice. Where nothing is
-found the records are gone, and the walk goes on.
+or may have been deleted since. So its absence proves nothing. What does prove that the filter isn't as declared is the
+same record, unchanged, in an answer to "from before T on", while the answer to "from T on" lacks it: what has changed
+can't be there, and what was deleted neither. So where a boundary is missing it is looked for in the answer that it came
+in, or, at the begin of a run, in those from a step, a second, a minute, an hour and a day before it, since a filter may
+round up, or take its value for a time of another zone. Where it isn't there it is gone, and the walk goes on. Else both
+are asked in turn, twice in opposite orders, so that two copies of the API's data, one of which lags behind, and which
+answer by turns, are told from a filter.
 
-It is asked so in two places: where a run that began at a bookmark found nothing at all, though the bookmark names
-records; and where a restart keyset asks from the last key of a page, and nothing of that key comes, until once
-something has come. Each is rare with an API whose filter is as declared, and costs five requests.
+It is asked so in three places, each of which is rare with an API whose filter is as declared:
+
+- a run that began at a bookmark found nothing at all, though the bookmark names records (five requests at most);
+- the first page of a rising list begins behind the bookmark's own value, likewise (two requests);
+- a walk asks from the last key of a page, and the record that had it doesn't come (one request, `MAX_SEAMS_ASKED_ABOUT`
+  times a run).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from tap_restextract.errors import WalkError
@@ -25,129 +31,206 @@ from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, measure
-from tap_restextract.values.cursor import Cursor, resolution_of, step_back
-from tap_restextract.walks.order import cursor_of
-from tap_restextract.walks.steps import Page, PageRequest, Step, Steps
+from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, resolution_of, step_back
+from tap_restextract.values.paths import find, find_each
+from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
-ROUNDS: Final = 2
-"""How often an answer must hold the boundary, and another one lack it."""
 MAX_SEAMS_ASKED_ABOUT: Final = 2
 DISTANCES: Final = ("1s", "1m", "1h", "1d")
+Lacks = Callable[[Page], bool]
+Asking = Generator[Step, Page, None]
 
 
 @dataclass(slots=True)
 class SeamWatch:
-    """Watches the seams of a restart keyset until the filter has once answered what was asked for.
+    """Watches the seams of a walk that asks again, after a page, from the page's last key on.
 
     Attributes:
-        seen: a record came whose value was asked for, so that the filter is >=.
-        asked_about: seams at which nothing of the boundary came.
+        asked_about: seams at which the last record of the page before didn't come again.
     """
 
     plan: Plan
-    seen: bool = False
     asked_about: int = 0
 
-    def check(self, asked: Cursor | None, boundary: Collection[str], page: Page) -> Generator[Step, Page, None]:
-        """Check the first page of a list that was asked for from a boundary on.
+    def check(self, asked: Cursor | None, last: Record | None, source: PageRequest | None, page: Page) -> Asking:
+        """Check the first page of a list that was asked for from a record's value on.
 
         Args:
             asked: from where on.
-            boundary: content hashes of records at this value, seen a moment ago.
+            last: the record, seen a moment ago; None where there is none.
+            source: what asked for the page that held it; None where that needn't hold it again.
             page: the list's first.
 
         Raises:
-            WalkError: where it is proven that the filter leaves the boundary out.
+            WalkError: where it is proven that the filter leaves the record out.
         """
-        if self.seen or asked is None or not boundary or (not page.records and page.following is not None):
-            return  # an empty page with a token says nothing of what is behind it
-        if not self._lacks(asked, page):
-            self.seen = True
-        elif self.asked_about < MAX_SEAMS_ASKED_ABOUT:
+        if asked is None or last is None or self.asked_about == MAX_SEAMS_ASKED_ABOUT:
+            return
+        lacks = partial(_lacks_record, self.plan, asked, last)
+        if lacks(page):
             self.asked_about += 1
-            yield from _ask_before(self.plan, asked, boundary, lambda page: self._lacks(asked, page))
-
-    def _lacks(self, asked: Cursor, page: Page) -> bool:
-        """Return whether no record of the boundary's window is on a rising list's first page: then it is on none."""
-        if not page.records:
-            return _is_empty(page)
-        incremental = incremental_of(self.plan)
-        return all(cursor_from(incremental, cursor_of(self.plan, record).value) != asked for record in page.records)
+            yield from _ask_before(self.plan, asked, {content_hash(last)}, lacks, source)
 
 
 def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Steps) -> Steps:
-    """Yield a walk's steps; where nothing at all came, ask for the records that the bookmark names before its end.
+    """Yield a walk's steps; where the bookmark's own records don't come, ask for them from before the bookmark.
 
     Raises:
         WalkError: where it is proven that the filter leaves the boundary out.
     """
     step = next(steps)
-    asked, came = None if step.request is None else step.request.cursor, False
+    asked = None if step.request is None else step.request.cursor
+    boundary: Collection[str] = () if asked is None or bookmark is None else bookmark.boundary
+    came, is_first = False, True
     while step.request is not None:
         page = yield step
-        came = came or bool(page.records) or page.following is not None
+        if is_first and asked is not None and boundary and page.records:
+            yield from _check_first(plan, asked, boundary, page)
+        came, is_first = came or bool(page.records) or page.following is not None, False
         step = steps.send(page)
-    if not came and asked is not None and bookmark is not None and bookmark.boundary:
-        yield from _ask_before(plan, asked, bookmark.boundary, _is_empty)
+    if not came and asked is not None and boundary:
+        yield from _ask_before(plan, asked, boundary, _is_empty)
     yield step
 
 
+def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Asking:
+    """Check a run's first page of a rising list, which begins with the bookmark's own records, where any are left."""
+    incremental = incremental_of(plan)
+    if incremental.order != "asc" or incremental.lookback or plan.walk.is_keyset or plan.parent is not None:
+        return
+    first, since = rank_in(plan, cursor_of(plan, page.records[0]).value), rank_in(plan, asked.value)
+    lacks, meets = partial(_lacks_window, plan, asked), _meets(boundary, partial(_is_in_window, plan, asked))
+    if first is None or since is None or not lacks(page):
+        return
+    # The filter begins later than it was asked to by no more than the answer does.
+    gap, earlier = Decimal(first) - Decimal(since), [*_earlier(plan, asked)]
+    enough = (each for each in earlier if Decimal(since) - Decimal(rank(each[1].value)) >= gap)
+    for distance, cursor in dict.fromkeys((earlier[0], next(enough, earlier[-1]))):
+        if (yield from _is_left_out(asked, PageRequest(cursor), meets, lacks)):
+            raise _excluded(plan, asked, cursor, distance)
+
+
 def _ask_before(
-    plan: Plan, asked: Cursor, boundary: Collection[str], lacks: Callable[[Page], bool]
-) -> Generator[Step, Page, None]:
-    """Ask from a little before the boundary for its records.
+    plan: Plan, asked: Cursor, boundary: Collection[str], lacks: Lacks, source: PageRequest | None = None
+) -> Asking:
+    """Ask from before the boundary for its records.
 
     Args:
         plan: the stream's.
         asked: from where on the boundary wasn't found.
         boundary: content hashes of its records.
         lacks: says of the first page of an answer that the whole answer lacks the boundary.
+        source: what the boundary came in the answer to; None where that isn't known.
     """
+    # A cursor that is asked behind may be a record's of the boundary itself.
+    meets = _meets(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
+    if source is not None and not meets((yield Step(request=source))):
+        return
     for distance, cursor in _earlier(plan, asked):
-        for _ in range(ROUNDS):
-            if not _meets(boundary, (yield Step(request=PageRequest(cursor)))):
-                break
-            if not lacks((yield Step(request=PageRequest(asked)))):
-                return  # it is there again
-        else:
+        if (yield from _is_left_out(asked, PageRequest(cursor), meets, lacks)):
             raise _excluded(plan, asked, cursor, distance)
+    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
+        raise _other_time(plan, asked, source.cursor)
+
+
+def _is_left_out(asked: Cursor, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
+    """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time."""
+    for request, is_as_expected in (
+        (before, meets),
+        (PageRequest(asked), lacks),
+        (PageRequest(asked), lacks),
+        (before, meets),
+    ):
+        if not is_as_expected((yield Step(request=request))):
+            return False
+    return True
 
 
 def _is_empty(page: Page) -> bool:
     return not page.records and page.following is None
 
 
+def _lacks_record(plan: Plan, asked: Cursor, last: Record, page: Page) -> bool:
+    """Return whether a record isn't on a rising list's first page, and can be on no other."""
+    if not page.records:
+        return _is_empty(page)  # an empty page with a token says nothing of what is behind it
+    key = plan.stream.primary_key
+    if key and all(find(name, last) in find_each(name, page.records) for name in key):
+        return False
+    if not key:
+        return _lacks_window(plan, asked, page)
+    return page.following is None or _place(plan, page.records[-1]) > rank(asked.value)
+
+
+def _lacks_window(plan: Plan, asked: Cursor, page: Page) -> bool:
+    """Return whether a rising list's first page begins behind the window that was asked for."""
+    return _is_empty(page) if not page.records else _place(plan, page.records[0]) > rank(asked.value)
+
+
+def _place(plan: Plan, record: Record) -> Rank:
+    """Return the rank of the cursor that asks for a record's window."""
+    return rank(cursor_from(incremental_of(plan), cursor_of(plan, record).value).value)
+
+
 def _earlier(plan: Plan, asked: Cursor) -> Iterator[tuple[str | None, Cursor]]:
     """Yield cursors before the one that was asked from, each with its distance; the first is one step before it."""
-    incremental = incremental_of(plan)
+    incremental, tie = incremental_of(plan), plan.tie_floor
     least = measure(incremental, incremental.precision) if incremental.precision else resolution_of(asked.value)
-    yield None, Cursor(step_back(asked.value, least))
-    timed = incremental.epoch is not None or isinstance(asked.value, str)
-    for distance in DISTANCES if timed and not str(asked.value).isdigit() else ():
+    yield None, Cursor(step_back(asked.value, least), tie)
+    timed = incremental.epoch is not None or (isinstance(asked.value, str) and INSTANT.match(asked.value))
+    for distance in DISTANCES if timed else ():
         if measure(incremental, distance) > least:
-            yield distance, Cursor(step_back(asked.value, measure(incremental, distance)))
+            yield distance, Cursor(step_back(asked.value, measure(incremental, distance)), tie)
 
 
-def _meets(boundary: Collection[str], page: Page) -> bool:
-    return any(content_hash(record) in boundary for record in page.records)
+def _meets(boundary: Collection[str], is_wanted: Callable[[Record], bool] | None = None) -> Lacks:
+    """Return what says of a page that it has a record of the boundary, which is wanted."""
+    return lambda page: any(
+        content_hash(record) in boundary and (is_wanted is None or is_wanted(record)) for record in page.records
+    )
+
+
+def _is_in_window(plan: Plan, asked: Cursor, record: Record) -> bool:
+    return _place(plan, record) == rank(asked.value)
+
+
+def _is_behind(plan: Plan, asked: Cursor, record: Record) -> bool:
+    here, before = rank_in(plan, cursor_of(plan, record).value), rank_in(plan, asked.value)
+    return here is not None and before is not None and here > before
+
+
+def _pairs(plan: Plan, cursor: Cursor | None) -> Any:
+    parts = sent_parts(plan.stream, "cursor", cursor)
+    return ", ".join(f"{part.name}={part.value}" for part in parts) or (
+        "the request without a cursor" if cursor is None else cursor.value
+    )
+
+
+def _left_out(plan: Plan, asked: Cursor, before: Cursor | None) -> str:
+    incremental = incremental_of(plan)
+    key, tie = incremental.cursor_path, incremental.tie_breaker
+    declared = {"inclusive": ">=", "compound": f"behind ({key}, {tie})"}.get(incremental.filter, ">")
+    return (
+        f"{label_of(plan)}: a record that the last page held is missing from the answer to {_pairs(plan, asked)}, and is there, unchanged, in "
+        f"the answer to {_pairs(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"
+    )
 
 
 def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None) -> WalkError:
-    incremental = incremental_of(plan)
-    key, declared = incremental.cursor_path, ">=" if incremental.filter == "inclusive" else ">"
-
-    def pairs(cursor: Cursor) -> Any:
-        return (
-            ", ".join(f"{part.name}={part.value}" for part in sent_parts(plan.stream, "cursor", cursor)) or cursor.value
-        )
-
+    is_strict = distance is None and incremental_of(plan).filter == "inclusive"
     remedy = (
         "the filter is > and not >=: declare filter: exclusive"
-        if distance is None and incremental.filter == "inclusive"
+        if is_strict
         else f"the filter compares less than the whole value: declare precision: {distance or '1s'}; or it reads the value in "
-        "another zone: send it in a form that names its zone"
+        f"another zone: send it in a form that names its zone; or it compares another time than {incremental_of(plan).cursor_path}"
     )
+    return WalkError(f"{_left_out(plan, asked, before)}; {remedy}")
+
+
+def _other_time(plan: Plan, asked: Cursor, before: Cursor | None) -> WalkError:
+    key = incremental_of(plan).cursor_path
     return WalkError(
-        f"{label_of(plan)}: a record that the last page held is missing from the answer to {pairs(asked)}, and is there, unchanged, in the "
-        f"answer to {pairs(before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold; {remedy}"
+        f"{_left_out(plan, asked, before)}; it seems to compare another time than {key}, such as that of creation: send "
+        f"{{cursor.{key}}} under the name by which the API filters {key}, or declare the time that it compares as cursor_path"
     )

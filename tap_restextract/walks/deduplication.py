@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of
-from tap_restextract.plan.ranges import cursor_from, earliest, window
+from tap_restextract.plan.ranges import cursor_from, earliest, is_same_place, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.walks.filtering import check_not_older
 from tap_restextract.walks.order import ascending_ranks, check_kind, cursor_of, rank_in
@@ -59,6 +59,8 @@ class Deduplicator:
         unseen_count: the number of hashes restored from STATE and not seen yet.
         max_known_rank: the greatest rank among the hashes.
         pruned_below: rank below which hashes have been dropped.
+        last: the record that the position is that of; None where it is of STATE, or the initial value.
+        window_cursor: the cursor that asks, inclusively, for all from the position's window on.
     """
 
     plan: Plan
@@ -73,10 +75,14 @@ class Deduplicator:
     unseen_count: int = field(init=False)
     max_known_rank: Rank | None = field(default=None, init=False)
     pruned_below: Rank | None = field(default=None, init=False)
+    last: Record | None = field(default=None, init=False)
+    window_cursor: Cursor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.unseen_count = len(self.hashes)
         self.settling = Settling(self.plan)
+        if self.position is not None and not self.exact:
+            self.window_cursor = cursor_from(incremental_of(self.plan), self.position.value)
 
     @classmethod
     def inclusive(cls, plan: Plan, bookmark: CursorBookmark | None) -> Deduplicator:
@@ -98,10 +104,8 @@ class Deduplicator:
 
     @property
     def request_cursor(self) -> Cursor | None:
-        """The cursor that makes the API answer all from the position on."""
-        if self.position is None or self.exact:
-            return self.position
-        return cursor_from(incremental_of(self.plan), self.position.value)
+        """The cursor that makes the API answer all from the position on; one for all positions of a window."""
+        return self.position if self.exact else self.window_cursor
 
     @property
     def bookmark(self) -> CursorBookmark | None:
@@ -240,24 +244,16 @@ class Deduplicator:
 
     def leaves_window(self, records: Sequence[Record]) -> bool:
         """Return whether records lead out of the window that is asked for now."""
-        value = cursor_of(self.plan, records[-1]).value if records else None
-        return value is not None and cursor_from(incremental_of(self.plan), value) != self.request_cursor
+        return bool(records) and not self._is_in_window(records[-1])
 
     def hashes_in_window(self, records: Sequence[Record]) -> list[str]:
         """Return the content hashes of those records that are in the window that is asked for now."""
-        incremental = incremental_of(self.plan)
-        return [
-            content_hash(record)
-            for record in records
-            if cursor_from(incremental, cursor_of(self.plan, record).value) == self.request_cursor
-        ]
+        return [content_hash(record) for record in records if self._is_in_window(record)]
 
-    def hashes_at_position(self) -> list[str]:
-        """Return the content hashes of what was let through from the window on that is asked for next."""
-        if self.position is None:
-            return []
-        first = rank(window(incremental_of(self.plan), self.position.value))
-        return [digest for digest, place in self.hashes.items() if place is not None and place >= first]
+    def _is_in_window(self, record: Record) -> bool:
+        """Return whether a record is in the window that is asked for now, however many digits its value shows."""
+        cursor = cursor_from(incremental_of(self.plan), cursor_of(self.plan, record).value)
+        return self.window_cursor is not None and is_same_place(cursor, self.window_cursor)
 
     def finish(self) -> None:
         """Forget hashes that did not come again: the list was read to its end."""
@@ -270,7 +266,11 @@ class Deduplicator:
     def _move(self, records: Sequence[Record], ranks: Sequence[Rank | None], settled: int) -> None:
         last = cursor_of(self.plan, records[-1])
         if self.exact or self.position is None or _precedes(rank_in(self.plan, self.position.value), ranks[-1]):
-            self.position = last
+            self.position, self.last = last, records[-1]
+            if not self.exact:
+                cursor = cursor_from(incremental_of(self.plan), last.value)
+                if self.window_cursor is None or not is_same_place(cursor, self.window_cursor):
+                    self.window_cursor = cursor
         if settled:
             mark = cursor_of(self.plan, records[settled - 1])
             here = ranks[settled - 1]

@@ -75,7 +75,7 @@ def _sub_walks(
 
 TABLE: Final[Mapping[Walk[Any], Start]] = dict(
     (
-        _one_generator(walks.KEYSET, ascending.keyset),
+        _one_generator(walks.KEYSET, _checked(ascending.keyset)),
         _one_generator(walks.UNIQUE_KEYSET, ascending.keyset),
         _one_generator(walks.TOKENS, _checked(ascending.tokens)),
         _one_generator(walks.RESTART, _checked(ascending.restart)),

@@ -1,0 +1,120 @@
+"""What is behind a record: the check that a compound filter compares key and tie-breaker, as declared.
+
+Theory of operation. A compound keyset asks after each page for what is behind its last record. A filter that compares
+the key alone leaves out the rest of a tie that the page's end cut, and one that reads the key in another zone leaves
+out hours; the pages that come are in order all the same. What shows it is the page itself: behind a record in its
+middle comes the one after it. So at the first seams of a run that question is asked once about two records that share a
+key, where the page has such, and once about two others where the list seems to end, or goes on a quarter of an hour
+later. An answer that begins with the key that was asked for proves the filter without a question.
+
+A record that isn't in the answer is missing there only if it stands, unchanged, in the page before and afterwards; all
+is asked in an order in which two copies of the data, that answer by turns, can't look so (see `boundary`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tap_restextract.errors import WalkError
+from tap_restextract.exchange.request import sent_parts
+from tap_restextract.plan.keys import content_hash
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
+from tap_restextract.plan.ranges import measure
+from tap_restextract.values.cursor import INSTANT, Cursor, Rank
+from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step
+
+LEAST_ZONE: Final = "15m"
+MIN_RECORDS: Final = 2
+
+
+@dataclass(slots=True)
+class CompoundWatch:
+    """Watches the seams of a compound keyset until an answer shows that the filter is as declared.
+
+    Attributes:
+        is_first_run: nothing of the list was read by earlier runs.
+        is_proven: an answer began within the tie that was asked for, so that key and tie-breaker are compared.
+        is_proven_by_key: one began with the record that was asked for, of a greater key.
+    """
+
+    plan: Plan
+    is_first_run: bool
+    is_proven: bool = False
+    is_proven_by_key: bool = False
+
+    def check(
+        self, source: Cursor | None, above: Page, ranks: Sequence[Rank | None], page: Page
+    ) -> Generator[Step, Page, None]:
+        """Check the seam between two pages, the later of which was asked for from the last record of the other.
+
+        Args:
+            source: from where on the page above the seam was asked for, which its list begins with.
+            above: that page.
+            ranks: of its records.
+            page: the one below the seam.
+
+        Raises:
+            WalkError: where it is proven that the filter leaves out what is behind a record.
+        """
+        if self.is_proven or not self.plan.walk.has_compound_cursor:
+            return
+        if not page.records and (page.following is not None or not self.is_first_run):
+            return
+        below = rank_in(self.plan, cursor_of(self.plan, page.records[0]).value) if page.records else None
+        if below is not None and below == ranks[-1]:
+            self.is_proven = True
+            return
+        if len(ranks) < MIN_RECORDS:
+            return
+        tied = len({*ranks}) < len(ranks)
+        if not tied and (self.is_proven_by_key or not self._may_be_late(above.records[-1], ranks[-1], below)):
+            return
+        place = next(each for each in range(len(ranks) - 2, -1, -1) if not tied or ranks[each] == ranks[each + 1])
+        yield from self._ask(source, above.records[place], above.records[place + 1])
+        self.is_proven, self.is_proven_by_key = tied, True
+
+    def _may_be_late(self, record: Record, rank: Rank | None, below: Rank | None) -> bool:
+        """Return whether the list ends, or goes on so much later that the filter may have read another zone."""
+        incremental = incremental_of(self.plan)
+        value = cursor_of(self.plan, record).value
+        is_time = incremental.epoch is not None or (isinstance(value, str) and INSTANT.match(value) is not None)
+        return is_time and (below is None or rank is None or below - rank >= measure(incremental, LEAST_ZONE))
+
+    def _ask(self, source: Cursor | None, before: Record, behind: Record) -> Generator[Step, Page, None]:
+        asked, digest = cursor_of(self.plan, before), content_hash(behind)
+        for cursor, holds in ((asked, False), (source, True), (source, True), (asked, False), (source, True)):
+            page = yield Step(request=PageRequest(cursor))
+            has = any(content_hash(record) == digest for record in page.records)
+            if has != holds or not (has or self._reaches(page, behind)):
+                return
+        raise self._error(cursor_of(self.plan, before), cursor_of(self.plan, behind), source)
+
+    def _reaches(self, page: Page, behind: Record) -> bool:
+        """Return whether a record would be on this page if it were in the list."""
+        if page.following is None or not page.records:
+            return page.following is None
+        here, last = (rank_in(self.plan, cursor_of(self.plan, record).value) for record in (behind, page.records[-1]))
+        return here is None or last is None or last > here
+
+    def _error(self, before: Cursor, behind: Cursor, source: Cursor | None) -> WalkError:
+        incremental = incremental_of(self.plan)
+        key, tie = incremental.cursor_path, incremental.tie_breaker
+        is_tied = before.value == behind.value
+        remedy = (
+            f"the filter compares {key} alone: let it compare both ({key} equal, and {tie} greater), or declare filter: exclusive. Or it "
+            f"reads {key} in another zone: send it in a form that names its zone"
+            if is_tied
+            else f"the filter begins later than it was asked to: it reads {key} in another zone (send it in a form that names its "
+            "zone), or rounds it up (declare filter: inclusive, and its precision)"
+        )
+        return WalkError(
+            f"{label_of(self.plan)}: asked for what is behind ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({self._pairs(before)}), the API leaves "
+            f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {self._pairs(source)}; {remedy}"
+        )
+
+    def _pairs(self, cursor: Cursor | None) -> Any:
+        parts = sent_parts(self.plan.stream, "cursor", cursor)
+        return ", ".join(f"{part.name}={part.value}" for part in parts) or "the request without a cursor"
