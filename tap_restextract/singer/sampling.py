@@ -1,9 +1,9 @@
 """The sample that a schema is inferred from: the first page, asked for as the stream's walk asks for it.
 
-The page is kept: a walk that begins soon enough takes it as the answer to its own first request. Not so where the
-order of requests is part of what makes a walk safe, so that an older answer may not come first: children, whose
-bookmark is the clock of their parents' list; feeds, whose list is read behind a look at their end; webhooks, whose
-queue comes before the list.
+The page is kept: a walk that begins soon enough takes it as the answer to its own first request, and to no later one.
+Not so where the order of requests is part of what makes a walk safe, so that an older answer may not come first:
+children, whose bookmark is the clock of their parents' list; feeds, whose list is read behind a look at their end;
+webhooks, whose queue comes before the list.
 """
 
 from __future__ import annotations

@@ -244,3 +244,26 @@ def test_a_sample_survives_a_parent_that_is_gone_and_parents_without_children(tm
     assert done.records[0] == {"sku": "a", "_orders_id": 7, "_orders_currency": "EUR"}
     assert schemas(done)[0]["_orders_id"] == {"type": ["integer", "null"]}
     assert schemas(done)[0]["_orders_currency"] == {"type": ["string", "null"]}
+
+
+def test_a_sweep_behind_the_walk_takes_no_page_that_is_older_than_the_walk(tmp_path: Path) -> None:
+    """What changed between the sample and the walk would come out once more, as it was before."""
+    revision = 1
+
+    def answers(asked: Asked) -> Reply:
+        thing = {"id": 1, "at": f"2026-01-01T00:00:0{revision}Z", "revision": revision}
+        return Reply([thing] if thing["at"] >= asked.params.get("since", "") else [])
+
+    def changing(asked: Asked) -> Reply:
+        nonlocal revision
+        reply = answers(asked)
+        revision = 2
+        return reply
+
+    facts = {"incremental": {"cursor_path": "at"}, "params": {"since": "{cursor.at}"}, "schema": None}
+    keys = {**facts, "sweep_every": "1s", "lookup": {"path": "/things/{key.id}"}}
+    with serving(answers) as api:
+        state = tap(tmp_path, config(api.url, **keys)).states[-1]
+    state["bookmarks"]["things"]["audit"]["at"] = "2026-01-01T00:00:00Z"
+    with serving(changing) as api:
+        assert [record["revision"] for record in checked(tap(tmp_path, config(api.url, **keys), state=state))] == [2]
