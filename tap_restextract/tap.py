@@ -27,6 +27,7 @@ from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.plan.plan import Plan, plans_for
+from tap_restextract.singer.batches import faults_in
 from tap_restextract.singer.sampling import Described, Sample, sampled
 from tap_restextract.singer.schema import completed, inferred, is_open, is_whole, keys_of, laid_over, without_records
 from tap_restextract.singer.stdout import WholeLines, unbroken
@@ -136,6 +137,8 @@ class TapRestextract(Tap):
             raise ConfigurationError(["config.stream_maps: __else__ is null or __NULL__, and nothing else"]) from error
         if errors:
             raise ConfigurationError([f"config.{'.'.join(map(str, error.path))}: {error.message}" for error in errors])
+        if self.config.get("batch_config") and (faults := faults_in(self.config["batch_config"])):
+            raise ConfigurationError(faults)
         self._keeper, self._pacers = TokenKeeper(), Pacers()
         return []
 

@@ -58,24 +58,49 @@ class Batches:
         """Write a file with these records, in the columns of the schema; return its address.
 
         Raises:
-            ConfigurationError: where Parquet can't hold a value.
+            ConfigurationError: where Parquet can't hold a value, or the storage can't be written to.
         """
         self.count += 1
         name = f"{self.config.storage.prefix or ''}{self.prefix}-{stream}-{uuid4()}-{self.count}"
         compression = self.config.encoding.compression or "none"
         if self.config.encoding.format == "jsonl":
             content = _encoder.encode_lines(records)
-            name += ".json.gz" if compression == "gzip" else ".json"
-            with self.config.storage.open(name, "wb") as file:
-                file.write(gzip.compress(content, 6) if compression == "gzip" else content)
-            return self.config.storage.get_url(name)
-        from pyarrow import parquet  # noqa: PLC0415  an optional dependency, and a slow import
+            suffix = ".json.gz" if compression == "gzip" else ".json"
+            return self._written(stream, name + suffix, gzip.compress(content, 6) if compression == "gzip" else content)
+        from pyarrow import BufferOutputStream, parquet  # noqa: PLC0415  an optional dependency, and a slow import
 
-        table = table_of(stream, schema, records)
-        name += ".parquet"
-        with self.config.storage.open(name, "wb") as file:
-            parquet.write_table(table, file, compression=compression)
-        return self.config.storage.get_url(name)
+        buffer = BufferOutputStream()
+        parquet.write_table(table_of(stream, schema, records), buffer, compression=compression)
+        return self._written(stream, f"{name}.parquet", buffer.getvalue())
+
+    def _written(self, stream: str, name: str, content: Any) -> str:
+        """Write a file into the storage; return its address."""
+        try:
+            with self.config.storage.open(name, "wb") as file:
+                file.write(content)
+            return self.config.storage.get_url(name)
+        except (OSError, ImportError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+            message = (
+                f"stream {stream}: a BATCH file can't be written ({cause}); check batch_config.storage: its root must be "
+                "a folder that exists or can be made, with rights and room, and the package of its file system installed"
+            )
+            raise ConfigurationError([message]) from error
+
+
+def faults_in(batch_config: Mapping[str, Any]) -> list[str]:
+    """Return what singer-sdk's schema of `batch_config` doesn't find, though no file can be written with it."""
+    place = "config.batch_config"
+    faults = [
+        f"{place}: it lacks {parent}.{name}; {remedy}"
+        for parent, name, remedy in (
+            ("encoding", "format", "set it to jsonl or parquet"),
+            ("storage", "root", "set it to where the files are to be, such as file:///data/batches"),
+        )
+        if not (batch_config.get(parent) or {}).get(name)
+    ]
+    size = batch_config.get("batch_size")
+    return faults if size is None or size > 0 else [*faults, f"{place}.batch_size: it is {size}; set it to 1 or more"]
 
 
 def table_of(stream: str, schema: Schema, records: Sequence[Any]) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.singer.batches import table_of
+from tap_restextract.singer.batches import faults_in, table_of
 from tests.support.api import Answers, Reply, serving
 from tests.support.processes import Run, tap
 from tests.support.streams import INCLUSIVE, config
@@ -140,3 +140,36 @@ def test_whole_numbers_beyond_64_bits_are_kept() -> None:
         {"v": -1},
         {"v": None},
     ]
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"storage": None}, "it lacks storage.root; set it to where the files are to be"),
+        ({"encoding": {}}, "it lacks encoding.format; set it to jsonl or parquet"),
+        ({"batch_size": 0}, "batch_size: it is 0; set it to 1 or more"),
+    ],
+)
+def test_what_no_file_can_be_written_with_is_a_fault_of_the_configuration(changed: dict[str, Any], fault: str) -> None:
+    whole = {"encoding": {"format": "jsonl"}, "storage": {"root": "file:///data"}, "batch_size": 10}
+    assert faults_in(whole) == []
+    (told,) = faults_in({**whole, **changed})
+    assert fault in told
+
+
+@pytest.mark.parametrize("encoding", FORMATS.values(), ids=FORMATS)
+def test_a_storage_that_can_not_be_written_to_is_an_error_that_names_the_stream(
+    tmp_path: Path, encoding: dict[str, Any]
+) -> None:
+    (tmp_path / "files").write_text("no folder")
+    with serving(since(THINGS)) as api:
+        done = tap(tmp_path, configuration(api.url, tmp_path, encoding))
+        done_elsewhere = tap(
+            tmp_path, configuration(api.url, tmp_path, encoding) | {"batch_config": {"encoding": encoding}}
+        )
+    assert (done.code, done.states) == (1, [])
+    assert "stream things: a BATCH file can't be written" in done.told[-1]
+    assert "check batch_config.storage" in done.told[-1]
+    assert done_elsewhere.code == 1
+    assert done_elsewhere.told[-1].startswith("tap-restextract: config.batch_config: it lacks storage.root")

@@ -251,7 +251,7 @@ def test_a_sweep_behind_the_walk_takes_no_page_that_is_older_than_the_walk(tmp_p
     revision = 1
 
     def answers(asked: Asked) -> Reply:
-        thing = {"id": 1, "at": f"2026-01-01T00:00:0{revision}Z", "revision": revision}
+        thing: dict[str, Any] = {"id": 1, "at": f"2026-01-01T00:00:0{revision}Z", "revision": revision}
         return Reply([thing] if thing["at"] >= asked.params.get("since", "") else [])
 
     def changing(asked: Asked) -> Reply:
