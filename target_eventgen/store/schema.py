@@ -143,28 +143,24 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
         *_, generations = cursor.fetchone() or ({},)
         number = max(generations.values(), default=0) + 1
         cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
-    _give_types(cursor, table, types)
-    if wider := to_widen(table, types):
-        try:
+    typed, wider = to_type(cursor, table, types), to_widen(table, types)
+    try:
+        for column in typed:
+            cursor.execute(tables.give_type(table, column))
+            cursor.execute(tables.unmark_untyped(table, column.name))
+        if wider:
             cursor.execute(tables.widen(table, wider))
-        except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
-            names = ", ".join(f'"{column.name}" to {column.type}' for column in wider)
-            raise TableError(
-                f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
-                f"{first_line(error)}; drop what depends on the column, run again, and create it again"
-            ) from error
+    except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
+        names = ", ".join(dict.fromkeys(f'"{column.name}" to {column.type}' for column in (*typed, *wider)))
+        raise TableError(
+            f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
+            f"{first_line(error)}; drop what depends on the column, run again, and create it again"
+        ) from error
 
 
 def _mark_untyped(cursor: extensions.cursor, table: Table, names: AbstractSet[str]) -> None:
     for name in sorted(names):
         cursor.execute(tables.mark_untyped(table, name))
-
-
-def _give_types(cursor: extensions.cursor, table: Table, types: Sequence[Column]) -> None:
-    """Give columns that only ever were null the type that their SCHEMA now has."""
-    for column in to_type(cursor, table, types):
-        cursor.execute(tables.give_type(table, column))
-        cursor.execute(tables.unmark_untyped(table, column.name))
 
 
 def _known(cursor: extensions.cursor, table: Table) -> bool:

@@ -108,6 +108,16 @@ def test_a_property_that_only_was_null_is_a_text_and_then_what_it_becomes(
     assert loader.events() == [("set", "2")]
 
 
+@pytest.mark.parametrize("kind", ["number", "object"])
+def test_a_view_over_a_column_that_gets_its_type_is_named_with_what_to_do(loader: Loader, kind: str) -> None:
+    loader.load([of_kind(), record("things", id=1, v=None)])
+    loader.query("create view seen as select v from things")
+    told = loader.refused([of_kind(kind), record("things", id=1, v=None)])
+    assert 'must be widened for its SCHEMA, "v" to ' in told
+    assert told.count('"v"') == 1
+    assert "drop what depends on the column, run again, and create it again" in told
+
+
 def test_a_text_of_another_owner_stays_one_though_it_is_all_null(loader: Loader) -> None:
     loader.query("create table things (id bigint primary key, v text)")
     loader.load([of_kind("number"), record("things", id=1, v=None)])
