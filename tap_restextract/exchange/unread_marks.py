@@ -7,9 +7,11 @@ that `next: null`, `has_more: false` and an empty text are none. `ignored_marks`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urljoin
 
 from typing_extensions import assert_never
 
@@ -92,6 +94,11 @@ END_FLAGS: Final = ("end_of_stream", "isLast", "is_last", "isLastPage", "is_last
 """False where more follows."""
 NESTED: Final = ("href", "url", "uri", "after", "cursor", "starting_after", "link", "offset", "page")
 """Where a continuation lies in an object that is one: `paging.next.after`."""
+NONE: Final = frozenset({"", "null", "none", "false", "0"})
+"""Texts by which APIs write that there is no continuation."""
+PAGE_COUNTS: Final = ("total_pages", "totalPages", "last_page", "lastPage", "page_count", "pageCount", "pages")
+"""Beside the number of a next page: how many pages there are."""
+QUOTED: Final = re.compile(r"""\[(?P<quote>['"])(?P<key>[^'"]+)(?P=quote)\]""")
 HEADERS: Final = ("x-next-page", "x-next-cursor", "x-next-page-token", "x-continuation-token", "x-ms-continuation")
 
 
@@ -130,14 +137,29 @@ def unread_mark(stream: StreamSettings, answer: Answer, count: int) -> UnreadMar
     paginator, body = stream.paginator, answer.body
     if is_stated(paginator):
         return None
-    read = {*paths_of(paginator), *stream.ignored_marks}
+    read, ignored = {*map(_dotted, paths_of(paginator))}, {*map(_dotted, stream.ignored_marks)}
     # An address that is made for every page, also for one behind the end, says nothing where pages are counted.
     flags_only = isinstance(paginator, (PageNumber, Offset))
     for mark in _marks(stream, body):
-        is_read = mark.path in read or any(path.startswith(f"{mark.path}.") for path in read)
-        if not is_read and (not flags_only or isinstance(find(mark.path, body), bool)):
+        value = find(mark.path, body)
+        is_read = mark.path in read or any(path.startswith(f"{mark.path}.") for path in read | ignored)
+        is_ignored = any(f"{mark.path}.".startswith(f"{path}.") for path in ignored)
+        if not (is_read or is_ignored or _is_here(answer, value)) and (not flags_only or isinstance(value, bool)):
             return mark
-    return None if flags_only or not count else _in_headers(paginator, answer, read)
+    return None if flags_only or not count else _in_headers(paginator, answer, {*stream.ignored_marks})
+
+
+def _dotted(path: str) -> str:
+    """Return a path without `$`, its quoted keys as plain ones: the form in which marks are named."""
+    return QUOTED.sub(r".\g<key>", path).removeprefix("$").removeprefix(".")
+
+
+def _is_here(answer: Answer, value: Any) -> bool:
+    """Return whether an address is that of the answer itself: nothing that it hasn't said can be found there."""
+    try:
+        return isinstance(value, str) and bool(value) and urljoin(answer.url, value) == answer.url
+    except ValueError:  # an IPv6 address that is none
+        return False
 
 
 def is_stated(paginator: Paginator) -> bool:
@@ -179,7 +201,8 @@ def _marks_in(held: Mapping[str, Any], prefix: str, depth: int = 2) -> Iterator[
             path = f"{prefix}{name}"
             yield UnreadMark(path, "false", f"a paginator of type cursor with end_path: {path}")
     for name in CONTINUATIONS:
-        if name in held and (mark := _continuation(f"{prefix}{name}", held[name])) is not None:
+        mark = _continuation(f"{prefix}{name}", held.get(name))
+        if mark is not None and not _is_behind_the_last(held, held[name]):
             yield mark
     # Airtable's is a text; other APIs tell by a number where this page began.
     offset = held.get("offset")
@@ -192,11 +215,17 @@ def _marks_in(held: Mapping[str, Any], prefix: str, depth: int = 2) -> Iterator[
                 yield from _marks_in(below, f"{prefix}{name}.", depth - 1)
 
 
+def _is_behind_the_last(held: Mapping[str, Any], value: Any) -> bool:
+    """Return whether a page's number is more than there are pages, as the object that holds it says."""
+    counts = [held[name] for name in PAGE_COUNTS if type(held.get(name)) is int]
+    return type(value) is int and any(value > count for count in counts)
+
+
 def _continuation(path: str, value: Any) -> UnreadMark | None:
     if isinstance(value, dict):
         found = (_continuation(f"{path}.{name}", value[name]) for name in NESTED if name in value)
         return next((mark for mark in found if mark is not None), None)
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and value.strip().lower() not in NONE:
         if value.startswith(("http://", "https://", "/", "?")):
             return UnreadMark(path, "an address", f"paginator: {{type: json_link, next_url_path: {path}}}")
         return _token(path, value)
@@ -212,19 +241,20 @@ def _token(path: str, value: str) -> UnreadMark:
     return UnreadMark(path, f"a text of {len(value)} characters", remedy)
 
 
-def _in_headers(paginator: Paginator, answer: Answer, read: set[str]) -> UnreadMark | None:
-    ignored = {name.lower() for name in read}
+def _in_headers(paginator: Paginator, answer: Answer, names: set[str]) -> UnreadMark | None:
+    ignored = {name.lower() for name in names}
     link = link_in(answer.headers.get("link"), "next")
     reads_link = isinstance(paginator, HeaderLink) and (paginator.header.lower(), paginator.links_next_key) == (
         "link",
         "next",
     )
-    if link is not None and not reads_link and "link" not in ignored and link.attributes.get("results") != "false":
+    leads_on = link is not None and link.attributes.get("results") != "false" and not _is_here(answer, link.url)
+    if leads_on and not reads_link and "link" not in ignored:
         return UnreadMark("the header Link", 'an address with rel="next"', "paginator: {type: header_link}")
     reads_key = paginator.cursor_key.lower() if isinstance(paginator, HeaderCursor) else None
     for name in HEADERS:
         value = answer.headers.get(name, "").strip()
-        if value and name != reads_key and name not in ignored:
+        if value.lower() not in NONE and name != reads_key and name not in ignored:
             remedy = f"paginator: {{type: header_cursor, cursor_key: {name}, cursor_param: …}}"
             return UnreadMark(f"the header {name}", f"a text of {len(value)} characters", remedy)
     return None

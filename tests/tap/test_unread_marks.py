@@ -75,6 +75,45 @@ def test_ends_positions_and_other_kinds_of_values_are_no_marks(body: dict[str, A
 
 
 @pytest.mark.pure
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"_links": {"self": {"href": "/things"}, "next": {"href": "/things"}}}, {}),
+        ({"links": {"self": URL, "next": URL}}, {}),
+        ({}, {"link": f'<{URL}>; rel="next"'}),
+        ({"next": "0", "next_page": "null", "next_cursor": " "}, {"x-next-page": "0", "x-next-cursor": "null"}),
+        ({"pagination": {"page": 3, "next_page": 4, "total_pages": 3}}, {}),
+    ],
+    ids=["HAL", "JSON:API", "Link", "texts", "page numbers"],
+)
+def test_what_leads_nowhere_else_is_no_mark(body: dict[str, Any], headers: dict[str, str]) -> None:
+    assert marked({"data": [{}], **body}, headers) is None
+
+
+@pytest.mark.pure
+def test_the_number_of_a_page_that_there_is_and_an_address_elsewhere_stay_marks() -> None:
+    assert marked({"data": [{}], "page": 2, "next_page": 3, "total_pages": 3}) == "next_page"
+    assert marked({"data": [{}], "links": {"self": URL, "next": f"{URL}?page=2"}}) == "links.next"
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("ignored", ["links", "links.next", "$.links.next", "$['links']['next']", "links.next.href"])
+def test_a_mark_is_silenced_by_its_path_however_that_is_written(ignored: str) -> None:
+    body = {"data": [{}], "links": {"next": {"href": "/other"}}}
+    assert marked(body, ignored_marks=["link", "links.nex"]) == "links.next.href"
+    assert marked(body, ignored_marks=[ignored]) is None
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("path", "key"), [("$.next", "next"), ("$['@odata.nextLink']", "@odata.nextLink"), ('["next"]', "next")]
+)
+def test_a_mark_is_read_by_the_paginator_however_its_path_is_written(path: str, key: str) -> None:
+    paginator = {"type": "json_link", "next_url_path": path, "empty_page": "end"}
+    assert marked({"data": [], key: "/other"}, paginator=paginator) is None
+
+
+@pytest.mark.pure
 def test_links_and_tokens_in_headers_are_marks_unless_they_are_read_or_say_that_nothing_follows() -> None:
     link = {"link": '<https://api.example.com/x?page=2>; rel="next"; results="true"'}
     assert marked({"data": []}, link) == "the header Link"
