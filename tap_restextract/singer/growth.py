@@ -10,6 +10,7 @@ are they decoded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -49,10 +50,14 @@ _BYTES: Final[Mapping[frozenset[str], bytes]] = {
 }
 """All the bytes that values of these kinds, and null, are written with, a line each."""
 
-_OF_MOMENTS: Final = b"-+:.,TtZzUC 0123456789\n"
+_OF_MOMENTS: Final = b"-+:.,TtZzUC 0123456789"
+MIN_DATE: Final = len("2026-01-01")
 
-_STARTS: Final[Mapping[str, bytes]] = {"string": b'\n"', "object": b"\n{", "array": b"\n["}
-"""What begins a value of the kind, after a line break; no value has one inside."""
+_OTHER_STARTS: Final = {
+    frozenset({kind}): re.compile(rb"\n[^n%s]" % start)
+    for kind, start in {"string": b'"', "object": b"{", "array": rb"\["}.items()
+}
+"""What begins a value that is of another kind, and isn't null, after a line break; no value has one inside."""
 
 
 @dataclass(slots=True)
@@ -83,8 +88,9 @@ class Growth:
 
     def needed(self, records: Sequence[Any]) -> dict[str, Schema]:
         """Return the definitions that the schema needs for these records, and count them as part of it."""
-        found = {name: kinds for name, kinds in misfits(records, self.kinds).items() if kinds}
-        for name in sorted(names_in(records) - self.known):
+        rows = row_type(records)
+        found = {name: kinds for name, kinds in misfits(records, self.kinds, rows).items() if kinds}
+        for name in sorted((set().union(*records) if rows is None else rows.fields.keys()) - self.known):
             if len(self.known) < MAX_FOLLOWED_PROPERTIES and self.may_add(name):
                 values = [value for value in column(records, name, UNSET) if value is not UNSET]
                 if values:
@@ -97,24 +103,27 @@ class Growth:
         return needed
 
 
-def names_in(records: Sequence[Any]) -> set[str]:
-    """Return the properties that the records have; of rows, those that they may have."""
-    types = set(map(type, records))
-    rows = [each for each in types if issubclass(each, Row)]
-    if len(rows) == len(types):
-        return set().union(*(each.fields for each in rows))
-    return set().union(*records)
-
-
-def misfits(records: Sequence[Any], allowed: Mapping[str, frozenset[str]]) -> dict[str, set[str]]:
-    """Return, of the properties with allowed kinds, the kinds of other values that some record has."""
+def row_type(records: Sequence[Any]) -> type[Row] | None:
+    """Return the type of all records, where they are rows of one type."""
     types = set(map(type, records))
     only = types.pop() if len(types) == 1 else dict
-    are_rows = issubclass(only, Row)
+    return only if issubclass(only, Row) else None
+
+
+def misfits(
+    records: Sequence[Any], allowed: Mapping[str, frozenset[str]], rows: type[Row] | None
+) -> dict[str, set[str]]:
+    """Return, of the properties with allowed kinds, the kinds of other values that some record has.
+
+    Args:
+        records: rows or dicts.
+        allowed: the properties, each with its kinds.
+        rows: the type of all records, where they are rows of one type.
+    """
     found: dict[str, set[str]] = {}
-    for name in _in_doubt(only, allowed) if are_rows else allowed:
+    for name in allowed if rows is None else _in_doubt(rows, allowed):
         kinds = allowed[name]
-        if are_rows and _fit_in_rows(only, name, records, kinds):
+        if rows is not None and _fit_in_rows(rows, name, records, kinds):
             continue
         values = column(records, name)
         if not _fit(values, kinds):
@@ -138,9 +147,9 @@ def _fit_in_rows(rows: type[Row], name: str, records: Sequence[Any], kinds: froz
         return _fit_as_written(values, kinds)
     if rows.types.get(name) is str and "date-time" in kinds:
         try:
-            return _are_moments("\n".join(values).encode())
+            return _are_moments(values)
         except TypeError:  # null, or a record without the property
-            return _are_moments("\n".join([value for value in values if type(value) is str]).encode())
+            return _are_moments([value for value in values if type(value) is str])
     return False
 
 
@@ -150,7 +159,7 @@ def _fit(values: Sequence[Any], kinds: frozenset[str]) -> bool:
         return False
     if "date-time" not in kinds or str not in classes:
         return True
-    return _are_moments("\n".join([value for value in values if type(value) is str]).encode())
+    return _are_moments([value for value in values if type(value) is str])
 
 
 def _fit_as_written(values: list[Any], kinds: frozenset[str]) -> bool:
@@ -161,16 +170,12 @@ def _fit_as_written(values: list[Any], kinds: frozenset[str]) -> bool:
         joined = b"\n".join([value for value in values if value is not UNSET])
     if kinds in _BYTES:
         return not joined.translate(None, _BYTES[kinds])
-    if len(kinds) != 1 or not kinds <= _STARTS.keys():
-        return False
-    (kind,) = kinds
-    start = _STARTS[kind]
-    found = joined.count(start) + joined.startswith(start[1:])
-    return (
-        found == len(values) or found + joined.count(b"\nnull") + joined.startswith(b"null") == joined.count(b"\n") + 1
+    other = _OTHER_STARTS.get(kinds)
+    return other is not None and other.search(b"\n" + joined) is None
+
+
+def _are_moments(texts: Sequence[str]) -> bool:
+    """Return whether texts have nothing but what instants are written with, and none is shorter than a date."""
+    return min(map(len, texts), default=MIN_DATE) >= MIN_DATE and not " ".join(texts).encode().translate(
+        None, _OF_MOMENTS
     )
-
-
-def _are_moments(lines: bytes) -> bool:
-    """Return whether lines have nothing but what instants are written with, and none is empty."""
-    return not lines.translate(None, _OF_MOMENTS) and b"\n\n" not in b"\n" + lines + b"\n"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_restextract.singer.growth import Growth, misfits
+from tap_restextract.singer.growth import Growth, misfits, row_type
 from tap_restextract.singer.schema import fits, inferred, kind_of, kinds_in
 from tap_restextract.values.rows import Reader
 from tests.support.api import Answers, Asked, Reply, scripted, serving
@@ -93,12 +93,12 @@ def test_whatever_a_page_holds_the_grown_schema_allows_and_it_grows_once(
 
 
 @pytest.mark.pure
-@pytest.mark.parametrize("text", ["", "soon", "N/A", "yesterday"])
+@pytest.mark.parametrize("text", ["", "soon", "N/A", "yesterday", "-", "0", "2026\n2026-01-01"])
 def test_a_text_that_is_no_instant_is_found_among_instants(text: str) -> None:
     page: list[dict[str, Any]] = [{"at": "2026-01-01T00:00:00.5+02:00"}, {"at": None}, {"at": text}]
     for form in (list, rows):
-        assert misfits(form(page), {"at": frozenset({"date-time"})}) == {"at": {"string"}}
-        assert misfits(form(page[:2]), {"at": frozenset({"date-time"})}) == {}
+        for records, found in ((form(page), {"at": {"string"}}), (form(page[:2]), {}), (form(page[1:2]), {})):
+            assert misfits(records, {"at": frozenset({"date-time"})}, row_type(records)) == found
 
 
 @pytest.mark.parametrize("late", [10.5, "ten", True, [1], {"a": 1}], ids=str)
