@@ -149,7 +149,7 @@ class Client:
                 answer.status,
                 response_rules.rule_name(self._stream.response_rules, rule or 0),
             )
-            return Page([], None, answer.facts.server_time)
+            return Page([], None, answer.facts.server_time, ignored=True)
         try:
             return page_of(self._stream, page_request, answer)
         except AnswerError as error:

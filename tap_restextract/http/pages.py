@@ -8,6 +8,7 @@ from tap_restextract.config.paginators import Offset, PageNumber
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer, outline
+from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.paginators import following, total_of
 from tap_restextract.exchange.unread_marks import is_stated, unread_mark
 from tap_restextract.exchange.validators import validator_of
@@ -44,6 +45,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         validator,
         length=None if length == len(records) else length,
         unread=mark.told if mark else "",
+        ignored=not records and is_error(answer.body),
     )
 
 

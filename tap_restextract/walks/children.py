@@ -5,8 +5,10 @@ that parent's own bookmark. STATE stays small whatever the number of parents: on
 everything up to the server's clock at its start, less the lag, was read, and this `floor` is the bookmark of them all;
 only parents with newer records keep one of their own. The hash cache remembers which parents were read (STATE confirms
 it, as with sweeps): one that it doesn't know begins at the beginning, however old its children are, and so does one
-that a pass didn't list. In mid-pass the parents that are done keep their bookmarks in STATE, at most
-`MAX_PARENT_BOOKMARKS`; beyond it, an interrupted pass repeats some.
+that a pass didn't list, or that was gone. One whose children couldn't be read (a response rule takes the answer for an
+empty page, or it holds an error and no records) isn't covered by the floor: it goes on from where it was. In mid-pass
+the parents that are done keep their bookmarks in STATE, at most `MAX_PARENT_BOOKMARKS`; beyond it, an interrupted pass
+repeats some.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Begin, Record, Step, Steps, with_scope
@@ -46,6 +48,7 @@ class ChildrenWalk:
         cache: which parents were read before; None where the children have no bookmark.
         begin: makes one parent's walk.
         floor: everything before it is read once this pass is done; known when the first page of parents has come.
+        unread: the parents whose children couldn't be read in this pass.
     """
 
     plan: Plan
@@ -61,6 +64,7 @@ class ChildrenWalk:
     listed_keys: set[Key] = field(default_factory=set)
     records: dict[SubWalk, Record] = field(default_factory=dict)
     bookmarks: dict[Key, CursorBookmark] = field(default_factory=dict)
+    unread: set[Key] = field(default_factory=set)
     active_count: int = 0
     gone: int = 0
 
@@ -79,9 +83,8 @@ class ChildrenWalk:
         if not self.waiting:
             return None
         key, record = self.waiting.popleft()
-        sub_walk = SubWalk(
-            with_scope(self.begin(self.plan, self._bookmark(key)), scope_of(self.plan, self.parents, record)), key
-        )
+        steps = self._noting_unread(self.begin(self.plan, self._bookmark(key)), key)
+        sub_walk = SubWalk(with_scope(steps, scope_of(self.plan, self.parents, record)), key)
         self.records[sub_walk] = record
         self.active_count += 1
         return sub_walk
@@ -90,12 +93,12 @@ class ChildrenWalk:
         """Translate a sub-walk's step: records get their parent's part, and the bookmark is that of all children."""
         if sub_walk.name == "parents":
             return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
-        if isinstance(step.bookmark, CursorBookmark):
+        if isinstance(step.bookmark, CursorBookmark) and sub_walk.name not in self.unread:
             self.bookmarks.pop(sub_walk.name, None)
             self.bookmarks[sub_walk.name] = step.bookmark
         records = self._with_parent(sub_walk, step.records)
         if step.request is None:
-            self._finish_parent(sub_walk)
+            self._finish_parent(sub_walk, read=sub_walk.name not in self.unread)
         return Step(records, self._bookmarks(), step.request)
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
@@ -104,7 +107,30 @@ class ChildrenWalk:
             return None
         self.gone += 1
         self._finish_parent(sub_walk, read=False)
+        self.bookmarks.pop(sub_walk.name, None)
         return Step((), self._bookmarks())
+
+    def _noting_unread(self, steps: Steps, key: Key) -> Steps:
+        """Yield the steps of a parent's walk, and note where an answer shows nothing of its children.
+
+        Behind the first page of pages that are counted such an answer is the list's end.
+        """
+        step = next(steps)
+        while True:
+            request = step.request
+            page = yield step
+            step = steps.send(page)
+            if page.ignored and not (request and request.at is not None and is_counted(self.plan)):
+                self.unread.add(key)
+                if self.cache is not None:
+                    step = replace(step, notices=(*step.notices, self._unread_notice))
+
+    @property
+    def _unread_notice(self) -> str:
+        return (
+            f"{self._place}: the children of a parent couldn't be read: a response rule ignores the answer, or it holds an error and "
+            "no records. Such a parent is read on from where it was, or from its beginning, once it can be read"
+        )
 
     def _parents(self) -> Steps:
         """Read the parents' list; parents wait until there is room for their walks."""
@@ -163,12 +189,22 @@ class ChildrenWalk:
     def _finish_parent(self, sub_walk: SubWalk, *, read: bool = True) -> None:
         self.active_count -= 1
         del self.records[sub_walk]
-        if self.cache is None or not read:
+        if self.cache is None:
+            return
+        if not read:
+            self._keep_position(sub_walk.name)
             return
         if self.cache.known_hashes([sub_walk.name]):
             self.cache.record_seen([sub_walk.name], self.number)
         else:
             self.cache.record_emitted({sub_walk.name: "read"}, self.number)
+
+    def _keep_position(self, key: Key) -> None:
+        """Keep where a parent's walk began, as nothing that came since counts."""
+        self.bookmarks.pop(key, None)
+        position = self._bookmark(key)
+        if position is not None:
+            self.bookmarks[key] = position
 
     def _bookmarks(self) -> ChildrenBookmark | None:
         if self.plan.stream.incremental is None:
@@ -192,7 +228,11 @@ class ChildrenWalk:
         self.cache.record_deleted(list(self.cache.missing(self.number)), self.number)
         self.cache.finish(self.number)
         first = rank(earliest(self.plan.stream.incremental, floor))
-        newer = {key: bookmark for key, bookmark in self.bookmarks.items() if _is_newer(bookmark, first)}
+        newer = {
+            key: bookmark
+            for key, bookmark in self.bookmarks.items()
+            if key in self.listed_keys and (key in self.unread or _is_newer(bookmark, first))
+        }
         return ChildrenBookmark(floor, _latest(newer), Sweep(self.number, self.cache.identity))
 
     def _with_parent(self, sub_walk: SubWalk, records: Sequence[Record]) -> Sequence[Record]:

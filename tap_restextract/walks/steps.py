@@ -56,6 +56,8 @@ class Page:
         unchanged: the API says that it is the same answer as before, and leaves it out (304).
         length: what the API counts as records of the page, where it isn't their number.
         unread: names the mark in the answer by which more follows, though nothing asks for it; empty where none does.
+        ignored: the answer shows nothing of the list: a response rule takes it for an empty page, or an error is beside
+            no records.
     """
 
     records: Sequence[Record]
@@ -66,6 +68,7 @@ class Page:
     unchanged: bool = False
     length: int | None = None
     unread: str = ""
+    ignored: bool = False
 
     @property
     def counted(self) -> int:

@@ -1,0 +1,161 @@
+"""Children of parents: what can't be read for now, and what their keys and lists may contradict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, Asked, Reply, serving
+from tests.support.processes import tap
+from tests.support.runs import Runs
+
+SINCE: dict[str, Any] = {
+    "params": {"since": "{cursor.updated_at}"},
+    "incremental": {"cursor_path": "updated_at", "order": "none", "filter": "inclusive"},
+}
+ASCENDING: dict[str, Any] = {"params": SINCE["params"], "incremental": {"cursor_path": "updated_at"}}
+MESSAGE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"id": {"type": "integer"}, "updated_at": {"type": "string", "format": "date-time"}},
+}
+IGNORED = [{"action": "IGNORE", "http_codes": [403]}]
+
+
+def config(api: Api, **keys: Any) -> dict[str, Any]:
+    """Channels, and the messages of each."""
+    channels = {"name": "channels", "path": "/channels", "primary_key": ["id"], **keys.pop("parents", {})}
+    messages = {
+        "name": "messages",
+        "path": "/channels/{parent.channels.id}/messages",
+        "primary_key": ["id"],
+        "schema": MESSAGE,
+        **keys,
+    }
+    return {"base_url": api.url, "records": "data", "streams": [channels, messages]}
+
+
+class Channels:
+    """Two channels with two old messages each; `refusal` is the answer of the second one's while it can't be read."""
+
+    def __init__(self, refusal: Reply | None = None) -> None:
+        self.refusal = refusal
+        self.messages: dict[int, list[dict[str, Any]]] = {
+            channel: [{"id": 10 * channel + each, "updated_at": f"2026-01-0{each}T00:00:00Z"} for each in (1, 2)]
+            for channel in (1, 2)
+        }
+        self.since: list[str | None] = []
+
+    def answer(self, asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return Reply({"data": [{"id": channel} for channel in self.messages]})
+        channel = int(asked.path.split("/")[2])
+        since = asked.params.get("since")
+        if channel == 2:
+            self.since.append(since)
+            if self.refusal is not None:
+                return self.refusal
+        return Reply(
+            {"data": [each for each in self.messages[channel] if since is None or each["updated_at"] >= since]}
+        )
+
+
+REFUSALS = {
+    "403, ignored": Reply({"error": "not_in_channel"}, 403),
+    "an error beside null": Reply({"data": None, "error": {"message": "try later"}}),
+    "an error beside an empty list": Reply({"data": [], "errors": [{"message": "try later"}]}),
+    "404": Reply({}, 404),
+}
+
+
+BOTH = pytest.mark.parametrize("facts", [SINCE, ASCENDING], ids=["unordered", "ascending"])
+
+
+@BOTH
+@pytest.mark.in_process
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_parent_that_could_not_be_read_is_read_from_its_beginning_once_it_can_be(
+    refusal: str, facts: dict[str, Any]
+) -> None:
+    channels = Channels(REFUSALS[refusal])
+    with serving(channels.answer) as api, Runs(config(api, **facts, response_rules=IGNORED)) as runs:
+        first = runs.run()
+        assert first.ids == [11, 12]
+        assert len(first.notices) == (refusal != "404")
+        channels.refusal = None
+        assert runs.run().ids == [21, 22]
+        assert runs.run().ids == []
+
+
+@BOTH
+@pytest.mark.in_process
+def test_a_parent_that_was_read_before_goes_on_from_where_it_was_once_it_can_be_read_again(
+    facts: dict[str, Any],
+) -> None:
+    channels = Channels()
+    with serving(channels.answer) as api, Runs(config(api, **facts, response_rules=IGNORED)) as runs:
+        assert runs.run().ids == [11, 12, 21, 22]
+        channels.refusal = REFUSALS["403, ignored"]
+        for _ in range(2):
+            assert runs.run().ids == []
+        assert channels.since[-1] == channels.since[-2] is not None
+        channels.refusal = None
+        channels.messages[2].append({"id": 29, "updated_at": "2100-12-01T00:00:00Z"})
+        assert runs.run().ids == [29]
+        assert channels.since[-1] == channels.since[-2]
+
+
+def test_a_parent_that_could_not_be_read_is_told_once_a_run(tmp_path: Path) -> None:
+    channels = Channels(REFUSALS["403, ignored"])
+    listed = {"data": [{"id": each} for each in (1, 2, 3)]}
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return Reply(listed)
+        return REFUSALS["403, ignored"] if asked.path.split("/")[2] == "3" else channels.answer(asked)
+
+    with serving(answer) as api:
+        run = tap(tmp_path, config(api, **SINCE, response_rules=IGNORED))
+        assert run.code == 0
+        assert run.err.count("couldn't be read") == 1
+
+
+@pytest.mark.in_process
+def test_an_ignored_answer_behind_pages_that_are_counted_is_their_end() -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return Reply({"data": [{"id": 1}]})
+        page = int(asked.params["page"])
+        listed = [{"id": page * 2 + each, "updated_at": f"2026-01-0{page}T00:00:00Z"} for each in (0, 1)]
+        return Reply({"data": listed}) if page < 4 else Reply({"code": "rest_post_invalid_page_number"}, 400)
+
+    counted: dict[str, Any] = {
+        "paginator": {"type": "page_number", "base_page": 1},
+        "response_rules": [{"action": "IGNORE", "http_codes": [400]}],
+        "parents": {"paginator": {"type": "single_page"}, "response_rules": []},
+    }
+    with serving(answer) as api, Runs(config(api, **SINCE, **counted)) as runs:
+        came = runs.run()
+        assert came.ids == [2, 3, 4, 5, 6, 7]
+        assert came.notices == []
+        assert "parents" not in runs.state
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("way", ["gone", "not listed"])
+def test_a_parent_that_was_gone_keeps_no_bookmark_of_its_own(way: str) -> None:
+    channels = Channels()
+    channels.messages[2].append({"id": 29, "updated_at": "2100-12-24T00:00:00Z"})
+    with serving(channels.answer) as api, Runs(config(api, **SINCE)) as runs:
+        runs.run()
+        assert runs.state["parents"]
+        held = channels.messages[2]
+        if way == "gone":
+            channels.refusal = REFUSALS["404"]
+        else:
+            del channels.messages[2]
+        runs.run()
+        assert "parents" not in runs.state
+        channels.refusal, channels.messages[2] = None, held
+        assert runs.run().ids == [21, 22, 29]
