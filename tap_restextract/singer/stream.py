@@ -76,6 +76,12 @@ class RestStream(EmittingStream):
         """Write each step's records, then the STATE that covers them."""
         del context
         self._wants_rows = write_messages and self.selected and self._is_plain
+        if not self._plan.stream.primary_key:
+            self.logger.info(
+                "stream %s has no primary_key: a target adds each record that comes, and updates none; declare the properties that "
+                "identify a record, where it has some",
+                self.name,
+            )
         with self.get_record_counter() as counter, self.get_sync_timer():
             record_count = 0
             for step in self._steps():

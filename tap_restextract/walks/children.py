@@ -29,6 +29,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
+from tap_restextract.walks.child_keys import ChildKeys
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
@@ -62,13 +63,14 @@ class ChildrenWalk:
     listed: bool = False
     waiting: deque[tuple[Key, Record]] = field(default_factory=deque)
     listed_keys: set[Key] = field(default_factory=set)
-    records: dict[SubWalk, Record] = field(default_factory=dict)
     bookmarks: dict[Key, CursorBookmark] = field(default_factory=dict)
     unread: set[Key] = field(default_factory=set)
     active_count: int = 0
     gone: int = 0
+    keys: ChildKeys = field(init=False)
 
     def __post_init__(self) -> None:
+        self.keys = ChildKeys(self.plan, self.parents)
         self.bookmarks = dict(self.bookmark.parents)
         if self.cache is not None:
             named = self.bookmark.pass_
@@ -83,23 +85,20 @@ class ChildrenWalk:
         if not self.waiting:
             return None
         key, record = self.waiting.popleft()
-        steps = self._noting_unread(self.begin(self.plan, self._bookmark(key)), key)
-        sub_walk = SubWalk(with_scope(steps, scope_of(self.plan, self.parents, record)), key)
-        self.records[sub_walk] = record
+        steps = self._children(self.begin(self.plan, self._bookmark(key)), key, record)
         self.active_count += 1
-        return sub_walk
+        return SubWalk(with_scope(steps, scope_of(self.plan, self.parents, record)), key)
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
-        """Translate a sub-walk's step: records get their parent's part, and the bookmark is that of all children."""
+        """Translate a sub-walk's step: the bookmark is that of all children."""
         if sub_walk.name == "parents":
             return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
         if isinstance(step.bookmark, CursorBookmark) and sub_walk.name not in self.unread:
             self.bookmarks.pop(sub_walk.name, None)
             self.bookmarks[sub_walk.name] = step.bookmark
-        records = self._with_parent(sub_walk, step.records)
         if step.request is None:
             self._finish_parent(sub_walk, read=sub_walk.name not in self.unread)
-        return Step(records, self._bookmarks(), step.request)
+        return Step(step.records, self._bookmarks(), step.request)
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
         """Recover from a parent that vanished since it was listed: it has no children."""
@@ -110,20 +109,21 @@ class ChildrenWalk:
         self.bookmarks.pop(sub_walk.name, None)
         return Step((), self._bookmarks())
 
-    def _noting_unread(self, steps: Steps, key: Key) -> Steps:
-        """Yield the steps of a parent's walk, and note where an answer shows nothing of its children.
+    def _children(self, steps: Steps, key: Key, parent: Record) -> Steps:
+        """Yield the steps of a parent's walk: records with their parent's part, and what answers show of their facts.
 
-        Behind the first page of pages that are counted such an answer is the list's end.
+        An answer that shows nothing of the children is the end where it comes behind the first of counted pages.
         """
-        step = next(steps)
+        step, notices = next(steps), []
         while True:
-            request = step.request
-            page = yield step
-            step = steps.send(page)
+            request, records = step.request, self._with_parent(parent, step.records)
+            notices += [*step.notices, *filter(None, [self.keys.shared(key, records)])]
+            page = yield replace(step, records=records, notices=tuple(notices))
+            notices = []
             if page.ignored and not (request and request.at is not None and is_counted(self.plan)):
                 self.unread.add(key)
-                if self.cache is not None:
-                    step = replace(step, notices=(*step.notices, self._unread_notice))
+                notices = [] if self.cache is None else [self._unread_notice]
+            step = steps.send(page)
 
     @property
     def _unread_notice(self) -> str:
@@ -188,7 +188,6 @@ class ChildrenWalk:
 
     def _finish_parent(self, sub_walk: SubWalk, *, read: bool = True) -> None:
         self.active_count -= 1
-        del self.records[sub_walk]
         if self.cache is None:
             return
         if not read:
@@ -235,10 +234,9 @@ class ChildrenWalk:
         }
         return ChildrenBookmark(floor, _latest(newer), Sweep(self.number, self.cache.identity))
 
-    def _with_parent(self, sub_walk: SubWalk, records: Sequence[Record]) -> Sequence[Record]:
+    def _with_parent(self, parent: Record, records: Sequence[Record]) -> Sequence[Record]:
         include = self.plan.stream.include_from_parent
-        parent = self.records.get(sub_walk)
-        if not include or parent is None:
+        if not include:
             return records
         from_parent = {f"_{self.parents.stream.name}_{name}": parent.get(name) for name in include}
         return [{**record, **from_parent} for record in records]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tap_restextract.config.reading import read_settings
+from tap_restextract.plan.plan import plans_for
+from tap_restextract.walks import child_keys
+from tap_restextract.walks.child_keys import ChildKeys
 from tests.support.api import Api, Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.runs import Runs
@@ -25,6 +30,11 @@ IGNORED = [{"action": "IGNORE", "http_codes": [403]}]
 
 def config(api: Api, **keys: Any) -> dict[str, Any]:
     """Channels, and the messages of each."""
+    return config_at(api.url, **keys)
+
+
+def config_at(url: str, **keys: Any) -> dict[str, Any]:
+    """The same, of an API at this address."""
     channels = {"name": "channels", "path": "/channels", "primary_key": ["id"], **keys.pop("parents", {})}
     messages = {
         "name": "messages",
@@ -33,7 +43,7 @@ def config(api: Api, **keys: Any) -> dict[str, Any]:
         "schema": MESSAGE,
         **keys,
     }
-    return {"base_url": api.url, "records": "data", "streams": [channels, messages]}
+    return {"base_url": url, "records": "data", "streams": [channels, messages]}
 
 
 class Channels:
@@ -159,3 +169,76 @@ def test_a_parent_that_was_gone_keeps_no_bookmark_of_its_own(way: str) -> None:
         assert "parents" not in runs.state
         channels.refusal, channels.messages[2] = None, held
         assert runs.run().ids == [21, 22, 29]
+
+
+class Lines:
+    """Two orders, the lines of each numbered from 1; `lines` makes an order's."""
+
+    def __init__(self, lines: Callable[[int], list[dict[str, Any]]]) -> None:
+        self.lines = lines
+
+    def answer(self, asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return Reply({"data": [{"id": "a"}, {"id": "b"}]})
+        return Reply({"data": self.lines("ab".index(asked.path.split("/")[2]))})
+
+
+def numbered(order: int) -> list[dict[str, Any]]:
+    """The lines of an order."""
+    return [{"id": line, "text": f"line {line} of {order}"} for line in (1, 2)]
+
+
+@pytest.mark.in_process
+def test_children_of_two_parents_with_the_same_key_are_told_with_the_key_to_add() -> None:
+    with serving(Lines(numbered).answer) as api, Runs(config(api)) as runs:
+        (notice,) = runs.run().notices
+        assert "two parents have different records with the same primary key (id)" in notice
+        assert notice.endswith("include_from_parent: [id], primary_key: [_channels_id, id]")
+    with serving(Lines(numbered).answer) as api, Runs(config(api, include_from_parent=["name"])) as runs:
+        (notice,) = runs.run().notices
+        assert notice.endswith("include_from_parent: [name, id], primary_key: [_channels_id, id]")
+
+
+def test_the_key_that_is_told_is_one_by_which_a_target_tells_the_children_apart(tmp_path: Path) -> None:
+    with serving(Lines(numbered).answer) as api:
+        said = tap(tmp_path, config(api, schema=None))
+        assert said.err.count("primary_key: [_channels_id, id]") == 1
+        told: dict[str, Any] = {"include_from_parent": ["id"], "primary_key": ["_channels_id", "id"]}
+        run = tap(tmp_path, config(api, schema=None, **told))
+        assert run.code == 0
+        assert "primary_key" not in run.err
+        keys = [(record["_channels_id"], record["id"]) for record in run.records if "text" in record]
+        assert keys == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+@pytest.mark.in_process
+def test_the_same_record_below_two_parents_and_one_that_left_one_of_them_are_told_as_nothing() -> None:
+    with serving(Lines(lambda _: [{"id": 7, "text": "a user of both"}]).answer) as api, Runs(config(api)) as runs:
+        assert runs.run().notices == []
+
+    def moved(order: int) -> list[dict[str, Any]]:
+        return [{"id": 7, "deleted": True}, {"id": 8}] if order == 0 else [{"id": 7, "deleted": False}]
+
+    with serving(Lines(moved).answer) as api, Runs(config(api, deleted_path="deleted")) as runs:
+        assert runs.run().notices == []
+
+
+@pytest.mark.pure
+def test_keys_of_children_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_keys, "MAX_REMEMBERED_KEYS", 3)
+    listed = read_settings(config_at("http://api.test"))
+    parents, plan = plans_for(listed)
+    keys = ChildKeys(plan, parents)
+    assert keys.shared("[1]", [{"id": 1}, {"id": 2}]) is None
+    assert len(keys.seen) == 2
+    assert keys.shared("[1]", [{"id": 3}]) is None
+    assert keys.ended
+    assert not keys.seen
+    assert keys.shared("[2]", [{"id": 1, "other": True}]) is None
+
+
+def test_a_stream_without_a_primary_key_is_told_once_a_run(tmp_path: Path) -> None:
+    with serving(Lines(numbered).answer) as api:
+        run = tap(tmp_path, config(api, primary_key=[]))
+        assert run.err.count("has no primary_key") == 1
+        assert "two parents" not in run.err
