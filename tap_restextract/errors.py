@@ -39,10 +39,14 @@ class ApiError(TapError):
 
 
 class AnswerError(ApiError):
-    """An answer arrived that isn't what the configuration says; `status` is its HTTP status where that is the fault."""
+    """An answer arrived that isn't what the configuration says.
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    `status` is its HTTP status where that is the fault, and `rule` the index of the response rule that refused it.
+    """
+
+    def __init__(self, message: str, status: int | None = None, rule: int | None = None) -> None:
         self.status = status
+        self.rule = rule
         super().__init__(message)
 
 

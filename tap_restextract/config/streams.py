@@ -116,6 +116,22 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     initial_value: Annotated[str | int, described("Where the first run begins, inclusively.")] | None = None
 
 
+class Expired(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an answer of an events feed is like that has dropped the event which was asked from; all conditions hold."""
+
+    http_codes: Annotated[list[Annotated[int, Meta(ge=200, le=599)]], described("HTTP statuses, any of them.")] = []
+    error_message_contains: (
+        Annotated[str, Meta(min_length=1, description="A part of the API's own words, in any case.")] | None
+    ) = None
+    predicate: (
+        Annotated[str, described("JSONPath that finds something in the body, other than null, false and emptiness.")]
+        | None
+    ) = None
+    equals: (
+        Annotated[str | int | float | bool, described("What the predicate must find, in place of anything.")] | None
+    ) = None
+
+
 class Feed(Struct, frozen=True, forbid_unknown_fields=True):
     """Facts about an events feed that reports what changed in the stream's list."""
 
@@ -133,6 +149,13 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True):
     type_path: Annotated[str, described("Path of an event's type.")] = "type"
     deleted_types: Annotated[list[str], described("Types of events about a deletion.")] = []
     object_path: Annotated[str, described("Path of the object, or of what names it, in an event.")] = "data"
+    deleted_path: (
+        Annotated[str, described("Path of the mark in an event that tells of a deletion, such as deleted.")] | None
+    ) = None
+    key: Annotated[
+        dict[str, str],
+        described("Where an event names its object: each property of the primary key, and its path in the event."),
+    ] = {}
     fetch_path: (
         Annotated[
             str,
@@ -151,6 +174,9 @@ class Feed(Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    expired: Annotated[
+        Expired, described("The answer that says so of the event that was asked from; the list is read again.")
+    ] = Expired(http_codes=[410])
 
 
 class Lookup(Struct, frozen=True, forbid_unknown_fields=True):

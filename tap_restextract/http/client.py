@@ -186,6 +186,7 @@ class Client:
                 f"{self._named(request)} was answered {answer.status} "
                 f"{why or failures.reason_of(answer.own_words, self._all_secrets)}; {failures.remedy_of(answer.status, self._stream.response_rules, rule)}",
                 answer.status,
+                rule,
             )
 
     def _with_retries(self, authentic: Request, plain: Request) -> JudgedAnswer:

@@ -45,7 +45,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         validator,
         length=None if length == len(records) else length,
         unread=mark.told if mark else "",
-        ignored=not records and is_error(answer.body),
+        failed=not records and is_error(answer.body),
     )
 
 

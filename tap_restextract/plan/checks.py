@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -169,6 +170,23 @@ def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
     foreign = sorted(name for name in names(feed.fetch_path or "") if not name.startswith("event."))
     for name in foreign:
         yield f"feed.fetch_path mentions {{{name}}}, which has no value; write {{event.PATH}}"
+    yield from _event_faults(stream, feed)
+
+
+def _event_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
+    """Yield the faults of what is read of an event."""
+    paths = ", ".join(f"{name}: PATH" for name in stream.primary_key)
+    if feed.key and {*feed.key} != {*stream.primary_key}:
+        yield f"feed.key names {', '.join(sorted(feed.key))}, and the primary_key is {', '.join(stream.primary_key)}; write key: {{{paths}}}"
+    own = feed.incremental.cursor_path if feed.incremental.filter == "exclusive" else feed.incremental.tie_breaker
+    if feed.object_path in {"", "$"} and not feed.key and stream.primary_key == [own]:
+        yield f"feed.object_path is the event itself, whose {own} is the event's own and not its object's; write where it names its object, key: {{{paths}}}"
+    for kind in feed.deleted_types:
+        if not any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.types) and not {*"*?["} & {*kind}:
+            yield f"feed.deleted_types has {kind!r}, which is none of feed.types, so that no such event is looked at; add it to types"
+    expired = feed.expired
+    if not (expired.http_codes or expired.error_message_contains or expired.predicate):
+        yield "feed.expired has no condition; write expired: {http_codes: [410]}, or another one"
 
 
 def _window_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[str]:

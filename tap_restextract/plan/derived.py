@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from tap_restextract.config.paginators import SinglePage
-from tap_restextract.config.streams import Feed
+from tap_restextract.config.streams import Feed, ResponseRule
 from tap_restextract.config.webhooks import Route
 from tap_restextract.exchange.placeholders import names
 from tap_restextract.plan import walks
@@ -32,10 +32,28 @@ def feed_plan(plan: Plan) -> Plan:
         feed=None,
         json=None,
         method="GET",
+        response_rules=[*stream.response_rules, _expiry(feed)],
     )
     made = plan_for(events)
     assert made.walk.is_keyset
     return made
+
+
+def expiry_rule(plan: Plan) -> int:
+    """Return the index, among the rules of the feed's plan, of the one that says that the cursor has expired."""
+    return len(plan.stream.response_rules)
+
+
+def _expiry(feed: Feed) -> ResponseRule:
+    expired = feed.expired
+    return ResponseRule(
+        action="FAIL",
+        http_codes=expired.http_codes,
+        error_message_contains=expired.error_message_contains,
+        predicate=expired.predicate,
+        equals=expired.equals,
+        error_message="by feed.expired the cursor has expired, though it comes from an answer of this run; check feed.params and feed.expired",
+    )
 
 
 def event_object_plan(plan: Plan) -> Plan:

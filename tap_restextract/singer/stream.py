@@ -163,6 +163,13 @@ class RestStream(EmittingStream):
             self.logger.info(
                 "stream %s: %d parents vanished between their listing and their children", self.name, stream_walk.gone
             )
+        if isinstance(stream_walk, EventFeedWalk) and stream_walk.seen.others and not stream_walk.seen.told_count:
+            self.logger.info(
+                "stream %s: no event that came is one of feed.types (%s); there were %s",
+                self.name,
+                ", ".join(feed_of(self._plan).types),
+                ", ".join(sorted(stream_walk.seen.others)),
+            )
         if isinstance(stream_walk, CombinedWalk) and stream_walk.reconciliation:
             self.logger.info(
                 "stream %s: a sweep found what its replication key didn't show: %d records changed, %d new, %d deleted",

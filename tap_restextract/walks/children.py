@@ -120,7 +120,7 @@ class ChildrenWalk:
             notices += [*step.notices, *filter(None, [self.keys.shared(key, records)])]
             page = yield replace(step, records=records, notices=tuple(notices))
             notices = []
-            if page.ignored and not (request and request.at is not None and is_counted(self.plan)):
+            if page.is_unreadable and not (request and request.at is not None and is_counted(self.plan)):
                 self.unread.add(key)
                 notices = [] if self.cache is None else [self._unread_notice]
             step = steps.send(page)

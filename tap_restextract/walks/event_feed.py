@@ -4,33 +4,50 @@ Theory of operation. Before the list is read whole (its seams checked), the feed
 that it is known from which event on nothing can be missing; after the list come the events from there on. So the first
 run may emit an object twice, and never misses one; a run that dies in the list reads it again, from the same event on.
 An event carries the object, or only names it, and then the current object is fetched; an object that is gone by then
-comes out as a deletion. STATE moves after each page of events. A gap since the last run that is longer than the feed's
-retention means that events are lost: the list is read again, and a warning says so.
+comes out as a deletion, where the event says which one it is. STATE moves after each page of events. A gap since the
+last run that is longer than the feed's retention means that events are lost, and so does an answer that the cursor has
+expired: the list is read again, and a warning says so. A list that couldn't be read is read again by the next run.
 """
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import KeysetBookmark
 from tap_restextract.plan.bookmarks.feeds import FeedBookmark
-from tap_restextract.plan.derived import feed_names, feed_of, feed_plan
+from tap_restextract.plan.derived import expiry_rule, feed_of, feed_plan
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import precision_of, rank
-from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks import ascending
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, unstable_list_error
+from tap_restextract.walks.feed_events import (
+    Key,
+    SeenTypes,
+    carried_object,
+    deleted_key,
+    event_types,
+    is_same_key,
+    key_in,
+    key_text,
+    matches,
+    named_key,
+    object_scope,
+    tells_deletion,
+)
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, unstable_list_error
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 
 EVENTS: Final = "events of the feed"
 OBJECT: Final = "object of an event"
+
+
+class ExpiredCursorError(Exception):
+    """The feed has dropped the event that was asked from: what is in the list now must be read again."""
 
 
 @dataclass(slots=True)
@@ -41,6 +58,13 @@ class EventFeedWalk:
         events: the plan of the feed itself.
         bookmark: the bookmark of the run before.
         now: this moment, ISO 8601.
+        asked: the list that was asked last.
+        listing: the list must be read, or be read again, whole.
+        has_expired: the cursor has, in this run.
+        is_missing: the object that was asked for last isn't there.
+        is_key_confirmed: whether objects that were fetched had the keys that their events name; None before the first.
+        seen: the types of the events that were read.
+        notices: what is still to be told.
     """
 
     plan: Plan
@@ -48,8 +72,13 @@ class EventFeedWalk:
     bookmark: FeedBookmark | None
     now: str
     started: int = 0
-    is_fetching_object: bool = False
+    asked: str = ""
     listing: bool = False
+    has_expired: bool = False
+    is_missing: bool = False
+    is_key_confirmed: bool | None = None
+    seen: SeenTypes = field(default_factory=SeenTypes)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def has_lost_events(self) -> bool:
@@ -69,24 +98,42 @@ class EventFeedWalk:
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Stamp the step with the moment of reading."""
         del sub_walk
+        if step.request is not None:
+            self.asked = step.request.list_name
         if not isinstance(step.bookmark, KeysetBookmark):
             return step
         return replace(step, bookmark=FeedBookmark(step.bookmark, self.now, is_listed=not self.listing))
 
     def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
-        """Recover from an object that is gone when its event is read: it is a deletion, and its walk goes on."""
-        if not self.is_fetching_object or error.status not in GONE:
+        """Recover from an object that is gone when its event is read, and once from a cursor that has expired."""
+        if self.asked == OBJECT and error.status in GONE:
+            return self.translate(sub_walk, sub_walk.steps.send(Page(())))
+        if self.asked != EVENTS or self.has_expired or error.rule != expiry_rule(self.plan):
             return None
-        return self.translate(sub_walk, sub_walk.steps.send(Page(())))
+        self.has_expired = True
+        step = self.translate(sub_walk, sub_walk.steps.throw(ExpiredCursorError()))
+        return replace(step, notices=(*step.notices, self._expiry_notice))
+
+    @property
+    def _expiry_notice(self) -> str:
+        return (
+            f"{label_of(self.plan)}: the feed has no events from the last one on any more (feed.expired), so events were lost; the whole "
+            "list is read again, and what was deleted meanwhile isn't told"
+        )
 
     def _steps(self) -> Steps:
-        bookmark = None if self.has_lost_events else self.bookmark
+        try:
+            yield from self._followed(None if self.has_lost_events else self.bookmark)
+        except ExpiredCursorError:
+            yield from self._followed(None)
+
+    def _followed(self, bookmark: FeedBookmark | None) -> Steps:
         self.listing = bookmark is None or not bookmark.is_listed
         step = Step()
         start = (yield from self._end_of_the_feed()) if bookmark is None else bookmark.events
         if self.listing:
             step = yield from self._list(start)
-            self.listing = False
+            self.listing = bool(step.notices)
         yield from self._events(start, step)
 
     def _end_of_the_feed(self) -> Generator[Step, Page, KeysetBookmark]:
@@ -95,7 +142,7 @@ class EventFeedWalk:
         step = next(steps)
         bookmark = KeysetBookmark(None)
         while step.request is not None:
-            step = steps.send((yield Step(request=step.request)))
+            step = steps.send((yield Step(request=step.request, notices=step.notices)))
             bookmark = _later(step, bookmark)
         return bookmark
 
@@ -109,52 +156,106 @@ class EventFeedWalk:
                     page = yield from listing.next_page(page.records)
             except MovedSeamError:
                 continue
-            return Step(page.records)
+            unread = listing.page.is_unreadable and not (listing.at is not None and is_counted(self.plan))
+            return Step(page.records, notices=(self._unread_notice,) if unread else ())
         raise unstable_list_error(self.plan)
+
+    @property
+    def _unread_notice(self) -> str:
+        return (
+            f"{label_of(self.plan)}: the list couldn't be read: a response rule ignores the answer, or it holds an error and no records; "
+            "the next run reads it again"
+        )
+
+    @property
+    def _unread_feed_notice(self) -> str:
+        return (
+            f"{label_of(self.plan)}: the feed's answer holds an error and no events, so that what changed isn't known; say by "
+            "feed.expired or response_rules what it means"
+        )
+
+    @property
+    def _unread_object_notice(self) -> str:
+        return (
+            f"{label_of(self.plan)}: an event's object couldn't be read, as a response rule ignores the answer; it comes with the next "
+            "event that names it"
+        )
 
     def _events(self, start: KeysetBookmark, before: Step) -> Steps:
         steps = with_scope(ascending.keyset(self.events, start if start.cursor else None), (), list_name=EVENTS)
         step = next(steps)
-        records, bookmark = before.records, start
+        records, bookmark, self.notices = before.records, start, [*before.notices, *step.notices]
         while step.request is not None:
-            page = yield Step(records, bookmark, step.request)
+            page = yield Step(records, bookmark, step.request, tuple(self.notices))
             step = steps.send(page)
+            self.notices = [*step.notices, *([self._unread_feed_notice] if page.failed else [])]
             records = yield from self._objects(step.records)
             bookmark = _later(step, bookmark)
-        yield Step(records, bookmark)
+        yield Step(records, bookmark, notices=tuple(self.notices))
 
     def _objects(self, events: Sequence[Record]) -> Generator[Step, Page, list[Record]]:
-        """Return this stream's objects that the events name, the latest version of each."""
-        feed = feed_of(self.plan)
+        """Return this stream's objects that the events name, the latest version of each.
+
+        An object that isn't there is asked for again behind the page's other events, before it is told as gone: the
+        feed may be ahead of the object's own address.
+        """
         latest: dict[str, Record] = {}
-        for event in events:
-            kind = str(find(feed.type_path, event))
-            if not any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.types):
+        missing: dict[str, tuple[Record, Record]] = {}
+        for event, kind in zip(events, event_types(self.plan, events), strict=True):
+            is_told = matches(kind, feed_of(self.plan).types)
+            self.seen.take(kind, is_told=is_told)
+            record = (yield from self._object(event, kind)) if is_told else None
+            if record is None:
                 continue
-            deleted = any(fnmatch.fnmatchcase(kind, pattern) for pattern in feed.deleted_types)
-            record = self._object_in(event)
-            if feed.fetch_path is not None and not deleted:
-                self.is_fetching_object = True
-                page = yield Step(request=PageRequest(scope=_scope(self.plan, event), list_name=OBJECT))
-                self.is_fetching_object = False
-                deleted = not page.records
-                record = page.records[0] if page.records else record
-            key = str([record.get(name) for name in self.plan.stream.primary_key])
+            key = key_text(self.plan, record)
             latest.pop(key, None)
-            latest[key] = self._deletion(record) if deleted else record
+            latest[key] = record
+            if self.is_missing:
+                missing[key] = event, record
+        for key, (event, deletion) in missing.items():
+            if latest[key] is deletion:
+                record = yield from self._fetched(event)
+                if record is not None and not self.is_missing:
+                    latest[key_text(self.plan, record)] = record
+        self.is_missing = False
         return list(latest.values())
 
-    def _object_in(self, event: Record) -> Record:
-        feed = feed_of(self.plan)
-        record = find(feed.object_path, event)
-        if not isinstance(record, dict):
-            raise AnswerError(
-                f"{label_of(self.plan)}: an event has no object at {feed.object_path}; set feed.object_path to where it lies"
-            )
-        return record
+    def _object(self, event: Record, kind: str) -> Generator[Step, Page, Record | None]:
+        """Return an event's object, or its deletion; None where it can't be read."""
+        self.is_missing = False
+        if tells_deletion(self.plan, event, kind):
+            return self._deletion(deleted_key(self.plan, event, is_confirmed=self.is_key_confirmed))
+        if feed_of(self.plan).fetch_path is None:
+            return carried_object(self.plan, event)
+        return (yield from self._fetched(event))
 
-    def _deletion(self, record: Record) -> Record:
-        return {name: record.get(name) for name in self.plan.stream.primary_key} | {"_sdc_deleted_at": self.now}
+    def _fetched(self, event: Record) -> Generator[Step, Page, Record | None]:
+        """Return an event's object as it is now, or its deletion (`is_missing`); None where it can't be read.
+
+        Raises:
+            AnswerError: where the answer holds no such object.
+        """
+        page = yield Step(request=PageRequest(scope=object_scope(self.plan, event), list_name=OBJECT))
+        self.is_missing = not page.records and not page.is_unreadable
+        if page.ignored:
+            self.notices.append(self._unread_object_notice)
+            return None
+        if self.is_missing:
+            return self._deletion(deleted_key(self.plan, event, is_confirmed=self.is_key_confirmed))
+        key = key_in(self.plan, page.records[0]) if page.records else (None,)
+        if None in key:
+            feed = feed_of(self.plan)
+            raise AnswerError(
+                f"{label_of(self.plan)}: the answer to fetch_path holds no object with {', '.join(self.plan.stream.primary_key)} at "
+                f"{feed.fetch_records}; set feed.fetch_records to where the object lies, or say by response_rules what such an answer means"
+            )
+        named = None if feed_of(self.plan).key else named_key(self.plan, event)
+        if named is not None and self.is_key_confirmed is not False:
+            self.is_key_confirmed = is_same_key(named, key)
+        return page.records[0]
+
+    def _deletion(self, key: Key) -> Record:
+        return dict(zip(self.plan.stream.primary_key, key, strict=True)) | {"_sdc_deleted_at": self.now}
 
 
 def stream_walk(plan: Plan, bookmark: FeedBookmark | None, cache: HashCache | None, now: str) -> EventFeedWalk:
@@ -165,15 +266,3 @@ def stream_walk(plan: Plan, bookmark: FeedBookmark | None, cache: HashCache | No
 
 def _later(step: Step, bookmark: KeysetBookmark) -> KeysetBookmark:
     return step.bookmark if isinstance(step.bookmark, KeysetBookmark) else bookmark
-
-
-def _scope(plan: Plan, event: Record) -> tuple[tuple[str, Any], ...]:
-    scope = []
-    for name in feed_names(plan):
-        value = find(name.removeprefix("event."), event)
-        if value is MISSING or value is None:
-            raise AnswerError(
-                f"{label_of(plan)}: an event has no {name.removeprefix('event.')}, which fetch_path needs; correct the placeholder {{{name}}}"
-            )
-        scope.append((name, value))
-    return tuple(scope)

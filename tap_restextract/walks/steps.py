@@ -56,8 +56,8 @@ class Page:
         unchanged: the API says that it is the same answer as before, and leaves it out (304).
         length: what the API counts as records of the page, where it isn't their number.
         unread: names the mark in the answer by which more follows, though nothing asks for it; empty where none does.
-        ignored: the answer shows nothing of the list: a response rule takes it for an empty page, or an error is beside
-            no records.
+        ignored: a response rule takes the answer for an empty page.
+        failed: the answer holds an error, and no records.
     """
 
     records: Sequence[Record]
@@ -69,11 +69,17 @@ class Page:
     length: int | None = None
     unread: str = ""
     ignored: bool = False
+    failed: bool = False
 
     @property
     def counted(self) -> int:
         """What the API counts as records of the page."""
         return len(self.records) if self.length is None else self.length
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the answer shows nothing of the list."""
+        return self.ignored or self.failed
 
 
 @dataclass(frozen=True, slots=True)
