@@ -32,7 +32,7 @@ def read_settings(
     Raises:
         ConfigurationError: with every fault of the configuration at once.
     """
-    top = with_plain_durations({key: value for key, value in config.items() if key not in foreign})
+    top = _with_empty_listed(with_plain_durations({key: value for key, value in config.items() if key not in foreign}))
     faults: list[str] = []
     streams = top.get("streams")
     faults += struct_faults(Settings, {**top, "streams": [{}]}, "config", foreign)
@@ -52,7 +52,7 @@ def read_settings(
         if not isinstance(given, dict):
             faults.append(f"{location}: a mapping is needed, such as {{name: orders, path: /orders}}")
             continue
-        stream = with_plain_durations(given)
+        stream = _with_empty_listed(with_plain_durations(given))
         name = stream.get("name")
         if isinstance(name, str) and name:
             location = f"stream {name}"
@@ -77,6 +77,14 @@ def read_settings(
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
     return tuple(result)
+
+
+def _with_empty_listed(keys: Json) -> Json:
+    """Return the keys with `empty` as a list of names: null, elsewhere the lack of a value, is one of its values."""
+    if "empty" not in keys:
+        return keys
+    named = keys["empty"] if isinstance(keys["empty"], list) else [keys["empty"]]
+    return {**keys, "empty": ["null" if each is None else each for each in named]}
 
 
 def _param_faults(params: Any, location: str) -> list[str]:

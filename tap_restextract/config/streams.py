@@ -201,6 +201,13 @@ class Shared(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         | None
     ) = None
     records: Annotated[str, described("JSONPath of the records in the body; $ is the body itself.")] = "$"
+    empty: Annotated[
+        list[Literal["null", "missing"]],
+        described("What counts as an empty list of records besides []: null in its place, or no such key (missing)."),
+    ] = []
+    null_records: Annotated[
+        Literal["refuse", "skip"], described("What becomes of null among the records: an error, or nothing.")
+    ] = "refuse"
     primary_key: Annotated[list[str], described("Properties that identify a record.")] = []
     deleted_path: (
         Annotated[

@@ -15,6 +15,8 @@ MAX_REASON_TEXTS: Final = 3
 MAX_NESTED_ERRORS: Final = 3
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_ERRORS: Final = 1000
+SUCCESS_KEYS: Final = ("ok", "success")
+"""False where something went wrong."""
 MESSAGE_KEYS: Final = ("message", "detail", "error_description", "error", "title")
 ERROR_KEYS: Final = ("errors", "error", "errorMessages", "error_summary", "Fault", "fault")
 """Keys that an answer has only where something went wrong; a `message` or `title` may stand beside records, too."""
@@ -61,7 +63,20 @@ def error_reason(body: Any, hide: Callable[[str], str]) -> str:
 
 def is_error(body: Any) -> bool:
     """Return whether a body says by its keys that something went wrong, whatever its status says."""
-    return isinstance(body, Mapping) and any(body.get(key) for key in ERROR_KEYS)
+    return error_key(body) is not None
+
+
+def error_key(body: Any) -> str | None:
+    """Return the key by which a body says that something went wrong; None where it says nothing like it."""
+    if not isinstance(body, Mapping):
+        return None
+    said = (key for key in ERROR_KEYS if _says_something(body.get(key)))
+    return next(said, None) or next((key for key in SUCCESS_KEYS if body.get(key) is False), None)
+
+
+def _says_something(value: Any) -> bool:
+    """Return whether an error is more than a form for one, such as `{code: 0, message: ""}`."""
+    return any(value.values()) if isinstance(value, Mapping) else bool(value)
 
 
 def _line(text: str) -> str:

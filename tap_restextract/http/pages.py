@@ -6,14 +6,12 @@ from typing import Final
 
 from tap_restextract.config.paginators import Offset, PageNumber
 from tap_restextract.config.streams import StreamSettings
-from tap_restextract.errors import AnswerError
-from tap_restextract.exchange.answer import Answer, outline
+from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.paginators import following, total_of
+from tap_restextract.exchange.records import records_of
 from tap_restextract.exchange.unread_marks import is_stated, unread_mark
 from tap_restextract.exchange.validators import validator_of
-from tap_restextract.values.paths import Missing, find_list, list_length
-from tap_restextract.values.rows import Row
 from tap_restextract.walks.steps import Page, PageRequest
 
 NOT_FOUND: Final = 404
@@ -25,14 +23,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
     Raises:
         AnswerError: where its records, or what its paginator needs, don't lie where the configuration says.
     """
-    records = [] if answer.status == 204 else find_list(stream.records, answer.body)
-    if isinstance(records, Missing):
-        raise AnswerError(
-            f"there is no list of records at {stream.records!r} in the answer ({outline(answer.body)}); set `records` to the path where they lie"
-        )
-    if not all(issubclass(kind, (dict, Row)) for kind in set(map(type, records))):
-        raise AnswerError(f"a record at {stream.records!r} is not a JSON object; set `records` to the list of objects")
-    length = list_length(stream.records, answer.body, len(records))
+    records, length, is_null = records_of(stream, answer)
     continuation = following(stream.paginator, answer, request.at, length)
     mark = unread_mark(stream, answer, length) if continuation is None and answer.status != 204 else None
     validator = validator_of(stream, answer)
@@ -46,6 +37,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         length=None if length == len(records) else length,
         unread=mark.told if mark else "",
         failed=not records and is_error(answer.body),
+        is_null=is_null,
     )
 
 

@@ -87,6 +87,12 @@ def list_length(path: str, value: Any, record_count: int) -> int:
 
 def find_list(path: str, value: Any) -> list[Any] | Missing:
     """Return the records at the path: a list as it is, null as none, an object as one; MISSING where nothing is."""
+    records = list_or_null(path, value)
+    return [] if records is None else records
+
+
+def list_or_null(path: str, value: Any) -> list[Any] | Missing | None:
+    """Return likewise the records at the path; None where null stands in place of the list."""
     trimmed = path.removesuffix("[*]")
     if steps(trimmed) is None:
         matches = _matches(path, value)
@@ -95,11 +101,9 @@ def find_list(path: str, value: Any) -> list[Any] | Missing:
             records = matches[0]
     else:
         records = find(trimmed, value)
-    if records is None:
-        return []
     if isinstance(records, dict):
         return [records]
-    return records if isinstance(records, list) else MISSING
+    return records if records is None or isinstance(records, list) else MISSING
 
 
 def _matches(path: str, value: Any) -> list[Any]:
@@ -147,10 +151,11 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
-    """Return what a path means that matches nothing: no records where a list on its way is empty, else MISSING.
+def _none_of_them(path: Any, value: Any) -> list[Any] | Missing | None:
+    """Return what a path means that matches nothing.
 
-    `edges[*].node` of {"edges": []} is an empty page; of {"edges": [{"nod": …}]} it is a path that is wrong.
+    No records where a list on its way, or a map under `.*`, is empty; None where null stands in its place; else
+    MISSING: `edges[*].node` of {"edges": []} is an empty page, of {"edges": [{"nod": …}]} it is a path that is wrong.
     """
     from jsonpath_ng import Fields  # noqa: PLC0415  a slow import, needed by few configurations
     from jsonpath_ng.ext.filter import Filter  # noqa: PLC0415
@@ -159,8 +164,12 @@ def _none_of_them(path: Any, value: Any) -> list[Any] | Missing:
     for part in _parts(path):
         found = [match.value for each in reached for match in part.find(each)]
         if not found:
-            lists = all(isinstance(each, list) for each in reached)
-            empty = not isinstance(part, Fields) and not any(reached)
+            is_map = str(part) == "*"  # a class of its own since jsonpath-ng 1.8
+            is_each = is_map or not isinstance(part, Fields)
+            if is_each and all(each is None for each in reached):
+                return None
+            lists = all(isinstance(each, (list, dict) if is_map else list) for each in reached)
+            empty = is_each and not any(reached)
             return [] if lists and (empty or isinstance(part, Filter)) else MISSING
         reached = found
     return MISSING

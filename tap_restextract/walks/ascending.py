@@ -84,14 +84,14 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         if limit is None:
             check_read(plan, page)
             break
-        if not page.records:
+        if not page.counted:
             break
         if deduplicator.request_cursor != start:
             last, source = page.records[-1], PageRequest(start)
             continue
-        if len(page.records) >= limit:
+        if page.counted >= limit:
             raise WalkError(
-                f"{label_of(plan)}: {len(page.records)} records or more share {_value(deduplicator)!r}, and one answer holds {limit}, "
+                f"{label_of(plan)}: {page.counted} records or more share {_value(deduplicator)!r}, and one answer holds {limit}, "
                 "so the rest can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
                 "larger limit"
             )

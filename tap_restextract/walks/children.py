@@ -30,7 +30,7 @@ from tap_restextract.plan.ranges import earliest
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.child_keys import ChildKeys
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, with_list_check
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Begin, Record, Step, Steps, with_scope
@@ -81,13 +81,19 @@ class ChildrenWalk:
         """Return the parents' list first, then each parent's walk as the parent comes."""
         if not self.listing:
             self.listing = True
-            return SubWalk(with_scope(self._parents(), (), list_name=self.parents.stream.name), "parents")
+            listing = with_scope(self._parents(), (), list_name=self.parents.stream.name)
+            return SubWalk(self._checked(self.parents, listing), "parents")
         if not self.waiting:
             return None
         key, record = self.waiting.popleft()
-        steps = self._children(self.begin(self.plan, self._bookmark(key)), key, record)
+        own = self._checked(self.plan, self.begin(self.plan, self._bookmark(key)))
+        steps = self._children(own, key, record)
         self.active_count += 1
         return SubWalk(with_scope(steps, scope_of(self.plan, self.parents, record)), key)
+
+    def _checked(self, plan: Plan, steps: Steps) -> Steps:
+        """Return the steps of a list whose emptiness lets the floor pass over a parent's children."""
+        return steps if self.cache is None else with_list_check(plan, steps)
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a sub-walk's step: the bookmark is that of all children."""

@@ -24,6 +24,7 @@ from tap_restextract.plan.keys import content_hash, key_of
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
+from tap_restextract.walks.pages import with_list_check
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Begin, Page, Step, Steps, with_scope
 from tap_restextract.walks.sweep import Comparison, confirmed_pass, sweep
@@ -67,7 +68,8 @@ class CombinedWalk:
         name = self._sub_walk_names[self.started_count]
         self.started_count, self.busy = self.started_count + 1, True
         steps = {"walk": self._own_steps, "nulls": self._null_steps, "reconciliation": self._reconciliation_steps}
-        return SubWalk(steps[name](), name)
+        own = steps[name]()
+        return SubWalk(own if name == "walk" else with_list_check(self.plan, own), name)
 
     @property
     def _sub_walk_names(self) -> list[str]:
@@ -172,7 +174,7 @@ class SweepWalk:
         if self.started:
             return None
         self.started = True
-        return SubWalk(compare(self.comparison, whole=True))
+        return SubWalk(with_list_check(self.comparison.plan, compare(self.comparison, whole=True)))
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a sub-walk's step: STATE speaks of all parts."""

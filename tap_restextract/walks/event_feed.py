@@ -20,7 +20,7 @@ from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import KeysetBookmark
 from tap_restextract.plan.bookmarks.feeds import FeedBookmark
-from tap_restextract.plan.derived import expiry_rule, feed_of, feed_plan
+from tap_restextract.plan.derived import event_object_plan, expiry_rule, feed_of, feed_plan
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import precision_of, rank
 from tap_restextract.walks import ascending
@@ -38,7 +38,7 @@ from tap_restextract.walks.feed_events import (
     object_scope,
     tells_deletion,
 )
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, unstable_list_error
+from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_list, is_counted, unstable_list_error
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 
@@ -152,8 +152,10 @@ class EventFeedWalk:
             listing = Listing(self.plan, None)
             try:
                 page = yield from listing.first_page((), start)
+                check_list(self.plan, page)
                 while not listing.ended:
                     page = yield from listing.next_page(page.records)
+                    check_list(self.plan, page)
             except MovedSeamError:
                 continue
             unread = listing.page.is_unreadable and not (listing.at is not None and is_counted(self.plan))
@@ -240,6 +242,7 @@ class EventFeedWalk:
         if page.ignored:
             self.notices.append(self._unread_object_notice)
             return None
+        check_list(event_object_plan(self.plan), page)
         if self.is_missing:
             return self._deletion(deleted_key(self.plan, event, is_confirmed=self.is_key_confirmed))
         key = key_in(self.plan, page.records[0]) if page.records else (None,)

@@ -27,6 +27,7 @@ from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start
+from tap_restextract.exchange.records import null_list_text
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
@@ -34,7 +35,7 @@ from tap_restextract.values.cursor import Cursor
 from tap_restextract.values.paths import reaches_within
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.order import rank_of
-from tap_restextract.walks.steps import Page, PageRequest, Record, Step
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 Pages = Generator[Step, Page, Page]
 SEAM_ATTEMPTS: Final = 10
@@ -286,9 +287,9 @@ def is_last_page(plan: Plan, page: Page) -> bool:
         WalkError: where it is the only one, and as full as it can be, or where the answer says that more follows.
     """
     paginator = plan.stream.paginator
-    if isinstance(paginator, SinglePage) and paginator.limit is not None and len(page.records) >= paginator.limit:
+    if isinstance(paginator, SinglePage) and paginator.limit is not None and page.counted >= paginator.limit:
         raise WalkError(
-            f"{label_of(plan)}: the answer is full ({len(page.records)} records of at most {paginator.limit}), and there is no way to ask "
+            f"{label_of(plan)}: the answer is full ({page.counted} records of at most {paginator.limit}), and there is no way to ask "
             "for what comes after it; declare a paginator, or a larger limit that the API grants"
         )
     if page.following is None:
@@ -304,6 +305,26 @@ def check_read(plan: Plan, page: Page) -> None:
     """
     if page.unread:
         raise WalkError(f"{label_of(plan)}: {page.unread}")
+
+
+def check_list(plan: Plan, page: Page) -> None:
+    """Check that a page without records is one because its list is empty, and not because null stands in its place.
+
+    Raises:
+        WalkError: where null does, and no fact says that it means an empty list.
+    """
+    if page.is_null:
+        raise WalkError(f"{label_of(plan)}: {null_list_text(plan.stream)}")
+
+
+def with_list_check(plan: Plan, steps: Steps) -> Steps:
+    """Yield the steps of a walk in which something rests on there being no record: `check_list` for each page."""
+    step = next(steps)
+    while step.request is not None:
+        page = yield step
+        check_list(plan, page)
+        step = steps.send(page)
+    yield step
 
 
 def overlap_end(before: Iterable[object], page: Sequence[object]) -> int | None:
@@ -341,7 +362,8 @@ def proves_seams(plan: Plan) -> bool:
 def may_overlap(plan: Plan) -> bool:
     """Return whether a page can be asked for from a few records before its first: offsets must count records."""
     stream = plan.stream
-    return isinstance(stream.paginator, Offset) and not reaches_within(stream.records)
+    counts = not reaches_within(stream.records) and stream.null_records == "refuse"
+    return isinstance(stream.paginator, Offset) and counts
 
 
 def has_open_ties(plan: Plan) -> bool:

@@ -55,6 +55,7 @@ class Page:
         validator: the answer's ETag or Last-Modified, where it has one.
         unchanged: the API says that it is the same answer as before, and leaves it out (304).
         length: what the API counts as records of the page, where it isn't their number.
+        is_null: null stands where the list should be, so that nothing may rest on there being no record.
         unread: names the mark in the answer by which more follows, though nothing asks for it; empty where none does.
         ignored: a response rule takes the answer for an empty page.
         failed: the answer holds an error, and no records.
@@ -70,6 +71,7 @@ class Page:
     unread: str = ""
     ignored: bool = False
     failed: bool = False
+    is_null: bool = False
 
     @property
     def counted(self) -> int:

@@ -19,6 +19,7 @@ from tap_restextract.walks.boundary import with_boundary_check
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import CombinedWalk
 from tap_restextract.walks.descending import descending
+from tap_restextract.walks.pages import with_list_check
 from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import PageRequest, Steps
 
@@ -59,6 +60,11 @@ def _checked(begin: Callable[[Plan, C | None], Steps]) -> Callable[[Plan, C | No
     return lambda plan, bookmark: with_boundary_check(plan, bookmark, begin(plan, bookmark))
 
 
+def _listed(begin: Callable[[Plan, C | None], Steps]) -> Callable[[Plan, C | None], Steps]:
+    """Return the generator of a walk whose bookmark passes over what no page held."""
+    return lambda plan, bookmark: with_list_check(plan, begin(plan, bookmark))
+
+
 def _whole_list(plan: Plan, bookmark: Bookmark | None) -> PageRequest:
     del plan, bookmark
     return PageRequest()
@@ -80,8 +86,8 @@ TABLE: Final[Mapping[Walk[Any], Start]] = dict(
         _one_generator(walks.TOKENS, _checked(ascending.tokens)),
         _one_generator(walks.RESTART, _checked(ascending.restart)),
         _one_generator(walks.SINGLE, _checked(ascending.single)),
-        _one_generator(walks.DESCENDING, _checked(descending)),
-        _one_generator(walks.UNORDERED, _checked(full_list.unordered)),
+        _one_generator(walks.DESCENDING, _listed(_checked(descending))),
+        _one_generator(walks.UNORDERED, _listed(_checked(full_list.unordered))),
         _one_generator(walks.TRAVERSAL, full_list.traversal),
         _sub_walks(walks.WINDOWS, time_slices.stream_walk, time_slices.first_request),
         _sub_walks(walks.FEED, event_feed.stream_walk),

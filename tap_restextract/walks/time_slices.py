@@ -31,7 +31,14 @@ from tap_restextract.values.cursor import Cursor, format_like, kind_and_rank, ra
 from tap_restextract.values.paths import find
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, has_open_ties, split_tie_error
+from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
+    Listing,
+    MovedSeamError,
+    has_open_ties,
+    split_tie_error,
+    with_list_check,
+)
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
@@ -94,7 +101,7 @@ class TimeSlices:
             return None
         else:
             upper = None
-        sub_walk = SubWalk(self._slice(self.lower, upper), f"from {self.lower}")
+        sub_walk = SubWalk(with_list_check(self.plan, self._slice(self.lower, upper)), f"from {self.lower}")
         self.has_started, self.ended = True, upper is None and self.horizon_value is not None
         self.sub_walks.append(sub_walk)
         self.lower = upper

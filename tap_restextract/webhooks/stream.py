@@ -31,6 +31,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.singer.sampling import Described, OpenClient
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.values.paths import MISSING, find
+from tap_restextract.walks.pages import check_list
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.webhooks.drain import Drain, DrainStorage
 from tap_restextract.webhooks.notifications import channels_of
@@ -104,7 +105,7 @@ class WebhookStream(RestStream):
         """Return the current objects; None for one that is gone."""
         plan = webhook_object_plan(self._plan, route)
         with closing(self._open_client(plan)) as client:
-            return fetch_objects(client, scopes, self._plan.stream.concurrency)
+            return fetch_objects(client, plan, scopes)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
         """Complete polled records; those without a nested replication key to copy are complete, as deletions are."""
@@ -153,9 +154,7 @@ class WebhookMetric(str, enum.Enum):
     MISSED = "webhooks_missed"
 
 
-def fetch_objects(
-    client: Client, scopes: Sequence[tuple[tuple[str, Any], ...]], concurrency: int
-) -> list[Record | None]:
+def fetch_objects(client: Client, plan: Plan, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
     """Return each object as it is now, some at once; None for one that is gone."""
 
     def one(scope: tuple[tuple[str, Any], ...]) -> Record | None:
@@ -165,8 +164,10 @@ def fetch_objects(
             if error.status in GONE:
                 return None
             raise
+        check_list(plan, page)
         return page.records[0] if page.records else None
 
+    concurrency = plan.stream.concurrency
     if concurrency == 1:
         return [one(scope) for scope in scopes]
     with ThreadPoolExecutor(concurrency, thread_name_prefix="objects") as pool:
