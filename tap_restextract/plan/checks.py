@@ -10,8 +10,8 @@ from typing import Final
 from tap_restextract.config.paginators import CursorToken
 from tap_restextract.config.streams import Feed, Incremental, Lookup, StreamSettings
 from tap_restextract.exchange.placeholders import FORMS, forms, names
-from tap_restextract.exchange.request import cursor_names
-from tap_restextract.plan.ranges import counted_time, unit_beyond
+from tap_restextract.exchange.request import cursor_names, has_joined_ends
+from tap_restextract.plan.ranges import counted_time, counts_no_time, unit_beyond
 from tap_restextract.values.cursor import NoRankError, precision_of, rank
 from tap_restextract.values.spelling import nearest
 
@@ -36,6 +36,7 @@ def stream_faults(stream: StreamSettings) -> Iterator[str]:
         if incremental.step or incremental.max_window_results:
             known.add(f"until.{incremental.cursor_path}")
         yield from _incremental_faults(incremental, mentioned)
+        yield from _serial_faults(stream, incremental)
     yield from _sweep_faults(stream, mentioned)
     yield from _end_faults(stream)
     mentioned = {name for name in mentioned if not name.startswith("parent.")}
@@ -197,3 +198,31 @@ def _window_faults(incremental: Incremental, mentioned: set[str]) -> Iterator[st
         yield f"step and max_window_results need the end of a range in the request, such as params: {{before: '{{until.{key}}}'}}"
     if incremental.initial_value is None:
         yield "step and max_window_results need initial_value, where the first range begins"
+
+
+def _serial_faults(stream: StreamSettings, incremental: Incremental) -> Iterator[str]:
+    """Yield the faults of time ranges over a number that isn't declared to count time."""
+    try:
+        is_serial = counts_no_time(incremental)
+    except NoRankError:
+        return
+    if not is_serial or not (incremental.step or incremental.max_window_results):
+        return
+    key = incremental.cursor_path
+    timed = [name for name in ("step", "lag", "lookback", "precision") if _has_unit(getattr(incremental, name))]
+    if timed:
+        yield (
+            f"initial_value {incremental.initial_value} is a number, and {' and '.join(timed)} {'measures' if len(timed) == 1 else 'measure'} "
+            f"time; declare the unit of {key} if it counts time since 1970 (epoch: s), its form if it is a date in digits "
+            '(cursor_formats: ["%Y%m%d"]), or, where it counts no time, step in its own unit, such as step: "1000"'
+        )
+    if incremental.end == "required" or has_joined_ends(stream):
+        yield (
+            f"ranges over {key}, a number that counts no time, end with one that has no end, and "
+            f"{'end: required' if incremental.end == 'required' else 'one part of the request holds both ends'}; put the ends into parts "
+            "of their own, of which the API needs the first alone, or declare `epoch` where the key counts time"
+        )
+
+
+def _has_unit(duration: str | None) -> bool:
+    return duration is not None and not duration.isdigit()

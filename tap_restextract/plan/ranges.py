@@ -26,6 +26,12 @@ SECONDS_A_YEAR: Final = 31_556_952
 SECONDS_TO_YEAR_10000: Final = 253_402_300_800
 
 
+def counts_no_time(incremental: Incremental) -> bool:
+    """Return whether the first value that is read is a number that isn't declared to count time."""
+    value = incremental.initial_value
+    return value is not None and incremental.epoch is None and kind_and_rank(value)[0] == "number"
+
+
 def measure(incremental: Incremental, duration: str) -> Decimal:
     """Return a duration in the replication key's own unit: seconds for instants, `epoch` for counted time."""
     return precision_of(duration) * (EPOCHS[incremental.epoch] if incremental.epoch and not duration.isdigit() else 1)

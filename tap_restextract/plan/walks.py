@@ -136,7 +136,8 @@ UNORDERED: Final = Walk(
 WINDOWS: Final = Walk(
     name="windows",
     safe_because="the time since the bookmark is read in ranges without a gap, each as a whole; one that would not fit the API's result window is halved",
-    state_moves="at the end of each range, once all before it are done; after the last, to the server's clock at its start, less the lag",
+    state_moves="at the end of each range, once all before it are done; after the last, to the server's clock at its start, less the lag, "
+    "or to the highest value where the key counts no time",
     bookmark=CursorBookmark,
     rests_on_seams=True,
     may_have_parent=False,

@@ -38,7 +38,14 @@ from tap_restextract.walks.feed_events import (
     object_scope,
     tells_deletion,
 )
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_list, is_counted, unstable_list_error
+from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
+    Listing,
+    MovedSeamError,
+    check_list,
+    is_counted,
+    unstable_list_error,
+)
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 

@@ -8,12 +8,13 @@ that future-dated records come out; the bookmark after it is the server's clock 
 
 Where each range needs an end (`end: required`, or one part of the request that holds both ends), the last slice ends
 there, and what is dated ahead comes out once the clock has come as far. Before the server's clock is known this
-machine's limits the first slice, since many APIs refuse an end that is to come.
+machine's limits the first slice, since many APIs refuse an end that is to come. Of a number that counts no time no
+clock says where the ranges end: see `serial_ranges`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
@@ -26,8 +27,8 @@ from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import cursor_from, earliest, measure, window
-from tap_restextract.values.cursor import Cursor, format_like, kind_and_rank, rank, resolution_of
+from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, window
+from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
@@ -40,6 +41,7 @@ from tap_restextract.walks.pages import (
     with_list_check,
 )
 from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.serial_ranges import Highest, check_no_dates
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 from tap_restextract.walks.units import check_unit
@@ -52,6 +54,8 @@ class TimeSlices:
     Attributes:
         known: hashes of what was emitted from the bookmark on, by runs before.
         limit: where this machine's clock is, less the lag, as a value of the replication key; None where nobody told.
+        highest: what the ranges read so far have shown, where the key is a number that counts no time; else None.
+        has_found: the range begun last, of such a key, holds records.
         horizon_value: the horizon as a value of the replication key, known once the first page has come.
         bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
     """
@@ -62,6 +66,8 @@ class TimeSlices:
     sample_value: Any
     lower: Any
     limit: Any = None
+    highest: Highest | None = None
+    has_found: bool = True
     horizon_value: Any = None
     has_started: bool = False
     ended: bool = False
@@ -76,7 +82,8 @@ class TimeSlices:
         mark = bookmark.cursor if bookmark else None
         first = window(incremental, earliest(incremental, mark.value) if mark else incremental.initial_value)
         known = bookmark.boundary if bookmark else frozenset()
-        return cls(plan, mark, known, first, first, _clock(plan, first, now))
+        highest = Highest.resume(plan, bookmark) if counts_no_time(incremental) else None
+        return cls(plan, mark, known, first, first, _clock(plan, first, now), highest)
 
     @property
     def is_closed(self) -> bool:
@@ -85,6 +92,8 @@ class TimeSlices:
 
     def next(self) -> SubWalk | None:
         """Return the next slice; the first one alone, since its answer has the server's time."""
+        if self.highest is not None:
+            return self._next_of_serials()
         if self.ended or (self.has_started and self.horizon_value is None):
             return None
         incremental = incremental_of(self.plan)
@@ -101,8 +110,21 @@ class TimeSlices:
             return None
         else:
             upper = None
+        return self._begun(upper, ended=upper is None and self.horizon_value is not None)
+
+    def _next_of_serials(self) -> SubWalk | None:
+        """Return the next range of a serial number, once the one before is read: the last one follows an empty one."""
+        if self.ended or len(self.done) < len(self.sub_walks):
+            return None
+        incremental, upper = incremental_of(self.plan), None
+        if incremental.step and self.has_found:
+            upper = format_like(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+        self.has_found = False
+        return self._begun(upper, ended=upper is None)
+
+    def _begun(self, upper: Any, *, ended: bool) -> SubWalk:
         sub_walk = SubWalk(with_list_check(self.plan, self._slice(self.lower, upper)), f"from {self.lower}")
-        self.has_started, self.ended = True, upper is None and self.horizon_value is not None
+        self.has_started, self.ended = True, ended
         self.sub_walks.append(sub_walk)
         self.lower = upper
         return sub_walk
@@ -126,6 +148,8 @@ class TimeSlices:
 
     def cut(self, lower: Any, upper: Any) -> Any:
         """Return a range's end when the clock is known: the last ends there; one without end, or none, follows."""
+        if self.highest is not None:
+            return upper
         if rank(lower) >= rank(self.horizon_value):
             self.ended = True
             return lower if self.is_closed else None
@@ -186,6 +210,10 @@ class SliceReader:
     emitted: set[str]
     count: int = 0
     hashes: set[str] = field(default_factory=set)
+    highest: Highest = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.highest = Highest(self.slices.plan)
 
     def read(self, before: Step) -> Generator[Step, Page, tuple[Step, list[tuple[Any, Any]]]]:
         """Read the slice; return its last step, still to be written, and the halves to read where it is too full."""
@@ -201,11 +229,8 @@ class SliceReader:
                 records = self._fresh(page)
                 while not listing.ended:
                     if self._is_full(listing):
-                        return (
-                            (Step(records), self._halves())
-                            if self.upper is not None
-                            else (Step(records, self._bookmark()), [])
-                        )
+                        is_last = self.upper is None and slices.highest is None
+                        return (Step(records, self._bookmark()), []) if is_last else (Step(records), self._halves())
                     above = listing.page
                     page = yield from listing.next_page(records)
                     if (tied := self._tie_over(above, listing.page)) is not None:
@@ -227,7 +252,10 @@ class SliceReader:
             check_kind(plan, self.lower, page.records[0])
             check_unit(plan, page.records)
         lower, upper = rank(self.lower), None if self.upper is None else rank(self.upper)
-        least = None if upper is not None else rank(earliest(incremental_of(plan), self.lower))
+        serial = slices.highest is not None
+        if serial and page.records:
+            self._note(page.records, lower, upper)
+        least = None if serial or upper is not None else rank(earliest(incremental_of(plan), self.lower))
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
         asked, records = cursor_from(incremental_of(plan), self.lower), []
         for record in page.records:
@@ -247,10 +275,18 @@ class SliceReader:
             records.append(record)
         return records
 
+    def _note(self, records: Sequence[Record], lower: Rank, upper: Rank | None) -> None:
+        """Take a page of serial numbers into account."""
+        plan = self.slices.plan
+        check_no_dates(plan, self.lower, records)
+        inside = [record for record in records if lower <= rank_of(plan, record) and _is_before(upper, plan, record)]
+        self.highest.note(inside)
+        self.slices.has_found = self.slices.has_found or bool(inside)
+
     def _read_clock(self, page: Page) -> None:
         """Fix the horizon, when the first page of all has come: the bookmark after the last range."""
         slices, incremental = self.slices, incremental_of(self.slices.plan)
-        if slices.horizon_value is not None:
+        if slices.horizon_value is not None or slices.highest is not None:
             return
         bound = horizon_at(incremental, page.server_time)
         if bound is None:
@@ -263,7 +299,10 @@ class SliceReader:
         now = window(incremental, format_like(slices.sample_value, steps * resolution_of(like)))
         slices.horizon_value = max(now, slices.sample_value, key=rank)
 
-    def _bookmark(self) -> CursorBookmark:
+    def _bookmark(self) -> CursorBookmark | None:
+        if self.slices.highest is not None:
+            self.slices.highest.merge(self.highest)
+            return self.slices.highest.bookmark
         if self.upper is not None:
             is_last = self.slices.is_closed and self.upper == self.slices.horizon_value
             return CursorBookmark(Cursor(self.upper), frozenset() if is_last else self.slices.known)
@@ -310,21 +349,26 @@ class SliceReader:
         return [(middle, self.upper), (self.lower, middle)]
 
     def _halves(self) -> list[tuple[Any, Any]]:
-        """Return the part's two halves, the later one first."""
+        """Return the part's two halves, the later one first; one without end is cut at the highest value in it."""
         incremental = incremental_of(self.slices.plan)
         lower = Decimal(rank(self.lower))
-        upper = Decimal(rank(self.upper))
+        upper = Decimal(rank(self.highest.value if self.upper is None else self.upper))
         least = (
             measure(incremental, incremental.precision)
             if incremental.precision
             else resolution_of(self.slices.sample_value)
         )
-        steps = ((lower + upper) / 2 / least).to_integral_value(rounding=ROUND_FLOOR)
+        cut = upper if self.upper is None else (lower + upper) / 2
+        steps = (cut / least).to_integral_value(rounding=ROUND_FLOOR)
         middle = steps * least
-        if not lower < middle < upper:
+        if not (lower < middle and (self.upper is None or middle < upper)):
             raise WalkError(
-                f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper!r}, and {incremental.max_window_results} "
+                f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper or self.highest.value!r}, and {incremental.max_window_results} "
                 "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
             )
         value = format_like(self.slices.sample_value, middle)
         return [(value, self.upper), (self.lower, value)]
+
+
+def _is_before(upper: Rank | None, plan: Plan, record: Record) -> bool:
+    return upper is None or rank_of(plan, record) < upper
