@@ -33,13 +33,15 @@ from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.values.paths import reaches_within
-from tap_restextract.walks.cycles import CycleGuard
+from tap_restextract.walks.cycles import CycleGuard, unread_token_error
 from tap_restextract.walks.order import rank_of
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 Pages = Generator[Step, Page, Page]
 SEAM_ATTEMPTS: Final = 10
 """Readings of a list before its shifting is an error."""
+OFFSET_ROUNDS: Final = 3
+"""How often two offsets must have the same page."""
 OVERLAP_DIVISOR: Final = 20
 MAX_OVERLAP_RECORDS: Final = 10
 
@@ -57,8 +59,10 @@ def unstable_list_error(plan: Plan) -> WalkError:
 
 
 def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
-    """Return the error of two page numbers, or two offsets, that have the same page."""
+    """Return the error of two page numbers, two offsets or two tokens that have the same page."""
     paginator = plan.stream.paginator
+    if not is_counted(plan):
+        return unread_token_error(plan, "two pages hold, and did again,")
     if isinstance(paginator, Offset):
         here, sent = (
             f"pages at offset {at.offset if isinstance(at, Start) else paginator.offset} and after it",
@@ -81,7 +85,9 @@ def repeated_page_error(plan: Plan, at: Continuation | None) -> WalkError:
     return WalkError(f"{label_of(plan)}: {here} hold the same records, and did again; {cause}")
 
 
-def check_distinct(plan: Plan, page: Page, next_page: Page, request: PageRequest) -> Generator[Step, Page, None]:
+def check_distinct(
+    plan: Plan, page: Page, next_page: Page, request: PageRequest, *, may_ask_twice: bool = False
+) -> Generator[Step, Page, None]:
     """Check that a counted page holds other records than the one before it; else ask for that one again.
 
     A whole page of records that joins the list pushes a page to the next number, but then it isn't where it was.
@@ -91,13 +97,14 @@ def check_distinct(plan: Plan, page: Page, next_page: Page, request: PageRequest
         page: the one before.
         next_page: the page after it.
         request: what asked for `page`.
+        may_ask_twice: a page that a token asks for is asked for again, too.
 
     Raises:
         WalkError: if the API returned the same page twice, so that paging would never end or repeat records.
     """
-    if not (is_counted(plan) and plan.stream.primary_key and next_page.records) or len(page.records) != len(
-        next_page.records
-    ):
+    if not ((is_counted(plan) or may_ask_twice) and plan.stream.primary_key and next_page.records) or len(
+        page.records
+    ) != len(next_page.records):
         return
     if record_identity(plan, page.records[0]) != record_identity(plan, next_page.records[0]) or not _are_the_same(
         plan, page, next_page
@@ -218,6 +225,8 @@ class Listing:
         overlap_length = overlap_end(self._anchors(before), [*self._anchors(page)])
         if overlap_length is None:
             raise MovedSeamError
+        if overlap_length == len(page.records):
+            yield from self._check_offset_is_read(before, at, page, next_continuation)
         self._take_page(page, next_continuation, has_new_records=overlap_length < len(page.records))
         if not is_ordered(self.plan):
             self._check_that_none_is_new(before, page.records[:overlap_length])
@@ -225,6 +234,23 @@ class Listing:
             if page.following is None:
                 yield from self._reread(page, next_continuation, None)
         return replace(page, records=page.records[overlap_length:])
+
+    def _check_offset_is_read(
+        self, before: Page, at: Continuation | None, page: Page, next_continuation: Continuation
+    ) -> Generator[Step, Page, None]:
+        """Check that two offsets have two pages; else ask for both again, as a list may have moved by their distance.
+
+        Raises:
+            WalkError: where both hold the same records each time, so that paging would never end, or end too early.
+        """
+        held = self._identities(before)
+        if self._identities(page) != held:
+            return
+        for _ in range(OFFSET_ROUNDS):
+            for each in (at, next_continuation):
+                if self._identities((yield Step(request=PageRequest(self.start, each, self.until)))) != held:
+                    return
+        raise repeated_page_error(self.plan, at)
 
     def _next_checked(self, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:
         next_continuation = self.cycle_guard.admit(self.page)
@@ -238,7 +264,8 @@ class Listing:
         if page.records and self._identities(page) == self._identities(before):
             if moved == 0:  # ties without order may look so once
                 again = yield Step(request=PageRequest(self.start, next_continuation, self.until))
-                yield from check_distinct(self.plan, before, again, PageRequest(self.start, at, self.until))
+                asked = PageRequest(self.start, at, self.until)
+                yield from check_distinct(self.plan, before, again, asked, may_ask_twice=True)
             raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
         if page.records and page.following is None:
             yield from self._reread(page, next_continuation, None)
