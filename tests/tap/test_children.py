@@ -73,7 +73,6 @@ class Channels:
 
 REFUSALS = {
     "403, ignored": Reply({"error": "not_in_channel"}, 403),
-    "an error beside null": Reply({"data": None, "error": {"message": "try later"}}),
     "an error beside an empty list": Reply({"data": [], "errors": [{"message": "try later"}]}),
     "404": Reply({}, 404),
 }
