@@ -29,6 +29,7 @@ class Answer:
         rows: what is behind each of them.
         seen: every row that anybody could see then.
         continued: something asks for a page behind this one.
+        run: which run of the tap asked; what a run knows of those before it is what STATE keeps.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Answer:
     rows: tuple[Row, ...]
     seen: tuple[Row, ...]
     continued: bool
+    run: int = 0
 
     def is_first(self, claimed: Quirks) -> bool:
         """Whether it is the first page of its list, as the configuration counts pages."""
@@ -50,6 +52,7 @@ class WitnessedApi(Api):
     """An API that keeps what it answered."""
 
     answers: list[Answer] = field(default_factory=list)
+    run: int = 0
 
     def answer(self, path: str, params: dict[str, str], known: str | None = None) -> Reply:
         """What the API answers now, kept."""
@@ -61,7 +64,7 @@ class WitnessedApi(Api):
             continued = "next" in reply.body or bool(self.quirks.renamed and self.quirks.renamed in reply.body)
             at = self.now + self.quirks.skew
             seen = tuple(by_rev.values())
-            self.answers.append(Answer(path, tuple(params.items()), at, records, rows, seen, continued))
+            self.answers.append(Answer(path, tuple(params.items()), at, records, rows, seen, continued, self.run))
         return reply
 
 
@@ -127,7 +130,10 @@ def _before(claimed: Quirks, updated: int, last: int) -> bool:
 
 
 def came_late(claimed: Quirks, answers: Answers) -> bool:
-    """Whether a version came that an answer before it should have had, since its time and the stated lag were over."""
+    """Whether a version came that an answer of the same run should have had, as its time and the stated lag were over.
+
+    Of what the runs before it were told a run knows what STATE keeps: the boundary, and nothing of what is behind it.
+    """
     over, met = claimed.lag + 1000, set()
     for index, answer in enumerate(answers):
         for row in answer.rows:
@@ -135,7 +141,10 @@ def came_late(claimed: Quirks, answers: Answers) -> bool:
                 continue
             met.add((row.id, row.rev))
             if any(
-                before.path == answer.path and row.updated + over < before.at and _covered(claimed, before, row)
+                before.run == answer.run
+                and before.path == answer.path
+                and row.updated + over < before.at
+                and _covered(claimed, before, row)
                 for before in answers[:index]
             ):
                 return True
@@ -174,14 +183,6 @@ def a_time_is_shown(claimed: Quirks, answers: Answers) -> bool:
     """Whether a record with a time was shown."""
     del claimed
     return any(row.updated is not None for answer in answers for row in answer.rows)
-
-
-def one_changed_in_its_place(claimed: Quirks, answers: Answers) -> bool:
-    """Whether a record was shown in two versions with one time."""
-    del claimed
-    shown: dict[tuple[Any, int], int] = {}
-    rows = (row for answer in answers for row in answer.rows if row.updated is not None)
-    return any(shown.setdefault((row.id, row.updated or 0), row.rev) != row.rev for row in rows)
 
 
 def never(claimed: Quirks, answers: Answers) -> bool:

@@ -29,8 +29,8 @@ UNNOTICEABLE: Final = (
     Unnoticeable(
         "every change moves the key",
         "",
-        "a change that moves no time is shown where the record is listed again, and nowhere else",
-        evidence.one_changed_in_its_place,
+        "two versions of a record with one time are no proof: properties that change by themselves, such as an age or a "
+        "signed address, look the same, and a change within the instant that it is read in moves no time either",
     ),
     Unnoticeable(
         "lag",
