@@ -9,18 +9,19 @@ round up, or take its value for a time of another zone. Where it isn't there it 
 are asked in turn, twice in opposite orders, so that two copies of the API's data, one of which lags behind, and which
 answer by turns, are told from a filter.
 
-It is asked so in three places, each of which is rare with an API whose filter is as declared:
+It is asked so in four places, each of which is rare with an API whose filter is as declared:
 
 - a run that began at a bookmark found nothing at all, though the bookmark names records (five requests at most);
 - the first page of a rising list begins behind the bookmark's own value, likewise (two requests);
 - a walk asks from the last key of a page, and the record that had it doesn't come (one request, `MAX_SEAMS_ASKED_ABOUT`
-  times a run).
+  times a run);
+- a record at the end of a time range isn't in the next one, which begins with it (one request).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -94,6 +95,26 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
     yield step
 
 
+def check_edge(plan: Plan, asked: PageRequest, edge: Collection[str]) -> Asking:
+    """Ask for records at the begin of a time range, which the range before it showed, and which aren't in it.
+
+    Args:
+        plan: the stream's.
+        asked: the range's request.
+        edge: content hashes of the records.
+
+    Raises:
+        WalkError: where it is proven that the filter leaves them out.
+    """
+    assert asked.cursor is not None
+    meets = _meets(edge)
+    _, cursor = next(_earlier(plan, asked.cursor))
+    before = replace(asked, cursor=cursor)
+    lacks: Lacks = lambda page: page.following is None and not meets(page)  # noqa: E731  one page shows it, or none
+    if (yield from _is_left_out(asked, before, meets, lacks)):
+        raise _excluded(plan, asked.cursor, cursor, None)
+
+
 def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Asking:
     """Check a run's first page of a rising list, which begins with the bookmark's own records, where any are left."""
     incremental = incremental_of(plan)
@@ -107,7 +128,7 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     gap, earlier = Decimal(first) - Decimal(since), [*_earlier(plan, asked)]
     enough = (each for each in earlier if Decimal(since) - Decimal(rank(each[1].value)) >= gap)
     for distance, cursor in dict.fromkeys((earlier[0], next(enough, earlier[-1]))):
-        if (yield from _is_left_out(asked, PageRequest(cursor), meets, lacks)):
+        if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), meets, lacks)):
             raise _excluded(plan, asked, cursor, distance)
 
 
@@ -128,18 +149,18 @@ def _ask_before(
     if source is not None and not meets((yield Step(request=source))):
         return
     for distance, cursor in _earlier(plan, asked):
-        if (yield from _is_left_out(asked, PageRequest(cursor), meets, lacks)):
+        if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), meets, lacks)):
             raise _excluded(plan, asked, cursor, distance)
-    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
+    if source is not None and (yield from _is_left_out(PageRequest(asked), source, meets, lacks)):
         raise _other_time(plan, asked, source.cursor)
 
 
-def _is_left_out(asked: Cursor, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
+def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
     """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time."""
     for request, is_as_expected in (
         (before, meets),
-        (PageRequest(asked), lacks),
-        (PageRequest(asked), lacks),
+        (asked, lacks),
+        (asked, lacks),
         (before, meets),
     ):
         if not is_as_expected((yield Step(request=request))):

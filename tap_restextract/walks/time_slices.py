@@ -30,6 +30,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
+from tap_restextract.walks.boundary import check_edge
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import (
@@ -58,6 +59,7 @@ class TimeSlices:
         has_found: the range begun last, of such a key, holds records.
         horizon_value: the horizon as a value of the replication key, known once the first page has come.
         bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
+        edges: content hashes of records at a slice's end, which the next one must hold.
     """
 
     plan: Plan
@@ -74,6 +76,7 @@ class TimeSlices:
     sub_walks: list[SubWalk] = field(default_factory=list)
     bookmarks: dict[SubWalk, CursorBookmark] = field(default_factory=dict)
     done: set[SubWalk] = field(default_factory=set)
+    edges: dict[Rank, set[str]] = field(default_factory=dict)
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: CursorBookmark | None, now: str = "") -> TimeSlices:
@@ -239,6 +242,8 @@ class SliceReader:
             except MovedSeamError:
                 before = Step()
                 continue
+            if edge := slices.edges.pop(rank(self.lower), None):
+                yield from check_edge(plan, PageRequest(listing.start, until=self.upper), edge)
             return Step(records, self._bookmark()), []
         raise WalkError(
             f"{label_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
@@ -257,14 +262,18 @@ class SliceReader:
             self._note(page.records, lower, upper)
         least = None if serial or upper is not None else rank(earliest(incremental_of(plan), self.lower))
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
-        asked, records = cursor_from(incremental_of(plan), self.lower), []
+        asked, records, edge = cursor_from(incremental_of(plan), self.lower), [], slices.edges.get(lower)
         for record in page.records:
             record_rank = rank_of(plan, record)
             if record_rank < lower or (upper is not None and record_rank >= upper):
+                if record_rank == upper:
+                    slices.edges.setdefault(record_rank, set()).add(content_hash(record))
                 value = find(incremental_of(plan).cursor_path, record)
                 check_not_older(plan, asked, value, record_rank)
                 check_not_newer(plan, asked, self.upper, value, record_rank)
                 continue
+            if edge and record_rank == lower:
+                edge.discard(content_hash(record))
             if dedupes or least is not None:
                 digest = content_hash(record)
                 if least is not None:
