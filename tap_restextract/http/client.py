@@ -133,8 +133,15 @@ class Client:
         validator = page_request.validator
         first = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
         request = paged(self._stream.paginator, first, page_request.at)
+        asked, is_conditional = asked_unless(request, validator), validator is not None
         try:
-            answer, verdict, rule, _ = self.fetch(asked_unless(request, validator), conditional=validator is not None)
+            try:
+                answer, verdict, rule, _ = self.fetch(asked, conditional=is_conditional)
+            except AnswerError as error:
+                if not is_behind_the_end(self._stream, page_request, error.status):
+                    raise
+                # A 404 in passing, as gateways have them, would cut the list without a word: the end says so twice.
+                answer, verdict, rule, _ = self.fetch(asked, conditional=is_conditional)
         except AnswerError as error:
             if is_behind_the_end(self._stream, page_request, error.status):
                 return Page([])

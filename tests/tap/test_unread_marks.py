@@ -320,6 +320,25 @@ def test_no_page_behind_the_last_one_is_the_end_where_pages_are_counted(paginato
         assert (run.code, len(run.records)) == (0, 9), run.err
 
 
+@pytest.mark.parametrize("keys", [{"page_param": "page"}, {"type": "offset", "limit": 2, "offset_param": "page"}])
+def test_a_404_that_passes_is_no_end_of_a_list(keys: dict[str, Any], tmp_path: Path) -> None:
+    asked_before: set[str] = set()
+    rows = things(7)
+
+    def answers(asked: Asked) -> Reply:
+        page = asked.params["page"]
+        start = int(page) * (1 if "limit" in asked.params else 2)
+        if start == 4 and page not in asked_before:
+            asked_before.add(page)
+            return Reply({"detail": "no route"}, 404)
+        return Reply(rows[start : start + 2]) if start < len(rows) else Reply({"detail": "no such page"}, 404)
+
+    with serving(answers) as api:
+        run = tap(tmp_path, config(api.url, fixed_order=True, paginator={"type": "page_number", **keys}))
+    assert (run.code, sorted(record["id"] for record in run.records)) == (0, list(range(7))), run.err
+    assert asked_before
+
+
 @pytest.mark.parametrize("paginator", [COUNTED, {"type": "offset", "limit": 3}, COUNTED | {"total_path": "pages"}])
 def test_a_404_for_the_first_page_is_an_error(paginator: Any, tmp_path: Path) -> None:
     with serving(lambda _: Reply({"detail": "no such list"}, 404)) as api:
