@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -140,6 +140,7 @@ class Table:
         key: names of the key columns; empty where every record is a row of its own.
         replication_key: the column that says which of two versions is older; None where arrival does.
         untyped: the columns whose SCHEMA says that they only ever were null: what they are is still to come.
+        needed: those of them that have the type which rules need, until then.
     """
 
     stream: str
@@ -150,6 +151,12 @@ class Table:
     key: tuple[str, ...] = ()
     replication_key: Column | None = field(default=None)
     untyped: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
+
+    def with_needed(self, types: Mapping[str, str]) -> Table:
+        """Return the table with columns of properties that only ever were null in the types that rules need."""
+        content = tuple(Column(column.name, types.get(column.name, column.type)) for column in self.content)
+        return replace(self, content=content, needed=frozenset(types))
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice, product
+from typing import Final
 
 import psycopg2
 from psycopg2 import errors, extensions
@@ -14,22 +16,56 @@ from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.refusals import message_of
-from target_eventgen.store.schema import to_type, to_widen
+from target_eventgen.store.schema import free_columns, to_type, to_widen
 from target_eventgen.store.sql import conditions
 
+FREE_TYPES: Final = ("text", "numeric", "timestamp with time zone", "boolean", "jsonb")
+"""What a column of a property that only ever was null may be, for rules' conditions."""
+MAX_TRIES: Final = len(FREE_TYPES) ** 3  # three such properties in the rules of one stream, in any types
 
-def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]) -> None:
+
+def check(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], rules: Sequence[Rule]) -> dict[str, str]:
     """Let Postgres judge each condition; nothing remains of it.
+
+    A property that only ever was null is taken for a text; for another type where the conditions are sound with that
+    alone, such as `amount > 100`: a column that is all NULL may have any.
+
+    Returns the types, by column, that the conditions so need in place of text.
 
     Raises:
         RuleError: naming the stream, the location in the configuration, and the message of Postgres.
     """
     judged = [rule for rule in rules if isinstance(rule.trigger, Enters | Leaves | When)]
     if not judged:
-        return
+        return {}
     stored = {column.name: column for column in types}
     stored |= {column.name: column for column in [*to_widen(table, types), *to_type(cursor, table, types)]}
     sample = [stored.get(column.name, column) for column in table.content]
+    try:
+        _judge(cursor, table, sample, judged)
+    except RuleError as error:
+        cursor.execute("ROLLBACK TO SAVEPOINT eventgen_checks")
+        texts = " ".join(rule.trigger.condition for rule in judged if isinstance(rule.trigger, Enters | Leaves | When))
+        free = [name for name in sorted(free_columns(cursor, table, types)) if name.casefold() in texts.casefold()]
+        for given in islice(product(FREE_TYPES, repeat=len(free)), 1, MAX_TRIES) if free else ():
+            needed = dict(zip(free, given, strict=True))
+            tried = [Column(column.name, needed.get(column.name, column.type)) for column in sample]
+            try:
+                _judge(cursor, table, tried, judged)
+            except RuleError:
+                cursor.execute("ROLLBACK TO SAVEPOINT eventgen_checks")
+            else:
+                return {name: type_ for name, type_ in needed.items() if type_ != "text"}
+        raise error from error.__cause__
+    return {}
+
+
+def _judge(cursor: extensions.cursor, table: Table, sample: Sequence[Column], judged: Sequence[Rule]) -> None:
+    """Let Postgres judge conditions over columns of these types.
+
+    Raises:
+        RuleError: of the first that it doesn't take; what was made for it is still there.
+    """
     cursor.execute("SAVEPOINT eventgen_checks")
     cursor.execute(conditions.create_sample(table.name, sample))
     for rule in judged:

@@ -140,8 +140,8 @@ class Postgres:
             doing = f'stream "{table.stream}": making its table {table.title}'
             with self._connection.transaction(doing) as cursor:
                 types = schema.columns(cursor, table)
-                conditions.check(cursor, table, types, rules)
-                types, past = schema.adapt(cursor, table, types)
+                needed = conditions.check(cursor, table, types, rules)
+                types, past = schema.adapt(cursor, table.with_needed(needed), types)
                 watching = rules if past.loaded or emit_first_load else ()
                 renewable = hard or overwrite or past.remade
                 plan = Plan(

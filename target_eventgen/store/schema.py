@@ -143,15 +143,18 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
         *_, generations = cursor.fetchone() or ({},)
         number = max(generations.values(), default=0) + 1
         cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
-    typed, wider = to_type(cursor, table, types), to_widen(table, types)
+    typed = to_type(cursor, table, types)
+    names_of_typed = {column.name for column in typed}
+    wider = [column for column in to_widen(table, types) if column.name not in names_of_typed]
     try:
         for column in typed:
             cursor.execute(tables.give_type(table, column))
-            cursor.execute(tables.unmark_untyped(table, column.name))
+            if column.name not in table.untyped:
+                cursor.execute(tables.unmark_untyped(table, column.name))
         if wider:
             cursor.execute(tables.widen(table, wider))
     except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
-        names = ", ".join(dict.fromkeys(f'"{column.name}" to {column.type}' for column in (*typed, *wider)))
+        names = ", ".join(f'"{column.name}" to {column.type}' for column in (*typed, *wider))
         raise TableError(
             f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
             f"{first_line(error)}; drop what depends on the column, run again, and create it again"
@@ -207,20 +210,41 @@ def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
 
 
 def to_type(cursor: extensions.cursor, table: Table, types: Sequence[Column]) -> list[Column]:
-    """Return the columns of properties that only ever were null, hold nothing else, and now have a type."""
-    texts = {column.name for column in types if column.type == "text"}
-    typed = [column for column in table.content if column.name in texts and column.name not in table.untyped]
-    if all(column.type == "text" for column in typed):
-        return []
+    """Return the columns of properties that only ever were null, hold nothing else, and now have a type.
+
+    That type is the SCHEMA's, or else the one that rules need.
+    """
+    stored = {column.name: column.type for column in types}
+    typed = [
+        column
+        for column in table.content
+        if (column.name in table.needed or column.name not in table.untyped)
+        and stored.get(column.name, column.type) != column.type
+    ]
+    free = free_columns(cursor, table, types, [column.name for column in typed])
+    return [column for column in typed if column.name in free]
+
+
+def free_columns(
+    cursor: extensions.cursor, table: Table, types: Sequence[Column], names: Sequence[str] | None = None
+) -> set[str]:
+    """Return the columns of properties that only ever were null which may have any type yet.
+
+    Args:
+        cursor: of a transaction.
+        table: what the SCHEMA asks for.
+        types: its columns as they are; none where it doesn't exist.
+        names: which columns to look at; without them, those of which the SCHEMA says so.
+    """
+    asked = table.untyped if names is None else {*names}
+    existing = asked & {column.name for column in types}
+    if not existing:
+        return {*asked}
     cursor.execute(tables.untyped_columns(table))
     marked = {name for (name,) in cursor.fetchall()}
-    return [
-        column
-        for column in typed
-        if column.name in marked and column.type != "text" and not _has_values(cursor, table, column)
-    ]
+    return {name for name in asked if name not in existing or (name in marked and not _has_values(cursor, table, name))}
 
 
-def _has_values(cursor: extensions.cursor, table: Table, column: Column) -> bool:
-    cursor.execute(tables.has_values(table, column.name))
+def _has_values(cursor: extensions.cursor, table: Table, name: str) -> bool:
+    cursor.execute(tables.has_values(table, name))
     return bool(single_value(cursor))

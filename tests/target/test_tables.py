@@ -108,6 +108,43 @@ def test_a_property_that_only_was_null_is_a_text_and_then_what_it_becomes(
     assert loader.events() == [("set", "2")]
 
 
+@pytest.mark.parametrize(
+    ("condition", "type_", "later", "value"),
+    [
+        ("v > 100", "numeric", of_kind("number"), 200),
+        ("v is not null and v > timestamptz '2026-01-01'", "timestamp with time zone", of_kind("string", format="date-time"), "2026-02-01T00:00:00Z"),
+        ("v", "boolean", of_kind("boolean"), True),
+        ("(v->>'a')::int > 1", "jsonb", of_kind("object"), {"a": 2}),
+        ("v = 'x'", "text", of_kind("string"), "x"),
+    ],
+    ids=["numeric", "instant", "boolean", "json", "text"],
+)  # fmt: skip
+def test_a_rule_over_a_property_that_only_was_null_waits_for_its_values(
+    loader: Loader, condition: str, type_: str, later: dict[str, Any], value: Any
+) -> None:
+    rules = [
+        {"type": "known", "stream": "things", "enters": "v is not null"},
+        {"type": "met", "stream": "things", "enters": condition},
+    ]
+    # The rules may come when the column is there already.
+    for first in ([], rules):
+        loader.load([of_kind(), record("things", id=1, v=None)], events=first)
+    assert loader.query("select pg_typeof(v)::text from things") == [(type_,)]
+    loader.load([of_kind(), record("things", id=2, v=None), later, record("things", id=2, v=value)], events=rules)
+    assert loader.events() == [("known", "2"), ("met", "2")]
+    loader.load([of_kind("string", "array"), record("things", id=3, v=["x"])])
+    assert loader.query("select pg_typeof(v)::text from things where id = 3") == [("jsonb",)]
+
+
+def test_a_property_that_only_was_null_becomes_another_type_than_a_rule_needed(loader: Loader) -> None:
+    rules = [{"type": "met", "stream": "things", "enters": "v > 100"}]
+    loader.load([of_kind(), record("things", id=1, v=None)], events=rules)
+    loader.load([of_kind("string", format="date-time"), record("things", id=1, v="2026-02-01T00:00:00Z")])
+    assert loader.query("select pg_typeof(v)::text from things") == [("timestamp with time zone",)]
+    told = loader.refused([of_kind(), record("things", id=1, v=None)], events=[{**rules[0], "enters": "w > 100"}])
+    assert 'column "w" does not exist' in told
+
+
 @pytest.mark.parametrize("kind", ["number", "object"])
 def test_a_view_over_a_column_that_gets_its_type_is_named_with_what_to_do(loader: Loader, kind: str) -> None:
     loader.load([of_kind(), record("things", id=1, v=None)])
