@@ -111,10 +111,9 @@ class RestStream(EmittingStream):
             # The one that decoded the sample has learnt from it.
             reader = reader_of(plan, self._parents) if kept is None else kept.reader
         bookmark = from_state(plan, self.stream_state)
-        if bookmark is not None and kept is not None and first_request(plan, bookmark) != kept.request:
-            kept = (
-                None  # a later request that is equal, such as a sweep's, would get an answer older than the walk's own
-            )
+        goes_on = bookmark is not None or plan.is_combined
+        if kept is not None and goes_on and kept.request != first_request(plan, bookmark):
+            kept = None  # a later request that is equal, such as a sweep's, would get an answer older than the walk's own
         with ExitStack() as stack:
             plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None
