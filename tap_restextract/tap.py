@@ -34,6 +34,7 @@ from tap_restextract.singer.stdout import WholeLines, unbroken
 from tap_restextract.singer.stream import RestStream, reader_of
 from tap_restextract.values.rows import Reader
 from tap_restextract.values.spelling import hint
+from tap_restextract.walks.steps import Record
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -140,6 +141,7 @@ class TapRestextract(Tap):
         if self.config.get("batch_config") and (faults := faults_in(self.config["batch_config"])):
             raise ConfigurationError(faults)
         self._keeper, self._pacers = TokenKeeper(), Pacers()
+        self._sampled: dict[str, Sequence[Record]] = {}
         return []
 
     def discover_streams(self) -> Sequence[RestStream]:
@@ -202,7 +204,7 @@ class TapRestextract(Tap):
         if entry is not None:
             schema = entry.schema.to_dict()
         else:
-            sample = sampled(plan, parents, self._client, reader_of(plan, parents))
+            sample = sampled(plan, parents, self._client, reader_of(plan, parents), self._sampled)
             schema = self._inferred(plan, sample)
         pinned = frozenset(declared["properties"] if declared else ())
         schema = laid_over(schema, declared) if declared else schema

@@ -2,8 +2,8 @@
 
 The page is kept: a walk that begins soon enough takes it as the answer to its own first request, and to no later one.
 Not so where the order of requests is part of what makes a walk safe, so that an older answer may not come first:
-children, whose bookmark is the clock of their parents' list; feeds, whose list is read behind a look at their end;
-webhooks, whose queue comes before the list.
+children, whose bookmark is the clock of their parents' list (only their sample takes the parents that another sample
+has seen); feeds, whose list is read behind a look at their end; webhooks, whose queue comes before the list.
 """
 
 from __future__ import annotations
@@ -94,7 +94,13 @@ class OpenClient(Protocol):
         ...
 
 
-def sampled(plan: Plan, parents: Plan | None, open_client: OpenClient, reader: Reader | None) -> Sample:
+def sampled(
+    plan: Plan,
+    parents: Plan | None,
+    open_client: OpenClient,
+    reader: Reader | None,
+    listed: dict[str, Sequence[Record]],
+) -> Sample:
     """Return the sample; no records where the API has none, or none where the walk asks first.
 
     Args:
@@ -102,17 +108,19 @@ def sampled(plan: Plan, parents: Plan | None, open_client: OpenClient, reader: R
         parents: the parents' plan, for a stream of children.
         open_client: makes a client.
         reader: that of the stream's pages, where its walk takes rows.
+        listed: the first records of each list that a sample has seen, by stream; it grows.
 
     Raises:
         ApiError: what the walk wouldn't go on from either.
     """
     with closing(open_client(plan, reader)) as client:
         if parents is not None:
-            return Sample(_with_key(plan, _of_children(plan, parents, client, open_client)))
+            return Sample(_with_key(plan, _of_children(plan, parents, client, open_client, listed)))
         now = datetime.now(timezone.utc).isoformat()
         request = time_slices.first_request(plan, None, now) if plan.walk.may_begin_empty else first_request(plan, None)
         kept = KeptPage(request, client.page(request), reader)
         assert kept.page is not None
+        listed[plan.stream.name] = kept.page.records[:MAX_ASKED_PARENTS]
         records = kept.page.records or _after_first_range(plan, now, client)
     keeps = not plan.walk.follows_feed and plan.stream.source != "webhooks"
     return Sample(_with_key(plan, records), kept if keeps else None)
@@ -128,12 +136,16 @@ def _after_first_range(plan: Plan, now: str, client: Client) -> Sequence[Record]
         return ()
 
 
-def _of_children(plan: Plan, parents: Plan, client: Client, open_client: OpenClient) -> list[Record]:
+def _of_children(
+    plan: Plan, parents: Plan, client: Client, open_client: OpenClient, listed: dict[str, Sequence[Record]]
+) -> list[Record]:
     """Return the first children of the first parents that have some."""
-    with closing(open_client(parents)) as parent_client:
-        listed = parent_client.page(PageRequest()).records[:MAX_ASKED_PARENTS]
+    name = parents.stream.name
+    if not listed.get(name):
+        with closing(open_client(parents)) as parent_client:
+            listed[name] = parent_client.page(PageRequest()).records[:MAX_ASKED_PARENTS]
     records: list[Record] = []
-    for asked, parent in enumerate(listed):
+    for asked, parent in enumerate(listed[name]):
         if records and asked >= SAMPLED_PARENTS:
             break
         request = replace(first_request(plan, None), scope=scope_of(plan, parents, parent))
@@ -144,7 +156,7 @@ def _of_children(plan: Plan, parents: Plan, client: Client, open_client: OpenCli
                 raise
             continue
         from_parent: dict[str, Any] = {
-            f"_{parents.stream.name}_{name}": parent.get(name) for name in plan.stream.include_from_parent
+            f"_{name}_{field}": parent.get(field) for field in plan.stream.include_from_parent
         }
         records += [{**child, **from_parent} for child in children]
     return records

@@ -113,7 +113,8 @@ class RestStream(EmittingStream):
         bookmark = from_state(plan, self.stream_state)
         goes_on = bookmark is not None or plan.is_combined
         if kept is not None and goes_on and kept.request != first_request(plan, bookmark):
-            kept = None  # a later request that is equal, such as a sweep's, would get an answer older than the walk's own
+            # A later request that is equal, such as a sweep's, would get an answer older than the walk's own.
+            kept = None
         with ExitStack() as stack:
             plans = {"": plan} | ({self._parents.stream.name: self._parents} if self._parents else {})
             cache = nulls = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proofs.simulate.lying import SILENT
-from proofs.simulate.running import CRASH, ENDLESS
+from proofs.simulate.running import CRASH
 from proofs.simulate.schedule import Size
 
 

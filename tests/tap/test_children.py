@@ -241,3 +241,18 @@ def test_a_stream_without_a_primary_key_is_told_once_a_run(tmp_path: Path) -> No
         run = tap(tmp_path, config(api, primary_key=[]))
         assert run.err.count("has no primary_key") == 1
         assert "two parents" not in run.err
+
+
+def test_a_parents_list_is_asked_for_once_for_all_samples_and_once_by_each_walk_of_children(tmp_path: Path) -> None:
+    channels = Channels()
+    with serving(channels.answer) as api:
+        made = config(api, schema=None)
+        made["streams"].append({**made["streams"][1], "name": "again"})
+        run = tap(tmp_path, made)
+        assert run.code == 0
+        assert len(run.records) == 2 + 4 + 4
+        assert [asked.path for asked in api.asked].count("/channels") == 1 + 2
+        declared = {**made["streams"][0], "schema": MESSAGE}
+        api.asked.clear()
+        assert tap(tmp_path, {**made, "streams": [declared, *made["streams"][1:]]}).code == 0
+        assert [asked.path for asked in api.asked].count("/channels") == 1 + 3
