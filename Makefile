@@ -34,9 +34,9 @@ scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with
 
 simulate: N ?= 10000
 simulate: CHANGES ?= 3
-simulate: setup  ## N schedules of the tap's walks against an API with every quirk; SEED= of the first, ONLY= some cases; LIES=1 EXHAUSTIVE=1
+simulate: setup  ## N schedules of the tap's walks against an API with every quirk, from SEED= on, ONLY= some cases; LIES=1: facts that are false (MARKDOWN=docs/wrong-facts.md); EXHAUSTIVE=1: all of up to CHANGES changes
 	$(BIN)/python -m proofs.simulate $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") \
-		$(if $(LIES),--lies) $(if $(EXHAUSTIVE),--exhaustive --changes $(CHANGES))
+		$(if $(LIES),--lies) $(if $(EXHAUSTIVE),--exhaustive --changes $(CHANGES)) $(if $(MARKDOWN),--markdown > $(MARKDOWN))
 
 mutants: setup  ## deliberate faults in the walks, each of which the simulator must find
 	$(BIN)/python -m proofs.mutants.walks

@@ -5,6 +5,7 @@ python -m proofs.simulate 5000 --only "restart"          the cases whose name or
 python -m proofs.simulate --replay "filter=inclusive late=2000" --seed 7 --size rows=5,runs=1
                                                          one schedule, told line by line
 python -m proofs.simulate 20000 --lies                   the configuration lies: what becomes of what it loses
+python -m proofs.simulate 5000 --lies --markdown         the same as a page of the documentation
 python -m proofs.simulate --replay "…" --claimed "…" --lie "order: falls" --seed 7
                                                          one of these
 python -m proofs.simulate --exhaustive --changes 3       every schedule of up to three changes over four records
@@ -20,9 +21,10 @@ from dataclasses import fields
 from proofs.simulate.campaign import Campaign, Job, played
 from proofs.simulate.cases import CASES
 from proofs.simulate.exhaustive import all_explored, line_of
-from proofs.simulate.lie_campaign import LieJob, markdown_table, text_table, witnesses
+from proofs.simulate.lie_campaign import LieJob, witnesses
 from proofs.simulate.lie_campaign import played as played_lies
-from proofs.simulate.lies import LIES, Told
+from proofs.simulate.lie_tables import markdown_page, text_table
+from proofs.simulate.lies import LIES, Claim
 from proofs.simulate.lying import BAD, schedule_for
 from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import KINDS, Schedule, Size
@@ -104,7 +106,7 @@ def lies(arguments: argparse.Namespace) -> int:
     job = LieJob(arguments.seed, arguments.schedules, arguments.only, paired=not arguments.plain)
     summary = played_lies(job, arguments.processes, stop=arguments.stop)
     if arguments.markdown:
-        sys.stdout.write(markdown_table(summary))
+        sys.stdout.write(markdown_page(summary))
         return int(bool(summary.failures))
     sys.stdout.write(text_table(summary))
     sys.stdout.write(f"\n{summary.schedules} schedules in {time.monotonic() - begun:.0f} s\n")
@@ -118,11 +120,11 @@ def lies(arguments: argparse.Namespace) -> int:
 def replay_lie(arguments: argparse.Namespace) -> int:
     """One schedule of a lie, line by line."""
     named = arguments.lie.split(";")
-    said = Told(
+    claim = Claim(
         tuple(lie for lie in LIES if lie.name in named), parsed(arguments.claimed), parsed(arguments.replay or "")
     )
-    schedule = schedule_for(said, arguments.seed, size=_size(arguments.size), told=_say)
-    verdict = schedule.verdict(said)
+    schedule = schedule_for(claim, arguments.seed, size=_size(arguments.size), told=_say)
+    verdict = schedule.verdict(claim)
     for text in schedule.reports:
         sys.stdout.write(f"reported: {text}\n")
     sys.stdout.write(f"{schedule.outcome.walk}: {verdict}\n")
@@ -165,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lies", action="store_true", help="facts that the configuration states are false")
     parser.add_argument("--exhaustive", action="store_true", help="every schedule of a few changes over four records")
     parser.add_argument("--changes", type=int, default=3, help="how many changes that is at most")
-    parser.add_argument("--markdown", action="store_true", help="the table of lies for the documentation")
+    parser.add_argument("--markdown", action="store_true", help="with --lies: docs/wrong-facts.md")
     parser.add_argument("--claimed", metavar="QUIRKS", help="what the configuration of the replayed schedule states")
     parser.add_argument("--lie", default="", help="which lies that is, separated by semicolons")
     parser.add_argument("--size", default="", help="of the replayed schedule, such as rows=5,runs=1,writes=1,deaths=0")

@@ -7,14 +7,14 @@ the STATE that the next run began with.
 
 Schedules that can't differ are played once, and counted as often as they are:
 
-- Two that have led to the same API, the same walk (see `frozen`), the same STATE and the same records told go on alike:
-  the rest is played once, for as many changes as either has left.
+- Two that have led to the same API, the same walk (see `frozen`), the same STATE and the same records emitted go on
+  alike: the rest is played once, for as many changes as either has left.
 - A run that is killed anywhere between two STATE lines leaves what a run leaves that is killed right after the first of
   them: T2 counts what came out before the STATE alone, and a change between the two lines may as well come before the
   first request of the next run. So kills are placed after STATE lines; where a hash cache remembers more than STATE,
   after each page. A run that is killed after its last STATE line is one that ended.
 - A run that is killed before its first STATE is a first run of a list that had changed before; it is one of those.
-- Of versions that are no more, nothing is kept but whether one was told last, as no walk can meet them again.
+- Of versions that are no more, nothing is kept but whether one was emitted last, as no walk can meet them again.
 - Records differ by their ids alone, so what is at the start is: all in one instant, two and two, and one or two of each
   beside a place that is free before or behind them.
 """
@@ -37,7 +37,7 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.walks.steps import Page, PageRequest
 
 NOTHING, OLD, CURRENT = 0, 1, 2
-"""What was told of a record last: nothing, or its deletion; a version that is no more; the one that is."""
+"""What was emitted of a record last: nothing, or its deletion; a version that is no more; the one that is."""
 FIRST, SECOND, QUIET = 0, 1, 2
 """The runs."""
 MOST_REQUESTS: Final = 400
@@ -55,7 +55,7 @@ class Node:
         state: the last STATE, by its name (see `Player`).
         cache: the hash cache between runs, likewise.
         world: the API, likewise.
-        told: of each record, what was told last.
+        emitted: of each record, what was emitted last.
         safe: the same as of the last STATE, where a run may be killed elsewhere.
         stayed: records that were there all the time since the run began, where deletions are told.
     """
@@ -65,7 +65,7 @@ class Node:
     state: int
     cache: int
     world: int
-    told: Heard
+    emitted: Heard
     safe: Heard = ()
     stayed: frozenset[int] = frozenset()
 
@@ -73,7 +73,7 @@ class Node:
     def key(self) -> int:
         """Equal where the rest is alike."""
         at = -1 if self.position is None else self.position.key
-        return hash((self.phase, at, self.state, self.cache, self.world, self.told, self.safe, self.stayed))
+        return hash((self.phase, at, self.state, self.cache, self.world, self.emitted, self.safe, self.stayed))
 
 
 Counts = tuple[int, ...]
@@ -127,13 +127,13 @@ class Exploration:
     def _begun(self, node: Node, left: int) -> Counts:
         """Begin a run; the last one may be preceded by changes."""
         if node.phase == QUIET:
-            return self._counted(Node(QUIET, None, node.state, node.cache, node.world, node.told), left)
+            return self._counted(Node(QUIET, None, node.state, node.cache, node.world, node.emitted), left)
         move = self.player.started(node.state, node.cache)
         assert move.position is not None
-        told = (NOTHING,) * len(node.told) if self.forgetful else node.told
+        emitted = (NOTHING,) * len(node.emitted) if self.forgetful else node.emitted
         stayed = self.values[node.world].present if self.swept else frozenset()
         nothing = self.player.intern(())
-        begun = Node(node.phase, move.position, node.state, nothing, node.world, told, node.safe, stayed)
+        begun = Node(node.phase, move.position, node.state, nothing, node.world, emitted, node.safe, stayed)
         return self._counted(begun, left)
 
     def _counted(self, node: Node, left: int) -> Counts:
@@ -166,63 +166,63 @@ class Exploration:
 
     def _after(self, node: Node, change: Change, world: int) -> Node:
         place, gone = change.id - 1, change.kind == "delete"
-        told, safe, stayed = node.told, node.safe, node.stayed
+        emitted, safe, stayed = node.emitted, node.safe, node.stayed
         if not (self.unique and not gone):  # the unique keyset tells of keys alone
-            told = _with(told, place, min(told[place], OLD) if self.swept else NOTHING)
+            emitted = _with(emitted, place, min(emitted[place], OLD) if self.swept else NOTHING)
             safe = _with(safe, place, min(safe[place], OLD)) if safe else safe
         if gone and change.id in stayed:
             stayed = stayed - {change.id}
-        return Node(node.phase, node.position, node.state, node.cache, world, told, safe, stayed)
+        return Node(node.phase, node.position, node.state, node.cache, world, emitted, safe, stayed)
 
     def _answered(self, node: Node, position: Position, left: int) -> Counts:
         """The API answers what the walk has asked."""
         page, name = self.player.page(node.world, position.request, quiet=False)
         move = self.player.sent(position, page, name)
         counted: Counts = (0,) * (left + 1)
-        told, safe, state = node.told, node.safe, node.state
+        emitted, safe, state = node.emitted, node.safe, node.state
         self.story.append((position.request, page))
         for line in move.lines:
-            told = self._heard(told, line, node)
+            emitted = self._heard(emitted, line, node)
             if line.state is not None:
-                state, safe = line.state, told if self.swept else ()
+                state, safe = line.state, emitted if self.swept else ()
             if line.state is not None or self.swept:
                 self.story.append((line, "killed"))
                 # Of what came behind STATE nothing counts.
-                resumed = safe if self.swept else told
+                resumed = safe if self.swept else emitted
                 again = Node(node.phase + 1, None, state, line.cache, node.world, resumed, safe)
                 counted = added(counted, self._begun(again, left))
                 self.story.pop()
         self.story.append(move)
         if move.position is not None:
-            after = Node(node.phase, move.position, state, node.cache, node.world, told, safe, node.stayed)
+            after = Node(node.phase, move.position, state, node.cache, node.world, emitted, safe, node.stayed)
             counted = added(counted, self._counted(after, left))
         else:
             if move.error:
                 self.errors.add(move.error)
-            safe = told if self.swept else ()
-            again = Node(node.phase + 1, None, state, move.cache, node.world, told, safe)
+            safe = emitted if self.swept else ()
+            again = Node(node.phase + 1, None, state, move.cache, node.world, emitted, safe)
             counted = added(counted, self._begun(again, left))
         self.story.pop()
         self.story.pop()
         return counted
 
-    def _heard(self, told: Heard, line: Line, node: Node) -> Heard:
+    def _heard(self, emitted: Heard, line: Line, node: Node) -> Heard:
         entries = self.values[node.world].entries
         for key, rev, instant in line.records:
             entry = entries[key - 1]
             if rev is None:
-                told = _with(told, key - 1, NOTHING)
+                emitted = _with(emitted, key - 1, NOTHING)
                 if key in node.stayed:
                     self._find("false deletion", (f"{key} was there all the time",))
             elif self.unique or (not entry.gone and (rev, instant) == (entry.rev, entry.instant)):
-                told = _with(told, key - 1, CURRENT)
+                emitted = _with(emitted, key - 1, CURRENT)
             elif self.swept:
-                told = _with(told, key - 1, OLD)
-        return told
+                emitted = _with(emitted, key - 1, OLD)
+        return emitted
 
     def _check(self, node: Node) -> None:
         """The last run, and what it leaves."""
-        key = (node.state, node.cache, node.world, node.told)
+        key = (node.state, node.cache, node.world, node.emitted)
         if key not in self.verdicts:
             self.verdicts[key] = tuple(self._left_out(node))
         if self.verdicts[key]:
@@ -230,19 +230,19 @@ class Exploration:
 
     def _left_out(self, node: Node) -> Iterator[str]:
         move = self.player.started(node.state, node.cache)
-        told = (NOTHING,) * len(node.told) if self.forgetful else node.told
+        emitted = (NOTHING,) * len(node.emitted) if self.forgetful else node.emitted
         for _ in range(MOST_REQUESTS):
             if move.position is None:
                 break
             page, name = self.player.page(node.world, move.position.request, quiet=True)
             move = self.player.sent(move.position, page, name)
             for line in move.lines:
-                told = self._heard(told, line, node)
+                emitted = self._heard(emitted, line, node)
         else:
             yield "the last run asks without end"
         if move.error:
             yield f"the last run stopped: {move.error}"
-        for key, (entry, heard) in enumerate(zip(self.values[node.world].entries, told, strict=True), 1):
+        for key, (entry, heard) in enumerate(zip(self.values[node.world].entries, emitted, strict=True), 1):
             if not entry.gone and heard != CURRENT:
                 yield f"never emitted: {key}@{entry.instant}#{entry.rev}"
             elif entry.gone and heard == OLD:
@@ -271,8 +271,8 @@ class Exploration:
         return records + ("" if line.state is None else f", STATE {self.values[line.state]}")
 
 
-def _with(told: Heard, place: int, value: int) -> Heard:
-    return told if told[place] == value else (*told[:place], value, *told[place + 1 :])
+def _with(emitted: Heard, place: int, value: int) -> Heard:
+    return emitted if emitted[place] == value else (*emitted[:place], value, *emitted[place + 1 :])
 
 
 def _asked(request: PageRequest) -> str:

@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from proofs.simulate.lies import TRUTHFUL, Told, pairs, singles
-from proofs.simulate.lying import BAD, RIGHT, SILENT, UNSEEN, VERDICTS, schedule_for
+from proofs.simulate.facts import source_of
+from proofs.simulate.lies import TRUTHFUL, Claim, pairs, singles
+from proofs.simulate.lying import BAD, schedule_for
 from proofs.simulate.schedule import Size
 from proofs.simulate.shrinking import lie_command, shrunk_lie
 
@@ -20,8 +21,8 @@ CHUNK: Final = 50
 SIZES: Final = (Size(rows=24), Size(rows=120, runs=3))
 Place = tuple[str, str]
 """A fact, or two joined by a plus, and a walk."""
-Failure = tuple[str, str, Told, int]
-"""Verdict, walk, what was told, and the seed."""
+Failure = tuple[str, str, Claim, int]
+"""Verdict, walk, what was claimed, and the seed."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class LieJob:
         for start in range(0, self.count, CHUNK):
             yield replace(self, first=self.first + start, count=min(CHUNK, self.count - start))
 
-    def schedules(self) -> Iterator[tuple[Told, int]]:
-        """What is told in each schedule, and the schedule's seed."""
-        alone, both = told_alone(self.only), told_in_pairs(self.only) if self.paired else ()
+    def schedules(self) -> Iterator[tuple[Claim, int]]:
+        """What is claimed in each schedule, and the schedule's seed."""
+        alone, both = single_claims(self.only), paired_claims(self.only) if self.paired else ()
         for seed in range(self.first, self.first + self.count):
             if both and seed % 4 > 1:
                 yield both[random.Random(seed).randrange(len(both))], seed
@@ -57,17 +58,25 @@ def size_of(seed: int) -> Size:
 
 
 @functools.cache
-def told_alone(only: str) -> tuple[Told, ...]:
+def single_claims(only: str) -> tuple[Claim, ...]:
     """Every lie in every case whose name, or the lie's, has this in it."""
-    return tuple(said for name in TRUTHFUL for said in singles(name) if only in name or only in said.lies[0].name)
+    return tuple(claim for name in TRUTHFUL for claim in singles(name) if only in name or only in claim.lies[0].name)
 
 
 @functools.cache
-def told_in_pairs(only: str) -> tuple[Told, ...]:
+def paired_claims(only: str) -> tuple[Claim, ...]:
     """Every two lies, likewise."""
     return tuple(
-        said for name in TRUTHFUL for said in pairs(name) if only in name or any(only in lie.name for lie in said.lies)
+        claim
+        for name in TRUTHFUL
+        for claim in pairs(name)
+        if only in name or any(only in lie.name for lie in claim.lies)
     )
+
+
+def places_of(claims: Iterable[Claim]) -> set[Place]:
+    """The facts of claims, and the walks that the configurations lead to."""
+    return {(claim.fact, source_of(claim.claimed).plan.walk.name) for claim in claims}
 
 
 @dataclass
@@ -107,13 +116,13 @@ class LieSummary:
 def summarised(job: LieJob) -> LieSummary:
     """The job, played in this process."""
     summary = LieSummary()
-    for said, seed in job.schedules():
-        schedule = schedule_for(said, seed, size=size_of(seed))
-        verdict = schedule.verdict(said)
+    for claim, seed in job.schedules():
+        schedule = schedule_for(claim, seed, size=size_of(seed))
+        verdict = schedule.verdict(claim)
         walk = schedule.outcome.walk
-        summary.counts[said.fact, walk][verdict] += 1
+        summary.counts[claim.fact, walk][verdict] += 1
         if verdict in BAD:
-            summary.failures.append((verdict, walk, said, seed))
+            summary.failures.append((verdict, walk, claim, seed))
     summary.counts = dict(summary.counts)
     return summary
 
@@ -143,27 +152,27 @@ class Witness:
     fact: str
     walk: str
     verdict: str
-    said: Told
+    claim: Claim
     seed: int
     size: Size
 
     @property
     def command(self) -> str:
         """What replays it."""
-        return lie_command(self.said, self.seed, self.size)
+        return lie_command(self.claim, self.seed, self.size)
 
 
 def witnesses(summary: LieSummary, processes: int = 0) -> list[Witness]:
     """Return one for each place that ended badly, of lies alone, and of pairs where neither does alone."""
     wanted = summary.places(*BAD) | summary.found_by_pairing
-    by_place: dict[tuple[str, str, str], list[tuple[Told, int]]] = defaultdict(list)
-    for verdict, walk, said, seed in summary.failures:
-        if (said.fact, walk) in wanted:
-            by_place[said.fact, walk, verdict].append((said, seed))
+    by_place: dict[tuple[str, str, str], list[tuple[Claim, int]]] = defaultdict(list)
+    for verdict, walk, claim, seed in summary.failures:
+        if (claim.fact, walk) in wanted:
+            by_place[claim.fact, walk, verdict].append((claim, seed))
     largest = []
     for (fact, walk, verdict), found in sorted(by_place.items()):
-        said, seed = min(found, key=lambda each: (len(str(each[0].real)) + len(str(each[0].claimed)), each[1]))
-        largest.append(Witness(fact, walk, verdict, said, seed, size_of(seed)))
+        claim, seed = min(found, key=lambda each: (len(str(each[0].real)) + len(str(each[0].claimed)), each[1]))
+        largest.append(Witness(fact, walk, verdict, claim, seed, size_of(seed)))
     many = min(processes or os.cpu_count() or 1, len(largest))
     if many <= 1:
         return [smallest(each) for each in largest]
@@ -173,46 +182,5 @@ def witnesses(summary: LieSummary, processes: int = 0) -> list[Witness]:
 
 def smallest(witness: Witness) -> Witness:
     """The same, shrunk."""
-    said, seed, size = shrunk_lie(witness.verdict, witness.walk, witness.said, witness.seed, witness.size)
-    return replace(witness, said=said, seed=seed, size=size)
-
-
-def text_table(summary: LieSummary) -> str:
-    """A line a fact and walk, how often each verdict; pairs are added up by walk."""
-    lines = {place: counts for place, counts in summary.counts.items() if " + " not in place[0]}
-    for (fact, walk), counts in summary.counts.items():
-        if " + " in fact:
-            lines.setdefault(("two facts", walk), Counter()).update(counts)
-    rows = [["fact", "walk", *VERDICTS]]
-    rows += [[fact, walk, *(str(counts[each]) for each in VERDICTS)] for (fact, walk), counts in sorted(lines.items())]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    return "".join(
-        "  ".join(
-            cell.ljust(width) if index < 2 else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        + "\n"
-        for row in rows
-    )
-
-
-SHORT: Final = {RIGHT: "right", SILENT: "**silent**", UNSEEN: "unseen"}
-
-
-def markdown_table(summary: LieSummary) -> str:
-    """A row a fact, a column a walk; in each cell the verdicts, and in how many schedules of a hundred."""
-    alone = {place: counts for place, counts in summary.counts.items() if " + " not in place[0]}
-    walks = sorted({walk for _, walk in alone})
-    rows = [f"| fact that is false | {' | '.join(walks)} |", "|---" * (len(walks) + 1) + "|"]
-    rows += [
-        f"| {fact} | {' | '.join(_cell(alone.get((fact, walk))) for walk in walks)} |"
-        for fact in sorted({fact for fact, _ in alone})
-    ]
-    return "\n".join(rows) + "\n"
-
-
-def _cell(counts: Counter[str] | None) -> str:
-    if counts is None:
-        return ""
-    shares = ((verdict, 100 * counts[verdict] / counts.total()) for verdict in VERDICTS if counts[verdict])
-    return ", ".join(f"{SHORT.get(verdict, verdict)} {max(1, round(share))}" for verdict, share in shares)
+    claim, seed, size = shrunk_lie(witness.verdict, witness.walk, witness.claim, witness.seed, witness.size)
+    return replace(witness, claim=claim, seed=seed, size=size)

@@ -47,7 +47,7 @@ class Lie:
 
 
 @dataclass(frozen=True)
-class Told:
+class Claim:
     """What a configuration states (`claimed`) of an API that has the `real` quirks, and the lies that part them."""
 
     lies: tuple[Lie, ...]
@@ -210,8 +210,8 @@ TRUTHFUL: Final = tuple(
 """The cases whose configurations lie."""
 
 
-def told(quirks: Quirks, lies: Sequence[Lie]) -> Told | None:
-    """Return what a configuration for these quirks tells with these lies; None where they don't go together."""
+def claim_of(quirks: Quirks, lies: Sequence[Lie]) -> Claim | None:
+    """Return what a configuration for these quirks claims with these lies; None where they don't go together."""
     claimed = real = quirks
     for lie in lies:
         if not lie.applies(claimed):
@@ -223,16 +223,16 @@ def told(quirks: Quirks, lies: Sequence[Lie]) -> Told | None:
         if any(getattr(real, name) != getattr(claimed, name) for name in lie.real):
             return None  # another lie has changed it already
         real = replace(real, **lie.real)
-    return None if real == claimed else Told(tuple(lies), claimed, real)
+    return None if real == claimed else Claim(tuple(lies), claimed, real)
 
 
-def singles(name: str) -> list[Told]:
-    """Each lie that a case's configuration can tell."""
-    return [each for lie in LIES if (each := told(case(name), (lie,))) is not None]
+def singles(name: str) -> list[Claim]:
+    """Each lie that a case's configuration can state."""
+    return [each for lie in LIES if (each := claim_of(case(name), (lie,))) is not None]
 
 
-def pairs(name: str) -> list[Told]:
-    """Each two lies of different facts that a case's configuration can tell at once."""
+def pairs(name: str) -> list[Claim]:
+    """Each two lies of different facts that a case's configuration can state at once."""
     alone = [each.lies[0] for each in singles(name)]
-    both = (told(case(name), two) for two in combinations(alone, 2) if two[0].fact != two[1].fact)
+    both = (claim_of(case(name), two) for two in combinations(alone, 2) if two[0].fact != two[1].fact)
     return [each for each in both if each is not None]

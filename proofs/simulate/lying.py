@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from proofs.simulate.api import Api
 from proofs.simulate.evidence import Answer, WitnessedApi
 from proofs.simulate.facts import excused
-from proofs.simulate.lies import Told
+from proofs.simulate.lies import Claim
 from proofs.simulate.quirks import Quirks
 from proofs.simulate.running import CRASH, ENDLESS, FALSE_DELETION, HOLE, UNSAFE, State
 from proofs.simulate.schedule import Schedule
@@ -87,7 +87,7 @@ class LyingSchedule(Schedule):
     witness: WitnessedApi = field(init=False)
     writes_a_run: int = field(default=WRITES_MEANWHILE, init=False)
 
-    def verdict(self, said: Told) -> str:
+    def verdict(self, claim: Claim) -> str:
         """Play it, and return what became of it."""
         with warnings_heard() as self.reports:
             kinds = set(self.play().kinds)
@@ -99,7 +99,7 @@ class LyingSchedule(Schedule):
             return RIGHT
         if self.reports:
             return REPORTED
-        return UNSEEN if all(is_unseen(said, answers) for answers in self.heard) else SILENT
+        return UNSEEN if all(is_unseen(claim, answers) for answers in self.heard) else SILENT
 
     @property
     def claims(self) -> Quirks:
@@ -181,6 +181,6 @@ class LyingSchedule(Schedule):
             )
 
 
-def schedule_for(said: Told, seed: int, **others: Any) -> LyingSchedule:
+def schedule_for(claim: Claim, seed: int, **others: Any) -> LyingSchedule:
     """Return the schedule of a configuration that tells lies."""
-    return LyingSchedule(said.real, seed, claimed=said.claimed, **others)
+    return LyingSchedule(claim.real, seed, claimed=claim.claimed, **others)

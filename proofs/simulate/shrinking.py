@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from proofs.simulate.lies import Told
+from proofs.simulate.lies import Claim
 from proofs.simulate.lying import schedule_for
 from proofs.simulate.quirks import NAMES, Quirks
 from proofs.simulate.running import ENDLESS
@@ -25,27 +25,27 @@ def shrunk(kind: str, quirks: Quirks, seed: int, size: Size) -> tuple[Schedule, 
     return Schedule(*found), kind
 
 
-def shrunk_lie(verdict: str, walk: str, said: Told, seed: int, size: Size) -> tuple[Told, int, Size]:
+def shrunk_lie(verdict: str, walk: str, claim: Claim, seed: int, size: Size) -> tuple[Claim, int, Size]:
     """A smaller schedule of the same lies and walk that ends alike: fewer rows, runs, writes, quirks of both sides."""
-    found = (said, seed, size)
+    found = (claim, seed, size)
     while (smaller := _first_that_ends(verdict, walk, found)) is not None:
         found = smaller
     return found
 
 
-def lie_command(said: Told, seed: int, size: Size) -> str:
+def lie_command(claim: Claim, seed: int, size: Size) -> str:
     """What replays it."""
-    facts = ";".join(lie.name for lie in said.lies)
+    facts = ";".join(lie.name for lie in claim.lies)
     return (
-        f'python -m proofs.simulate --replay "{said.real}" --claimed "{said.claimed}" --lie "{facts}" '
+        f'python -m proofs.simulate --replay "{claim.real}" --claimed "{claim.claimed}" --lie "{facts}" '
         f"--seed {seed} --size {_lengths(size)}"
     )
 
 
-def _first_that_ends(verdict: str, walk: str, found: tuple[Told, int, Size]) -> tuple[Told, int, Size] | None:
-    said, seed, size = found
-    for real, claimed, less in _lie_candidates(said, size):
-        tried = replace(said, real=real, claimed=claimed)
+def _first_that_ends(verdict: str, walk: str, found: tuple[Claim, int, Size]) -> tuple[Claim, int, Size] | None:
+    claim, seed, size = found
+    for real, claimed, less in _lie_candidates(claim, size):
+        tried = replace(claim, real=real, claimed=claimed)
         for other in (seed, *range(0 if verdict == ENDLESS else LIES_SEEDS_TRIED)):
             schedule = schedule_for(tried, other, size=less)
             if schedule.verdict(tried) == verdict and schedule.outcome.walk == walk:
@@ -53,13 +53,13 @@ def _first_that_ends(verdict: str, walk: str, found: tuple[Told, int, Size]) -> 
     return None
 
 
-def _lie_candidates(said: Told, size: Size) -> Iterator[tuple[Quirks, Quirks, Size]]:
-    needed = KEPT | {name for lie in said.lies for name in (*lie.real, *lie.claims)}
+def _lie_candidates(claim: Claim, size: Size) -> Iterator[tuple[Quirks, Quirks, Size]]:
+    needed = KEPT | {name for lie in claim.lies for name in (*lie.real, *lie.claims)}
     for name in NAMES:
-        if name not in needed and said.claimed.without(name) != said.claimed:
-            yield said.real.without(name), said.claimed.without(name), size
+        if name not in needed and claim.claimed.without(name) != claim.claimed:
+            yield claim.real.without(name), claim.claimed.without(name), size
     for _, _, less in _candidates(Quirks(), 0, size):
-        yield said.real, said.claimed, less
+        yield claim.real, claim.claimed, less
 
 
 def command(schedule: Schedule) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from proofs.simulate import evidence
 from proofs.simulate.evidence import Answers, Evidence
-from proofs.simulate.lies import Told
+from proofs.simulate.lies import Claim
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,13 @@ UNNOTICEABLE: Final = (
 )
 
 
-def is_unseen(said: Told, answers: Answers) -> bool:
+def is_unseen(claim: Claim, answers: Answers) -> bool:
     """Return whether one of the lies is one that no answer showed."""
     return any(
         entry.fact == lie.fact
         and entry.way in lie.way
-        and not (entry.fact == "paginator type" and (said.claimed.counted or said.real.has_more))
-        and not entry.unless(said.claimed, answers)
-        for lie in said.lies
+        and not (entry.fact == "paginator type" and (claim.claimed.counted or claim.real.has_more))
+        and not entry.unless(claim.claimed, answers)
+        for lie in claim.lies
         for entry in UNNOTICEABLE
     )

@@ -1,4 +1,4 @@
-"""Configurations that lie about their API: what is lost in silence today, and how lies are made, judged and told."""
+"""Configurations that lie about their API: what is lost in silence today, and how lies are made, judged and shown."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from proofs.simulate import evidence
 from proofs.simulate.cases import case
 from proofs.simulate.evidence import Answer
-from proofs.simulate.lie_campaign import LieJob, markdown_table, summarised, text_table, told_alone
-from proofs.simulate.lies import LIES, TRUTHFUL, Told, pairs, singles, told
+from proofs.simulate.lie_campaign import LieJob, places_of, single_claims, summarised
+from proofs.simulate.lie_tables import markdown_page, text_table
+from proofs.simulate.lies import LIES, TRUTHFUL, Claim, claim_of, pairs, singles
 from proofs.simulate.lying import BAD, NAMED, REPORTED, RIGHT, SILENT, UNSEEN, VERDICTS, schedule_for
 from proofs.simulate.quirks import BASE, Quirks, parsed
 from proofs.simulate.running import ENDLESS
@@ -26,83 +27,85 @@ from tests.proofs.still_silent import STILL_SILENT, Silent
 ROOT = Path(__file__).parents[2]
 SILENT_PLACES = {(silent.fact, silent.walk) for silent in STILL_SILENT}
 STRIDE = 8
+WRONG_FACTS = ROOT / "docs" / "wrong-facts.md"
+NOT_NOTICED = ["fact", "when it is", "why nothing shows it"]
 
 
-def said_by(silent: Silent) -> Told:
+def said_by(silent: Silent) -> Claim:
     named = silent.lies.split(";")
-    return Told(tuple(lie for lie in LIES if lie.name in named), parsed(silent.claimed), parsed(silent.real))
+    return Claim(tuple(lie for lie in LIES if lie.name in named), parsed(silent.claimed), parsed(silent.real))
 
 
 @pytest.mark.parametrize("silent", STILL_SILENT, ids=lambda silent: f"{silent.verdict}: {silent.fact}, {silent.walk}")
 def test_what_is_still_silent_is_so_until_a_check_notices_it_and_its_row_is_removed(silent: Silent) -> None:
-    said = said_by(silent)
-    schedule = schedule_for(said, silent.seed, size=silent.size)
-    assert schedule.verdict(said) == silent.verdict, "it is noticed now: remove its row from STILL_SILENT"
+    claim = said_by(silent)
+    schedule = schedule_for(claim, silent.seed, size=silent.size)
+    assert schedule.verdict(claim) == silent.verdict, "it is noticed now: remove its row from STILL_SILENT"
     assert schedule.outcome.walk == silent.walk
 
 
 @pytest.mark.parametrize("part", range(STRIDE))
 def test_no_other_fact_that_is_false_loses_anything_in_silence(part: int) -> None:
-    told_here = told_alone("")[part :: STRIDE * STRIDE]
-    assert len(told_here) > 30
-    for seed, said in enumerate(told_here):
-        schedule = schedule_for(said, seed, size=Size(rows=16, runs=3))
-        verdict = schedule.verdict(said)
+    claims = single_claims("")[part :: STRIDE * STRIDE]
+    assert len(claims) > 30
+    for seed, claim in enumerate(claims):
+        schedule = schedule_for(claim, seed, size=Size(rows=16, runs=3))
+        verdict = schedule.verdict(claim)
         assert verdict in VERDICTS
-        if (said.fact, schedule.outcome.walk) not in SILENT_PLACES:
-            assert verdict not in BAD, lie_command(said, seed, Size(rows=16, runs=3))
+        if (claim.fact, schedule.outcome.walk) not in SILENT_PLACES:
+            assert verdict not in BAD, lie_command(claim, seed, Size(rows=16, runs=3))
 
 
-def test_lies_that_go_together_are_told_in_pairs() -> None:
+def test_lies_that_go_together_are_paired() -> None:
     both = pairs("restart, offsets")
     assert len(both) > 100
-    assert all(len(said.lies) == 2 and said.real != said.claimed for said in both)
-    assert all(said.lies[0].fact != said.lies[1].fact for said in both)
+    assert all(len(claim.lies) == 2 and claim.real != claim.claimed for claim in both)
+    assert all(claim.lies[0].fact != claim.lies[1].fact for claim in both)
 
 
-def test_every_lie_is_told_by_a_case_and_names_of_cases_that_stop_by_themselves_are_left_out() -> None:
-    assert {said.lies[0].name for name in TRUTHFUL for said in singles(name)} == {lie.name for lie in LIES}
+def test_every_lie_is_in_a_case_and_names_of_cases_that_stop_by_themselves_are_left_out() -> None:
+    assert {claim.lies[0].name for name in TRUTHFUL for claim in singles(name)} == {lie.name for lie in LIES}
     assert "tokens, faults" not in TRUTHFUL
     assert "tokens, no clock" not in TRUTHFUL
 
 
 def test_a_lie_changes_what_the_api_does_and_not_what_the_configuration_states() -> None:
     falls = next(lie for lie in LIES if lie.name == "order: falls")
-    said = told(case("tokens"), (falls,))
-    assert said is not None
-    assert (said.claimed.order, said.real.order) == ("asc", "desc")
-    assert told(case("unordered, tokens"), (falls,)) is None
-    assert told(case("tokens"), (falls, falls)) is None
+    claim = claim_of(case("tokens"), (falls,))
+    assert claim is not None
+    assert (claim.claimed.order, claim.real.order) == ("asc", "desc")
+    assert claim_of(case("unordered, tokens"), (falls,)) is None
+    assert claim_of(case("tokens"), (falls, falls)) is None
 
 
 def test_a_lie_that_a_check_notices_is_a_named_error() -> None:
     falls = next(lie for lie in LIES if lie.name == "order: falls")
-    said = told(case("tokens"), (falls,))
-    assert said is not None
-    schedule = schedule_for(said, 3)
-    assert schedule.verdict(said) == NAMED
+    claim = claim_of(case("tokens"), (falls,))
+    assert claim is not None
+    schedule = schedule_for(claim, 3)
+    assert schedule.verdict(claim) == NAMED
     assert "isn't in ascending order" in schedule.noticed[0]
 
 
 def test_a_loss_with_a_warning_is_reported_and_one_without_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     renamed = next(silent for silent in STILL_SILENT if silent.fact == "paginator path")
-    said = said_by(renamed)
-    assert schedule_for(said, renamed.seed, size=renamed.size).verdict(said) == SILENT
+    claim = said_by(renamed)
+    assert schedule_for(claim, renamed.seed, size=renamed.size).verdict(claim) == SILENT
 
     def report(stream: Any, _: Any) -> None:
         stream.logger.warning("stream %s: a continuation isn't read", stream.name)
 
     monkeypatch.setattr(RestStream, "_report", report)
-    schedule = schedule_for(said, renamed.seed, size=renamed.size)
-    assert schedule.verdict(said) == REPORTED
+    schedule = schedule_for(claim, renamed.seed, size=renamed.size)
+    assert schedule.verdict(claim) == REPORTED
     assert "stream list: a continuation isn't read" in schedule.reports
 
 
 def test_an_honest_configuration_loses_nothing_and_reports_nothing() -> None:
     for name in ("tokens", "restart, offsets", "sweep, tokens", "keyset"):
-        said = Told((), case(name), case(name))
-        schedule = schedule_for(said, 5)
-        assert schedule.verdict(said) == RIGHT
+        claim = Claim((), case(name), case(name))
+        schedule = schedule_for(claim, 5)
+        assert schedule.verdict(claim) == RIGHT
         assert schedule.reports == []
 
 
@@ -110,10 +113,10 @@ def test_what_no_client_can_notice_is_declared_with_a_reason() -> None:
     facts = {lie.fact for lie in LIES}
     assert all(entry.fact in facts and len(entry.reason) > 30 for entry in UNNOTICEABLE)
     omits = next(lie for lie in LIES if lie.fact == "the list is whole")
-    said = told(case("tokens"), (omits,))
-    assert said is not None
-    assert is_unseen(said, ())
-    assert UNSEEN in {schedule_for(said, seed).verdict(said) for seed in range(6)}
+    claim = claim_of(case("tokens"), (omits,))
+    assert claim is not None
+    assert is_unseen(claim, ())
+    assert UNSEEN in {schedule_for(claim, seed).verdict(claim) for seed in range(6)}
 
 
 def answer(
@@ -158,8 +161,24 @@ def test_the_tables_count_verdicts_by_fact_and_walk() -> None:
     head, *lines = text_table(summary).splitlines()
     assert all(verdict in head for verdict in VERDICTS)
     assert sum(int(number) for line in lines for number in line.split()[-len(VERDICTS) :]) == 12
-    first, rule, *rows = markdown_table(summary).splitlines()
-    assert first.startswith("| fact that is false | ")
-    assert rule.count("|") == first.count("|")
-    assert any(row.startswith("| order | ") for row in rows)
     assert ENDLESS in VERDICTS
+
+
+@pytest.mark.parametrize("written", ["now"])
+def test_the_page_has_a_row_for_each_fact_and_a_cell_for_each_walk_whose_configuration_states_it(written: str) -> None:
+    summary = summarised(LieJob(0, 2, "order", paired=False))
+    page = WRONG_FACTS.read_text(encoding="utf-8") if written != "now" else markdown_page(summary)
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
+    above, below = lines[: lines.index(NOT_NOTICED)], lines[lines.index(NOT_NOTICED) + 2 :]
+    (_, _, *walks), _, *rows = above
+    assert [row[0] for row in rows] == [*dict.fromkeys(lie.fact for lie in LIES)]
+    assert [row[1] for row in rows] == ["; ".join(dict.fromkeys(ways_of(row[0]))) for row in rows]
+    cells = {(row[0], walk) for row in rows for walk, cell in zip(walks, row[2:], strict=True) if cell}
+    assert cells == places_of(single_claims(""))
+    assert [(row[0], row[2]) for row in below] == [(entry.fact, entry.reason) for entry in UNNOTICEABLE]
+    if written != "now":
+        assert "not played" not in page
+
+
+def ways_of(fact: str) -> list[str]:
+    return [lie.way for lie in LIES if lie.fact == fact]
