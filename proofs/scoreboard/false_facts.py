@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from proofs.scoreboard.model import Api, Case, records
+from proofs.scoreboard.model import Api, Case, child, records
 
 TWELVE: Final = records(*range(1, 13))
 HOURLY: Final = tuple(3600 * hour for hour in range(12))
+
+CHILDREN: Final = (child(1, 1, 30), child(2, 2, 20), child(3, 3, 10))
 
 FALSE_FACTS: Final = (
     Case(
@@ -94,5 +96,20 @@ FALSE_FACTS: Final = (
         Api(order="descending", filter="none", size=3, faults={2: "error in 200"}),
         told="the newest come first, ties by id; there is no filter",
         best="named error",
+    ),
+    Case(
+        "nothing-is-left-out",
+        "The second run finds nothing new, and its answer has no list at all.",
+        (TWELVE, TWELVE),
+        Api(filter=">", clock=(13, 10_000), left_out=True),
+        told="since is exclusive; data is left out where there is nothing",
+    ),
+    Case(
+        "parent-that-cannot-be-read-yet",
+        "The children of one of three parents are answered 403 at first, and can be read in the second run.",
+        (CHILDREN, CHILDREN),
+        Api(barred=frozenset({2})),
+        parents=(1, 2, 3),
+        told="/parents is paged; /parents/{id}/children has the filter since, and is 403 for who may not read it yet",
     ),
 )

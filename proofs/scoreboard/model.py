@@ -66,6 +66,8 @@ class Api:
         endless: pages after the last are empty, and have a new token each.
         ignored: parameters that change nothing.
         hours: how much later than it says the filter takes `since` to be.
+        left_out: whether an answer without records has no `data`.
+        barred: in the first phase, the parents whose children are answered 403.
         orders: how many records each order holds; the list is one of orders then, each with its `lines`.
     """
 
@@ -93,6 +95,8 @@ class Api:
     endless: bool = False
     ignored: frozenset[str] = frozenset()
     hours: int = 0
+    left_out: bool = False
+    barred: frozenset[int] = frozenset()
     orders: tuple[int, ...] = ()
 
 

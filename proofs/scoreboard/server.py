@@ -270,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             reading.requests += 1
             number, first = reading.requests, reading.phase == 0
+            is_barred = first and path in {f"parents/{key}/children" for key in api.barred}
             if number > MOST_REQUESTS:
                 self._send(410, {"message": f"cut off after {MOST_REQUESTS} requests"}, reading.date)
                 return
@@ -293,6 +294,10 @@ class Handler(BaseHTTPRequestHandler):
             let_go.wait(600)
             self.close_connection = True
             return
+        if is_barred:
+            status, body = 403, {"message": "this parent isn't yours yet"}
+        if api.left_out and not body.get("data", True):
+            del body["data"]
         if fault == "503":
             status, body = 503, {"message": "overloaded"}
         if fault == "error in 200":

@@ -14,6 +14,7 @@ from singer_sdk import typing as th
 from singer_sdk.pagination import BaseAPIPaginator, JSONPathPaginator, OffsetPaginator, PageNumberPaginator
 
 SIZE = 5
+FORBIDDEN = 403
 NOT_FOUND = 404
 
 
@@ -23,6 +24,14 @@ class More(PageNumberPaginator):
     def has_more(self, response: Any) -> bool:
         """What the answer says."""
         return bool(response.json()["hasMore"])
+
+
+class MoreWhereAllowed(More):
+    """The same, where the answer may be a refusal."""
+
+    def has_more(self, response: Any) -> bool:
+        """What the answer says."""
+        return response.status_code != FORBIDDEN and super().has_more(response)
 
 
 class MoreOffsets(OffsetPaginator):
@@ -200,6 +209,24 @@ class Children(Pages):
     parent_stream_type = Parents
 
 
+class LenientChildren(Children):
+    """The children of each parent that may be read."""
+
+    def validate_response(self, response: Any) -> None:
+        """Let children that may not be read be none."""
+        if response.status_code != FORBIDDEN:
+            super().validate_response(response)
+
+    def parse_response(self, response: Any) -> Any:
+        """Yield the children of a parent that may be read."""
+        if response.status_code != FORBIDDEN:
+            yield from super().parse_response(response)
+
+    def get_new_paginator(self) -> BaseAPIPaginator[Any] | None:
+        """Pages from 1 on, none after one that may not be read."""
+        return MoreWhereAllowed(1)
+
+
 STREAMS: dict[str, tuple[type[Pages], ...]] = {
     "pages": (Pages,),
     "offsets": (Offsets,),
@@ -211,6 +238,7 @@ STREAMS: dict[str, tuple[type[Pages], ...]] = {
     "lines": (Lines,),
     "flagged_tokens": (TokensWithAFlag,),
     "until_not_found": (PagesUntilNotFound,),
+    "lenient_children": (Parents, LenientChildren),
     "children": (Parents, Children),
 }
 
