@@ -34,6 +34,7 @@ from tap_restextract.walks.pages import (
 )
 from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, Record, Step, Steps
+from tap_restextract.walks.ties import TieOrder
 from tap_restextract.walks.units import check_unit
 
 
@@ -80,6 +81,10 @@ class DescendingPass:
     low: Any = None
     proven: Any = None
     reached_floor: bool = False
+    tie_order: TieOrder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tie_order = TieOrder(self.plan)
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: DescendingBookmark | None) -> DescendingPass:
@@ -114,6 +119,7 @@ class DescendingPass:
         check_kind(self.plan, self._floor_value, page.records[0])
         check_unit(self.plan, page.records)
         ranks = self._falling(page.records)
+        self.tie_order.check(page.records, ranks)
         self._check_the_seam(page.records[0], ranks[0])
         check_not_older(self.plan, self.request_cursor, self._value(page.records[-1]), ranks[-1])
         floor = self._floor
