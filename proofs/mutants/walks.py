@@ -413,7 +413,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "_keyset_start",
-                "return Cursor(step_back(value, resolution_of(value)), plan.tie_floor), rank(value)",
+                "return Cursor(window(incremental, step_back(value, resolution_of(value))), plan.tie_floor), rank(value)",
                 "return Cursor(value, plan.tie_floor or 10**6), rank(value)",
             ),
         ),
@@ -473,7 +473,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "cursor_from",
-                "return Cursor(step_back(first, step))",
+                "return Cursor(window(incremental, step_back(first, least_step(incremental, first))))",
                 "return Cursor(step_back(first, resolution_of(first)))",
             ),
         ),
@@ -528,8 +528,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "single",
-                "        if len(page.records) >= limit:\n            raise WalkError(",
-                "        if len(page.records) >= limit + 10**6:\n            raise WalkError(",
+                "        if page.counted >= limit:\n            raise WalkError(",
+                "        if page.counted >= limit + 10**6:\n            raise WalkError(",
             ),
         ),
         "single",
@@ -610,7 +610,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "ChildrenWalk._queue_parents",
-                "bound = horizon_at(incremental, server_time)",
+                "bound = horizon_at(incremental, server_time, incremental.initial_value)",
                 "bound = horizon_at(type(incremental)(cursor_path=incremental.cursor_path, epoch=incremental.epoch), server_time)",
             ),
         ),

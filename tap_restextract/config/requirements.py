@@ -12,6 +12,7 @@ from tap_restextract.config.webhooks import ReceiverSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.paths import find
 from tap_restextract.values.spelling import hint
+from tap_restextract.values.zones import zone_named
 
 CACHES = frozenset({"", "redis", "rediss", "postgresql", "postgres"})
 
@@ -43,6 +44,7 @@ def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
             kind = type(stream.auth).__struct_config__.tag
             yield f"auth type {kind} needs the setting {name}; set it, or the variable TAP_RESTEXTRACT_{name.upper()}"
     yield from _path_faults(stream)
+    yield from _zone_faults(stream)
     yield from _rule_faults(stream)
     if stream.client_key and not stream.client_certificate:
         yield "client_key is set, but no client_certificate; set it, or leave both out"
@@ -119,6 +121,16 @@ def _no_path(path: str | None) -> list[str]:
     except ConfigurationError as error:
         return error.faults
     return []
+
+
+def _zone_faults(stream: StreamSettings) -> typing.Iterator[str]:
+    feed = None if stream.feed is None else stream.feed.incremental
+    for location, incremental in (("incremental", stream.incremental), ("feed.incremental", feed)):
+        if incremental is not None and incremental.timezone is not None:
+            try:
+                zone_named(incremental.timezone)
+            except ConfigurationError as error:
+                yield from (f"{location}: {fault}" for fault in error.faults)
 
 
 def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:

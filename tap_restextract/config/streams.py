@@ -109,6 +109,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     epoch: (
         Annotated[Literal["s", "ms", "us"], described("Unit of a replication key that counts time since 1970.")] | None
     ) = None
+    timezone: (
+        Annotated[str, described("Zone of instants without an offset, and of strftime forms: Area/City, or UTC.")]
+        | None
+    ) = None
     null_params: (
         Annotated[Json, described("Parameters of one more request, for the records whose replication key is null.")]
         | None

@@ -1,15 +1,15 @@
 """Placeholders in requests: values put in place, not a template language.
 
 `{cursor.updated_at}` alone in a string keeps the value's type; inside a longer string it becomes text, optionally in a
-form of its own: `{cursor.updated_at:unix}`, `:unix_ms`, `:iso`, or a strftime form such as `:%Y-%m-%d` (UTC). A mapping
-with the single key `json` becomes JSON text of what it holds. `{{` and `}}` are braces.
+form of its own: `{cursor.updated_at:unix}`, `:unix_ms`, `:iso`, or a strftime form such as `:%Y-%m-%d` (in `timezone`,
+or UTC). A mapping with the single key `json` becomes JSON text of what it holds. `{{` and `}}` are braces.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 from urllib.parse import quote
@@ -17,7 +17,8 @@ from urllib.parse import quote
 import msgspec
 
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.values.cursor import EPOCH, NoRankError, rank
+from tap_restextract.values.cursor import EPOCH, NoRankError, is_local, rank
+from tap_restextract.values.zones import instant_rank, local_rank, odd_hour, zone_named
 
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.\-]*)(?::(?P<form>[^{}]*))?\}")
 FORMS: Final = ("unix", "unix_ms", "iso")
@@ -74,39 +75,45 @@ def _mentioned(template: Any) -> Iterator[re.Match[str]]:
             yield from _mentioned(value)
 
 
-def fill(template: Any, scope: Scope) -> Any:
+def fill(template: Any, scope: Scope, zone: str | None = None) -> Any:
     """Return the template with each placeholder's value in its place.
+
+    Args:
+        template: as it is configured.
+        scope: the values by their names.
+        zone: of instants without an offset, and of strftime forms; UTC where there is none.
 
     Raises:
         ConfigurationError: for a name that the scope hasn't, or a form that the value hasn't.
     """
     if isinstance(template, Mapping):
         if set(template) == {"json"}:
-            return _encoder.encode(fill(template["json"], scope)).decode()
-        return {key: fill(value, scope) for key, value in template.items()}
+            return _encoder.encode(fill(template["json"], scope, zone)).decode()
+        return {key: fill(value, scope, zone) for key, value in template.items()}
     if isinstance(template, list):
-        return [fill(value, scope) for value in template]
+        return [fill(value, scope, zone) for value in template]
     if not isinstance(template, str):
         return template
     whole = PLACEHOLDER.fullmatch(template)
     if whole and whole["name"]:
         value = _value(whole["name"], scope)
-        return value if whole["form"] is None else _formed(value, whole["form"], whole["name"])
-    return PLACEHOLDER.sub(lambda match: _text(match, scope), template)
+        return value if whole["form"] is None else _formed(value, whole["form"], whole["name"], zone)
+    return PLACEHOLDER.sub(lambda match: _text(match, scope, zone), template)
 
 
-def fill_path(template: str, scope: Scope) -> str:
+def fill_path(template: str, scope: Scope, zone: str | None = None) -> str:
     """Return the path with each placeholder's value percent-encoded in its place."""
     return PLACEHOLDER.sub(
-        lambda match: _text(match, scope) if match["name"] is None else quote(_text(match, scope), safe=""), template
+        lambda match: _text(match, scope, zone) if match["name"] is None else quote(_text(match, scope, zone), safe=""),
+        template,
     )
 
 
-def _text(match: re.Match[str], scope: Scope) -> str:
+def _text(match: re.Match[str], scope: Scope, zone: str | None) -> str:
     if match["name"] is None:
         return match[0][0]
     value = _value(match["name"], scope)
-    return text(value if match["form"] is None else _formed(value, match["form"], match["name"]))
+    return text(value if match["form"] is None else _formed(value, match["form"], match["name"], zone))
 
 
 def text(value: Any) -> str:
@@ -123,19 +130,28 @@ def _value(name: str, scope: Scope) -> Any:
     return scope[name]
 
 
-def _formed(value: Any, form: str, name: str) -> Any:
+def _formed(value: Any, form: str, name: str, zone: str | None) -> Any:
     try:
         seconds = Decimal(rank(value))
     except NoRankError as error:
         raise ConfigurationError(
             [f"the placeholder {{{name}:{form}}} needs an instant or a number of seconds"]
         ) from error
+    is_end = name.startswith("until.")
+    if zone is not None and is_local(value):
+        seconds = Decimal(instant_rank(zone, seconds, latest=is_end))
     if form == "unix":
         return int(seconds.to_integral_value(rounding=ROUND_FLOOR))
     if form == "unix_ms":
         return int((seconds * 1000).to_integral_value(rounding=ROUND_FLOOR))
     try:
-        moment = EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
+        moment = _moment(seconds)
+        if zone is not None and form != "iso":
+            shown = Decimal(local_rank(zone, seconds))
+            odd = None if names_zone(form) else odd_hour(zone, shown)
+            # What comes twice bounds nothing: a range begins before the first, and ends behind the last.
+            shown = shown if odd is None else Decimal(odd.end if is_end else odd.start - 1)
+            return _moment(shown).replace(tzinfo=zone_named(zone)).strftime(form)
     except OverflowError as error:
         raise ConfigurationError(
             [f"the placeholder {{{name}:{form}}} is beyond the year 9999; a number is taken as seconds since 1970"]
@@ -143,3 +159,7 @@ def _formed(value: Any, form: str, name: str) -> Any:
     if form == "iso":
         return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
     return moment.strftime(form)
+
+
+def _moment(seconds: Decimal) -> datetime:
+    return EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))

@@ -55,11 +55,14 @@ def request_for(
     scope = _scope(stream, cursor) | dict(more)
     if until is not None and stream.incremental is not None:
         scope[f"until.{stream.incremental.cursor_path}"] = until
+    zone = None if stream.incremental is None else stream.incremental.timezone
     try:
-        path = fill_path(stream.path, scope)
-        params = tuple(pair for name, value in _sent(stream.params, scope).items() for pair in _pairs(name, value))
-        headers = {name: text(value) for name, value in _sent(stream.headers, scope).items()}
-        body = None if stream.json is None else _sent(stream.json, scope)
+        path = fill_path(stream.path, scope, zone)
+        params = tuple(
+            pair for name, value in _sent(stream.params, scope, zone).items() for pair in _pairs(name, value)
+        )
+        headers = {name: text(value) for name, value in _sent(stream.headers, scope, zone).items()}
+        body = None if stream.json is None else _sent(stream.json, scope, zone)
     except ConfigurationError as error:
         raise ConfigurationError([f"stream {stream.name}: {fault}" for fault in error.faults]) from error
     below = path.lstrip("/")
@@ -97,9 +100,10 @@ def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until
     if until is not None:
         scope[f"until.{key}"] = until
     other = {name: f"({name})" for name in cursor_names(stream) if name.partition(".")[0] not in OPTIONAL}
+    zone = None if stream.incremental is None else stream.incremental.timezone
     parts = []
     for part in ({"the path": stream.path}, stream.params, stream.headers, stream.json or {}):
-        for name, value in _sent(part, scope | other).items():
+        for name, value in _sent(part, scope | other, zone).items():
             forms = tuple(form for named, form in mentions(part[name]) if named == f"{family}.{key}")
             if forms:
                 shown = value if isinstance(value, str) else _encoder.encode(value).decode()
@@ -184,11 +188,11 @@ def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
     return scope
 
 
-def _sent(part: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
+def _sent(part: Mapping[str, Any], scope: Mapping[str, Any], zone: str | None) -> dict[str, Any]:
     """Return the parts whose cursor or end there is; a compound cursor's parts come together."""
     families = {name.partition(".")[0] for name in scope}
     return {
-        name: fill(template, scope)
+        name: fill(template, scope, zone)
         for name, template in part.items()
         if not {mentioned.partition(".")[0] for mentioned in names(template)} & (OPTIONAL - families)
     }

@@ -56,6 +56,19 @@ class Plan:
         return self.walk.state_moves
 
     @property
+    def zone_reason(self) -> str | None:
+        """Why instants need an offset, or a declared zone: what compares them with a clock; None where nothing does."""
+        incremental = self.stream.incremental
+        if incremental is None:
+            return None
+        if self.parent is not None:
+            return "the bookmark of all parents is the server's clock"
+        if self.walk.is_bounded_by_clock:
+            return "the walk's bookmark is the server's clock"
+        named = next((name for name in ("lag", "lookback") if getattr(incremental, name)), None)
+        return None if named is None else f"the {named} is measured by the server's clock"
+
+    @property
     def is_combined(self) -> bool:
         """Whether the walk is followed by others: a sweep at an interval, or the records without replication key."""
         incremental = self.stream.incremental
@@ -148,6 +161,8 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
     incremental = plan.stream.incremental
     if incremental and incremental.epoch is None and isinstance(incremental.initial_value, int):
         yield f"the bookmark of all parents is a time, and {incremental.cursor_path} is a number; declare `epoch` if it counts time, or leave `incremental` out"
+    if incremental and incremental.timezone and incremental.initial_value is None:
+        yield "the bookmark of all parents is written as the children's values are: a timezone needs initial_value, written so"
     if not plan.walk.may_have_parent:
         yield f"the children of a parent can't be read as {plan.walk.name} yet; sort them ascending, or leave `incremental` out"
 

@@ -12,12 +12,14 @@ from tap_restextract.values.cursor import (
     Rank,
     floor,
     format_like,
+    is_local,
     kind_and_rank,
     precision_of,
     rank,
     resolution_of,
     step_back,
 )
+from tap_restextract.values.zones import OddHour, instant_rank, local_rank, odd_hour, settled_rank
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
 PLAUSIBLE_SECONDS: Final = (315_532_800, 4_102_444_800)
@@ -64,8 +66,43 @@ def unit_beyond(incremental: Incremental, value: Any) -> str | None:
 
 
 def window(incremental: Incremental, value: Any) -> Any:
-    """Return the first value that the API's filter can't tell from this one: itself, or its multiple of `precision`."""
-    return floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
+    """Return the first value that the API's filter can't tell from this one: itself, or its multiple of `precision`.
+
+    An hour that a zone's clocks repeat, or leave out, is no bound: it begins right before itself.
+    """
+    first = floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
+    if incremental.timezone is None or (odd := _odd_hour(incremental, first)) is None:
+        return first
+    return format_like(first, odd.start - least_step(incremental, first))
+
+
+def past_odd_hour(incremental: Incremental, value: Any) -> Any:
+    """Return a range's end, which isn't in an hour that a zone's clocks repeat, or leave out, but behind it."""
+    odd = None if incremental.timezone is None else _odd_hour(incremental, value)
+    return value if odd is None else format_like(value, odd.end)
+
+
+def least_step(incremental: Incremental, value: Any) -> Decimal:
+    """Return the least distance that a filter can tell, in the replication key's own unit."""
+    return measure(incremental, incremental.precision) if incremental.precision else resolution_of(value)
+
+
+def clock_rank(incremental: Incremental, like: Any, second: Rank) -> Rank:
+    """Return the rank before which nothing comes from a second on, for values that are written like this one.
+
+    Args:
+        incremental: facts.
+        like: a value of the replication key.
+        second: since 1970, UTC.
+    """
+    if incremental.timezone is not None and is_local(like):
+        return settled_rank(incremental.timezone, second)
+    return second * EPOCHS[incremental.epoch or "s"]
+
+
+def _odd_hour(incremental: Incremental, value: Any) -> OddHour | None:
+    assert incremental.timezone is not None
+    return odd_hour(incremental.timezone, rank(value)) if is_local(value) else None
 
 
 def earliest(incremental: Incremental, mark: Any) -> Any:
@@ -76,6 +113,10 @@ def earliest(incremental: Incremental, mark: Any) -> Any:
     if not incremental.lookback:
         return window(incremental, mark)
     first = step_back(mark, measure(incremental, incremental.lookback))
+    if incremental.timezone is not None and is_local(mark):
+        # By the clock on the wall an hour that is left out would be one of the lookback.
+        instant = instant_rank(incremental.timezone, rank(mark)) - measure(incremental, incremental.lookback)
+        first = format_like(mark, local_rank(incremental.timezone, instant))
     least = min(incremental.initial_value or first, mark, key=rank)
     return window(incremental, max(first, least, key=rank))
 
@@ -85,8 +126,7 @@ def cursor_from(incremental: Incremental, value: Any) -> Cursor:
     first = window(incremental, value)
     if incremental.filter != "exclusive":
         return Cursor(first)
-    step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(first)
-    return Cursor(step_back(first, step))
+    return Cursor(window(incremental, step_back(first, least_step(incremental, first))))
 
 
 def is_same_place(one: Cursor, other: Cursor) -> bool:

@@ -49,6 +49,7 @@ class Walk(Generic[B]):
         emits_deletions: records come out that are their keys and `_sdc_deleted_at` alone.
         takes_records_whole: the walk looks at more of a record than its keys, so that undecoded rows won't do.
         may_begin_empty: the first request may be answered with no record though the list has some.
+        is_bounded_by_clock: a bookmark is the server's clock, not a record's value.
         reads_list: the stream's list is asked for at all.
     """
 
@@ -69,6 +70,7 @@ class Walk(Generic[B]):
     emits_deletions: bool = False
     takes_records_whole: bool = False
     may_begin_empty: bool = False
+    is_bounded_by_clock: bool = False
     reads_list: bool = True
 
     @property
@@ -132,6 +134,7 @@ UNORDERED: Final = Walk(
     state_moves="at the end of a pass; the hashes of what is newer go with it",
     bookmark=CursorBookmark,
     rests_on_seams=True,
+    is_bounded_by_clock=True,
 )
 WINDOWS: Final = Walk(
     name="windows",
@@ -142,6 +145,7 @@ WINDOWS: Final = Walk(
     rests_on_seams=True,
     may_have_parent=False,
     may_begin_empty=True,
+    is_bounded_by_clock=True,
 )
 FEED: Final = Walk(
     name="feed",

@@ -2,7 +2,8 @@
 
 The text is kept because it is what goes back to the API, without a digit lost; the rank (a number: seconds since the
 epoch for instants, the value itself for numbers) is what is compared, never the text. Instants are ISO 8601 / RFC 3339
-with any number of fractional digits; one without an offset is taken as UTC, as all of them are sent by one API.
+with any number of fractional digits; one without an offset is ranked as if it were UTC, as all of them are sent by one
+API, in its own zone: `zones` turns a clock's time into such a rank.
 """
 
 from __future__ import annotations
@@ -91,6 +92,12 @@ def kind_and_rank(value: Any) -> tuple[str, Rank]:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, float)):
         raise NoRankError
     return "number", Decimal(str(value)) if isinstance(value, float) else value
+
+
+def is_local(value: Any) -> bool:
+    """Return whether the value is an instant without an offset, or a date: a time of a zone that it doesn't name."""
+    match = INSTANT.match(value) if isinstance(value, str) else None
+    return match is not None and match["offset"] is None
 
 
 def rank(value: Any) -> Rank:

@@ -13,7 +13,7 @@ from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import earliest
+from tap_restextract.plan.ranges import earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
 from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
@@ -174,7 +174,7 @@ def _keyset_start(plan: Plan, bookmark: KeysetBookmark | None) -> tuple[Cursor |
     value = earliest(incremental, mark.value) if mark else incremental.initial_value
     if value is None:
         return None, None
-    return Cursor(step_back(value, resolution_of(value)), plan.tie_floor), rank(value)
+    return Cursor(window(incremental, step_back(value, resolution_of(value))), plan.tie_floor), rank(value)
 
 
 def _value(deduplicator: Deduplicator) -> object:

@@ -165,7 +165,7 @@ class ChildrenWalk:
     def _queue_parents(self, records: Sequence[Record], server_time: float | None) -> None:
         incremental = self.plan.stream.incremental
         if self.floor is None and incremental is not None:
-            bound = horizon_at(incremental, server_time)
+            bound = horizon_at(incremental, server_time, incremental.initial_value)
             if bound is None:
                 raise WalkError(
                     f"{self._place}: the bookmark of all parents needs the server's clock, and its answers have no Date "

@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.values.cursor import Cursor, NoRankError, Rank, kind_and_rank, rank
+from tap_restextract.values.cursor import Cursor, NoRankError, Rank, is_local, kind_and_rank, rank
 from tap_restextract.values.paths import MISSING, find, find_each
+from tap_restextract.values.zones import first_rank
 from tap_restextract.walks.steps import Record
 
 SCALARS: Final = {str, int}
@@ -178,12 +179,13 @@ def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], li
         cursors = [cursor_of(plan, record) for record in records]
         values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
     ranks: list[Rank | None] = []
+    ranked = _rank_as_written if _folding_zone(plan) is None else rank_in
     before: Any = MISSING
     value_rank: Rank | None = None
     for value in values:
         # Records that share a value stand together.
         if type(value) is not type(before) or value != before:
-            before, value_rank = value, rank_in(plan, value)
+            before, value_rank = value, ranked(plan, value)
         ranks.append(value_rank)
     return values, ties, ranks
 
@@ -194,6 +196,17 @@ def rank_in(plan: Plan, value: Any) -> Rank | None:
     Raises:
         AnswerError: where the walk needs one.
     """
+    zone = _folding_zone(plan)
+    value_rank = _rank_as_written(plan, value)
+    return value_rank if zone is None or value_rank is None or not is_local(value) else first_rank(zone, value_rank)
+
+
+def _folding_zone(plan: Plan) -> str | None:
+    """Return the zone whose repeated hours are one value: behind a compound cursor the API orders what is in them."""
+    return None if plan.walk.has_compound_cursor else incremental_of(plan).timezone
+
+
+def _rank_as_written(plan: Plan, value: Any) -> Rank | None:
     try:
         return rank(value)
     except NoRankError as error:
@@ -207,7 +220,8 @@ def rank_in(plan: Plan, value: Any) -> Rank | None:
 
 def rank_of(plan: Plan, record: Record) -> Rank:
     """Return the record's rank, where the walk can't do without one."""
-    record_rank = rank_in(plan, cursor_of(plan, record).value)
+    value = cursor_of(plan, record).value
+    record_rank = _rank_as_written(plan, value) if incremental_of(plan).timezone is None else rank_in(plan, value)
     assert record_rank is not None
     return record_rank
 

@@ -11,11 +11,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import EPOCHS
+from tap_restextract.plan.ranges import clock_rank
 from tap_restextract.values.cursor import Rank, precision_of, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Page, Record
@@ -65,19 +66,20 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     """
     if not page.records or not _is_instant(plan, page.records[-1]):
         return None
-    bound = horizon_at(incremental_of(plan), page.server_time)
+    like = find(incremental_of(plan).cursor_path, page.records[-1])
+    bound = horizon_at(incremental_of(plan), page.server_time, like)
     if bound is None:
         return None
-    step = resolution_of(find(incremental_of(plan).cursor_path, page.records[-1]))
+    step = resolution_of(like)
     return (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
 
 
-def horizon_at(incremental: Incremental, server_time: float | None) -> Rank | None:
-    """Return the server's clock, in whole seconds, less the lag, in the replication key's own unit."""
+def horizon_at(incremental: Incremental, server_time: float | None, like: Any = None) -> Rank | None:
+    """Return the server's clock, in whole seconds, less the lag, as the rank of a value that is written like this."""
     if server_time is None:
         return None
     seconds = Decimal(int(server_time)) - (precision_of(incremental.lag) if incremental.lag else 0)
-    return seconds * EPOCHS[incremental.epoch or "s"]
+    return clock_rank(incremental, like, seconds)
 
 
 def _is_instant(plan: Plan, record: Record) -> bool:

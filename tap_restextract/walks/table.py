@@ -22,6 +22,7 @@ from tap_restextract.walks.descending import descending
 from tap_restextract.walks.pages import with_list_check
 from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import PageRequest, Steps
+from tap_restextract.walks.zones import with_zone_check
 
 B = TypeVar("B", bound=Bookmark)
 C = TypeVar("C", bound=CursorBookmark)
@@ -45,14 +46,17 @@ class Start:
 def _one_generator(row: Walk[B], begin: Callable[[Plan, B | None], Steps]) -> tuple[Walk[Any], Start]:
     """Return the entry of a walk that is one generator."""
 
+    def zoned(plan: Plan, bookmark: B | None) -> Steps:
+        return with_zone_check(plan, begin(plan, bookmark))
+
     def stream_walk(plan: Plan, bookmark: B | None, cache: HashCache | None, now: str) -> StreamWalk:
         del cache, now
-        return SingleWalk(begin(plan, bookmark))
+        return SingleWalk(zoned(plan, bookmark))
 
     def first_request(plan: Plan, bookmark: B | None) -> PageRequest:
         return next(begin(plan, bookmark)).request or PageRequest()
 
-    return row, Start(stream_walk, first_request, begin)
+    return row, Start(stream_walk, first_request, zoned)
 
 
 def _checked(begin: Callable[[Plan, C | None], Steps]) -> Callable[[Plan, C | None], Steps]:

@@ -27,7 +27,7 @@ from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, window
+from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, past_odd_hour, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.boundary import check_edge
@@ -46,6 +46,7 @@ from tap_restextract.walks.serial_ranges import Highest, check_no_dates
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 from tap_restextract.walks.units import check_unit
+from tap_restextract.walks.zones import with_zone_check
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ class TimeSlices:
         upper = None
         if incremental.step:
             upper = format_like(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+            upper = past_odd_hour(incremental, upper)
         if self.horizon_value is None:
             if self.limit is not None and (self.is_closed if upper is None else rank(upper) > rank(self.limit)):
                 upper = max(self.limit, self.lower, key=rank)
@@ -126,11 +128,14 @@ class TimeSlices:
         return self._begun(upper, ended=upper is None)
 
     def _begun(self, upper: Any, *, ended: bool) -> SubWalk:
-        sub_walk = SubWalk(with_list_check(self.plan, self._slice(self.lower, upper)), f"from {self.lower}")
+        sub_walk = SubWalk(self._checked(self._slice(self.lower, upper)), f"from {self.lower}")
         self.has_started, self.ended = True, ended
         self.sub_walks.append(sub_walk)
         self.lower = upper
         return sub_walk
+
+    def _checked(self, steps: Steps) -> Steps:
+        return with_zone_check(self.plan, with_list_check(self.plan, steps))
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a slice's step: its bookmark is that of all slices done without a gap."""
@@ -192,7 +197,7 @@ def _clock(plan: Plan, sample_value: Any, now: str) -> Any:
     incremental = incremental_of(plan)
     if not now or (incremental.epoch is None and kind_and_rank(sample_value)[0] == "number"):
         return None
-    bound = horizon_at(incremental, float(rank(now)))
+    bound = horizon_at(incremental, float(rank(now)), sample_value)
     assert bound is not None
     return window(incremental, format_like(sample_value, bound))
 
@@ -297,7 +302,7 @@ class SliceReader:
         slices, incremental = self.slices, incremental_of(self.slices.plan)
         if slices.horizon_value is not None or slices.highest is not None:
             return
-        bound = horizon_at(incremental, page.server_time)
+        bound = horizon_at(incremental, page.server_time, slices.sample_value)
         if bound is None:
             raise WalkError(
                 f"{label_of(slices.plan)}: reading in time ranges needs the server's clock, and its answers have no Date header; "
@@ -369,14 +374,15 @@ class SliceReader:
         )
         cut = upper if self.upper is None else (lower + upper) / 2
         steps = (cut / least).to_integral_value(rounding=ROUND_FLOOR)
-        middle = steps * least
-        if not (lower < middle and (self.upper is None or middle < upper)):
-            raise WalkError(
-                f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper or self.highest.value!r}, and {incremental.max_window_results} "
-                "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
-            )
-        value = format_like(self.slices.sample_value, middle)
-        return [(value, self.upper), (self.lower, value)]
+        middle = format_like(self.slices.sample_value, steps * least)
+        # Not within an hour that a zone's clocks repeat, or leave out: behind it, or else before it.
+        for value in (past_odd_hour(incremental, middle), window(incremental, middle)):
+            if lower < rank(value) and (self.upper is None or rank(value) < upper):
+                return [(value, self.upper), (self.lower, value)]
+        raise WalkError(
+            f"{label_of(self.slices.plan)}: {self.count} records or more lie at {self.lower!r} or {self.upper or self.highest.value!r}, and {incremental.max_window_results} "
+            "are the most that the API gives for one question; declare a compound filter with a tie_breaker, or make the request narrower"
+        )
 
 
 def _is_before(upper: Rank | None, plan: Plan, record: Record) -> bool:
