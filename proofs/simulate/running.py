@@ -20,6 +20,7 @@ from tap_restextract.errors import AnswerError, TapError
 from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.plan.bookmarks.state import checkpointed
 from tap_restextract.plan.plan import Plan
+from tap_restextract.walks.probing import probed
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
@@ -187,10 +188,11 @@ class Runs:
             nulls=self.nulls,
             now=(EPOCH + timedelta(milliseconds=self.api.now)).isoformat(),
         )
+        driven = probed(stream_walk, self.plan, self.source.bookmark(state), self.source.parents)
         flying: list[Flight] = []
         while True:
-            while len(flying) < self.concurrency and (sub_walk := stream_walk.next()) is not None:
-                state = self._advance(stream_walk, Flight(sub_walk), next(sub_walk.steps), flying, state)
+            while len(flying) < self.concurrency and (sub_walk := driven.next()) is not None:
+                state = self._advance(driven, Flight(sub_walk), next(sub_walk.steps), flying, state)
             if not flying:
                 self._end(stream_walk)
                 return
@@ -198,7 +200,7 @@ class Runs:
             try:
                 page = flight.page(self)
             except AnswerError as error:
-                step = stream_walk.recover(flight.sub_walk, error)
+                step = driven.recover(flight.sub_walk, error)
                 if step is None:
                     raise
                 if step.request is not None:
@@ -206,7 +208,7 @@ class Runs:
                     flying.append(flight)
                 state = self._write(step, state)
             else:
-                state = self._advance(stream_walk, flight, flight.sub_walk.steps.send(page), flying, state)
+                state = self._advance(driven, flight, flight.sub_walk.steps.send(page), flying, state)
 
     def _end(self, stream_walk: StreamWalk) -> None:
         """What a run tells at its end is of no interest where the API does as the configuration says."""

@@ -165,8 +165,11 @@ def paged(paginator: Paginator, request: Request, at: Continuation | None) -> Re
         case SinglePage():
             return request
         case CursorToken():
-            if not isinstance(at, Token):
+            if isinstance(at, Link):  # a probe's: it may turn out to be what asks for the next page
+                return _linked(request, at.url)
+            if at is None:
                 return request
+            assert isinstance(at, Token)
             if paginator.cursor_body_path:
                 return _with_json(request, paginator.cursor_body_path, at.value)
             return _with_param(request, paginator.cursor_param or "cursor", at.value)

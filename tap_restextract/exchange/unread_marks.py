@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from typing_extensions import assert_never
 
@@ -27,8 +27,8 @@ from tap_restextract.config.paginators import (
 )
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.exchange.answer import Answer
-from tap_restextract.exchange.paginators import link_in, paths_of
-from tap_restextract.values.paths import find, steps
+from tap_restextract.exchange.paginators import Continuation, Link, Token, link_in, paths_of
+from tap_restextract.values.paths import MISSING, find, steps
 
 CONTAINERS: Final = (
     "paging",
@@ -99,6 +99,41 @@ NONE: Final = frozenset({"", "null", "none", "false", "0"})
 PAGE_COUNTS: Final = ("total_pages", "totalPages", "last_page", "lastPage", "page_count", "pageCount", "pages")
 """Beside the number of a next page: how many pages there are."""
 QUOTED: Final = re.compile(r"""\[(?P<quote>['"])(?P<key>[^'"]+)(?P=quote)\]""")
+TOTALS: Final = (
+    "total",
+    "total_count",
+    "totalCount",
+    "total_results",
+    "totalResults",
+    "total_records",
+    "totalRecords",
+    "total_items",
+    "totalItems",
+    "total_size",
+    "totalSize",
+    "total_entries",
+    "totalEntries",
+    "total_elements",
+    "totalElements",
+    "totalHits",
+    "num_found",
+    "numFound",
+    "count",
+    "@odata.count",
+)
+"""How many records the whole list has."""
+TOTAL_HEADERS: Final = ("x-total-count", "x-total")
+LIKE_A_CONTINUATION: Final = re.compile(
+    r"next|follow|contin|more|after|cursor|token|page|scroll|bookmark|marker|resum", re.IGNORECASE
+)
+UNLIKE_A_CONTINUATION: Final = re.compile(
+    r"prev|before|first|last|self|current|access|auth|secret|refresh|csrf|session|delta|sync|size|per_?page",
+    re.IGNORECASE,
+)
+"""Names of what may ask for a page, and of what doesn't ask for the one behind."""
+ADDRESSES: Final = ("http://", "https://", "/", "?")
+"""How an address begins; anything else is a token."""
+MAX_TOKEN_CHARACTERS: Final = 2000
 HEADERS: Final = ("x-next-page", "x-next-cursor", "x-next-page-token", "x-continuation-token", "x-ms-continuation")
 
 
@@ -162,6 +197,70 @@ def _is_here(answer: Answer, value: Any) -> bool:
         return False
 
 
+def unread_total(stream: StreamSettings, answer: Answer, count: int) -> str:
+    """Return in words that a list's only page has fewer records than a total in it says; empty where it doesn't.
+
+    Args:
+        stream: whose answer it is.
+        answer: the first page, behind which nothing is asked for.
+        count: records in it.
+    """
+    read = {*paths_of(stream.paginator), *stream.ignored_marks}
+    totals = {
+        f"{prefix}{name}": held[name]
+        for held, prefix in _beside(stream, answer.body)
+        for name in TOTALS
+        if name in held
+    }
+    totals |= {name: answer.headers.get(name) for name in TOTAL_HEADERS}
+    for path, value in totals.items():
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if (
+            path not in read
+            and (is_number or (isinstance(value, str) and value.isdecimal()))
+            and int(value) > count > 0
+        ):
+            return (
+                f"the answer says that the list has {int(value)} records ({path}), holds {count}, and nothing asks for the rest; declare a "
+                f"paginator that reads to the end (total_path: {path}, where pages are counted), or, where it counts something else, "
+                f"ignored_marks: [{path}]"
+            )
+    return ""
+
+
+def untried(stream: StreamSettings, answer: Answer) -> tuple[tuple[str, Continuation], ...]:
+    """Return what may ask for the next page, by its name, where the paginator's own path leads nowhere.
+
+    A link counts only where it is the list's own address with another query, since it is to be asked for.
+    """
+    paginator = stream.paginator
+    if not isinstance(paginator, (CursorToken, JsonLink)) or is_stated(paginator) or stream.method != "GET":
+        return ()
+    path = paginator.cursor_path if isinstance(paginator, CursorToken) else paginator.next_url_path
+    if find(path, answer.body) is not MISSING:
+        return ()
+    found: list[tuple[str, Continuation]] = []
+    for held, prefix in _beside(stream, answer.body):
+        for name, value in held.items():
+            is_like = LIKE_A_CONTINUATION.search(name) and not UNLIKE_A_CONTINUATION.search(name)
+            if is_like and isinstance(value, str) and 0 < len(value) <= MAX_TOKEN_CHARACTERS:
+                continuation = _tried(paginator, answer, value)
+                if continuation is not None and f"{prefix}{name}" not in stream.ignored_marks:
+                    found.append((f"{prefix}{name}", continuation))
+    return tuple(found)
+
+
+def _tried(paginator: CursorToken | JsonLink, answer: Answer, value: str) -> Continuation | None:
+    if not value.startswith(ADDRESSES):
+        return Token(value) if isinstance(paginator, CursorToken) else None
+    try:
+        target, here = urlsplit(urljoin(answer.url, value)), urlsplit(answer.url)
+    except ValueError:  # an IPv6 address that is none
+        return None
+    is_own = (target.scheme, target.netloc, target.path) == (here.scheme, here.netloc, here.path)
+    return Link(target.geturl()) if is_own and target.query != here.query else None
+
+
 def is_stated(paginator: Paginator) -> bool:
     """Return whether the end is one that the answer states, at a path of the paginator's own."""
     match paginator:
@@ -179,19 +278,33 @@ def is_stated(paginator: Paginator) -> bool:
 
 
 def _marks(stream: StreamSettings, body: Any) -> Iterator[UnreadMark]:
+    for held, prefix in _beside(stream, body):
+        yield from _marks_in(held, prefix)
+
+
+def _beside(stream: StreamSettings, body: Any) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield the objects on the way to the records, and those in them that hold marks, each with its path and a dot."""
     keys = steps(stream.records.partition("[")[0].removesuffix(".*"))
     if not isinstance(body, dict) or not keys:
         return  # the body is the list, or one record
     here, prefix = body, ""
     for key in keys:
-        yield from _marks_in(here, prefix)
+        yield from _containers(here, prefix)
         below = here.get(key)
         if not isinstance(below, dict):
             return
         here, prefix = below, f"{prefix}{key}."
 
 
-def _marks_in(held: Mapping[str, Any], prefix: str, depth: int = 2) -> Iterator[UnreadMark]:
+def _containers(held: Mapping[str, Any], prefix: str, depth: int = 2) -> Iterator[tuple[Mapping[str, Any], str]]:
+    yield held, prefix
+    for name in CONTAINERS if depth else ():
+        below = held.get(name)
+        if isinstance(below, dict):
+            yield from _containers(below, f"{prefix}{name}.", depth - 1)
+
+
+def _marks_in(held: Mapping[str, Any], prefix: str) -> Iterator[UnreadMark]:
     for name in FLAGS:
         if held.get(name) is True:
             path = f"{prefix}{name}"
@@ -208,11 +321,6 @@ def _marks_in(held: Mapping[str, Any], prefix: str, depth: int = 2) -> Iterator[
     offset = held.get("offset")
     if isinstance(offset, str) and offset and not offset.isdigit():
         yield _token(f"{prefix}offset", offset)
-    if depth:
-        for name in CONTAINERS:
-            below = held.get(name)
-            if isinstance(below, dict):
-                yield from _marks_in(below, f"{prefix}{name}.", depth - 1)
 
 
 def _is_behind_the_last(held: Mapping[str, Any], value: Any) -> bool:
@@ -226,7 +334,7 @@ def _continuation(path: str, value: Any) -> UnreadMark | None:
         found = (_continuation(f"{path}.{name}", value[name]) for name in NESTED if name in value)
         return next((mark for mark in found if mark is not None), None)
     if isinstance(value, str) and value.strip().lower() not in NONE:
-        if value.startswith(("http://", "https://", "/", "?")):
+        if value.startswith(ADDRESSES):
             return UnreadMark(path, "an address", f"paginator: {{type: json_link, next_url_path: {path}}}")
         return _token(path, value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:

@@ -125,29 +125,40 @@ class Client:
         return session
 
     def page(self, page_request: PageRequest) -> Page:
-        """Fetch the page that the walk asks for.
+        """Fetch the page that the walk asks for; an empty one where only a probe has no good answer.
 
         Raises:
             ApiError: where no good answer comes.
         """
+        try:
+            return self._page(page_request)
+        except (AnswerError, NoAnswerError):
+            if page_request.probe:
+                return Page([])
+            raise
+
+    def _page(self, page_request: PageRequest) -> Page:
         validator = page_request.validator
         first = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
         request = paged(self._stream.paginator, first, page_request.at)
-        asked, is_conditional = asked_unless(request, validator), validator is not None
+        asked = asked_unless(request, validator)
+        fetch = partial(self.fetch, asked, conditional=validator is not None, once=page_request.probe)
         try:
             try:
-                answer, verdict, rule, _ = self.fetch(asked, conditional=is_conditional)
+                answer, verdict, rule, _ = fetch()
             except AnswerError as error:
-                if not is_behind_the_end(self._stream, page_request, error.status):
+                if page_request.probe or not is_behind_the_end(self._stream, page_request, error.status):
                     raise
                 # A 404 in passing, as gateways have them, would cut the list without a word: the end says so twice.
-                answer, verdict, rule, _ = self.fetch(asked, conditional=is_conditional)
+                answer, verdict, rule, _ = fetch()
         except AnswerError as error:
             if is_behind_the_end(self._stream, page_request, error.status):
                 return Page([])
             raise
         if verdict is Verdict.UNCHANGED:
             return Page([], server_time=answer.facts.server_time, validator=validator, unchanged=True)
+        if verdict is Verdict.IGNORE and page_request.probe:
+            return Page([])
         if verdict is Verdict.IGNORE:
             self._log.warning(
                 "stream %s: %s was answered %d, which %s takes for an empty last page",
@@ -167,12 +178,13 @@ class Client:
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
-    def fetch(self, request: Request, *, conditional: bool = False) -> JudgedAnswer:
+    def fetch(self, request: Request, *, conditional: bool = False, once: bool = False) -> JudgedAnswer:
         """Fetch an answer that is to be accepted or ignored, in as many tries as it takes, up to `max_attempts`.
 
         Args:
             request: what is asked.
             conditional: an answer that nothing has changed (304) is a good one.
+            once: it isn't tried again, except for rate limits.
 
         Raises:
             ApiError: naming stream, status and redacted address.
@@ -182,7 +194,7 @@ class Client:
         while True:
             if token:
                 self._secrets.add(token)
-            judged = self._with_retries(authenticated(request, self._stream, token), request)
+            judged = self._with_retries(authenticated(request, self._stream, token), request, once=once)
             answer, verdict, rule, why = judged
             if verdict in {Verdict.ACCEPT, Verdict.IGNORE} or (conditional and verdict is Verdict.UNCHANGED):
                 return judged
@@ -196,8 +208,8 @@ class Client:
                 rule,
             )
 
-    def _with_retries(self, authentic: Request, plain: Request) -> JudgedAnswer:
-        schedule = RetrySchedule(self._stream.max_attempts)
+    def _with_retries(self, authentic: Request, plain: Request, *, once: bool = False) -> JudgedAnswer:
+        schedule = RetrySchedule(1 if once else self._stream.max_attempts)
         try:
             return with_retries(lambda: self._attempt(authentic), lambda fault: self._next_wait(schedule, fault, plain))
         except TransientError as fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tap_restextract.config.paginators import Offset, PageNumber
@@ -10,7 +11,8 @@ from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.paginators import following, total_of
 from tap_restextract.exchange.records import records_of
-from tap_restextract.exchange.unread_marks import is_stated, unread_mark
+from tap_restextract.exchange.stated_ends import missing_records, stated_end
+from tap_restextract.exchange.unread_marks import is_stated, unread_mark, unread_total, untried
 from tap_restextract.exchange.validators import validator_of
 from tap_restextract.walks.steps import Page, PageRequest
 
@@ -24,20 +26,39 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         AnswerError: where its records, or what its paginator needs, don't lie where the configuration says.
     """
     records, length, is_null = records_of(stream, answer)
-    continuation = following(stream.paginator, answer, request.at, length)
-    mark = unread_mark(stream, answer, length) if continuation is None and answer.status != 204 else None
-    validator = validator_of(stream, answer)
-    total = total_of(stream.paginator, answer)
-    return Page(
+    try:
+        continuation, total = (
+            following(stream.paginator, answer, request.at, length),
+            total_of(stream.paginator, answer),
+        )
+    except AnswerError:
+        if not request.probe:
+            raise
+        continuation = total = None  # behind a stated end, or before a first page, it need not be there
+    page = Page(
         records,
         continuation,
         answer.facts.server_time,
         total,
-        validator,
+        validator_of(stream, answer),
         length=None if length == len(records) else length,
-        unread=mark.told if mark else "",
         failed=not records and is_error(answer.body),
         is_null=is_null,
+    )
+    return page if continuation is not None or answer.status == 204 else _last(page, stream, request, answer)
+
+
+def _last(page: Page, stream: StreamSettings, request: PageRequest, answer: Answer) -> Page:
+    """Return a page behind which nothing is asked for, with what its answer says of that."""
+    paginator, at, length = stream.paginator, request.at, page.counted
+    mark = unread_mark(stream, answer, length)
+    missing = missing_records(paginator, answer, at, length)
+    return replace(
+        page,
+        unread=mark.told if mark else "",
+        end=stated_end(paginator, answer, at, length),
+        untried=untried(stream, answer) if at is None or request.probe else (),
+        missing=missing if missing or at is not None else unread_total(stream, answer, length),
     )
 
 

@@ -29,6 +29,7 @@ from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk
 from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
+from tap_restextract.walks.probing import probed
 from tap_restextract.walks.protocol import StreamWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.walks.sweep import LOOKUP, proof_of
@@ -147,7 +148,8 @@ class RestStream(EmittingStream):
                 fetch_page = stack.enter_context(
                     closing(Prefetcher(fetch, partial(_next_request, plan), plan.stream.concurrency))
                 )
-            yield from run_walks(stream_walk, fetch_page, plan.stream.concurrency)
+            driven = probed(stream_walk, plan, bookmark, self._parents)
+            yield from run_walks(driven, fetch_page, plan.stream.concurrency)
             self._report(stream_walk)
 
     def _warn(self, notices: Sequence[str]) -> None:

@@ -15,9 +15,9 @@ from tap_restextract.walks.steps import Page, Record
 
 MAX_SHOWN_CHARACTERS: Final = 80
 MAX_REPEATED_PAGES: Final = 10
-"""Pages in a row that are as the page before, each asked for by another token."""
+"""Pages in a row that begin with the same record, each asked for by another token."""
 MAX_REPEATED_KEYLESS_PAGES: Final = 100
-"""Likewise, where records have no key, so that two pages may be alike by chance."""
+"""Likewise that are the same, where records have no key, so that two pages may be alike by chance."""
 
 
 @dataclass(slots=True)
@@ -25,8 +25,8 @@ class CycleGuard:
     """Remembers every token and page address of a pass, so that a cycle of any length is found.
 
     Attributes:
-        records: the last page's.
-        repeat_count: how many pages in a row, up to the last, were as the page before.
+        records: the last page's that had any.
+        repeat_count: how many pages in a row, up to that one, were as the page before.
     """
 
     plan: Plan
@@ -63,11 +63,16 @@ class CycleGuard:
         return continuation
 
     def _check_repeats(self, page: Page, continuation: Continuation) -> None:
-        self.repeat_count = self.repeat_count + 1 if page.records and page.records == self.records else 0
+        if not page.records:
+            return
+        # With a key no two pages begin with one record, wherever the API cuts them.
+        has_key = bool(self.plan.stream.primary_key)
+        is_alike = page.records[:1] == self.records[:1] if has_key else page.records == self.records
+        self.repeat_count = self.repeat_count + 1 if is_alike else 0
         self.records = page.records
-        most = MAX_REPEATED_PAGES if self.plan.stream.primary_key else MAX_REPEATED_KEYLESS_PAGES
+        most = MAX_REPEATED_PAGES if has_key else MAX_REPEATED_KEYLESS_PAGES
         if self.repeat_count >= most and isinstance(continuation, (Token, Link)):
-            raise unread_token_error(self.plan, f"{self.repeat_count + 1} pages in a row hold")
+            raise unread_token_error(self.plan, f"{self.repeat_count + 1} pages in a row begin with")
 
 
 def unread_token_error(plan: Plan, found: str) -> WalkError:

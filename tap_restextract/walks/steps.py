@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tap_restextract.exchange.paginators import Continuation
+from tap_restextract.exchange.stated_ends import StatedEnd
 from tap_restextract.exchange.validators import Validator
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.plan import Plan
@@ -33,6 +34,7 @@ class PageRequest:
         scope: values of more placeholders, such as a parent's.
         list_name: the list that is asked, where it isn't the walk's own.
         validator: of the answer before; where it still holds, the API need not send the answer again.
+        probe: only a fact is checked by it: it is sent once, and an error in answer to it is an empty page.
     """
 
     cursor: Cursor | None = None
@@ -41,6 +43,7 @@ class PageRequest:
     scope: tuple[tuple[str, Any], ...] = ()
     list_name: str = ""
     validator: Validator | None = None
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ class Page:
         unread: names the mark in the answer by which more follows, though nothing asks for it; empty where none does.
         ignored: a response rule takes the answer for an empty page.
         failed: the answer holds an error, and no records.
+        end: the end that a flag or a total of a last page states, though more can be asked for behind it.
+        untried: what looks like a token or a link of an only page, where the paginator's own path leads nowhere.
+        missing: says that a total speaks of more records than came up to a last page; empty where none does.
     """
 
     records: Sequence[Record]
@@ -72,6 +78,9 @@ class Page:
     ignored: bool = False
     failed: bool = False
     is_null: bool = False
+    end: StatedEnd | None = None
+    untried: tuple[tuple[str, Continuation], ...] = ()
+    missing: str = ""
 
     @property
     def counted(self) -> int:

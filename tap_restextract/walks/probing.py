@@ -1,0 +1,365 @@
+"""Probes: requests that a walk doesn't need, by which a fact about the pages of a list is checked.
+
+Theory of operation. A page that lies behind a stated end, before the first page, or behind a token that nothing reads,
+is in no answer that a walk asks for. So a first run asks for it, once where what it shows is the same for all lists: at
+most one request more a list where all is as declared. What comes back proves nothing by itself, since a list may move
+meanwhile. What does prove that the fact is false is a record that is in the probe's answer, isn't in the page's when
+that is asked for again, and is in the probe's answer once more, unchanged, `ROUNDS` times: both can't be pages of one
+list that is read as declared. Otherwise the walk goes on as if nothing had been asked. An error in answer to a probe
+says nothing; many APIs refuse a page that isn't there.
+
+All of it comes before the walk is given the page that shows the fact, and so before STATE moves over it. Runs that go
+on from STATE, and lists whose every page says how it goes on, cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
+from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.exchange.paginators import Continuation, Number, Start
+from tap_restextract.exchange.stated_ends import StatedEnd
+from tap_restextract.plan.bookmarks.children import ChildrenBookmark
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
+from tap_restextract.plan.bookmarks.protocol import Bookmark
+from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
+from tap_restextract.plan.keys import content_hash, record_identity
+from tap_restextract.plan.plan import Plan, label_of
+from tap_restextract.values.cursor import Rank
+from tap_restextract.walks.cycles import shown_continuation
+from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.protocol import StreamWalk, SubWalk
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+
+ROUNDS: Final = 2
+ATTEMPTS: Final = 2
+"""How often a probe is sent whose answer is empty, and yet has what asks for the page behind it."""
+MAX_END_PROBES: Final = 5
+"""A run's."""
+MAX_PROBES_OF_A_LENGTH: Final = 2
+"""Behind pages of one length: the first of them may have been the last page of its list, and as long by chance."""
+MAX_UNTRIED: Final = 2
+"""Continuations that nothing reads, of a run."""
+RECENT_PAGES: Final = 4
+Probing = Generator[Step, Page, None]
+
+
+@dataclass(slots=True)
+class List:
+    """One list, as far as it has come.
+
+    Attributes:
+        request: what asked for its first page.
+        page: the first page.
+        recent: the last pages that had records.
+    """
+
+    request: PageRequest
+    page: Page
+    recent: deque[Sequence[Record]] = field(default_factory=lambda: deque(maxlen=RECENT_PAGES))
+
+
+@dataclass(slots=True)
+class Watch:
+    """What a run has learnt of the facts about pages, over all lists of a stream.
+
+    Attributes:
+        plans: of the lists that are watched, by the names that requests give them.
+        is_first: the run has no bookmark to go on from.
+        has_continued: an answer had what asks for the page after it.
+        longest: records of the longest page.
+        end_probes: pages asked for behind stated ends, by the length of the page before them.
+        tried: paths at which no token lies, as was seen by asking.
+        is_first_page_known, is_empty_first_page_known: nothing comes before a first page, with records or without.
+    """
+
+    plans: Mapping[str, Plan]
+    is_first: bool
+    has_continued: bool = False
+    longest: int = 0
+    end_probes: Counter[int] = field(default_factory=Counter)
+    tried: set[str] = field(default_factory=set)
+    is_first_page_known: bool = False
+    is_empty_first_page_known: bool = False
+
+    def over(self, steps: Steps) -> Steps:
+        """Yield a walk's steps, and probes before it gets the pages that call for them."""
+        listed: List | None = None
+        step = next(steps)
+        while step.request is not None:
+            request = step.request
+            page = yield step
+            plan = self.plans.get(request.list_name)
+            notices: tuple[str, ...] = ()
+            if plan is not None and not page.unchanged:
+                if listed is None or request.at is None:
+                    listed = List(request, page)
+                yield from self._look(plan, listed, request, page)
+                notices = self._notices(plan, page)
+            step = steps.send(page)
+            if notices:
+                step = replace(step, notices=(*step.notices, *notices))
+        yield step
+
+    def _look(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
+        self.has_continued = self.has_continued or page.following is not None
+        if page.records:
+            listed.recent.append(page.records)
+        if self.is_first:
+            yield from self._check_first_page(plan, listed, request, page)
+        if page.following is None:
+            if page.end is not None:
+                yield from self._check_end(plan, request, page, page.end)
+            elif self.is_first and request.at is None and not self.has_continued:
+                yield from self._check_untried(plan, request, page)
+        self.longest = max(self.longest, page.counted)
+
+    def _notices(self, plan: Plan, page: Page) -> tuple[str, ...]:
+        """Return what the last page of a list says of records that nothing asks for."""
+        paginator = plan.stream.paginator
+        asks_again = isinstance(paginator, SinglePage) and plan.walk.pages_follow_records
+        if page.end is not None and page.end.is_too_small:
+            early = "which is less than what came, so that a list may be taken to end too early"
+            return (f"{label_of(plan)}: {page.end.sign}, {early}; {page.end.remedy}",)
+        if not self.is_first or page.following is not None or not page.missing or asks_again:
+            return ()
+        return (f"{label_of(plan)}: {page.missing}",)
+
+    def _check_end(self, plan: Plan, request: PageRequest, page: Page, end: StatedEnd) -> Probing:
+        """Check that nothing is behind a page that states the end.
+
+        Raises:
+            WalkError: where records are; or where the total is less than what came, and a page behind it isn't empty.
+        """
+        length = page.counted
+        if self.end_probes.total() >= MAX_END_PROBES:
+            return
+        behind = replace(request, at=end.behind, probe=True)
+        if end.is_too_small:
+            self.end_probes[length] += 1
+            if (yield Step(request=behind)).records:
+                raise _too_small_error(plan, end)
+        elif self.is_first and length >= self.longest and self.end_probes[length] < MAX_PROBES_OF_A_LENGTH:
+            self.end_probes[length] += 1
+            proof = Proof(plan, request, page, behind)
+            yield from proof.seek(lambda again: again.end is not None)
+            if proof.count:
+                raise _end_error(plan, request, end, proof.count)
+
+    def _check_first_page(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
+        """Check that nothing is before the first page.
+
+        What an API that counts as declared answers to the number before its first page is an error, nothing, the first
+        page, or the last one, where it counts from the end then. So it must come before the first page in the list's
+        order; where the list has none, it must be none of the last pages, once they are known.
+
+        Raises:
+            WalkError: where records are.
+        """
+        at = _before_the_first(plan)
+        if at is None:
+            return
+        is_empty = not listed.page.records
+        if is_empty:
+            if self.is_first_page_known or self.is_empty_first_page_known or page.following is not None or request.at:
+                return
+            self.is_empty_first_page_known = True
+        else:
+            if self.is_first_page_known or (request.at if _is_sorted(plan) else page.following) is not None:
+                return
+            self.is_first_page_known = True
+        # A range may hold nothing; what is before the first page of the list shows, too, where the range has no end.
+        asked = replace(listed.request, until=None) if is_empty and plan.walk.may_begin_empty else listed.request
+        proof = Proof(plan, asked, listed.page, replace(asked, at=at, probe=True))
+        yield from proof.seek(lambda again: _precedes(plan, proof.probed, again, listed))
+        if proof.count:
+            raise _first_page_error(plan, at, proof.count)
+
+    def _check_untried(self, plan: Plan, request: PageRequest, page: Page) -> Probing:
+        """Check that what stands beside the records, and looks like what asks for the next page, doesn't.
+
+        Raises:
+            WalkError: where it does.
+        """
+        for path, continuation in page.untried:
+            if path in self.tried or len(self.tried) >= MAX_UNTRIED:
+                continue
+            self.tried.add(path)
+            proof = Proof(plan, request, page, replace(request, at=continuation, probe=True))
+            yield from proof.seek(partial(_has_untried, path))
+            if proof.count:
+                raise _untried_error(plan, path, continuation, proof.count)
+
+
+@dataclass(slots=True)
+class Proof:
+    """The proof that a probe's records aren't in a page, and are in the list.
+
+    Attributes:
+        plan: the list's.
+        request: what asked for the page.
+        page: the page.
+        probe: what is asked besides.
+        probed: what the probe was answered last.
+        count: how many records are proven to be there; 0 without proof.
+    """
+
+    plan: Plan
+    request: PageRequest
+    page: Page
+    probe: PageRequest
+    probed: Page = field(default_factory=lambda: Page(()))
+    count: int = 0
+
+    def seek(self, holds: Callable[[Page], bool]) -> Probing:
+        """Ask in turn for the probe and the page; `holds` says of the page that it is still what the fact is about."""
+        found = yield from self._missing_in(self.page)
+        for _ in range(ROUNDS):
+            if not found:
+                return
+            again = yield Step(request=replace(self.request, probe=True))
+            if not holds(again):
+                return
+            found &= yield from self._missing_in(again)
+        self.count = len(found)
+
+    def _missing_in(self, page: Page) -> Generator[Step, Page, set[str]]:
+        """Ask for the probe; return the content of those records in its answer that aren't in the page."""
+        for _ in range(ATTEMPTS):
+            self.probed = yield Step(request=self.probe)
+            if self.probed.records or not _goes_on(self.probed):
+                break
+        held = self._identities(page)
+        return {
+            content_hash(record) for record in self.probed.records if record_identity(self.plan, record) not in held
+        }
+
+    def _identities(self, page: Page) -> list[object]:
+        return [record_identity(self.plan, record) for record in page.records]
+
+
+@dataclass(slots=True)
+class ProbedWalk:
+    """A stream walk whose lists are watched."""
+
+    walk: StreamWalk
+    watch: Watch
+
+    def next(self) -> SubWalk | None:
+        """Return a sub-walk that may start now; None where there is none, for now or for good."""
+        sub_walk = self.walk.next()
+        if sub_walk is not None:
+            sub_walk.steps = self.watch.over(sub_walk.steps)
+        return sub_walk
+
+    def translate(self, sub_walk: SubWalk, step: Step) -> Step:
+        """Translate a sub-walk's step (its bookmark) into one of the whole stream; a probe is no step of the walk."""
+        if step.request is not None and step.request.probe:
+            return step
+        return self.walk.translate(sub_walk, step)
+
+    def recover(self, sub_walk: SubWalk, error: AnswerError) -> Step | None:
+        """Return what the sub-walk's error means for the stream; None where the stream can't go on."""
+        return self.walk.recover(sub_walk, error)
+
+
+def probed(walk: StreamWalk, plan: Plan, bookmark: Bookmark | None, parents: Plan | None = None) -> ProbedWalk:
+    """Return a stream's walk with the probes of a run that goes on from a bookmark."""
+    main = bookmark.main if isinstance(bookmark, CombinedBookmark) else bookmark
+    begins = isinstance(main, (CursorBookmark, ChildrenBookmark)) and main == type(main)(None)
+    plans = {"": plan} if parents is None else {"": plan, parents.stream.name: parents}
+    return ProbedWalk(walk, Watch(plans, is_first=main is None or begins))
+
+
+def _goes_on(page: Page) -> bool:
+    """Return whether a page has what asks for the page behind it, whether or not the paginator reads it."""
+    return page.following is not None or bool(page.untried) or bool(page.unread) or page.end is not None
+
+
+def _has_untried(path: str, page: Page) -> bool:
+    """Return whether a page has nothing at the paginator's path still, and something at this one."""
+    return path in dict(page.untried)
+
+
+def _is_sorted(plan: Plan) -> bool:
+    incremental = plan.stream.incremental
+    return incremental is not None and incremental.order != "none"
+
+
+def _before_the_first(plan: Plan) -> Continuation | None:
+    match plan.stream.paginator:
+        case PageNumber(base_page=number) if number > 0:
+            return Number(number - 1)
+        case Offset(offset=offset) if offset > 0:
+            return Start(offset - 1)
+    return None
+
+
+def _precedes(plan: Plan, before: Page, first: Page, listed: List) -> bool:
+    """Return whether a page lies before the first one."""
+    held = [record_identity(plan, record) for record in first.records]
+    identities = [record_identity(plan, record) for record in before.records]
+    if not identities or identities[0] in held or not held:
+        return bool(identities) and not held
+    if isinstance(plan.stream.paginator, Offset):
+        return identities[1:2] == held[:1]
+    if not {*map(str, identities)}.isdisjoint(map(str, held)):
+        return False
+    if _is_sorted(plan):
+        return _is_before(plan, before.records, first.records)
+    known = {str(record_identity(plan, record)) for records in listed.recent for record in records}
+    return known.isdisjoint(map(str, identities))
+
+
+def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) -> bool:
+    """Return whether records come before others in the list's order, and don't all share one value."""
+    incremental = plan.stream.incremental
+    assert incremental is not None
+    ranks: list[Rank | None] = [
+        rank_in(plan, cursor_of(plan, record).value) for record in (records[0], records[-1], others[0], others[-1])
+    ]
+    if None in ranks:
+        return False
+    top, last, first, end = [-each if incremental.order == "desc" else each for each in ranks if each is not None]
+    return last <= first and top < end
+
+
+def _end_error(plan: Plan, request: PageRequest, end: StatedEnd, count: int) -> WalkError:
+    here = "the first page" if request.at is None else shown_continuation(request.at)
+    return WalkError(
+        f"{label_of(plan)}: {here} says that it is the last one ({end.sign}), and {shown_continuation(end.behind)} behind it holds "
+        f"{count} other records, and did so each time; {end.remedy}"
+    )
+
+
+def _too_small_error(plan: Plan, end: StatedEnd) -> WalkError:
+    return WalkError(
+        f"{label_of(plan)}: {end.sign}, which is less than what came, and {shown_continuation(end.behind)} holds records, too, so it "
+        f"isn't the number that total_path is for; {end.remedy}"
+    )
+
+
+def _first_page_error(plan: Plan, at: Continuation, count: int) -> WalkError:
+    key, value = ("base_page", at.page) if isinstance(at, Number) else ("offset", getattr(at, "offset", 0))
+    return WalkError(
+        f"{label_of(plan)}: the list begins before {key}: {value + 1}: {shown_continuation(at)} holds {count} records that come before "
+        f"those of the first page, and did so each time; set {key}: {value}"
+    )
+
+
+def _untried_error(plan: Plan, path: str, continuation: Continuation, count: int) -> WalkError:
+    kind = type(continuation).__name__.lower()
+    paginator = plan.stream.paginator
+    read = getattr(paginator, "cursor_path", None) or getattr(paginator, "next_url_path", "")
+    remedy = (
+        f"set next_url_path: {path}, in a paginator of type json_link" if kind == "link" else f"set cursor_path: {path}"
+    )
+    return WalkError(
+        f"{label_of(plan)}: no answer has anything at {read}, and the {kind} at {path}, asked for, brought {count} other records, each "
+        f"time, so that more follows what would be the end; {remedy}"
+    )
