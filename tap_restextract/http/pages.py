@@ -7,6 +7,7 @@ from typing import Final
 
 from tap_restextract.config.paginators import Offset, PageNumber
 from tap_restextract.config.streams import StreamSettings
+from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer
 from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.paginators import following, total_of
