@@ -609,7 +609,7 @@ MUTANTS: Final = (
         "the children's floor is the clock, whatever the lag",
         (
             Edit(
-                "ChildrenWalk._queue_parents",
+                "ChildrenWalk._read_clock",
                 "bound = horizon_at(incremental, server_time, incremental.initial_value)",
                 "bound = horizon_at(type(incremental)(cursor_path=incremental.cursor_path, epoch=incremental.epoch), server_time)",
             ),
@@ -691,7 +691,7 @@ MUTANTS: Final = (
         "the children's floor is before the initial value",
         (
             Edit(
-                "ChildrenWalk._queue_parents",
+                "ChildrenWalk._read_clock",
                 "if least is None or rank(least) < bound else least",
                 "if True else least",
             ),

@@ -158,6 +158,13 @@ def _parent_faults(plan: Plan, by_name: Mapping[str, Plan]) -> Iterator[str]:
         yield f"its parent {plan.parent!r} has a parent itself; give the grandparent's field to {plan.parent!r} by include_from_parent, and its list a path of its own"
     elif not parent.stream.primary_key:
         yield f"its parent {plan.parent!r} has no primary_key, which identifies its records; declare it"
+    elif (
+        parent.walk.pages_follow_records
+        and isinstance(parent.stream.paginator, SinglePage)
+        and parent.stream.incremental is not None
+        and parent.stream.incremental.null_params is not None
+    ):
+        yield f"its parent {plan.parent!r} asks for some records by null_params, and children's walks list parents by the paginator alone; declare one for {plan.parent!r}"
     incremental = plan.stream.incremental
     if incremental and incremental.epoch is None and isinstance(incremental.initial_value, int):
         yield f"the bookmark of all parents is a time, and {incremental.cursor_path} is a number; declare `epoch` if it counts time, or leave `incremental` out"

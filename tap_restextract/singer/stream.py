@@ -161,7 +161,15 @@ class RestStream(EmittingStream):
 
     def _report(self, stream_walk: StreamWalk) -> None:
         """Log what a person should learn of the API from this run."""
-        if isinstance(stream_walk, ChildrenWalk) and stream_walk.gone:
+        if isinstance(stream_walk, ChildrenWalk) and 0 < stream_walk.gone == stream_walk.started_count:
+            self.logger.warning(
+                "stream %s: the children of all %d parents were answered 404 or 410; correct path (%s) where the parents are there. Where it "
+                "means that they have no children, write response_rules: [{action: IGNORE, http_codes: [404]}]",
+                self.name,
+                stream_walk.gone,
+                self._plan.stream.path,
+            )
+        elif isinstance(stream_walk, ChildrenWalk) and stream_walk.gone:
             self.logger.info(
                 "stream %s: %d parents vanished between their listing and their children", self.name, stream_walk.gone
             )

@@ -14,12 +14,16 @@ repeats some.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from msgspec import structs
+
+from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import GONE
+from tap_restextract.exchange.placeholders import names
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks.children import ChildrenBookmark
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
@@ -33,9 +37,10 @@ from tap_restextract.walks.child_keys import ChildKeys
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, with_list_check
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.settling import horizon_at
-from tap_restextract.walks.steps import Begin, Record, Step, Steps, with_scope
+from tap_restextract.walks.steps import Begin, Page, Record, Step, Steps, with_scope
 
 MAX_PARENT_BOOKMARKS: Final = 300
+Scope = tuple[tuple[str, Any], ...]
 
 
 @dataclass(slots=True)
@@ -49,7 +54,11 @@ class ChildrenWalk:
         cache: which parents were read before; None where the children have no bookmark.
         begin: makes one parent's walk.
         floor: everything before it is read once this pass is done; known when the first page of parents has come.
+        listed_keys: the parents that were listed: in which reading last, and what their children are asked by.
+        conflict: the parent's key that the last reading had for two parents.
+        is_list_unread: the parents' list couldn't be read, so that nothing is known of the parents that it lacks.
         unread: the parents whose children couldn't be read in this pass.
+        gone: how many parents vanished since they were listed, of those whose walks were started.
     """
 
     plan: Plan
@@ -61,11 +70,14 @@ class ChildrenWalk:
     floor: Any = None
     listing: bool = False
     listed: bool = False
-    waiting: deque[tuple[Key, Record]] = field(default_factory=deque)
-    listed_keys: set[Key] = field(default_factory=set)
+    waiting: deque[tuple[Key, Scope, Record]] = field(default_factory=deque)
+    listed_keys: dict[Key, tuple[int, Scope]] = field(default_factory=dict)
+    conflict: Key | None = None
+    is_list_unread: bool = False
     bookmarks: dict[Key, CursorBookmark] = field(default_factory=dict)
     unread: set[Key] = field(default_factory=set)
     active_count: int = 0
+    started_count: int = 0
     gone: int = 0
     keys: ChildKeys = field(init=False)
 
@@ -85,11 +97,12 @@ class ChildrenWalk:
             return SubWalk(self._checked(self.parents, listing), "parents")
         if not self.waiting:
             return None
-        key, record = self.waiting.popleft()
+        key, scope, record = self.waiting.popleft()
         own = self._checked(self.plan, self.begin(self.plan, self._bookmark(key)))
         steps = self._children(own, key, record)
         self.active_count += 1
-        return SubWalk(with_scope(steps, scope_of(self.plan, self.parents, record)), key)
+        self.started_count += 1
+        return SubWalk(with_scope(steps, scope), key)
 
     def _checked(self, plan: Plan, steps: Steps) -> Steps:
         """Return the steps of a list whose emptiness lets the floor pass over a parent's children."""
@@ -98,7 +111,7 @@ class ChildrenWalk:
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a sub-walk's step: the bookmark is that of all children."""
         if sub_walk.name == "parents":
-            return Step((), self._final_bookmark() if step.request is None and self._is_done else None, step.request)
+            return Step((), self._bookmarks() if step.request is None and self._is_done else None, step.request)
         if isinstance(step.bookmark, CursorBookmark) and sub_walk.name not in self.unread:
             self.bookmarks.pop(sub_walk.name, None)
             self.bookmarks[sub_walk.name] = step.bookmark
@@ -140,29 +153,87 @@ class ChildrenWalk:
 
     def _parents(self) -> Steps:
         """Read the parents' list; parents wait until there is room for their walks."""
-        for _ in range(SEAM_ATTEMPTS):
-            listing = Listing(self.parents, None)
+        read = self._guided_list if _is_guided(self.parents) else self._paged_list
+        for reading in range(SEAM_ATTEMPTS):
             try:
-                page = yield from listing.first_page()
-                self._queue_parents(page.records, page.server_time)
-                while not listing.ended:
-                    page = yield from listing.next_page(())
-                    self._queue_parents(page.records, page.server_time)
+                self.is_list_unread = yield from read(reading)
             except MovedSeamError:
                 continue
             self.listed = True
-            yield Step()
+            yield Step(notices=(self._unlisted_notice,) if self.is_list_unread else ())
             return
         raise WalkError(
             f"{self._place}: the parents' list shifted between two pages each "
             f"of {SEAM_ATTEMPTS} times that it was read; ask for larger pages, or declare that its paginator is stable, where it is"
         )
 
+    def _paged_list(self, reading: int) -> Generator[Step, Page, bool]:
+        """Read the list page by page; return whether an answer showed nothing of it."""
+        listing = Listing(self.parents, None)
+        page = yield from listing.first_page()
+        self._queue_parents(page, reading)
+        while not listing.ended:
+            page = yield from listing.next_page(())
+            self._queue_parents(page, reading)
+        return listing.page.is_unreadable and not (listing.at is not None and is_counted(self.parents))
+
+    def _guided_list(self, reading: int) -> Generator[Step, Page, bool]:
+        """Read a list in which records alone lead from page to page; return whether an answer showed nothing of it."""
+        steps, is_unread = self.begin(_from_the_beginning(self.parents), None), False
+        step = next(steps)
+        while step.request is not None:
+            page = yield Step(request=step.request, notices=step.notices)
+            self._queue_parents(page, reading)
+            is_unread = is_unread or page.is_unreadable
+            step = steps.send(page)
+        return is_unread
+
+    @property
+    def _unlisted_notice(self) -> str:
+        return (
+            f"{self._place}: the parents' list couldn't be read: a response rule ignores the answer, or it holds an error and no records; "
+            "the bookmark of all parents stays where it was"
+        )
+
     @property
     def _place(self) -> str:
         return f"stream {self.plan.stream.name} (children of {self.parents.stream.name})"
 
-    def _queue_parents(self, records: Sequence[Record], server_time: float | None) -> None:
+    def _queue_parents(self, page: Page, reading: int) -> None:
+        """Queue the parents of a page that weren't listed yet.
+
+        Raises:
+            MovedSeamError: where two parents have one key, for the first time.
+            WalkError: where they have it in another reading, too.
+            AnswerError: where a parent lacks its key, or what its children are asked by.
+        """
+        self._read_clock(page.server_time)
+        key_names = self.parents.stream.primary_key
+        for record in page.records:
+            if any(record.get(name) is None for name in key_names):
+                raise AnswerError(
+                    f"{self._place}: a parent has no {' or '.join(key_names)}, its primary_key, by which parents are told apart; correct "
+                    "primary_key, or let the parents' request leave such records out"
+                )
+            key, scope = key_of(self.parents, record), scope_of(self.plan, self.parents, record)
+            known = self.listed_keys.get(key)
+            if known is not None and known[0] == reading and known[1] != scope:
+                self._note_conflict(key)
+            self.listed_keys[key] = reading, scope
+            if known is None:
+                self.waiting.append((key, scope, record))
+
+    def _note_conflict(self, key: Key) -> None:
+        if self.conflict == key:
+            raise WalkError(
+                f"{self._place}: two parents have the same primary key ({', '.join(self.parents.stream.primary_key)}), and their children are "
+                f"asked for by different values of {', '.join(f'{{{name}}}' for name in self.plan.parent_names)}; correct the parents' primary_key"
+            )
+        # One parent that changed, and moved over a seam, may look so once.
+        self.conflict = key
+        raise MovedSeamError
+
+    def _read_clock(self, server_time: float | None) -> None:
         incremental = self.plan.stream.incremental
         if self.floor is None and incremental is not None:
             bound = horizon_at(incremental, server_time, incremental.initial_value)
@@ -178,11 +249,6 @@ class ChildrenWalk:
             )
             least = incremental.initial_value
             self.floor = format_like(like, bound) if least is None or rank(least) < bound else least
-        for record in records:
-            key = key_of(self.parents, record)
-            if key not in self.listed_keys:
-                self.listed_keys.add(key)
-                self.waiting.append((key, record))
 
     def _bookmark(self, key: Key) -> CursorBookmark | None:
         """Return where a parent's walk goes on: its own bookmark, or the floor if it was read before, or None."""
@@ -214,7 +280,7 @@ class ChildrenWalk:
     def _bookmarks(self) -> ChildrenBookmark | None:
         if self.plan.stream.incremental is None:
             return None
-        if self._is_done:
+        if self._is_done and not self.is_list_unread:
             return self._final_bookmark()
         return replace(self.bookmark, parents=_latest(self.bookmarks))
 
@@ -248,6 +314,20 @@ class ChildrenWalk:
         return [{**record, **from_parent} for record in records]
 
 
+def _is_guided(parents: Plan) -> bool:
+    """Return whether the parents' records alone lead from page to page."""
+    return parents.walk.pages_follow_records and isinstance(parents.stream.paginator, SinglePage)
+
+
+def _from_the_beginning(parents: Plan) -> Plan:
+    """Return the parents' plan without the value that their own stream begins at, where the path doesn't need it."""
+    incremental = parents.stream.incremental
+    if incremental is None or any(name.startswith("cursor.") for name in names(parents.stream.path)):
+        return parents
+    stream = structs.replace(parents.stream, incremental=structs.replace(incremental, initial_value=None))
+    return replace(parents, stream=stream)
+
+
 def _is_newer(bookmark: CursorBookmark, first: Rank) -> bool:
     """Return whether a run from the floor would read records of a parent again, by its bookmark."""
     newest = bookmark.newest
@@ -258,7 +338,7 @@ def _latest(bookmarks: dict[Key, CursorBookmark]) -> dict[Key, CursorBookmark]:
     return dict(list(bookmarks.items())[-MAX_PARENT_BOOKMARKS:])
 
 
-def scope_of(plan: Plan, parents: Plan, record: Record) -> tuple[tuple[str, Any], ...]:
+def scope_of(plan: Plan, parents: Plan, record: Record) -> Scope:
     """Return the values that a parent's record gives to the placeholders of its children's request.
 
     Raises:

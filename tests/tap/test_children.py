@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.config.reading import read_settings
+from tap_restextract.errors import AnswerError, ConfigurationError, WalkError
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.walks import child_keys
 from tap_restextract.walks.child_keys import ChildKeys
@@ -256,3 +257,132 @@ def test_a_parents_list_is_asked_for_once_for_all_samples_and_once_by_each_walk_
         api.asked.clear()
         assert tap(tmp_path, {**made, "streams": [declared, *made["streams"][1:]]}).code == 0
         assert [asked.path for asked in api.asked].count("/channels") == 1 + 3
+
+
+def answering(parents: Callable[[Asked], Reply]) -> Callable[[Asked], Reply]:
+    """An API with one old message below each channel, whose list answers what a function says."""
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return parents(asked)
+        message: dict[str, Any] = {"id": ord(asked.path.split("/")[2]), "updated_at": "2026-01-01T00:00:00Z"}
+        return Reply({"data": [message] if asked.params.get("since", "") <= message["updated_at"] else []})
+
+    return answer
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"params": {"after": "{cursor.id}"}, "incremental": {"cursor_path": "id", "filter": "exclusive"}},
+        {
+            "params": {"since": "{cursor.at}", "after": "{cursor.id}"},
+            "incremental": {"cursor_path": "at", "tie_breaker": "id", "filter": "compound", "initial_value": 3},
+        },
+        {
+            "params": {"since": "{cursor.at}"},
+            "paginator": {"type": "single_page", "limit": 2},
+            "incremental": {"cursor_path": "at"},
+        },
+    ],
+    ids=["unique keyset", "compound keyset", "single page with a limit"],
+)
+def test_parents_whose_records_alone_lead_from_page_to_page_are_all_listed(facts: dict[str, Any]) -> None:
+    names = "abcde"
+    rows: list[dict[str, Any]] = [{"id": name, "at": place} for place, name in enumerate(names)]
+
+    def parents(asked: Asked) -> Reply:
+        since, after = asked.params.get("since"), asked.params.get("after")
+        listed = [row for row in rows if after is None or row["id"] > after]
+        listed = [row for row in listed if since is None or row["at"] >= int(since)]
+        return Reply({"data": listed[:2]})
+
+    with serving(answering(parents)) as api, Runs(config(api, **SINCE, parents=facts)) as runs:
+        assert runs.run().ids == [*map(ord, names)]
+        assert runs.run().ids == []
+
+
+@pytest.mark.in_process
+def test_parents_that_some_records_without_a_key_belong_to_need_a_paginator() -> None:
+    facts = {
+        "params": {"since": "{cursor.at}", "after": "{cursor.id}"},
+        "incremental": {"cursor_path": "at", "tie_breaker": "id", "filter": "compound", "null_params": {"at": "null"}},
+    }
+    with pytest.raises(ConfigurationError, match="list parents by the paginator alone"):
+        Runs(config_at("http://api.test", **SINCE, parents=facts))
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("lacking", [{"name": "b"}, {"id": None, "name": "b"}])
+def test_a_parent_without_its_key_stops_the_walk(lacking: dict[str, Any]) -> None:
+    listed = Reply({"data": [{"id": "a"}, lacking]})
+    error = "a parent has no id, its primary_key"
+    with (
+        serving(answering(lambda _: listed)) as api,
+        Runs(config(api, **SINCE)) as runs,
+        pytest.raises(AnswerError, match=error),
+    ):
+        runs.run()
+
+
+@pytest.mark.in_process
+def test_two_parents_with_one_key_whose_children_lie_apart_stop_the_walk() -> None:
+    listed = Reply({"data": [{"id": "a", "kind": 1}, {"id": "b", "kind": 1}]})
+    facts = {**SINCE, "parents": {"primary_key": ["kind"]}}
+    with serving(answering(lambda _: listed)) as api, Runs(config(api, **facts)) as runs:
+        with pytest.raises(WalkError, match=r"same primary key \(kind\).*\{parent.channels.id\}; correct the parents'"):
+            runs.run()
+        assert [asked.path for asked in api.asked].count("/channels") == 2
+
+
+@pytest.mark.in_process
+def test_a_parent_that_changes_and_moves_to_a_page_behind_while_the_list_is_read_is_no_fault() -> None:
+    keys = {"a": 1, "b": 2, "c": 1}
+    asked_for: list[int] = []
+
+    def parents(asked: Asked) -> Reply:
+        page = int(asked.params.get("cursor", 0))
+        asked_for.append(page)
+        # In the first reading a parent (1) is renamed, and moves to the second page.
+        first = asked_for.count(0) == 1
+        listed = (["a", "b"], ["c"])[page] if first else (["b"], ["c"])[page]
+        following = 1 if page == 0 else None
+        return Reply({"data": [{"key": keys[name], "id": name} for name in listed], "next": following})
+
+    stable = {"type": "cursor", "cursor_path": "next", "stable": True}
+    facts = {**SINCE, "parents": {"primary_key": ["key"], "paginator": stable}}
+    with serving(answering(parents)) as api, Runs(config(api, **facts)) as runs:
+        assert {*runs.run().ids} >= {ord("b")}
+        assert asked_for == [0, 1, 0, 1]
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize(
+    "refusal", [Reply({}, 403), Reply({"data": [], "error": "try later"})], ids=["ignored", "an error"]
+)
+def test_a_parents_list_that_could_not_be_read_leaves_state_where_it_was(refusal: Reply) -> None:
+    channels = Channels()
+    made: dict[str, Any] = {"response_rules": IGNORED, "parents": {"response_rules": IGNORED}}
+    with serving(channels.answer) as api, Runs(config(api, **SINCE, **made)) as runs:
+        assert runs.run().ids == [11, 12, 21, 22]
+        state = runs.state
+        api.answers = lambda asked: refusal if asked.path == "/channels" else channels.answer(asked)
+        (notice,) = runs.run().notices
+        assert "the parents' list couldn't be read" in notice
+        assert runs.state == state
+        api.answers = channels.answer
+        channels.messages[2].append({"id": 29, "updated_at": "2100-01-01T00:00:00Z"})
+        assert runs.run().ids == [29]
+
+
+def test_a_path_below_which_no_parent_has_children_is_told(tmp_path: Path) -> None:
+    channels = Channels()
+
+    def answer(asked: Asked) -> Reply:
+        return channels.answer(asked) if asked.path == "/channels" else Reply({"message": "no such route"}, 404)
+
+    with serving(answer) as api:
+        run = tap(tmp_path, config(api, **SINCE))
+        assert run.code == 0
+        assert "the children of all 2 parents were answered 404 or 410; correct path" in run.err
