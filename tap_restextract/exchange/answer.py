@@ -19,6 +19,8 @@ from tap_restextract.values.rows import any_json
 
 GONE: Final = frozenset({404, 410})
 """Statuses that say of one record, or of one parent, that it is gone."""
+OUT_OF_RANGE: Final = "value out of range"
+"""What msgspec says of a whole number that it can't hold."""
 MAX_ERROR_BYTES: Final = 1 << 16
 MAX_SHOWN_CHARACTERS: Final = 40
 
@@ -96,7 +98,11 @@ def answer_of(url: str, facts: AnswerFacts, content: bytes, decode: Callable[[by
     plain = content.removeprefix(b"\xef\xbb\xbf")
     try:
         return Answer(url, facts, decode(plain))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except ArithmeticError:
+        return _of_endless_numbers(url, facts, plain)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if OUT_OF_RANGE in str(error):
+            return _of_endless_numbers(url, facts, plain)
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
             if whole != plain:
@@ -105,6 +111,13 @@ def answer_of(url: str, facts: AnswerFacts, content: bytes, decode: Callable[[by
         text = content[:MAX_ERROR_BYTES].decode(errors="replace")
         remedy = never_json(facts.headers, plain) or ""
         return Answer(url, facts, text, f"{len(content)} bytes of {kind} that aren't JSON", remedy)
+
+
+def _of_endless_numbers(url: str, facts: AnswerFacts, content: bytes) -> Answer:
+    """Return an answer with a number that nothing can hold: thousands of digits, or an exponent of twenty."""
+    fault = f"{len(content)} bytes with a number of more digits than can be read, or such an exponent"
+    remedy = "let the request leave that property out, or the API write it as a text"
+    return Answer(url, facts, content[:MAX_ERROR_BYTES].decode(errors="replace"), fault, remedy)
 
 
 def outline(body: Any) -> str:

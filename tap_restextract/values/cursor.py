@@ -22,6 +22,8 @@ INSTANT: Final = re.compile(
     r"(?P<gap> ?)(?P<offset>[Zz]|[+-]\d\d:?\d\d|[+-]\d\d|UTC)?)?$"
 )
 NUMBER: Final = re.compile(r"^-?\d+(?:\.\d+)?$")
+MAX_CHARACTERS: Final = 1000
+"""Of a value that has a rank, and digits before or behind its point: with millions of them it would take hours."""
 UNITS: Final = {
     "us": Decimal("0.000001"),
     "ms": Decimal("0.001"),
@@ -48,6 +50,8 @@ class NoRankError(ValueError):
 
 @functools.lru_cache(maxsize=8192)
 def _rank_of_text(text: str) -> tuple[str, Rank]:
+    if len(text) > MAX_CHARACTERS:
+        raise NoRankError
     match = INSTANT.match(text)
     if match is None:
         if not NUMBER.match(text):
@@ -91,7 +95,12 @@ def kind_and_rank(value: Any) -> tuple[str, Rank]:
         return _rank_of_text(value)
     if isinstance(value, bool) or not isinstance(value, (int, Decimal, float)):
         raise NoRankError
-    return "number", Decimal(str(value)) if isinstance(value, float) else value
+    if isinstance(value, int):
+        return "number", value
+    number = Decimal(str(value)) if isinstance(value, float) else value
+    if abs(number.adjusted()) > MAX_CHARACTERS or len(number.as_tuple().digits) > MAX_CHARACTERS:
+        raise NoRankError
+    return "number", number
 
 
 def is_local(value: Any) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from operator import le, lt
 from typing import Any, Final, cast
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.values.cursor import Cursor, NoRankError, Rank, is_local, kind_and_rank, rank
+from tap_restextract.values.cursor import MAX_CHARACTERS, Cursor, NoRankError, Rank, is_local, kind_and_rank, rank
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.values.zones import first_rank
 from tap_restextract.walks.steps import Record
@@ -214,8 +215,13 @@ def _rank_as_written(plan: Plan, value: Any) -> Rank | None:
             return None
         key = incremental_of(plan).cursor_path
         raise AnswerError(
-            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number; choose a cursor_path that is"
+            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number{_too_long(value)}; choose a cursor_path that is"
         ) from error
+
+
+def _too_long(value: Any) -> str:
+    is_long = isinstance(value, Decimal) or (isinstance(value, str) and len(value) > MAX_CHARACTERS)
+    return f" of at most {MAX_CHARACTERS} digits before and behind its point" if is_long else ""
 
 
 def rank_of(plan: Plan, record: Record) -> Rank:

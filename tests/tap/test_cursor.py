@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_restextract.exchange.answer import answer_of, facts_of
 from tap_restextract.values.cursor import (
     NoRankError,
     floor,
@@ -148,3 +150,31 @@ def test_nothing_is_before_the_first_moment_that_can_be_written(text: str) -> No
 )
 def test_durations_are_read_in_seconds_and_bare_numbers_as_they_are(text: str, seconds: str) -> None:
     assert precision_of(text) == Decimal(seconds)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1" * 10**6,
+        "1." + "1" * 10**6,
+        f"2026-01-01T00:00:00.{'1' * 10**6}Z",
+        Decimal("1e9999999"),
+        Decimal("1e-9999999"),
+        Decimal("0." + "1" * 10**6),
+    ],
+    ids=["digits", "a fraction", "an instant", "an exponent", "a small exponent", "a number"],
+)
+def test_a_value_of_a_million_digits_has_no_rank_and_that_is_known_at_once(value: Any) -> None:
+    begun = monotonic()
+    with pytest.raises(NoRankError):
+        kind_and_rank(value)
+    assert monotonic() - begun < 1
+
+
+@pytest.mark.parametrize("number", [b"1e99999999999999999999", b"1" * 10**6])
+def test_an_answer_with_a_number_that_nothing_can_hold_is_told_at_once_and_not_tried_again(number: bytes) -> None:
+    begun = monotonic()
+    answer = answer_of("http://api/things", facts_of(200, {}), b'[{"id": 1, "updated_at": ' + number + b"}]")
+    assert "a number of more digits than can be read" in answer.fault
+    assert answer.remedy
+    assert monotonic() - begun < 1
