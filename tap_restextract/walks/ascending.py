@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
+from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
@@ -21,6 +22,7 @@ from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
 from tap_restextract.walks.order import OrderCheck, check_follows
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_read, is_ordered
+from tap_restextract.walks.probing import Proof
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 
@@ -76,10 +78,14 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     records: list[Record] = []
     last: Record | None = None
     source: PageRequest | None = None
+    above: tuple[PageRequest, Page] | None = None
     while True:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
         yield from seams.check(start, last, source, page)
+        if limit is not None and above is not None:
+            yield from _check_limit(plan, limit, *above, start, page)
+        above = PageRequest(start), page
         records = deduplicator.fresh(page, asked=start)
         if limit is None:
             check_read(plan, page)
@@ -98,6 +104,35 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         break
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
+
+
+def _check_limit(  # noqa: PLR0913, PLR0917  two answers, and what asked for each
+    plan: Plan, limit: int, request: PageRequest, page: Page, start: Cursor | None, next_page: Page
+) -> Generator[Step, Page, None]:
+    """Check that nothing comes behind an answer that had room for more.
+
+    Args:
+        plan: the stream's.
+        limit: the records that one answer holds.
+        request: what asked for `page`.
+        page: an answer.
+        start: its last key, from which the answer after it was asked for.
+        next_page: that answer.
+
+    Raises:
+        WalkError: where it does each time, so that the API gives fewer records than the limit.
+    """
+    held = [record_identity(plan, record) for record in page.records]
+    if not 0 < len(held) < limit or all(record_identity(plan, record) in held for record in next_page.records):
+        return
+    proof = Proof(plan, request, page, PageRequest(start, probe=True))
+    yield from proof.seek(lambda again: 0 < len(again.records) < limit)
+    if proof.count:
+        raise WalkError(
+            f"{label_of(plan)}: an answer holds {len(page.records)} records, fewer than limit: {limit}, and the answer behind it {proof.count} "
+            f"more, each time, so the API gives fewer than that at once; set limit: {len(page.records)}, or what the API grants, or the "
+            "parameter by which it is asked for"
+        )
 
 
 def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:

@@ -20,7 +20,7 @@ from tap_restextract.walks.table import stream_walk_for
 from tests.support.api import Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.streams import COMPOUND, INCLUSIVE, config, plan
-from tests.support.walks import LATER, Answers, at, drive
+from tests.support.walks import LATER, Answers, at, drive, inclusive
 
 TOKEN: dict[str, Any] = {"type": "cursor", "cursor_path": "next", "cursor_param": "after"}
 UNORDERED: dict[str, Any] = {**INCLUSIVE, "incremental": {"cursor_path": "updated_at", "order": "none"}}
@@ -346,3 +346,29 @@ def test_records_that_a_total_counts_and_no_page_has_are_told(tmp_path: Path) ->
         run = tap(tmp_path, config(api.url, records="data", paginator=OFFSETS | {"total_path": "total"}))
     assert (run.code, len(run.records)) == (0, 12)
     assert "the list ends after 12 records, though total is 40" in run.err
+
+
+@pytest.mark.pure
+def test_an_answer_that_is_cut_smaller_than_its_limit_is_told_where_more_follows_it_each_time() -> None:
+    made = plan(**INCLUSIVE, paginator={"type": "single_page", "limit": 6})
+    listed = [at(1, 1), at(2, 2), at(3, 3), at(3, 4), at(3, 5)]
+    with pytest.raises(
+        WalkError, match="an answer holds 2 records, fewer than limit: 6, and the answer behind it 1 more"
+    ):
+        drive(made, inclusive(listed, size=2))
+
+
+@pytest.mark.pure
+def test_a_list_that_grows_behind_an_answer_with_room_is_not_taken_for_one_that_is_cut() -> None:
+    made = plan(**INCLUSIVE, paginator={"type": "single_page", "limit": 6})
+    listed = [at(1, 1), at(2, 2)]
+
+    def answers(asked: PageRequest) -> Page:
+        page = inclusive(listed, size=6)(asked)
+        if asked.cursor is None:
+            listed[2:] = [at(3, 3)]
+        return page
+
+    read = drive(made, answers)
+    assert read.ids == [1, 2, 3]
+    assert len(read.asks) == 6
