@@ -33,7 +33,7 @@ scoreboard: setup  ## docs/scoreboard.md: other tools and ours against APIs with
 .PHONY: simulate mutants
 
 simulate: N ?= 10000
-simulate: CHANGES ?= 3
+simulate: CHANGES ?= 2
 simulate: setup  ## N schedules of the tap's walks against an API with every quirk, from SEED= on, ONLY= some cases; LIES=1: facts that are false (MARKDOWN=docs/wrong-facts.md); EXHAUSTIVE=1: all of up to CHANGES changes
 	$(BIN)/python -m proofs.simulate $(N) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)") \
 		$(if $(LIES),--lies) $(if $(EXHAUSTIVE),--exhaustive --changes $(CHANGES)) $(if $(MARKDOWN),--markdown > $(MARKDOWN))

@@ -8,7 +8,7 @@ python -m proofs.simulate 20000 --lies                   the configuration lies:
 python -m proofs.simulate 5000 --lies --markdown         the same as a page of the documentation
 python -m proofs.simulate --replay "…" --claimed "…" --lie "order: falls" --seed 7
                                                          one of these
-python -m proofs.simulate --exhaustive --changes 3       every schedule of up to three changes over four records
+python -m proofs.simulate --exhaustive --changes 2       every schedule of up to two changes over four records
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replay", metavar="QUIRKS")
     parser.add_argument("--lies", action="store_true", help="facts that the configuration states are false")
     parser.add_argument("--exhaustive", action="store_true", help="every schedule of a few changes over four records")
-    parser.add_argument("--changes", type=int, default=3, help="how many changes that is at most")
+    parser.add_argument("--changes", type=int, default=2, help="how many changes that is at most")
     parser.add_argument("--markdown", action="store_true", help="with --lies: docs/wrong-facts.md")
     parser.add_argument("--claimed", metavar="QUIRKS", help="what the configuration of the replayed schedule states")
     parser.add_argument("--lie", default="", help="which lies that is, separated by semicolons")

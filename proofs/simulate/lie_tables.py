@@ -40,7 +40,7 @@ A configuration states facts about an API, and the walk that is derived from the
 page says what becomes of a fact that is false. A row is a fact, and what the API does instead while the configuration
 goes on to state it; a column is a walk, which `tap-restextract plan` names. A cell has what became of that, and in how
 many of a hundred schedules of the [simulator](../proofs/simulate/README.md); it is empty where no configuration of the
-walk states the fact. {schedules:,} schedules were played, of changes, runs and kills between any two requests.
+walk states the fact. {alone:,} schedules were played, of changes, runs and kills between any two requests.
 
 - **right**: all came out in spite of it.
 - **named error**: the stream stopped; the error has what was stated, what came, and what to write instead.
@@ -63,9 +63,10 @@ so check them with who made the API; a sweep (`sweep_every`) finds what they los
 def markdown_page(summary: LieSummary) -> str:
     """The page of the documentation."""
     rows = [f"| {entry.fact} | {_ways_of(entry.fact, entry.way)} | {entry.reason} |\n" for entry in UNNOTICEABLE]
+    alone = sum(counts.total() for (fact, _), counts in summary.counts.items() if " + " not in fact)
     return PAGE.format(
         drawn=summary.schedules,
-        schedules=summary.schedules,
+        alone=alone,
         table=markdown_table(summary),
         unnoticeable="".join(rows),
     )

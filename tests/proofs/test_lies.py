@@ -164,7 +164,7 @@ def test_the_tables_count_verdicts_by_fact_and_walk() -> None:
     assert ENDLESS in VERDICTS
 
 
-@pytest.mark.parametrize("written", ["now"])
+@pytest.mark.parametrize("written", ["in the documentation", "now"])
 def test_the_page_has_a_row_for_each_fact_and_a_cell_for_each_walk_whose_configuration_states_it(written: str) -> None:
     summary = summarised(LieJob(0, 2, "order", paired=False))
     page = WRONG_FACTS.read_text(encoding="utf-8") if written != "now" else markdown_page(summary)
