@@ -83,9 +83,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
-                "        page = yield Step((), deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        last = records\n        records = []\n"
-                "        if last:\n            yield Step(last, None, PageRequest(deduplicator.request_cursor))\n    deduplicator",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
+                "        page = yield Step((), deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n"
+                "        yield Step(records, None, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
             ),
         ),
         "keyset",
@@ -126,8 +126,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "page_of",
-                "    continuation = following(stream.paginator, answer, request.at, length)\n",
-                "    continuation = following(stream.paginator, answer, request.at, length) if records else None\n",
+                "            following(stream.paginator, answer, request.at, length),\n",
+                "            following(stream.paginator, answer, request.at, length) if records else None,\n",
             ),
         ),
         "empty pages",
@@ -740,9 +740,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
+                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
                 "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n"
-                "        page = yield Step(ask=PageRequest(deduplicator.request_cursor))\n        records = []\n    deduplicator",
+                "        page = yield Step(request=PageRequest(deduplicator.request_cursor))\n        if is_first_page",
             ),
         ),
         "keyset",

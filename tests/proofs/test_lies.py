@@ -88,15 +88,15 @@ def test_a_lie_that_a_check_notices_is_a_named_error() -> None:
 
 
 def test_a_loss_with_a_warning_is_reported_and_one_without_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    renamed = next(silent for silent in STILL_SILENT if silent.fact == "paginator path")
-    claim = said_by(renamed)
-    assert schedule_for(claim, renamed.seed, size=renamed.size).verdict(claim) == SILENT
+    lost = next(silent for silent in STILL_SILENT if silent.verdict == SILENT)
+    claim = said_by(lost)
+    assert schedule_for(claim, lost.seed, size=lost.size).verdict(claim) == SILENT
 
     def report(stream: Any, _: Any) -> None:
         stream.logger.warning("stream %s: a continuation isn't read", stream.name)
 
     monkeypatch.setattr(RestStream, "_report", report)
-    schedule = schedule_for(claim, renamed.seed, size=renamed.size)
+    schedule = schedule_for(claim, lost.seed, size=lost.size)
     assert schedule.verdict(claim) == REPORTED
     assert "stream list: a continuation isn't read" in schedule.reports
 
@@ -145,7 +145,7 @@ def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
 
 
 def test_a_schedule_of_a_lie_is_replayed_by_one_command() -> None:
-    silent = next(silent for silent in STILL_SILENT if silent.fact == "paginator path")
+    silent = next(silent for silent in STILL_SILENT if silent.verdict == SILENT)
     line = lie_command(said_by(silent), silent.seed, silent.size)
     text = line.removeprefix("python ")
     arguments = [part for index, part in enumerate(text.split('"')) for part in ([part] if index % 2 else part.split())]
