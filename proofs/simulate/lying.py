@@ -76,14 +76,16 @@ class LyingSchedule(Schedule):
         noticed: the named errors that honest quirks don't excuse.
         reports: warnings that were logged.
         heard: of each loss, the answers that the runs of its story had had.
-        heard_until: of each STATE, how many answers had come before it.
+        heard_now: how many answers had come when the last step was made.
+        heard_at: likewise for each STATE, by its identity.
     """
 
     claimed: Quirks = field(default_factory=Quirks)
     noticed: list[str] = field(default_factory=list)
     reports: list[str] = field(default_factory=list)
     heard: list[tuple[Answer, ...]] = field(default_factory=list)
-    heard_until: list[tuple[State, int]] = field(default_factory=list)
+    heard_now: int = 0
+    heard_at: dict[int, int] = field(default_factory=dict)
     witness: WitnessedApi = field(init=False)
     writes_a_run: int = field(default=WRITES_MEANWHILE, init=False)
 
@@ -121,16 +123,16 @@ class LyingSchedule(Schedule):
         self.witness.answers = before
 
     def _resume(self, before: list[dict[str, Any]], state: State, way: str) -> None:
-        # Who goes on from an earlier STATE knows nothing of what was answered after it.
-        answers = self.witness.answers
-        self.witness.answers = answers[: next(count for held, count in self.heard_until if held is state)]
+        answers = list(self.witness.answers)
+        # A STATE that is cut to its value names no record, and nobody knows what came after it was written.
+        self.witness.answers = [] if way == "cut" else answers[: self.heard_at.get(id(state))]
         super()._resume(before, state, way)
         self.witness.answers = answers
 
     def _write(self, step: Step, state: State) -> State:
         after = super()._write(step, state)
         if step.bookmark is not None:
-            self.heard_until.append((after, len(self.witness.answers)))
+            self.heard_at[id(after)] = self.heard_now
         return after
 
     def _busy_part(self) -> None:
@@ -156,6 +158,7 @@ class LyingSchedule(Schedule):
 
     def _hear(self, notices: tuple[str, ...]) -> None:
         self.reports += notices
+        self.heard_now = len(self.witness.answers)
 
     def _end(self, stream_walk: StreamWalk) -> None:
         """Let production's stream log what it learnt of the API."""
