@@ -23,6 +23,7 @@ from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank
+from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.order import cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
@@ -85,11 +86,13 @@ class CompoundWatch:
 
     def _ask(self, source: Cursor | None, before: Record, behind: Record) -> Generator[Step, Page, None]:
         asked, digest = cursor_of(self.plan, before), content_hash(behind)
+        clock: float | None = None
         for cursor, holds in ((asked, False), (source, True), (source, True), (asked, False), (source, True)):
             page = yield Step(request=PageRequest(cursor))
             has = any(content_hash(record) == digest for record in page.records)
-            if has != holds or not (has or self._reaches(page, behind)):
+            if has != holds or not (has or self._reaches(page, behind)) or is_cached(clock, page):
                 return
+            clock = page.server_time
         raise self._error(cursor_of(self.plan, before), cursor_of(self.plan, behind), source)
 
     def _reaches(self, page: Page, behind: Record) -> bool:

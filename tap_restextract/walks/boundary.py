@@ -147,7 +147,7 @@ def _ask_before(
     # A cursor that is asked behind may be a record's of the boundary itself.
     meets = _meets(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
     if source is not None and not meets((yield Step(request=source))):
-        return
+        return  # gone, or changed
     for distance, cursor in _earlier(plan, asked):
         if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), meets, lacks)):
             raise _excluded(plan, asked, cursor, distance)
@@ -157,15 +157,23 @@ def _ask_before(
 
 def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
     """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time."""
-    for request, is_as_expected in (
-        (before, meets),
-        (asked, lacks),
-        (asked, lacks),
-        (before, meets),
-    ):
-        if not is_as_expected((yield Step(request=request))):
+    clock: float | None = None
+    for request, is_as_expected in ((before, meets), (asked, lacks), (asked, lacks), (before, meets)):
+        page = yield Step(request=request)
+        if not is_as_expected(page) or is_cached(clock, page):
             return False
+        clock = page.server_time
     return True
+
+
+def is_cached(clock: float | None, page: Page) -> bool:
+    """Return whether an answer is older than one that came before it, so that it says nothing of now.
+
+    Args:
+        clock: the Date of the answer before, in seconds; None where it had none.
+        page: the answer.
+    """
+    return clock is not None and page.server_time is not None and page.server_time < clock
 
 
 def _is_empty(page: Page) -> bool:

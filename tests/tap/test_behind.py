@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,3 +102,17 @@ def test_what_an_earlier_run_emitted_beyond_its_mark_must_come_again() -> None:
     with pytest.raises(WalkError, match=r"isn't behind \(updated_at, id\), as declared"):
         drive(plan(**COMPOUND), other_filter(TIED, "zone", 9), state)
     assert drive(plan(**COMPOUND), compound(TIED[:4], 9), state).ids == []
+
+
+def test_an_answer_of_a_cache_is_no_contradiction() -> None:
+    """A record is deleted, and the page that held it comes out of a cache, with the Date of then."""
+    held, clock = [*TIED], [LATER]
+    kept: dict[Any, Page] = {}
+
+    def answers(ask: PageRequest) -> Page:
+        clock[0] += 1
+        page = kept.setdefault(ask.cursor, replace(compound(held, 3)(ask), server_time=clock[0]))
+        held[:] = [record for record in held if record["id"] not in {3, 4}]
+        return page
+
+    assert drive(plan(**COMPOUND), answers).ids == [1, 2, 3, 5, 6]
