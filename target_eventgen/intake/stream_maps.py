@@ -68,6 +68,11 @@ def transformed(stream_map: StreamMap, record: dict[str, Any]) -> dict[str, Any]
     if found is None or record.get(DELETED_AT) is None:
         return found
     found = {name: value for name, value in found.items() if value is not _ABSENT}
+    if lost := [name for name in stream_map.transformed_key_properties or () if name not in found]:
+        raise MessageError(
+            f'stream "{stream_map.stream_alias}": its stream map makes {", ".join(lost)}, a key, of properties that a deletion '
+            "hasn't, so it can't be told which row is deleted; make the key of the stream's own key properties"
+        )
     if getattr(stream_map, "keeps_mark", False):
         found.setdefault(DELETED_AT, record[DELETED_AT])
     return found

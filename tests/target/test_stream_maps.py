@@ -58,3 +58,11 @@ def test_a_map_that_fails_is_named_with_its_expression(loader: Loader, definitio
     assert 'stream "things": the stream map of ' in message
     assert said in message
     assert "secret" not in message
+
+
+def test_a_deletion_whose_key_a_map_can_not_make_is_told_as_the_maps_fault(loader: Loader) -> None:
+    things = schema("things", PROPERTIES | {"_sdc_deleted_at": MARK}, version=None)
+    definition = {"__key_properties__": ["k"], "k": "str(s)"}
+    message = loader.refused([things, DELETION], stream_maps={"things": definition})
+    assert "its stream map makes k, a key, of properties that a deletion hasn't" in message
+    assert "make the key of the stream's own key properties" in message
