@@ -15,6 +15,7 @@ from tap_restextract.config.requirements import requirement_faults, webhook_faul
 from tap_restextract.config.streams import Settings, Shared, StreamSettings
 from tap_restextract.config.webhooks import ReceiverSettings, Webhooks
 from tap_restextract.errors import ConfigurationError
+from tap_restextract.values.own_forms import instant_of
 
 _SHARED_KEYS = {field.name for field in msgspec.structs.fields(Shared)}
 _STREAM_KEYS = {field.name for field in msgspec.structs.fields(StreamSettings)}
@@ -73,10 +74,19 @@ def read_settings(
             faults += [] if faults else [f"{location}: {error}"]
             continue
         faults += [f"{location}: {fault}" for fault in requirement_faults(settings)]
-        result.append(settings)
+        result.append(_with_instants(settings))
     if faults:
         raise ConfigurationError(list(dict.fromkeys(faults)))
     return tuple(result)
+
+
+def _with_instants(stream: StreamSettings) -> StreamSettings:
+    """Return the settings with an initial value that is written as the API writes it as an instant."""
+    incremental = stream.incremental
+    if incremental is None or not incremental.cursor_formats:
+        return stream
+    value = instant_of(incremental.initial_value, incremental.cursor_formats) or incremental.initial_value
+    return msgspec.structs.replace(stream, incremental=msgspec.structs.replace(incremental, initial_value=value))
 
 
 def _with_empty_listed(keys: Json) -> Json:

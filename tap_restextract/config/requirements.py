@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tap_restextract.config.auth import ApiKey, Bearer, HttpBasic, OAuth2ClientCredentials, OAuth2RefreshToken
-from tap_restextract.config.streams import StreamSettings
+from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.config.webhooks import ReceiverSettings
 from tap_restextract.errors import ConfigurationError
+from tap_restextract.values.own_forms import is_form
 from tap_restextract.values.paths import find
 from tap_restextract.values.spelling import hint
 from tap_restextract.values.zones import zone_named
@@ -126,11 +127,23 @@ def _no_path(path: str | None) -> list[str]:
 def _zone_faults(stream: StreamSettings) -> typing.Iterator[str]:
     feed = None if stream.feed is None else stream.feed.incremental
     for location, incremental in (("incremental", stream.incremental), ("feed.incremental", feed)):
+        if incremental is not None:
+            yield from (f"{location}.{fault}" for fault in _form_faults(stream, incremental))
         if incremental is not None and incremental.timezone is not None:
             try:
                 zone_named(incremental.timezone)
             except ConfigurationError as error:
                 yield from (f"{location}: {fault}" for fault in error.faults)
+
+
+def _form_faults(stream: StreamSettings, incremental: Incremental) -> typing.Iterator[str]:
+    for form in incremental.cursor_formats:
+        if not is_form(form):
+            yield f"cursor_formats: {form!r} is no form of an instant; write a strptime form such as %d.%m.%Y %H:%M, rfc2822, or dotnet"
+    if incremental.cursor_formats and incremental.epoch is not None:
+        yield "cursor_formats is set, and epoch, which says that the key is a number; leave one of them out"
+    if incremental.cursor_formats and stream.source == "webhooks":
+        yield "cursor_formats doesn't go with source: webhooks, whose records come as they were sent; leave it out"
 
 
 def _rule_faults(stream: StreamSettings) -> typing.Iterator[str]:

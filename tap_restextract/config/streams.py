@@ -109,6 +109,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
     epoch: (
         Annotated[Literal["s", "ms", "us"], described("Unit of a replication key that counts time since 1970.")] | None
     ) = None
+    cursor_formats: Annotated[
+        list[Annotated[str, Meta(min_length=1)]],
+        described("How the API writes the replication key, unless in ISO 8601: strptime forms, rfc2822, dotnet."),
+    ] = []
     timezone: (
         Annotated[str, described("Zone of instants without an offset, and of strftime forms: Area/City, or UTC.")]
         | None

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -33,6 +33,14 @@ _DIRECTIVE_UNITS: Final = (
     ("31d", "mbBhUWV"),
 )
 Scope = Mapping[str, Any]
+
+
+class OwnForm(NamedTuple):
+    """An instant (ISO 8601), and as the API itself writes it."""
+
+    instant: str
+    text: str
+
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -97,7 +105,7 @@ def fill(template: Any, scope: Scope, zone: str | None = None) -> Any:
     whole = PLACEHOLDER.fullmatch(template)
     if whole and whole["name"]:
         value = _value(whole["name"], scope)
-        return value if whole["form"] is None else _formed(value, whole["form"], whole["name"], zone)
+        return _as_sent(value) if whole["form"] is None else _formed(value, whole["form"], whole["name"], zone)
     return PLACEHOLDER.sub(lambda match: _text(match, scope, zone), template)
 
 
@@ -113,7 +121,7 @@ def _text(match: re.Match[str], scope: Scope, zone: str | None) -> str:
     if match["name"] is None:
         return match[0][0]
     value = _value(match["name"], scope)
-    return text(value if match["form"] is None else _formed(value, match["form"], match["name"], zone))
+    return text(_as_sent(value) if match["form"] is None else _formed(value, match["form"], match["name"], zone))
 
 
 def text(value: Any) -> str:
@@ -130,7 +138,12 @@ def _value(name: str, scope: Scope) -> Any:
     return scope[name]
 
 
+def _as_sent(value: Any) -> Any:
+    return value.text if isinstance(value, OwnForm) else value
+
+
 def _formed(value: Any, form: str, name: str, zone: str | None) -> Any:
+    value = value.instant if isinstance(value, OwnForm) else value
     try:
         seconds = Decimal(rank(value))
     except NoRankError as error:

@@ -7,12 +7,14 @@ it, or where `empty` says so, and never beside an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError
-from tap_restextract.exchange.answer import Answer, outline
+from tap_restextract.exchange.answer import Answer, outline, shown
 from tap_restextract.exchange.error_texts import SUCCESS_KEYS, error_key
+from tap_restextract.values.own_forms import instant_of
 from tap_restextract.values.paths import Missing, find, list_length, list_or_null, steps
 from tap_restextract.values.rows import Row
 
@@ -43,7 +45,9 @@ def records_of(stream: StreamSettings, answer: Answer) -> Records:
         return Records([], 0)
     found = list_or_null(stream.records, answer.body)
     if isinstance(found, list):
-        return _objects(stream, answer, found)
+        objects = _objects(stream, answer, found)
+        forms = stream.incremental is not None and stream.incremental.cursor_formats
+        return objects._replace(records=_with_instants(stream, objects.records)) if forms else objects
     kind = "null" if found is None else "missing"
     if (key := error_key(answer.body)) is not None:
         raise _failure(stream, answer, kind, key)
@@ -77,6 +81,33 @@ def _objects(stream: StreamSettings, answer: Answer, found: list[Any]) -> Record
         )
     records = [record for record in found if record is not None]
     return Records(records, list_length(stream.records, answer.body, len(found)))
+
+
+def _with_instants(stream: StreamSettings, records: list[Any]) -> list[Any]:
+    """Return the records with the replication key as an instant, in ISO 8601.
+
+    Raises:
+        AnswerError: where it is written in none of the forms.
+    """
+    incremental = stream.incremental
+    assert incremental is not None
+    path, changed = incremental.cursor_path, []
+    keys = (path,) if not records or path in records[0] else steps(path) or (path,)
+    for record in records:
+        value = find(path, record)
+        instant = instant_of(value, incremental.cursor_formats)
+        if instant is None and value is not None and not isinstance(value, Missing):
+            raise AnswerError(
+                f"a record's {path} {shown(value)} is written in none of cursor_formats ({', '.join(incremental.cursor_formats)}), nor in "
+                "ISO 8601; declare how the API writes it"
+            )
+        changed.append(record if instant is None else _replaced(record, keys, instant))
+    return changed
+
+
+def _replaced(record: Any, keys: Sequence[str], value: str) -> Any:
+    first, *rest = keys
+    return {**record, first: _replaced(record[first], rest, value) if rest else value}
 
 
 def _or_missing(stream: StreamSettings, body: Any) -> str:

@@ -15,10 +15,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from tap_restextract.config.streams import StreamSettings
+from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.exchange.placeholders import fill, fill_path, mentions, names, text
+from tap_restextract.exchange.placeholders import OwnForm, fill, fill_path, mentions, names, text
 from tap_restextract.values.cursor import Cursor
+from tap_restextract.values.own_forms import written
 
 SECRET_NAME: Final = re.compile(r"token|key|secret|passw|sig(nature)?$|auth|credential", re.IGNORECASE)
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -54,7 +55,7 @@ def request_for(
     """
     scope = _scope(stream, cursor) | dict(more)
     if until is not None and stream.incremental is not None:
-        scope[f"until.{stream.incremental.cursor_path}"] = until
+        scope[f"until.{stream.incremental.cursor_path}"] = _in_own_form(stream.incremental, until)
     zone = None if stream.incremental is None else stream.incremental.timezone
     try:
         path = fill_path(stream.path, scope, zone)
@@ -98,7 +99,7 @@ def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until
     scope = _scope(stream, cursor)
     key = "" if stream.incremental is None else stream.incremental.cursor_path
     if until is not None:
-        scope[f"until.{key}"] = until
+        scope[f"until.{key}"] = until if stream.incremental is None else _in_own_form(stream.incremental, until)
     other = {name: f"({name})" for name in cursor_names(stream) if name.partition(".")[0] not in OPTIONAL}
     zone = None if stream.incremental is None else stream.incremental.timezone
     parts = []
@@ -182,10 +183,17 @@ def cursor_names(stream: StreamSettings) -> set[str]:
 def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
     if cursor is None or stream.incremental is None:
         return {}
-    scope = {f"cursor.{stream.incremental.cursor_path}": cursor.value}
+    scope = {f"cursor.{stream.incremental.cursor_path}": _in_own_form(stream.incremental, cursor.value)}
     if stream.incremental.tie_breaker and cursor.tie is not None:
         scope[f"cursor.{stream.incremental.tie_breaker}"] = cursor.tie
     return scope
+
+
+def _in_own_form(incremental: Incremental, value: Any) -> Any:
+    """Return a value of the replication key as the API writes it, by the first of `cursor_formats`."""
+    if not incremental.cursor_formats or not isinstance(value, str):
+        return value
+    return OwnForm(value, written(value, incremental.cursor_formats[0], incremental.timezone))
 
 
 def _sent(part: Mapping[str, Any], scope: Mapping[str, Any], zone: str | None) -> dict[str, Any]:

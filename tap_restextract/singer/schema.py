@@ -18,6 +18,7 @@ from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import INSTANT
+from tap_restextract.values.own_forms import has_time
 from tap_restextract.values.paths import steps
 
 Schema = dict[str, Any]
@@ -115,6 +116,9 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
     incremental = plan.stream.incremental
     if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
         properties = {**properties, plan.replication_key: _nested(schema, plan.replication_key, incremental)}
+    if plan.replication_key in properties and incremental and incremental.cursor_formats:
+        form = "date-time" if all(map(has_time, incremental.cursor_formats)) else "date"
+        properties = {**properties, plan.replication_key: {"type": ["string", "null"], "format": form}}
     if parents is not None:
         declared = parents.stream.schema.get("properties", {}) if isinstance(parents.stream.schema, dict) else {}
         from_parent = {

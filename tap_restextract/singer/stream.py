@@ -250,6 +250,7 @@ def reader_of(plan: Plan, parents: Plan | None) -> Reader | None:
         and not any(rule.predicate for rule in stream.response_rules)
         and all(steps(path) is not None for path in paths_of(stream.paginator))
         and (incremental is None or plan.replication_key == incremental.cursor_path)
+        and (incremental is None or not incremental.cursor_formats)
     )
     if not simple or around is None:
         return None

@@ -215,7 +215,7 @@ def _rank_as_written(plan: Plan, value: Any) -> Rank | None:
             return None
         key = incremental_of(plan).cursor_path
         raise AnswerError(
-            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number{_too_long(value)}; choose a cursor_path that is"
+            f"{label_of(plan)}: a record's {key} is neither an instant (ISO 8601) nor a number{_too_long(value)}; choose a cursor_path that is, or declare cursor_formats, how the API writes it"
         ) from error
 
 

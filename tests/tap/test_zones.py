@@ -284,10 +284,10 @@ def test_a_range_ends_behind_an_hour_that_comes_twice() -> None:
 
 
 def test_children_in_a_zone_need_an_initial_value_which_shows_how_values_are_written() -> None:
-    child = {"name": "lines", "path": "/{parent.things.id}/lines", "primary_key": ["id"]}
-    keys = config()["streams"][0]
-    cases: list[tuple[dict[str, Any], bool]] = [({}, True), ({"initial_value": "2026-01-01T00:00:00"}, False)]
-    for more, refused in cases:
+    child: dict[str, Any] = {"name": "lines", "path": "/{parent.things.id}/lines", "primary_key": ["id"]}
+    keys: dict[str, Any] = config()["streams"][0]
+    given: list[dict[str, Any]] = [{}, {"initial_value": "2026-01-01T00:00:00"}]
+    for more, refused in zip(given, (True, False), strict=True):
         streams: list[dict[str, Any]] = [keys, {**child, **facts(timezone=LA, **more), "schema": keys["schema"]}]
         settings = read_settings({"base_url": "https://api.example.com", "streams": streams})
         if refused:
