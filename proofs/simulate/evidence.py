@@ -185,6 +185,17 @@ def a_time_is_shown(claimed: Quirks, answers: Answers) -> bool:
     return any(row.updated is not None for answer in answers for row in answer.rows)
 
 
+def cut_short(claimed: Quirks, answers: Answers) -> bool:
+    """Whether an answer that had room for more lacks a record which was there then, and which an answer has shown."""
+    shown = {(row.id, row.rev): row for answer in answers for row in answer.rows}
+    for answer in answers:
+        if 0 < len(answer.rows) < claimed.page:
+            here = {(row.id, row.rev) for row in answer.rows}
+            if any((row.id, row.rev) not in here for row in _stated_selection(claimed, answer, shown)):
+                return True
+    return False
+
+
 def never(claimed: Quirks, answers: Answers) -> bool:
     """No answer can."""
     del claimed, answers

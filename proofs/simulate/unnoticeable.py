@@ -1,7 +1,7 @@
 """Lies that no client can notice: no answer contradicts them, whatever is asked; or none does unless `unless` holds.
 
 What is lost by one of them is counted apart. An entry is no excuse where another question would have shown the lie:
-such as one page more behind a stated end, or a page asked for twice.
+such as one page more behind a stated end in a run without STATE, or a page asked for twice.
 """
 
 from __future__ import annotations
@@ -110,6 +110,13 @@ UNNOTICEABLE: Final = (
         "",
         "a filter by time leaves out the records that have none; nothing shows them unless a request without filter does",
         evidence.a_null_is_shown,
+    ),
+    Unnoticeable(
+        "limit",
+        "smaller",
+        "records that share the newest value, beyond where the API cuts an answer, can be asked for by nobody; nothing shows "
+        "them unless an answer has one that another answer had room for",
+        evidence.cut_short,
     ),
     Unnoticeable(
         "paginator type",

@@ -8,14 +8,16 @@ the one that it follows stops the walk, because a bookmark after it would skip w
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from decimal import Decimal
+from typing import Final
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import earliest, window
-from tap_restextract.values.cursor import Cursor, Rank, rank, resolution_of, step_back
+from tap_restextract.plan.ranges import earliest, measure, window
+from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of, step_back
 from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
 from tap_restextract.walks.cycles import CycleGuard
@@ -24,6 +26,9 @@ from tap_restextract.walks.order import OrderCheck, check_follows
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_read, is_ordered
 from tap_restextract.walks.probing import Proof
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+
+MIN_TIED_RECORDS: Final = 2
+"""Of an answer of one tie that may be cut."""
 
 
 def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
@@ -79,13 +84,16 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     last: Record | None = None
     source: PageRequest | None = None
     above: tuple[PageRequest, Page] | None = None
+    longest = 0
     while True:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
         yield from seams.check(start, last, source, page)
         if limit is not None and above is not None:
-            yield from _check_limit(plan, limit, *above, start, page)
-        above = PageRequest(start), page
+            held = [record_identity(plan, record) for record in above[1].records]
+            if not all(record_identity(plan, record) in held for record in page.records):
+                yield from _check_limit(plan, limit, *above, start)
+        above, longest = (PageRequest(start), page), max(longest, len(page.records))
         records = deduplicator.fresh(page, asked=start)
         if limit is None:
             check_read(plan, page)
@@ -101,13 +109,15 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
                 "so the rest can't be asked for; declare a paginator, a compound filter with a tie_breaker, or a "
                 "larger limit"
             )
+        if bookmark is None and len(page.records) >= max(longest, MIN_TIED_RECORDS):
+            yield from _check_limit(plan, limit, PageRequest(start), page, _behind(plan, start))
         break
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
 
 
-def _check_limit(  # noqa: PLR0913, PLR0917  two answers, and what asked for each
-    plan: Plan, limit: int, request: PageRequest, page: Page, start: Cursor | None, next_page: Page
+def _check_limit(
+    plan: Plan, limit: int, request: PageRequest, page: Page, start: Cursor | None
 ) -> Generator[Step, Page, None]:
     """Check that nothing comes behind an answer that had room for more.
 
@@ -116,14 +126,12 @@ def _check_limit(  # noqa: PLR0913, PLR0917  two answers, and what asked for eac
         limit: the records that one answer holds.
         request: what asked for `page`.
         page: an answer.
-        start: its last key, from which the answer after it was asked for.
-        next_page: that answer.
+        start: from where on what is behind it is asked for.
 
     Raises:
-        WalkError: where it does each time, so that the API gives fewer records than the limit.
+        WalkError: where something comes each time, so that the API gives fewer records than the limit.
     """
-    held = [record_identity(plan, record) for record in page.records]
-    if not 0 < len(held) < limit or all(record_identity(plan, record) in held for record in next_page.records):
+    if not 0 < len(page.records) < limit:
         return
     proof = Proof(plan, request, page, PageRequest(start, probe=True))
     yield from proof.seek(lambda again: 0 < len(again.records) < limit)
@@ -210,6 +218,15 @@ def _keyset_start(plan: Plan, bookmark: KeysetBookmark | None) -> tuple[Cursor |
     if value is None:
         return None, None
     return Cursor(window(incremental, step_back(value, resolution_of(value))), plan.tie_floor), rank(value)
+
+
+def _behind(plan: Plan, asked: Cursor | None) -> Cursor | None:
+    """Return the cursor that asks for what is behind a tie from which on was asked: a step further."""
+    if asked is None:
+        return None
+    incremental = incremental_of(plan)
+    step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(asked.value)
+    return Cursor(format_like(asked.value, Decimal(rank(asked.value)) + step))
 
 
 def _value(deduplicator: Deduplicator) -> object:

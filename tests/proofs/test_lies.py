@@ -141,6 +141,9 @@ def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
     assert not evidence.a_known_one_is_missing(rising, [boundary, of_another_parent])
     assert evidence.came_late(rising, [answer(1, 5), answer(1, 3, 5)])
     assert not evidence.came_late(rising, [answer(1, 5, at=3), answer(1, 3, 5)])
+    single = Quirks(filter="inclusive", paginator="single_page")
+    assert evidence.cut_short(single, [answer(1, 2, seen=answer(1, 2, 3).rows), answer(2, 3, since=2)])
+    assert not evidence.cut_short(single, [answer(1, 2, seen=answer(1, 2, 3).rows), answer(1, 2)])
     assert not evidence.never(rising, [answer(3, 1)])
 
 

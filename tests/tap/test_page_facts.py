@@ -372,3 +372,27 @@ def test_a_list_that_grows_behind_an_answer_with_room_is_not_taken_for_one_that_
     read = drive(made, answers)
     assert read.ids == [1, 2, 3]
     assert len(read.asks) == 6
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("comparison", ["inclusive", "exclusive"])
+def test_a_tie_that_fills_an_answer_which_is_cut_smaller_than_its_limit_does_not_end_the_list(comparison: str) -> None:
+    incremental = {**INCLUSIVE["incremental"], "filter": comparison}
+    made = plan(**INCLUSIVE | {"incremental": incremental}, paginator={"type": "single_page", "limit": 6})
+    listed = [at(1, 1), at(1, 2), at(1, 3), at(2, 4)]
+
+    def answers(asked: PageRequest) -> Page:
+        since = "" if asked.cursor is None else asked.cursor.value
+        kept = [
+            row
+            for row in listed
+            if row["updated_at"] > since or (comparison, since) == ("inclusive", row["updated_at"])
+        ]
+        return Page(kept[:2], None, LATER)
+
+    with pytest.raises(
+        WalkError, match="an answer holds 2 records, fewer than limit: 6, and the answer behind it 1 more"
+    ):
+        drive(made, answers)
+    listed[2:] = []
+    assert drive(made, answers).ids == [1, 2]
