@@ -21,7 +21,6 @@ NOT_ENUMERATED = {FEED, WEBHOOKS}
 TWO_CHANGES = (
     "compound keyset",
     "unique keyset",
-    "stable tokens",
     "descending, tokens",
     "unordered, tokens",
     "traversal",
