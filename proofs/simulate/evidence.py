@@ -187,7 +187,7 @@ def a_time_is_shown(claimed: Quirks, answers: Answers) -> bool:
 
 def cut_short(claimed: Quirks, answers: Answers) -> bool:
     """Whether an answer that had room for more lacks a record which was there then, and which an answer has shown."""
-    shown = {(row.id, row.rev): row for answer in answers for row in answer.rows}
+    shown = {(row.id, row.rev) for answer in answers for row in answer.rows}
     for answer in answers:
         if 0 < len(answer.rows) < claimed.page:
             here = {(row.id, row.rev) for row in answer.rows}

@@ -51,11 +51,9 @@ class Silent:
 # fmt: off
 STILL_SILENT: Final = (
     Silent(SILENT, "filter: by the time of creation", "restart keyset", "filter=inclusive stable=0", "filters_by=born", 5, Size(40, 0, 0, deaths=False)),
-    Silent(SILENT, "filter: by the time of creation", "stable tokens", "filter=inclusive", "filters_by=born", 6, Size(20, 0, 0, deaths=False)),
     Silent(SILENT, "filter: exclusive", "unordered", "order=none filter=inclusive", "filter=exclusive", 0, Size(10, 2, 0, deaths=False)),
     Silent(SILENT, "lag: late writes", "restart keyset", "filter=inclusive paginator=offset unstable_ties=1", "late=8000", 0, Size(20, 4, 2, deaths=False)),
     Silent(SILENT, "limit: smaller", "compound keyset", "paginator=single_page page=6 null_request=1", "page=2", 4081, Size(120, 0, 0, deaths=False)),
-    Silent(SILENT, "limit: smaller", "single page", "filter=inclusive paginator=single_page page=6", "page=2", 4, Size(10, 0, 0, deaths=False)),
     Silent(CRASH, "no null replication key: some, first", "unordered", "order=none filter=inclusive", "nulls=1", 0, Size(10, 0, 0, deaths=False)),
     Silent(SILENT, "null parameter: ignored", "compound keyset", "paginator=single_page null_request=1", "ignored=nulls", 0, Size(4, 0, 0, deaths=False)),
     Silent(SILENT, "null parameter: ignored", "restart keyset", "filter=inclusive paginator=page_number null_request=1", "ignored=nulls", 0, Size(4, 0, 0, deaths=False)),
