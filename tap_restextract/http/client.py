@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -63,6 +64,22 @@ MIN_SECRET_CHARACTERS: Final = 6
 
 # Its debug lines hold whole addresses, with secrets in their queries; `_send` writes redacted ones.
 logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno > logging.DEBUG)
+
+
+def _unless_behind_the_end(
+    fetch: Callable[[], JudgedAnswer], stream: StreamSettings, page_request: PageRequest
+) -> JudgedAnswer | None:
+    """Fetch a page; None where the answer says, twice, that there is no such page behind the others.
+
+    A 404 in passing, as gateways have them, would cut the list without a word.
+    """
+    for _ in range(2):
+        try:
+            return fetch()
+        except AnswerError as error:
+            if page_request.probe or not is_behind_the_end(stream, page_request, error.status):
+                raise
+    return None
 
 
 class Client:
@@ -141,25 +158,18 @@ class Client:
         validator = page_request.validator
         first = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
         request = paged(self._stream.paginator, first, page_request.at)
-        asked = asked_unless(request, validator)
-        fetch = partial(self.fetch, asked, conditional=validator is not None, once=page_request.probe)
-        try:
-            try:
-                answer, verdict, rule, _ = fetch()
-            except AnswerError as error:
-                if page_request.probe or not is_behind_the_end(self._stream, page_request, error.status):
-                    raise
-                # A 404 in passing, as gateways have them, would cut the list without a word: the end says so twice.
-                answer, verdict, rule, _ = fetch()
-        except AnswerError as error:
-            if is_behind_the_end(self._stream, page_request, error.status):
-                return Page([])
-            raise
+        fetch = partial(
+            self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
+        )
+        judged = _unless_behind_the_end(fetch, self._stream, page_request)
+        if judged is None:
+            return Page([])
+        answer, verdict, rule, _ = judged
         if verdict is Verdict.UNCHANGED:
             return Page([], server_time=answer.facts.server_time, validator=validator, unchanged=True)
-        if verdict is Verdict.IGNORE and page_request.probe:
-            return Page([])
         if verdict is Verdict.IGNORE:
+            if page_request.probe:
+                return Page([])
             self._log.warning(
                 "stream %s: %s was answered %d, which %s takes for an empty last page",
                 self._stream.name,
@@ -172,9 +182,8 @@ class Client:
             return page_of(self._stream, page_request, answer)
         except AnswerError as error:
             said = failures.said_by(answer.body, self._all_secrets) if is_error(answer.body) else ""
-            raise AnswerError(
-                f"{self._named(request)}: {error}{f'. The API says what went wrong {said}' if said else ''}"
-            ) from error
+            more = f". The API says what went wrong {said}" if said else ""
+            raise AnswerError(f"{self._named(request)}: {error}{more}") from error
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
 
@@ -333,11 +342,8 @@ class Client:
         try:
             self._pacer.wait(self._spacing, self._stream.max_wait, log_wait)
         except TooLongError as error:
-            raise quota_error(
-                self._stream,
-                self._named(request),
-                f"would be refused: the API's quota is empty for {error.seconds:.0f} s,",
-            ) from error
+            empty = f"would be refused: the API's quota is empty for {error.seconds:.0f} s,"
+            raise quota_error(self._stream, self._named(request), empty) from error
 
     def _signed(self, request: Request, url: str, params: Any, body: bytes) -> tuple[str, Any, dict[str, str]]:
         """Return the address, query and headers to send, with those of the signer of auth type plugin."""
