@@ -132,7 +132,13 @@ def _stated(paginator: Paginator, answer: Answer, at: Continuation | None, count
         case HeaderCursor():
             return _token(answer.headers.get(paginator.cursor_key.lower()), f"the header {paginator.cursor_key}")
         case JsonLink():
-            return _link(find(paginator.next_url_path, body), answer.url, paginator.next_url_path)
+            path = paginator.next_url_path
+            if (several := match_count(path, body)) > 1:
+                raise AnswerError(
+                    f"there are {several} values at {path}, and the next page has one address; set next_url_path to it, such as "
+                    "links[?(@.rel=='next')].href"
+                )
+            return _link(find(path, body), answer.url, path)
         case HeaderLink():
             value = answer.headers.get(paginator.header.lower())
             if paginator.header.lower() == "link":

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tap_restextract.errors import WalkError
+from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import Answer, facts_of
-from tap_restextract.exchange.paginators import Link, Number, Start, Token
+from tap_restextract.exchange.paginators import Link, Number, Start, Token, following
 from tap_restextract.exchange.stated_ends import stated_end
 from tap_restextract.plan.plan import Plan
 from tap_restextract.walks.probing import probed
@@ -396,3 +396,16 @@ def test_a_tie_that_fills_an_answer_which_is_cut_smaller_than_its_limit_does_not
         drive(made, answers)
     listed[2:] = []
     assert drive(made, answers).ids == [1, 2]
+
+
+@pytest.mark.pure
+def test_a_path_with_several_addresses_is_refused() -> None:
+    """Row 32: next links lie in an array of links."""
+    links = {"links": [{"rel": "self", "href": "/a"}, {"rel": "next", "href": "/b"}]}
+    answer = Answer("http://x/a", facts_of(200, {}), links)
+    with pytest.raises(AnswerError, match="2 values at"):
+        following(
+            plan(paginator={"type": "json_link", "next_url_path": "links[*].href"}).stream.paginator, answer, None, 1
+        )
+    one = plan(paginator={"type": "json_link", "next_url_path": "links[?(@.rel=='next')].href"}).stream.paginator
+    assert following(one, answer, None, 1) == Link("http://x/b")
