@@ -111,7 +111,12 @@ def a_known_one_is_missing(claimed: Quirks, answers: Answers) -> bool:
 
 
 def _stated_selection(claimed: Quirks, answer: Answer, shown: set[tuple[Any, int]]) -> list[Row]:
-    known = {row.id: replace(row, visible=0) for row in answer.seen if (row.id, row.rev) in shown}
+    parent = int(answer.path.split("/")[2]) if answer.path.count("/") > 1 else 0
+    known = {
+        row.id: replace(row, visible=0)
+        for row in answer.seen
+        if (row.id, row.rev) in shown and parent in {row.parent, 0}
+    }
     honest = Api(claimed, random.Random(0), rows=known)
     return list(honest.selected(dict(answer.params)))
 
