@@ -68,6 +68,15 @@ def null_list_text(stream: StreamSettings) -> str:
     )
 
 
+def failed_list_text() -> str:
+    """Say of an empty list beside an error what it would mean, and what to declare."""
+    return (
+        "an empty list stands beside an error in the answer; taken for all that there is, it would tell deletions, or let the bookmark pass "
+        "over what wasn't seen. Declare what such an answer means: response_rules with what tells it (action: FAIL, or RETRY); or "
+        "ignored_marks with the error's key, where it says nothing of the list"
+    )
+
+
 def _objects(stream: StreamSettings, answer: Answer, found: list[Any]) -> Records:
     kinds = set(map(type, found))
     if all(issubclass(kind, (dict, Row)) for kind in kinds):

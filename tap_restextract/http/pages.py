@@ -9,7 +9,7 @@ from tap_restextract.config.paginators import Offset, PageNumber
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer
-from tap_restextract.exchange.error_texts import is_error
+from tap_restextract.exchange.error_texts import error_key
 from tap_restextract.exchange.paginators import following, total_of
 from tap_restextract.exchange.records import records_of
 from tap_restextract.exchange.stated_ends import missing_records, stated_end
@@ -43,7 +43,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         total,
         validator_of(stream, answer),
         length=None if length == len(records) else length,
-        failed=not records and is_error(answer.body),
+        failed=not records and error_key(answer.body) not in {None, *stream.ignored_marks},
         is_null=is_null,
     )
     return page if continuation is not None or answer.status == 204 else _last(page, stream, request, answer)

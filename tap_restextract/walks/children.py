@@ -142,7 +142,8 @@ class ChildrenWalk:
             if page.is_unreadable and not (request and request.at is not None and is_counted(self.plan)):
                 self.unread.add(key)
                 notices = [] if self.cache is None else [self._unread_notice]
-            step = steps.send(page)
+            # The parent stays unread, and the walks of the others go on.
+            step = steps.send(replace(page, failed=False) if page.failed else page)
 
     @property
     def _unread_notice(self) -> str:

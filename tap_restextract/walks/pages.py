@@ -27,7 +27,7 @@ from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Number, Start
-from tap_restextract.exchange.records import null_list_text
+from tap_restextract.exchange.records import failed_list_text, null_list_text
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
@@ -345,11 +345,17 @@ def check_list(plan: Plan, page: Page) -> None:
 
 
 def with_list_check(plan: Plan, steps: Steps) -> Steps:
-    """Yield the steps of a walk in which something rests on there being no record: `check_list` for each page."""
+    """Yield the steps of a walk in which something rests on there being no record: `check_list` for each page.
+
+    Raises:
+        WalkError: where an answer isn't an empty list, though it shows no record.
+    """
     step = next(steps)
     while step.request is not None:
         page = yield step
         check_list(plan, page)
+        if page.failed:
+            raise WalkError(f"{label_of(plan)}: {failed_list_text()}")
         step = steps.send(page)
     yield step
 

@@ -358,18 +358,20 @@ def test_a_parent_that_changes_and_moves_to_a_page_behind_while_the_list_is_read
 
 
 @pytest.mark.in_process
-@pytest.mark.parametrize(
-    "refusal", [Reply({}, 403), Reply({"data": [], "error": "try later"})], ids=["ignored", "an error"]
-)
-def test_a_parents_list_that_could_not_be_read_leaves_state_where_it_was(refusal: Reply) -> None:
+def test_a_parents_list_that_could_not_be_read_leaves_state_where_it_was() -> None:
     channels = Channels()
     made: dict[str, Any] = {"response_rules": IGNORED, "parents": {"response_rules": IGNORED}}
     with serving(channels.answer) as api, Runs(config(api, **SINCE, **made)) as runs:
         assert runs.run().ids == [11, 12, 21, 22]
         state = runs.state
-        api.answers = lambda asked: refusal if asked.path == "/channels" else channels.answer(asked)
+        api.answers = lambda asked: Reply({}, 403) if asked.path == "/channels" else channels.answer(asked)
         (notice,) = runs.run().notices
         assert "the parents' list couldn't be read" in notice
+        assert runs.state == state
+        failed = Reply({"data": [], "error": "try later"})
+        api.answers = lambda asked: failed if asked.path == "/channels" else channels.answer(asked)
+        with pytest.raises(WalkError, match="an empty list stands beside an error"):
+            runs.run()
         assert runs.state == state
         api.answers = channels.answer
         channels.messages[2].append({"id": 29, "updated_at": "2100-01-01T00:00:00Z"})

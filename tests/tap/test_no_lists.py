@@ -261,3 +261,21 @@ def test_what_is_no_kind_of_empty_list_is_a_fault(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         read_settings(config(empty=value))
     assert read_settings(config(empty=[None, "missing"]))[0].empty == ["null", "missing"]
+
+
+@pytest.mark.parametrize("keys", [{"sweep": True}, UNORDERED], ids=["sweep", "none"])
+def test_an_empty_list_beside_an_error_is_an_error_where_something_rests_on_it(
+    keys: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second = runs(tmp_path, {"data": [], "errors": [{"message": "the database is asleep"}]}, **keys)
+    assert second.code == 1
+    (line,) = second.told
+    assert "an empty list stands beside an error in the answer" in line
+    assert second.records == []
+    assert len(first.records) == len(ROWS)
+
+
+def test_an_error_that_says_nothing_of_the_list_is_named_in_ignored_marks(tmp_path: Path) -> None:
+    later = {"data": [], "errors": [{"message": "an old client"}]}
+    _, second = runs(tmp_path, later, **UNORDERED, ignored_marks=["errors"])
+    assert second.code == 0, second.err
