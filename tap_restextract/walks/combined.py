@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tap_restextract.errors import AnswerError
+from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
@@ -21,9 +21,10 @@ from tap_restextract.plan.bookmarks.protocol import Sweep
 from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark, SweepBookmark
 from tap_restextract.plan.derived import null_key_plan
 from tap_restextract.plan.keys import content_hash, key_of
-from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.tombstones import is_tombstone
 from tap_restextract.values.cursor import precision_of, rank
+from tap_restextract.values.paths import MISSING, find_each
 from tap_restextract.walks.pages import with_list_check
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Begin, Page, Step, Steps, with_scope
@@ -150,7 +151,28 @@ class CombinedWalk:
         assert self.nulls is not None
         number = self.nulls.begin(confirmed_pass(self.bookmark.nulls, self.nulls))
         steps = compare(Comparison(null_key_plan(self.plan), self.nulls, number, self.now))
-        return with_scope(steps, (), list_name=NULLS)
+        return with_scope(self._checked_nulls(steps), (), list_name=NULLS)
+
+    def _checked_nulls(self, steps: Steps) -> Steps:
+        """Yield the steps of the records without replication key, the request for them checked.
+
+        Raises:
+            WalkError: where it was answered by records with one alone, as an API does that doesn't look at it.
+        """
+        key, params = incremental_of(self.plan).cursor_path, incremental_of(self.plan).null_params or {}
+        step, with_key, has_null = next(steps), None, False
+        while step.request is not None:
+            page = yield step
+            for value in find_each(key, page.records):
+                is_null = value is None or value is MISSING
+                has_null, with_key = has_null or is_null, with_key if is_null else value
+            step = steps.send(page)
+        if with_key is not None and not has_null:
+            raise WalkError(
+                f"{label_of(self.plan)}: asked by null_params ({', '.join(params)}) for the records without {key}, the API answered records with one alone, "
+                f"such as {with_key!r}; the API doesn't look at the parameters: correct null_params, or leave it out"
+            )
+        yield step
 
     def _reconciliation_steps(self) -> Steps:
         assert self.cache is not None
