@@ -29,6 +29,7 @@ FALSE_FACTS: Final = (
         (TWELVE, TWELVE),
         Api(pages="token", token_path=("paging", "next_token")),
         told="next is the token of the next page; the last page has none",
+        best="named error",
     ),
     Case(
         "smaller-pages-than-asked",
@@ -91,9 +92,9 @@ FALSE_FACTS: Final = (
     ),
     Case(
         "error-with-status-200",
-        "A feed, newest first; the second request is answered 200 with an error instead of the list.",
+        "A feed, newest first; the third request is answered 200 with an error instead of the list.",
         (TWELVE, TWELVE),
-        Api(order="descending", filter="none", size=3, faults={2: "error in 200"}),
+        Api(order="descending", filter="none", size=3, faults={3: "error in 200"}),
         told="the newest come first, ties by id; there is no filter",
         best="named error",
     ),
