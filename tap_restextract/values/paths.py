@@ -164,7 +164,7 @@ def _none_of_them(path: Any, value: Any) -> list[Any] | Missing | None:
     for part in _parts(path):
         found = [match.value for each in reached for match in part.find(each)]
         if not found:
-            is_map = str(part) == "*"  # a class of its own since jsonpath-ng 1.8
+            is_map = str(part).strip("'") == "*"  # a class of its own after jsonpath-ng 1.8, which Python 3.10 has
             is_each = is_map or not isinstance(part, Fields)
             if is_each and all(each is None for each in reached):
                 return None
