@@ -126,8 +126,8 @@ MUTANTS: Final = (
         (
             Edit(
                 "page_of",
-                "            following(stream.paginator, answer, request.at, length),\n",
-                "            following(stream.paginator, answer, request.at, length) if records else None,\n",
+                "        continuation = following(stream.paginator, answer, request.at, length)\n",
+                "        continuation = following(stream.paginator, answer, request.at, length) if records else None\n",
             ),
         ),
         "empty pages",

@@ -28,10 +28,8 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
     """
     records, length, is_null = records_of(stream, answer)
     try:
-        continuation, total = (
-            following(stream.paginator, answer, request.at, length),
-            total_of(stream.paginator, answer),
-        )
+        continuation = following(stream.paginator, answer, request.at, length)
+        total = total_of(stream.paginator, answer)
     except AnswerError:
         if not request.probe:
             raise

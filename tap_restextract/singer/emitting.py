@@ -9,7 +9,7 @@ next.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from datetime import datetime, timezone
 from functools import cached_property
@@ -101,10 +101,15 @@ class EmittingStream(Stream):
         selected = projected(records, self._selected_properties)
         if self._is_plain:
             return selected
-        copies = [deepcopy(dict(record)) for record in selected]
-        for copied in copies:
-            pop_deselected_record_properties(copied, self.schema, self.mask)
+        copies = self._copied(selected)
         return [mapped for copied in copies if (mapped := stream_map.transform(copied)) is not None]
+
+    def _copied(self, records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+        """Yield copies of records, which maps may change, without what is deselected below the top."""
+        for record in records:
+            copied = deepcopy(dict(record))
+            pop_deselected_record_properties(copied, self.schema, self.mask)
+            yield copied
 
     def _checkpoint(self, bookmark: Bookmark | None) -> None:
         """Write the STATE of a step whose records are written; those for files wait until a file is full."""
@@ -158,9 +163,7 @@ class EmittingStream(Stream):
         if self._is_plain:
             write(record_lines(self.name, selected, now(), self._stream_version))
             return
-        for record in selected:
-            copied = deepcopy(record)
-            pop_deselected_record_properties(copied, self.schema, self.mask)
+        for copied in self._copied(selected):
             self._write_record_message(copied)
 
     @cached_property

@@ -16,7 +16,7 @@ from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import earliest, measure, window
+from tap_restextract.plan.ranges import earliest, least_step, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of, step_back
 from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
@@ -81,15 +81,13 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     limit = plan.stream.paginator.limit
     deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     records: list[Record] = []
-    last: Record | None = None
-    source: PageRequest | None = None
     above: tuple[PageRequest, Page] | None = None
     longest = 0
     while True:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
-        yield from seams.check(start, last, source, page)
         if limit is not None and above is not None:
+            yield from seams.check(start, above[1].records[-1], above[0], page)
             held = [record_identity(plan, record) for record in above[1].records]
             if not all(record_identity(plan, record) in held for record in page.records):
                 yield from _check_limit(plan, limit, *above, start)
@@ -101,7 +99,6 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         if not page.counted:
             break
         if deduplicator.request_cursor != start:
-            last, source = page.records[-1], PageRequest(start)
             continue
         if page.counted >= limit:
             raise WalkError(
@@ -224,8 +221,7 @@ def _behind(plan: Plan, asked: Cursor | None) -> Cursor | None:
     """Return the cursor that asks for what is behind a tie from which on was asked: a step further."""
     if asked is None:
         return None
-    incremental = incremental_of(plan)
-    step = measure(incremental, incremental.precision) if incremental.precision else resolution_of(asked.value)
+    step = least_step(incremental_of(plan), asked.value)
     return Cursor(format_like(asked.value, Decimal(rank(asked.value)) + step))
 
 

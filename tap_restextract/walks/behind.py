@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tap_restextract.errors import WalkError
-from tap_restextract.exchange.request import sent_parts
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank
-from tap_restextract.walks.boundary import is_cached
+from tap_restextract.walks.boundary import is_cached, pairs_of
 from tap_restextract.walks.order import cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
@@ -114,10 +113,6 @@ class CompoundWatch:
             "zone), or rounds it up (declare filter: inclusive, and its precision)"
         )
         return WalkError(
-            f"{label_of(self.plan)}: asked for what is behind ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({self._pairs(before)}), the API leaves "
-            f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {self._pairs(source)}; {remedy}"
+            f"{label_of(self.plan)}: asked for what is behind ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({pairs_of(self.plan, before)}), the API leaves "
+            f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {pairs_of(self.plan, source)}; {remedy}"
         )
-
-    def _pairs(self, cursor: Cursor | None) -> Any:
-        parts = sent_parts(self.plan.stream, "cursor", cursor)
-        return ", ".join(f"{part.name}={part.value}" for part in parts) or "the request without a cursor"

@@ -31,8 +31,8 @@ from tap_restextract.exchange.request import sent_parts
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import cursor_from, measure
-from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, resolution_of, step_back
+from tap_restextract.plan.ranges import cursor_from, least_step, measure
+from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, step_back
 from tap_restextract.values.paths import find, find_each
 from tap_restextract.walks.order import cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
@@ -216,7 +216,7 @@ def _place(plan: Plan, record: Record) -> Rank:
 def _earlier(plan: Plan, asked: Cursor) -> Iterator[tuple[str | None, Cursor]]:
     """Yield cursors before the one that was asked from, each with its distance; the first is one step before it."""
     incremental, tie = incremental_of(plan), plan.tie_floor
-    least = measure(incremental, incremental.precision) if incremental.precision else resolution_of(asked.value)
+    least = least_step(incremental, asked.value)
     yield None, Cursor(step_back(asked.value, least), tie)
     timed = incremental.epoch is not None or (isinstance(asked.value, str) and INSTANT.match(asked.value))
     for distance in DISTANCES if timed else ():
@@ -240,7 +240,8 @@ def _is_behind(plan: Plan, asked: Cursor, record: Record) -> bool:
     return here is not None and before is not None and here > before
 
 
-def _pairs(plan: Plan, cursor: Cursor | None) -> Any:
+def pairs_of(plan: Plan, cursor: Cursor | None) -> Any:
+    """Return the parameters that carry a cursor, as a message shows them."""
     parts = sent_parts(plan.stream, "cursor", cursor)
     return ", ".join(f"{part.name}={part.value}" for part in parts) or (
         "the request without a cursor" if cursor is None else cursor.value
@@ -252,8 +253,8 @@ def _left_out(plan: Plan, asked: Cursor, before: Cursor | None) -> str:
     key, tie = incremental.cursor_path, incremental.tie_breaker
     declared = {"inclusive": ">=", "compound": f"behind ({key}, {tie})"}.get(incremental.filter, ">")
     return (
-        f"{label_of(plan)}: a record that the last page held is missing from the answer to {_pairs(plan, asked)}, and is there, unchanged, in "
-        f"the answer to {_pairs(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"
+        f"{label_of(plan)}: a record that the last page held is missing from the answer to {pairs_of(plan, asked)}, and is there, unchanged, in "
+        f"the answer to {pairs_of(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"
     )
 
 
