@@ -18,6 +18,14 @@ from tap_restextract.config.durations import DURATION, DURATION_OR_NUMBER
 from tap_restextract.config.paginators import Paginator, SinglePage
 from tap_restextract.config.webhooks import Webhooks
 
+# The conditions of a response rule, and of an answer by which an events feed says that it has dropped an event.
+StatusCodes = Annotated[list[Annotated[int, Meta(ge=200, le=599)]], described("HTTP statuses, any of them.")]
+OwnWords = Annotated[str, Meta(min_length=1, description="A part of the API's own words, in any case.")]
+Predicate = Annotated[
+    str, described("JSONPath that finds something in the body, other than null, false and emptiness.")
+]
+Found = Annotated[str | int | float | bool, described("What the predicate must find, in place of anything.")]
+
 
 class ResponseRule(Struct, frozen=True, forbid_unknown_fields=True):
     """What an answer means that fits all of these conditions, whatever its status says."""
@@ -29,17 +37,10 @@ class ResponseRule(Struct, frozen=True, forbid_unknown_fields=True):
             "stream stops. REFRESH_TOKEN: once more with another access token."
         ),
     ]
-    http_codes: Annotated[list[Annotated[int, Meta(ge=200, le=599)]], described("HTTP statuses, any of them.")] = []
-    error_message_contains: (
-        Annotated[str, Meta(min_length=1, description="A part of the API's own words, in any case.")] | None
-    ) = None
-    predicate: (
-        Annotated[str, described("JSONPath that finds something in the body, other than null, false and emptiness.")]
-        | None
-    ) = None
-    equals: (
-        Annotated[str | int | float | bool, described("What the predicate must find, in place of anything.")] | None
-    ) = None
+    http_codes: StatusCodes = []
+    error_message_contains: OwnWords | None = None
+    predicate: Predicate | None = None
+    equals: Found | None = None
     error_message: Annotated[str, described("What to tell a person of such an answer: the remedy.")] | None = None
 
 
@@ -127,17 +128,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
 class Expired(Struct, frozen=True, forbid_unknown_fields=True):
     """What an answer of an events feed is like that has dropped the event which was asked from; all conditions hold."""
 
-    http_codes: Annotated[list[Annotated[int, Meta(ge=200, le=599)]], described("HTTP statuses, any of them.")] = []
-    error_message_contains: (
-        Annotated[str, Meta(min_length=1, description="A part of the API's own words, in any case.")] | None
-    ) = None
-    predicate: (
-        Annotated[str, described("JSONPath that finds something in the body, other than null, false and emptiness.")]
-        | None
-    ) = None
-    equals: (
-        Annotated[str | int | float | bool, described("What the predicate must find, in place of anything.")] | None
-    ) = None
+    http_codes: StatusCodes = []
+    error_message_contains: OwnWords | None = None
+    predicate: Predicate | None = None
+    equals: Found | None = None
 
 
 class Feed(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.steps import Page, PageRequest, Record
-from tap_restextract.walks.table import walk
+from tap_restextract.walks.table import stream_walk_for, walk
 
 LATER = 4_102_444_800.0  # 2100-01-01: a server's clock at which every record of these tests is settled
 Answers = Callable[[PageRequest], Page]
@@ -53,6 +53,36 @@ def drive(
         read.asks.append(step.request)
         assert len(read.asks) <= most, "the walk has no end"
         step = steps.send(answers(step.request))
+
+
+def run_once(
+    made: Plan, answers: Answers, state: dict[str, Any], *, now: str, most: int
+) -> tuple[list[int], dict[str, Any]]:
+    """Run all walks of a stream, one after another: the ids that came out, and STATE at the end.
+
+    Args:
+        made: the stream's plan.
+        answers: the API.
+        state: what the run goes on from.
+        now: this machine's clock, ISO 8601.
+        most: so many requests are a stream without an end.
+    """
+    stream_walk = stream_walk_for(made, from_state(made, state), now=now)
+    ids: list[int] = []
+    asked = 0
+    while (sub_walk := stream_walk.next()) is not None:
+        step = next(sub_walk.steps)
+        while True:
+            ids += [record["id"] for record in step.records]
+            translated = stream_walk.translate(sub_walk, step)
+            if translated.bookmark is not None:
+                state = to_state(made, translated.bookmark)
+            if step.request is None:
+                break
+            assert asked < most, "the walk asks without end"
+            asked += 1
+            step = sub_walk.steps.send(answers(step.request))
+    return ids, state
 
 
 def pages(*script: Page) -> Answers:

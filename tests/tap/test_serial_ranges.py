@@ -11,15 +11,14 @@ import pytest
 
 from tap_restextract.errors import ConfigurationError, WalkError
 from tap_restextract.exchange.paginators import Start, Token
-from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.serial_ranges import date_form
 from tap_restextract.walks.steps import Page, PageRequest
-from tap_restextract.walks.table import stream_walk_for
 from tests.support.api import Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.streams import config, plan
+from tests.support.walks import run_once
 
 NOW = 1_795_803_264.0
 PARAMS = {"from": "{cursor.id}", "to": "{until.id}"}
@@ -68,21 +67,7 @@ class Ids:
 
 def run(made: Plan, api: Ids, state: dict[str, Any], *, most: int = 400) -> tuple[list[int], dict[str, Any]]:
     """One run of the walk: the ids that came out, and STATE at its end."""
-    stream_walk = stream_walk_for(made, from_state(made, state), now="2026-11-27T00:00:00Z")
-    ids: list[int] = []
-    before = len(api.asked)
-    while (sub_walk := stream_walk.next()) is not None:
-        step = next(sub_walk.steps)
-        while True:
-            ids += [record["id"] for record in step.records]
-            translated = stream_walk.translate(sub_walk, step)
-            if translated.bookmark is not None:
-                state = to_state(made, translated.bookmark)
-            if step.request is None:
-                break
-            assert len(api.asked) - before < most, "the walk asks without end"
-            step = sub_walk.steps.send(api(step.request))
-    return ids, state
+    return run_once(made, api, state, now="2026-11-27T00:00:00Z", most=most)
 
 
 @pytest.mark.parametrize("facts", [{"max_window_results": 20}, {"step": "10"}], ids=["3", "3b"])

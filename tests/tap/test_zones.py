@@ -16,14 +16,13 @@ from tap_restextract.errors import ConfigurationError, WalkError
 from tap_restextract.exchange.paginators import Number, Token
 from tap_restextract.exchange.placeholders import fill
 from tap_restextract.exchange.request import request_for
-from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.values.cursor import Cursor, rank
 from tap_restextract.values.zones import instant_rank, local_rank, odd_hour, settled_rank
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
 from tests.support.streams import config, plan, stream
-from tests.support.walks import LATER, Read, drive, pages
+from tests.support.walks import LATER, Read, drive, pages, run_once
 
 pytestmark = pytest.mark.pure
 
@@ -196,22 +195,7 @@ class Site:
 def run(made: Plan, answers: Callable[[PageRequest], Page], state: dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
     """One run: the ids that came out, and STATE at its end."""
     now = datetime.fromtimestamp(getattr(answers, "clock", LATER), timezone.utc).isoformat()
-    stream_walk = stream_walk_for(made, from_state(made, state), now=now)
-    ids: list[int] = []
-    asked = 0
-    while (sub_walk := stream_walk.next()) is not None:
-        step = next(sub_walk.steps)
-        while True:
-            ids += [record["id"] for record in step.records]
-            translated = stream_walk.translate(sub_walk, step)
-            if translated.bookmark is not None:
-                state = to_state(made, translated.bookmark)
-            if step.request is None:
-                break
-            asked += 1
-            assert asked < 2000, "the walk asks without end"
-            step = sub_walk.steps.send(answers(step.request))
-    return ids, state
+    return run_once(made, answers, state, now=now, most=1999)
 
 
 CHANGES = {
