@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
 from tap_restextract.plan.plan import Plan
+from tap_restextract.singer.nested_keys import with_nested_key
 from tap_restextract.singer.schema import Schema
-from tap_restextract.values.paths import Missing, find
 from tap_restextract.values.rows import Reader
 from tap_restextract.walks import time_slices
 from tap_restextract.walks.children import scope_of
@@ -115,7 +115,7 @@ def sampled(
     """
     with closing(open_client(plan, reader)) as client:
         if parents is not None:
-            return Sample(_with_key(plan, _of_children(plan, parents, client, open_client, listed)))
+            return Sample(with_nested_key(plan, _of_children(plan, parents, client, open_client, listed)))
         now = datetime.now(timezone.utc).isoformat()
         request = time_slices.first_request(plan, None, now) if plan.walk.may_begin_empty else first_request(plan, None)
         kept = KeptPage(request, client.page(request), reader)
@@ -123,7 +123,7 @@ def sampled(
         listed[plan.stream.name] = kept.page.records[:MAX_ASKED_PARENTS]
         records = kept.page.records or _after_first_range(plan, now, client)
     keeps = not plan.walk.follows_feed and plan.stream.source != "webhooks"
-    return Sample(_with_key(plan, records), kept if keeps else None)
+    return Sample(with_nested_key(plan, records), kept if keeps else None)
 
 
 def _after_first_range(plan: Plan, now: str, client: Client) -> Sequence[Record]:
@@ -160,15 +160,3 @@ def _of_children(
         }
         records += [{**child, **from_parent} for child in children]
     return records
-
-
-def _with_key(plan: Plan, records: Sequence[Record]) -> Sequence[Record]:
-    """Return the records with a nested replication key copied to the top, as they are emitted."""
-    incremental, key = plan.stream.incremental, plan.replication_key
-    if incremental is None or key is None or key == incremental.cursor_path:
-        return records
-    values = [find(incremental.cursor_path, record) for record in records]
-    return [
-        record if isinstance(value, Missing) else {**record, key: value}
-        for record, value in zip(records, values, strict=True)
-    ]

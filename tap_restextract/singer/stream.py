@@ -23,8 +23,9 @@ from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, 
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import as_deletion, is_tombstone
 from tap_restextract.singer.emitting import EmittingStream, now
+from tap_restextract.singer.nested_keys import with_nested_key
 from tap_restextract.singer.sampling import Described, OpenClient
-from tap_restextract.values.paths import find, steps
+from tap_restextract.values.paths import steps
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk
@@ -219,9 +220,7 @@ class RestStream(EmittingStream):
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
         """Return records checked for keys, nested replication keys copied to the top, tombstones as deletions."""
-        incremental, key = self._plan.stream.incremental, self._plan.replication_key
-        if incremental and key and key != incremental.cursor_path:
-            records = [{**record, key: find(incremental.cursor_path, record)} for record in records]
+        records = with_nested_key(self._plan, records)
         if self._plan.stream.deleted_path is not None:
             extracted = now()
             records = [

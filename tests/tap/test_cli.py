@@ -472,14 +472,21 @@ def test_ctrl_c_before_anything_has_begun_prints_no_traceback() -> None:
     assert (finished.returncode, finished.stderr) == (130, "")
 
 
-@pytest.mark.parametrize(("values", "described"), [([9, 10], "number"), (["2026-01-01T00:00:00Z"], "date-time")])
+@pytest.mark.parametrize(
+    ("values", "shown", "described"),
+    [
+        ([9, 10], [9, 10], "number"),
+        (["9", "10"], [9, 10], "number"),
+        (["2026-01-01T00:00:00Z"], ["2026-01-01T00:00:00Z"], "date-time"),
+    ],
+)
 def test_a_nested_replication_key_of_a_sample_is_described_as_what_it_is(
-    tmp_path: Path, values: list[Any], described: str
+    tmp_path: Path, values: list[Any], shown: list[Any], described: str
 ) -> None:
     records = [{"id": key, "meta": {"at": value}} for key, value in enumerate(values)]
     keys = {"params": {"since": "{cursor.meta.at}"}, "incremental": {"cursor_path": "meta.at"}, "schema": None}
     with serving(scripted(Reply(records))) as api:
         run = tap(tmp_path, config(api.url, **keys))
-    assert [record["meta__at"] for record in run.records] == values
+    assert [record["meta__at"] for record in run.records] == shown
     (made,) = [message["schema"]["properties"]["meta__at"] for message in run.messages if message["type"] == "SCHEMA"]
     assert made.get("format", made["type"][0]) == described
