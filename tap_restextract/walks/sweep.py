@@ -34,6 +34,7 @@ from tap_restextract.walks.pages import (
     Listing,
     MovedSeamError,
     check_distinct,
+    check_read,
     is_last_page,
     may_overlap,
     unstable_list_error,
@@ -175,6 +176,7 @@ class Comparison:
         self.unchanged = page.unchanged
         if page.unchanged:
             return ()
+        check_read(self.plan, page)
         self.validator = None if page.validator is None else replace(page.validator, request=self.request)
         return self._fresh(page)
 

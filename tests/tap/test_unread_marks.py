@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from tap_restextract.errors import AnswerError, ConfigurationError, WalkError
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.paginators import Token, following, link_in
 from tap_restextract.exchange.unread_marks import unread_mark
+from tap_restextract.hash_cache.sqlite import SqliteHashes
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.values.paths import list_length
 from tap_restextract.walks.steps import Page, PageRequest
+from tap_restextract.walks.table import stream_walk_for
 from tests.support.api import Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.streams import COMPOUND, INCLUSIVE, config, plan, stream
@@ -173,6 +176,16 @@ EMPTY = Page([], None, LATER)
 def test_a_mark_of_more_at_the_end_of_a_list_stops_each_walk_that_would_end_there(facts: dict[str, Any]) -> None:
     with pytest.raises(WalkError, match="says that more follows"):
         drive(plan(**facts), pages(MORE))
+
+
+def test_a_mark_of_more_stops_a_sweep_that_takes_one_answer_for_the_whole_list() -> None:
+    with closing(SqliteHashes(":memory:", "things")) as cache:
+        stream_walk = stream_walk_for(plan(sweep=True), None, cache=cache, now="2026-01-01T00:00:00Z")
+        sub_walk = stream_walk.next()
+        assert sub_walk is not None
+        next(sub_walk.steps)
+        with pytest.raises(WalkError, match="says that more follows"):
+            sub_walk.steps.send(MORE)
 
 
 @pytest.mark.pure
