@@ -15,7 +15,7 @@ It is asked so in four places, each of which is rare with an API whose filter is
 - the first page of a rising list begins behind the bookmark's own value, likewise (two requests);
 - a walk asks from the last key of a page, and the record that had it doesn't come (one request, `MAX_SEAMS_ASKED_ABOUT`
   times a run);
-- a record at the end of a time range isn't in the next one, which begins with it (one request).
+- a record at the end of a time range isn't in the next one, which begins with it (likewise).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SeamWatch:
         lacks = partial(_lacks_record, self.plan, asked, last)
         if lacks(page):
             self.asked_about += 1
-            yield from _ask_before(self.plan, asked, {content_hash(last)}, lacks, source)
+            yield from _ask_before(self.plan, PageRequest(asked), {content_hash(last)}, lacks, source)
 
 
 def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Steps) -> Steps:
@@ -94,28 +94,23 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
         came, is_first = came or bool(page.records) or page.following is not None, False
         step = steps.send(page)
     if not came and asked is not None and boundary:
-        yield from _ask_before(plan, asked, boundary, _is_empty)
+        yield from _ask_before(plan, PageRequest(asked), boundary, _is_empty)
     yield step
 
 
-def check_edge(plan: Plan, asked: PageRequest, edge: Collection[str]) -> Asking:
+def check_edge(plan: Plan, asked: PageRequest, edge: Collection[str], source: PageRequest) -> Asking:
     """Ask for records at the begin of a time range, which the range before it showed, and which aren't in it.
 
     Args:
         plan: the stream's.
         asked: the range's request.
         edge: content hashes of the records.
+        source: what asked for a page that held some of them.
 
     Raises:
         WalkError: where it is proven that the filter leaves them out.
     """
-    assert asked.cursor is not None
-    meets = _meets(edge)
-    _, cursor = next(_earlier(plan, asked.cursor))
-    before = replace(asked, cursor=cursor)
-    lacks: Lacks = lambda page: page.following is None and not meets(page)  # noqa: E731  one page shows it, or none
-    if (yield from _is_left_out(asked, before, meets, lacks)):
-        raise _excluded(plan, asked.cursor, cursor, None)
+    yield from _ask_before(plan, asked, edge, partial(_lacks_edge, plan, asked, _meets(edge)), source)
 
 
 def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Generator[Step, Page, bool]:
@@ -144,26 +139,27 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
 
 
 def _ask_before(
-    plan: Plan, asked: Cursor, boundary: Collection[str], lacks: Lacks, source: PageRequest | None = None
+    plan: Plan, asked: PageRequest, boundary: Collection[str], lacks: Lacks, source: PageRequest | None = None
 ) -> Asking:
     """Ask from before the boundary for its records.
 
     Args:
         plan: the stream's.
-        asked: from where on the boundary wasn't found.
+        asked: the request to which the boundary didn't come.
         boundary: content hashes of its records.
         lacks: says of the first page of an answer that the whole answer lacks the boundary.
         source: what the boundary came in the answer to; None where that isn't known.
     """
+    assert asked.cursor is not None
     # A cursor that is asked behind may be a record's of the boundary itself.
-    meets = _meets(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
+    meets = _meets(boundary, partial(_is_behind, plan, asked.cursor) if plan.walk.is_keyset else None)
     if source is not None and not meets((yield Step(request=source))):
         return  # gone, or changed
-    for distance, cursor in _earlier(plan, asked):
-        if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), meets, lacks)):
-            raise _excluded(plan, asked, cursor, distance)
-    if source is not None and (yield from _is_left_out(PageRequest(asked), source, meets, lacks)):
-        raise _other_time(plan, asked, source.cursor)
+    for distance, cursor in _earlier(plan, asked.cursor):
+        if (yield from _is_left_out(asked, replace(asked, cursor=cursor), meets, lacks)):
+            raise _excluded(plan, asked.cursor, cursor, distance)
+    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
+        raise _other_time(plan, asked.cursor, source.cursor)
 
 
 def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
@@ -200,12 +196,28 @@ def _lacks_record(plan: Plan, asked: Cursor, last: Record, page: Page) -> bool:
         return False
     if not key:
         return _lacks_window(plan, asked, page)
-    return page.following is None or _place(plan, page.records[-1]) > rank(asked.value)
+    return page.following is None or _is_beyond(plan, asked, page)
 
 
 def _lacks_window(plan: Plan, asked: Cursor, page: Page) -> bool:
     """Return whether a rising list's first page begins behind the window that was asked for."""
     return _is_empty(page) if not page.records else _place(plan, page.records[0]) > rank(asked.value)
+
+
+def _lacks_edge(plan: Plan, asked: PageRequest, meets: Lacks, page: Page) -> bool:
+    """Return whether nothing of the edge is on a range's first page, or can be on another."""
+    assert asked.cursor is not None
+    if meets(page):
+        return False
+    if page.following is None or not page.records:
+        return page.following is None
+    # The edge's window is the first of the range.
+    return incremental_of(plan).order == "asc" and _is_beyond(plan, asked.cursor, page)
+
+
+def _is_beyond(plan: Plan, asked: Cursor, page: Page) -> bool:
+    """Return whether a rising list has come beyond the window that was asked for by the end of a page."""
+    return _place(plan, page.records[-1]) > rank(asked.value)
 
 
 def _place(plan: Plan, record: Record) -> Rank:

@@ -42,7 +42,12 @@ class TieOrder:
             WalkError: where no order is left.
         """
         tie = incremental_of(self.plan).tie_breaker
-        if tie is None or is_stable(self.plan.stream.paginator) or len({*ranks}) == len(ranks):
+        if (
+            tie is None
+            or incremental_of(self.plan).order == "none"
+            or is_stable(self.plan.stream.paginator)
+            or len({*ranks}) == len(ranks)
+        ):
             return
         placed = zip(ranks, find_each(tie, records), strict=True)
         for (rank_above, above), (rank_below, below) in pairwise(placed):

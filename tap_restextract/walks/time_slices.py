@@ -30,7 +30,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, past_odd_hour, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
-from tap_restextract.walks.boundary import check_edge
+from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT, check_edge
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import (
@@ -45,8 +45,17 @@ from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.serial_ranges import Highest, check_no_dates
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+from tap_restextract.walks.ties import TieOrder
 from tap_restextract.walks.units import check_unit
 from tap_restextract.walks.zones import with_zone_check
+
+
+@dataclass(slots=True)
+class Edge:
+    """Records at the end of a slice: what asked for a page that holds some, and their content hashes."""
+
+    source: PageRequest
+    hashes: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -60,7 +69,9 @@ class TimeSlices:
         has_found: the range begun last, of such a key, holds records.
         horizon_value: the horizon as a value of the replication key, known once the first page has come.
         bookmarks: what each slice begun has reached, in their order; a finished one's is its end.
-        edges: content hashes of records at a slice's end, which the next one must hold.
+        edges: of a slice's end, by its rank, what is there and the next slice must hold.
+        edges_asked_about: edges of which something didn't come again.
+        tie_order: what the ties of all slices show.
     """
 
     plan: Plan
@@ -77,7 +88,12 @@ class TimeSlices:
     sub_walks: list[SubWalk] = field(default_factory=list)
     bookmarks: dict[SubWalk, CursorBookmark] = field(default_factory=dict)
     done: set[SubWalk] = field(default_factory=set)
-    edges: dict[Rank, set[str]] = field(default_factory=dict)
+    edges: dict[Rank, Edge] = field(default_factory=dict)
+    edges_asked_about: int = 0
+    tie_order: TieOrder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tie_order = TieOrder(self.plan)
 
     @classmethod
     def resume(cls, plan: Plan, bookmark: CursorBookmark | None, now: str = "") -> TimeSlices:
@@ -219,9 +235,12 @@ class SliceReader:
     count: int = 0
     hashes: set[str] = field(default_factory=set)
     highest: Highest = field(init=False)
+    coarseness: Decimal = field(init=False)
 
     def __post_init__(self) -> None:
         self.highest = Highest(self.slices.plan)
+        incremental = incremental_of(self.slices.plan)
+        self.coarseness = measure(incremental, incremental.precision) if incremental.precision else Decimal(0)
 
     def read(self, before: Step) -> Generator[Step, Page, tuple[Step, list[tuple[Any, Any]]]]:
         """Read the slice; return its last step, still to be written, and the halves to read where it is too full."""
@@ -234,7 +253,7 @@ class SliceReader:
                 upper = slices.cut(self.lower, self.upper)
                 if upper != self.upper:
                     return Step(), [(self.lower, upper)]
-                records = self._fresh(page)
+                records = self._fresh(page, listing)
                 while not listing.ended:
                     if self._is_full(listing):
                         is_last = self.upper is None and slices.highest is None
@@ -243,19 +262,30 @@ class SliceReader:
                     page = yield from listing.next_page(records)
                     if (tied := self._tie_over(above, listing.page)) is not None:
                         return Step(), self._cut_before(tied)
-                    records = self._fresh(page)
+                    records = self._fresh(page, listing)
             except MovedSeamError:
                 before = Step()
                 continue
-            if edge := slices.edges.pop(rank(self.lower), None):
-                yield from check_edge(plan, PageRequest(listing.start, until=self.upper), edge)
+            yield from self._check_edge(PageRequest(listing.start, until=self.upper))
             return Step(records, self._bookmark()), []
         raise WalkError(
             f"{label_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
             "read; ask for larger pages, or declare a paginator whose tokens are stable, where the API has one"
         )
 
-    def _fresh(self, page: Page) -> list[Record]:
+    def _check_edge(self, asked: PageRequest) -> Steps:
+        """Ask about records at the slice's begin that the slice before it showed, and that didn't come.
+
+        Raises:
+            WalkError: where it is proven that the filter leaves them out.
+        """
+        slices = self.slices
+        edge = slices.edges.pop(rank(self.lower), None)
+        if edge is not None and edge.hashes and slices.edges_asked_about < MAX_SEAMS_ASKED_ABOUT:
+            slices.edges_asked_about += 1
+            yield from check_edge(slices.plan, asked, edge.hashes, edge.source)
+
+    def _fresh(self, page: Page, listing: Listing) -> list[Record]:
         plan, slices = self.slices.plan, self.slices
         self.count += len(page.records)
         if page.records:
@@ -268,17 +298,20 @@ class SliceReader:
         least = None if serial or upper is not None else rank(earliest(incremental_of(plan), self.lower))
         dedupes = bool(slices.known) or incremental_of(plan).max_window_results is not None or self._must_not_split_ties
         asked, records, edge = cursor_from(incremental_of(plan), self.lower), [], slices.edges.get(lower)
-        for record in page.records:
-            record_rank = rank_of(plan, record)
+        # Of a page that overlaps the one before it, all records tell of the order of ties.
+        ranks = [rank_of(plan, record) for record in listing.page.records]
+        slices.tie_order.check(listing.page.records, ranks)
+        for record, record_rank in zip(page.records, ranks[len(ranks) - len(page.records) :], strict=True):
             if record_rank < lower or (upper is not None and record_rank >= upper):
-                if record_rank == upper:
-                    slices.edges.setdefault(record_rank, set()).add(content_hash(record))
+                if upper is not None and self._is_at(upper, record_rank):
+                    source = PageRequest(listing.start, listing.at, self.upper, probe=True)
+                    slices.edges.setdefault(upper, Edge(source)).hashes.add(content_hash(record))
                 value = find(incremental_of(plan).cursor_path, record)
                 check_not_older(plan, asked, value, record_rank)
                 check_not_newer(plan, asked, self.upper, value, record_rank)
                 continue
-            if edge and record_rank == lower:
-                edge.discard(content_hash(record))
+            if edge and edge.hashes and self._is_at(lower, record_rank):
+                edge.hashes.discard(content_hash(record))
             if dedupes or least is not None:
                 digest = content_hash(record)
                 if least is not None:
@@ -288,6 +321,10 @@ class SliceReader:
                 self.emitted.add(digest)
             records.append(record)
         return records
+
+    def _is_at(self, place: Rank, record_rank: Rank) -> bool:
+        """Return whether the filter can't tell a record from a range's end or begin, which is one."""
+        return record_rank == place or (bool(self.coarseness) and place <= record_rank < place + self.coarseness)
 
     def _note(self, records: Sequence[Record], lower: Rank, upper: Rank | None) -> None:
         """Take a page of serial numbers into account."""

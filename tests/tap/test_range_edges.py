@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from tap_restextract.errors import WalkError
+from tap_restextract.exchange.paginators import Start
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import stream_walk_for
+from tap_restextract.walks.ties import TieOrder
 from tests.support.streams import plan
 from tests.support.walks import at
 
@@ -24,19 +27,38 @@ CLOCK = float(rank(at(40)["updated_at"]))
 RECORDS = [at(5, 1), at(10, 2), at(15, 3), at(20, 4), at(20, 5)]
 
 
-def read(held: list[Record], *, strict: bool, gone: int | None = None) -> tuple[list[Any], int]:
-    """What comes out of all ranges, and how many requests they took; one record may go when it has been shown."""
-    stream_walk, asked, written = stream_walk_for(plan(**WINDOWS), None), 0, []
+def read(
+    held: list[Record],
+    *,
+    strict: bool = False,
+    gone: Sequence[int] = (),
+    born: Mapping[int, int] | None = None,
+    **more: Any,
+) -> tuple[list[Any], int]:
+    """Return what comes out of all ranges, and how many requests they took; the filter compares whole seconds.
+
+    Args:
+        held: the records.
+        strict: the filter is by >.
+        gone: records that go when they have been shown.
+        born: the seconds that the filter compares instead of updated_at, by the id.
+        more: of the incremental's facts.
+    """
+    facts = WINDOWS["incremental"] | more
+    stream_walk, asked, written = stream_walk_for(plan(**WINDOWS | {"incremental": facts}), None), 0, []
+    left_out = {*gone}
 
     def answer(ask: PageRequest) -> Page:
         assert ask.cursor is not None
         low, high = rank(ask.cursor.value), None if ask.until is None else rank(ask.until)
-        kept = [
-            record
-            for record in held
-            if (place := rank(record["updated_at"])) >= low + strict and (high is None or place <= high)
-        ]
-        held[:] = [record for record in held if record not in kept or record["id"] != gone]
+
+        def is_in(record: Record) -> bool:
+            place = rank(record["updated_at"])
+            compared = place if born is None else rank(at(born[record["id"]])["updated_at"])
+            return compared // 1 >= low // 1 + strict and (high is None or place // 1 <= high // 1)
+
+        kept = [record for record in held if is_in(record)]
+        held[:] = [record for record in held if record not in kept or record["id"] not in left_out]
         return Page(kept, None, CLOCK)
 
     while (sub_walk := stream_walk.next()) is not None:
@@ -53,9 +75,46 @@ def test_a_strict_filter_leaves_out_what_is_at_an_edge_and_is_found_there() -> N
         read([*RECORDS], strict=True)
 
 
+def test_a_filter_that_compares_whole_minutes_is_found_at_an_edge() -> None:
+    """A step before the edge is in the edge's own minute: another minute is asked for, too."""
+    with pytest.raises(WalkError, match="declare precision: 1m"):
+        read([*RECORDS], filter="exclusive", strict=True, born=dict.fromkeys(range(1, 6), 0))
+
+
+def test_what_shares_the_edges_second_is_at_the_edge_where_seconds_are_compared() -> None:
+    records = [at(5, 1), at("10.250", 2), at("10.750", 3), at(15, 4)]
+    facts: dict[str, Any] = {"precision": "1s", "initial_value": "2026-01-01T00:00:00.000Z"}
+    assert read([*records], **facts)[0] == [1, 2, 3, 4]
+    with pytest.raises(WalkError, match=r"since=2026-01-01T00:00:10.000Z, and is there.*declare filter: exclusive"):
+        read([*records], strict=True, **facts)
+
+
+def test_a_filter_by_the_time_of_creation_is_found_at_an_edge() -> None:
+    with pytest.raises(WalkError, match="or it compares another time than updated_at"):
+        read([*RECORDS], born={1: 5, 2: 3, 3: 15, 4: 20, 5: 20})
+
+
 def test_an_honest_filter_is_asked_nothing_besides() -> None:
-    assert read([*RECORDS], strict=False) == ([1, 2, 3, 4, 5], 5)
+    assert read([*RECORDS]) == ([1, 2, 3, 4, 5], 5)
 
 
-def test_what_is_gone_from_an_edge_costs_one_request() -> None:
-    assert read([*RECORDS], strict=False, gone=4) == ([1, 2, 3, 5], 5 + 1)
+def test_what_is_gone_from_an_edge_costs_one_request_and_at_most_two_a_run() -> None:
+    assert read([*RECORDS], gone=[4]) == ([1, 2, 3, 5], 5 + 1)
+    edges = [at(second, second) for second in range(10, 60, 10)]
+    assert read(edges, gone=[10, 20, 30]) == ([40, 50], 5 + 2)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_ties_of_ranges_that_stand_in_no_order_stop_the_walk(order: str) -> None:
+    facts = {**WINDOWS["incremental"], "order": order, "tie_breaker": "id"}
+    made = plan(**WINDOWS | {"incremental": facts, "paginator": {"type": "offset", "limit": 4}})
+    sub_walk = stream_walk_for(made, None).next()
+    assert sub_walk is not None
+    next(sub_walk.steps)
+    with pytest.raises(WalkError, match="stand in no order of id"):
+        sub_walk.steps.send(Page([at(5, 7), at(5, 93), at(5, 9)], Start(3), CLOCK))
+
+
+def test_ties_of_ranges_without_order_say_nothing() -> None:
+    made = plan(**WINDOWS | {"incremental": {**WINDOWS["incremental"], "order": "none", "tie_breaker": "id"}})
+    TieOrder(made).check([at(5, 7), at(5, 93), at(5, 9)], [5, 5, 5])
