@@ -142,14 +142,14 @@ class Client:
         return session
 
     def page(self, page_request: PageRequest) -> Page:
-        """Fetch the page that the walk asks for; an empty one where only a probe has no good answer.
+        """Fetch the page that the walk asks for; an empty one where only a probe has no good answer, whatever comes.
 
         Raises:
             ApiError: where no good answer comes.
         """
         try:
             return self._page(page_request)
-        except (AnswerError, NoAnswerError):
+        except ApiError:
             if page_request.probe:
                 return Page([])
             raise

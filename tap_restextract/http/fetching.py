@@ -126,7 +126,9 @@ class Prefetcher:
         self._pending: dict[PageRequest, PendingFetch] = {}
 
     def __call__(self, request: PageRequest) -> Page:
-        """Return the page, which may have been asked for already."""
+        """Return the page, which may have been asked for already; a probe is asked for beside the others."""
+        if request.probe:
+            return self._workers.submit(request).result()
         pending = self._pending.pop(request, None)
         if pending is None:
             # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins again.

@@ -23,7 +23,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank
 from tap_restextract.walks.boundary import is_cached, pairs_of
-from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.order import RESET, cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
 LEAST_ZONE: Final = "15m"
@@ -114,5 +114,5 @@ class CompoundWatch:
         )
         return WalkError(
             f"{label_of(self.plan)}: asked for what is behind ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({pairs_of(self.plan, before)}), the API leaves "
-            f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {pairs_of(self.plan, source)}; {remedy}"
+            f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {pairs_of(self.plan, source)}; {remedy}; {RESET}"
         )

@@ -34,7 +34,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, least_step, measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, step_back
 from tap_restextract.values.paths import find, find_each
-from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.order import RESET, cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MAX_SEAMS_ASKED_ABOUT: Final = 2
@@ -98,19 +98,22 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
     yield step
 
 
-def check_edge(plan: Plan, asked: PageRequest, edge: Collection[str], source: PageRequest) -> Asking:
+def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str], source: PageRequest) -> Asking:
     """Ask for records at the begin of a time range, which the range before it showed, and which aren't in it.
+
+    They are asked for by a range that ends with them, as many APIs refuse one that is longer than their most.
 
     Args:
         plan: the stream's.
         asked: the range's request.
+        begin: where the range begins, which is where the one before it ends.
         edge: content hashes of the records.
         source: what asked for a page that held some of them.
 
     Raises:
         WalkError: where it is proven that the filter leaves them out.
     """
-    yield from _ask_before(plan, asked, edge, partial(_lacks_edge, plan, asked, _meets(edge)), source)
+    yield from _ask_before(plan, asked, edge, partial(_lacks_edge, plan, asked, _meets(edge)), source, begin)
 
 
 def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Generator[Step, Page, bool]:
@@ -129,6 +132,8 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     lacks, meets = partial(_lacks_window, plan, asked), _meets(boundary, partial(_is_in_window, plan, asked))
     if first is None or since is None or not lacks(page):
         return False
+    if set(boundary) <= {content_hash(record) for record in page.records}:
+        return False  # none of it is missing: what was at the bookmark itself was gone in the run before already
     # The filter begins later than it was asked to by no more than the answer does.
     gap, earlier = Decimal(first) - Decimal(since), [*_earlier(plan, asked)]
     enough = (each for each in earlier if Decimal(since) - Decimal(rank(each[1].value)) >= gap)
@@ -138,8 +143,13 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     return True
 
 
-def _ask_before(
-    plan: Plan, asked: PageRequest, boundary: Collection[str], lacks: Lacks, source: PageRequest | None = None
+def _ask_before(  # noqa: PLR0913, PLR0917  what is known of a boundary
+    plan: Plan,
+    asked: PageRequest,
+    boundary: Collection[str],
+    lacks: Lacks,
+    source: PageRequest | None = None,
+    until: Any = None,
 ) -> Asking:
     """Ask from before the boundary for its records.
 
@@ -149,6 +159,7 @@ def _ask_before(
         boundary: content hashes of its records.
         lacks: says of the first page of an answer that the whole answer lacks the boundary.
         source: what the boundary came in the answer to; None where that isn't known.
+        until: where the ranges end that are asked from before it; None for where `asked` ends.
     """
     assert asked.cursor is not None
     # A cursor that is asked behind may be a record's of the boundary itself.
@@ -156,15 +167,20 @@ def _ask_before(
     if source is not None and not meets((yield Step(request=source))):
         return  # gone, or changed
     for distance, cursor in _earlier(plan, asked.cursor):
-        if (yield from _is_left_out(asked, replace(asked, cursor=cursor), meets, lacks)):
+        before = replace(asked, cursor=cursor, until=asked.until if until is None else until)
+        if (yield from _is_left_out(asked, before, meets, lacks)):
             raise _excluded(plan, asked.cursor, cursor, distance)
     if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
         raise _other_time(plan, asked.cursor, source.cursor)
 
 
 def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
-    """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time."""
+    """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time.
+
+    An API may refuse to go back so far, which says nothing.
+    """
     clock: float | None = None
+    before = replace(before, probe=True)
     for request, is_as_expected in ((before, meets), (asked, lacks), (asked, lacks), (before, meets)):
         page = yield Step(request=request)
         if not is_as_expected(page) or is_cached(clock, page):
@@ -276,7 +292,7 @@ def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None) -
         "the filter is > and not >=: declare filter: exclusive"
         if is_strict
         else f"the filter compares less than the whole value: declare precision: {distance or '1s'}; or it reads the value in "
-        f"another zone: send it in a form that names its zone; or it compares another time than {incremental_of(plan).cursor_path}"
+        f"another zone: send it in a form that names its zone; or it compares another time than {incremental_of(plan).cursor_path}; {RESET}"
     )
     return WalkError(f"{_left_out(plan, asked, before)}; {remedy}")
 
@@ -285,5 +301,5 @@ def _other_time(plan: Plan, asked: Cursor, before: Cursor | None) -> WalkError:
     key = incremental_of(plan).cursor_path
     return WalkError(
         f"{_left_out(plan, asked, before)}; it seems to compare another time than {key}, such as that of creation: send "
-        f"{{cursor.{key}}} under the name by which the API filters {key}, or declare the time that it compares as cursor_path"
+        f"{{cursor.{key}}} under the name by which the API filters {key}, or declare the time that it compares as cursor_path; {RESET}"
     )

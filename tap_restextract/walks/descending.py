@@ -23,7 +23,7 @@ from tap_restextract.plan.ranges import cursor_from, earliest, window
 from tap_restextract.values.cursor import Cursor, Rank, rank
 from tap_restextract.values.paths import find
 from tap_restextract.walks.filtering import check_not_older
-from tap_restextract.walks.order import check_kind, rank_of
+from tap_restextract.walks.order import RESET, check_kind, rank_of
 from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
     Listing,
@@ -252,6 +252,6 @@ class DescendingPass:
                 key = incremental_of(self.plan).cursor_path
                 raise WalkError(
                     f"{label_of(self.plan)}: a record at {key} {self._value(record)!r} follows an earlier one, so the list isn't in descending "
-                    f"order; make the request sort by {key} descending, or declare order: none"
+                    f"order; make the request sort by {key} descending, or declare order: none; {RESET}"
                 )
         return ranks

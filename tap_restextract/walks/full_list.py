@@ -140,8 +140,8 @@ class FullPass:
     @property
     def final_bookmark(self) -> CursorBookmark | None:
         """What STATE may say once the whole list was read."""
-        if self.high is None:
-            return None
+        if self.high is None:  # nothing came, what was known neither: no later run need look for that
+            return CursorBookmark(self.mark) if self.mark is not None and self.known else None
         stays = self.mark is not None and rank(self.mark.value) >= rank(self.high)
         return CursorBookmark(self.mark if stays else Cursor(self.high), frozenset(self.hashes), newest=self.newest)
 

@@ -23,6 +23,8 @@ from tap_restextract.walks.steps import Record
 SCALARS: Final = {str, int}
 MIN_TELLING_RECORDS: Final = 2
 """Of a page that tells of the order of pages."""
+RESET: Final = "then reset this stream's STATE, where it has one: what was read before may have passed over records"
+"""The other half of the remedy where STATE has moved by a fact that is false."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class OrderCheck:
             )
         raise WalkError(
             f"{label_of(self.plan)}: a record at {key} {here.value!r} follows one at {before.value!r}, so the list isn't in ascending order "
-            "of (key, tie-breaker); make the request sort by both, or declare another order"
+            f"of (key, tie-breaker); make the request sort by both, or declare another order; {RESET}"
         )
 
 
@@ -159,7 +161,7 @@ def _not_ascending(plan: Plan, value: Any) -> WalkError:
     key = incremental_of(plan).cursor_path
     return WalkError(
         f"{label_of(plan)}: a record at {key} {value!r} follows a later one, so the list isn't in ascending order; "
-        f"make the request sort by {key}, or leave `incremental` out to read the whole list each run"
+        f"make the request sort by {key}, or leave `incremental` out to read the whole list each run; {RESET}"
     )
 
 

@@ -6,7 +6,9 @@ most one request more a list where all is as declared. What comes back proves no
 meanwhile. What does prove that the fact is false is a record that is in the probe's answer, isn't in the page's when
 that is asked for again, and is in the probe's answer once more, unchanged, `ROUNDS` times: both can't be pages of one
 list that is read as declared. Otherwise the walk goes on as if nothing had been asked. An error in answer to a probe
-says nothing; many APIs refuse a page that isn't there.
+says nothing; many APIs refuse a page that isn't there, and others answer their first page or their last one in its
+place. So records of the pages that were read aren't such ones, and neither is anything in an answer that is older than
+the one before it, as caches have them.
 
 All of it comes before the walk is given the page that shows the fact, and so before STATE moves over it. Runs that go
 on from STATE, and lists whose every page says how it goes on, cost nothing.
@@ -14,8 +16,8 @@ on from STATE, and lists whose every page says how it goes on, cost nothing.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -31,6 +33,7 @@ from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
 from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
+from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.cycles import shown_continuation
 from tap_restextract.walks.order import cursor_of, rank_in
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
@@ -56,12 +59,29 @@ class List:
     Attributes:
         request: what asked for its first page.
         page: the first page.
-        recent: the last pages that had records.
+        recent: the records of the last pages that had any, by what asked for them.
+        asked_ends: what asked for the pages behind whose stated ends was looked.
     """
 
     request: PageRequest
     page: Page
-    recent: deque[Sequence[Record]] = field(default_factory=lambda: deque(maxlen=RECENT_PAGES))
+    recent: dict[Continuation | None, Sequence[Record]] = field(default_factory=dict)
+    asked_ends: set[Continuation | None] = field(default_factory=set)
+
+    def take(self, request: PageRequest, page: Page) -> None:
+        """Take a page of the list into account, which may have been read before."""
+        if request.at is None:
+            self.page = page
+        if page.records:
+            self.recent.pop(request.at, None)
+            self.recent[request.at] = page.records
+            if len(self.recent) > RECENT_PAGES:
+                del self.recent[next(iter(self.recent))]
+
+    def others(self, at: Continuation | None) -> list[Record]:
+        """Return the records of the first page and of the recent ones, without those of one page."""
+        pages = {None: self.page.records, **self.recent}
+        return [record for place, records in pages.items() if place != at for record in records]
 
 
 @dataclass(slots=True)
@@ -76,6 +96,7 @@ class Watch:
         end_probes: pages asked for behind stated ends, by the length of the page before them.
         tried: paths at which no token lies, as was seen by asking.
         is_first_page_known, is_empty_first_page_known: nothing comes before a first page, with records or without.
+        told: what notices were about, and the lists' names: each is told once.
     """
 
     plans: Mapping[str, Plan]
@@ -86,6 +107,7 @@ class Watch:
     tried: set[str] = field(default_factory=set)
     is_first_page_known: bool = False
     is_empty_first_page_known: bool = False
+    told: set[tuple[str, str]] = field(default_factory=set)
 
     def over(self, steps: Steps) -> Steps:
         """Yield a walk's steps, and probes before it gets the pages that call for them."""
@@ -96,11 +118,13 @@ class Watch:
             page = yield step
             plan = self.plans.get(request.list_name)
             notices: tuple[str, ...] = ()
-            if plan is not None and not page.unchanged:
-                if listed is None or request.at is None:
+            if plan is not None and not page.unchanged and not request.probe:
+                if listed is None or (request.at is None and request != listed.request):
                     listed = List(request, page)
-                yield from self._look(plan, listed, request, page)
-                notices = self._notices(plan, page)
+                listed.take(request, page)
+                shown = _without_repeated_end(plan, listed, request, page)
+                yield from self._look(plan, listed, request, shown)
+                notices = self._notices(plan, request, shown)
             step = steps.send(page)
             if notices:
                 step = replace(step, notices=(*step.notices, *notices))
@@ -108,45 +132,56 @@ class Watch:
 
     def _look(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         self.has_continued = self.has_continued or page.following is not None
-        if page.records:
-            listed.recent.append(page.records)
         if self.is_first:
             yield from self._check_first_page(plan, listed, request, page)
         if page.following is None:
             if page.end is not None:
-                yield from self._check_end(plan, request, page, page.end)
+                yield from self._check_end(plan, listed, request, page, page.end)
             elif self.is_first and request.at is None and not self.has_continued:
                 yield from self._check_untried(plan, request, page)
         self.longest = max(self.longest, page.counted)
 
-    def _notices(self, plan: Plan, page: Page) -> tuple[str, ...]:
-        """Return what the last page of a list says of records that nothing asks for."""
-        paginator = plan.stream.paginator
-        asks_again = isinstance(paginator, SinglePage) and plan.walk.pages_follow_records
-        if page.end is not None and page.end.is_too_small:
-            early = "which is less than what came, so that a list may be taken to end too early"
-            return (f"{label_of(plan)}: {page.end.sign}, {early}; {page.end.remedy}",)
-        if not self.is_first or page.following is not None or not page.missing or asks_again:
-            return ()
-        return (f"{label_of(plan)}: {page.missing}",)
+    def _notices(self, plan: Plan, request: PageRequest, page: Page) -> tuple[str, ...]:
+        """Return what the last page of a list says of records that nothing asks for, once a run.
 
-    def _check_end(self, plan: Plan, request: PageRequest, page: Page, end: StatedEnd) -> Probing:
+        A total that the paginator doesn't read may count the whole list, whatever a later run's filter is. It is told
+        all the same where nothing ever asks for a second page.
+        """
+        paginator = plan.stream.paginator
+        if page.end is not None and page.end.is_too_small:
+            fact = "which is less than what came, so that a list may be taken to end too early"
+            text = f"{page.end.sign}, {fact}; {page.end.remedy}"
+        else:
+            is_single = isinstance(paginator, SinglePage)
+            asks_again = is_single and plan.walk.pages_follow_records
+            is_read = getattr(paginator, "total_path", None) is not None
+            fact, text = "missing", page.missing if self.is_first or is_single or is_read else ""
+            if page.following is not None or not text or asks_again:
+                return ()
+        if (request.list_name, fact) in self.told:
+            return ()
+        self.told.add((request.list_name, fact))
+        return (f"{label_of(plan)}: {text}",)
+
+    def _check_end(self, plan: Plan, listed: List, request: PageRequest, page: Page, end: StatedEnd) -> Probing:
         """Check that nothing is behind a page that states the end.
 
         Raises:
             WalkError: where records are; or where the total is less than what came, and a page behind it isn't empty.
         """
         length = page.counted
-        if self.end_probes.total() >= MAX_END_PROBES:
+        if self.end_probes.total() >= MAX_END_PROBES or request.at in listed.asked_ends:
             return
         behind = replace(request, at=end.behind, probe=True)
         if end.is_too_small:
             self.end_probes[length] += 1
+            listed.asked_ends.add(request.at)
             if (yield Step(request=behind)).records:
                 raise _too_small_error(plan, end)
         elif self.is_first and length >= self.longest and self.end_probes[length] < MAX_PROBES_OF_A_LENGTH:
             self.end_probes[length] += 1
-            proof = Proof(plan, request, page, behind)
+            listed.asked_ends.add(request.at)
+            proof = Proof(plan, request, page, behind, others=listed.others(request.at))
             yield from proof.seek(lambda again: again.end is not None)
             if proof.count:
                 raise _end_error(plan, request, end, proof.count)
@@ -205,16 +240,23 @@ class Proof:
         request: what asked for the page.
         page: the page.
         probe: what is asked besides.
+        others: records of other pages of the list, which prove nothing.
         probed: what the probe was answered last.
         count: how many records are proven to be there; 0 without proof.
+        clock: the Date of the last answer that had one, in seconds.
     """
 
     plan: Plan
     request: PageRequest
     page: Page
     probe: PageRequest
+    others: Sequence[Record] = ()
     probed: Page = field(default_factory=lambda: Page(()))
     count: int = 0
+    clock: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = self.page.server_time
 
     def seek(self, holds: Callable[[Page], bool]) -> Probing:
         """Ask in turn for the probe and the page; `holds` says of the page that it is still what the fact is about."""
@@ -223,7 +265,7 @@ class Proof:
             if not found:
                 return
             again = yield Step(request=replace(self.request, probe=True))
-            if not holds(again):
+            if not self._is_new(again) or not holds(again):
                 return
             found &= yield from self._missing_in(again)
         self.count = len(found)
@@ -232,15 +274,22 @@ class Proof:
         """Ask for the probe; return the content of those records in its answer that aren't in the page."""
         for _ in range(ATTEMPTS):
             self.probed = yield Step(request=self.probe)
+            if not self._is_new(self.probed):
+                return set()
             if self.probed.records or not _goes_on(self.probed):
                 break
-        held = self._identities(page)
+        held = _identities(self.plan, (*page.records, *self.others))
         return {
-            content_hash(record) for record in self.probed.records if record_identity(self.plan, record) not in held
+            content_hash(record)
+            for record in self.probed.records
+            if str(record_identity(self.plan, record)) not in held
         }
 
-    def _identities(self, page: Page) -> list[object]:
-        return [record_identity(self.plan, record) for record in page.records]
+    def _is_new(self, answer: Page) -> bool:
+        """Return whether an answer is no older than the one before it, and so no cache's."""
+        is_new = not is_cached(self.clock, answer)
+        self.clock = answer.server_time if answer.server_time is not None else self.clock
+        return is_new
 
 
 @dataclass(slots=True)
@@ -276,9 +325,21 @@ def probed(walk: StreamWalk, plan: Plan, bookmark: Bookmark | None, parents: Pla
     return ProbedWalk(walk, Watch(plans, is_first=main is None or begins))
 
 
+def _identities(plan: Plan, records: Iterable[Record]) -> set[str]:
+    return {str(record_identity(plan, record)) for record in records}
+
+
+def _without_repeated_end(plan: Plan, listed: List, request: PageRequest, page: Page) -> Page:
+    """Return a page without the end of another one, which the API answers in place of a page that isn't there."""
+    if page.end is None or not page.end.is_too_small:
+        return page
+    is_repeated = _identities(plan, page.records) <= _identities(plan, listed.others(request.at))
+    return replace(page, end=None) if is_repeated else page
+
+
 def _goes_on(page: Page) -> bool:
     """Return whether a page has what asks for the page behind it, whether or not the paginator reads it."""
-    return page.following is not None or bool(page.untried) or bool(page.unread) or page.end is not None
+    return page.following is not None or bool(page.untried) or bool(page.unread)
 
 
 def _has_untried(path: str, page: Page) -> bool:
@@ -312,7 +373,7 @@ def _precedes(plan: Plan, before: Page, first: Page, listed: List) -> bool:
         return False
     if _is_sorted(plan):
         return _is_before(plan, before.records, first.records)
-    known = {str(record_identity(plan, record)) for records in listed.recent for record in records}
+    known = _identities(plan, (record for records in listed.recent.values() for record in records))
     return known.isdisjoint(map(str, identities))
 
 

@@ -283,7 +283,7 @@ class SliceReader:
         edge = slices.edges.pop(rank(self.lower), None)
         if edge is not None and edge.hashes and slices.edges_asked_about < MAX_SEAMS_ASKED_ABOUT:
             slices.edges_asked_about += 1
-            yield from check_edge(slices.plan, asked, edge.hashes, edge.source)
+            yield from check_edge(slices.plan, asked, self.lower, edge.hashes, edge.source)
 
     def _fresh(self, page: Page, listing: Listing) -> list[Record]:
         plan, slices = self.slices.plan, self.slices

@@ -50,7 +50,8 @@ def test_a_filter_that_compares_the_key_alone_is_found_where_a_page_holds_a_tie(
         "stream things (compound keyset): asked for what is behind (updated_at, id) ('2026-01-01T00:00:02Z', 2) "
         "(since=2026-01-01T00:00:02Z), the API leaves out the record at ('2026-01-01T00:00:02Z', 3), which stands unchanged in the "
         "answer to the request without a cursor; the filter compares updated_at alone: let it compare both (updated_at equal, and id "
-        "greater), or declare filter: exclusive. Or it reads updated_at in another zone: send it in a form that names its zone"
+        "greater), or declare filter: exclusive. Or it reads updated_at in another zone: send it in a form that names its zone; then reset this "
+        "stream's STATE, where it has one: what was read before may have passed over records"
     )
 
 

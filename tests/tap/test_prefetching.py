@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,24 @@ def test_a_fault_comes_out_at_the_page_that_has_it_and_none_of_a_page_that_nobod
     with pytest.raises(AnswerError):
         ahead(PageRequest(at=Number(5)))
     ahead.close()
+
+
+def test_a_probe_is_asked_for_beside_the_pages_that_are_read_ahead() -> None:
+    """It neither has pages behind it asked for, nor drops those that are on their way."""
+    asked: list[PageRequest] = []
+
+    def fetch(ask: PageRequest) -> Page:
+        asked.append(ask)
+        return Page([{}])
+
+    def foreseen(ask: PageRequest) -> PageRequest:
+        return replace(ask, at=Number(ask.at.page + 1 if isinstance(ask.at, Number) else 1))
+
+    ahead = Prefetcher(fetch, foreseen, 4)
+    for number in range(3):
+        ahead(PageRequest(at=Number(number)))
+    ahead(PageRequest(at=Number(90), probe=True))
+    ahead(PageRequest(at=Number(3)))
+    ahead.close()
+    assert [ask.at for ask in asked if ask.probe] == [Number(90)]
+    assert len(asked) == len({*asked})
