@@ -294,7 +294,9 @@ def _more_behind(path: str | None, answer: Answer, count: int) -> bool | None:
         return False
     more = _more(path, answer.body)
     if more and not count:
-        raise AnswerError(f"{path} is true, but the page is empty; leave has_more_path out if an empty page is the end")
+        raise AnswerError(
+            f"{path} is true, but the page is empty; where an empty page is the end, leave has_more_path out, and declare ignored_marks: [{path}]"
+        )
     return more
 
 

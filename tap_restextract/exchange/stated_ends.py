@@ -123,5 +123,5 @@ def missing_records(paginator: Paginator, answer: Answer, at: Continuation | Non
         return ""
     return (
         f"the list ends after {reached} records, though {path} is {shown(total)}: the rest is hidden from this reader, or the API lets "
-        "nobody reach it"
+        f"nobody reach it; ask for less at once (step, max_window_results), or, where that is known, declare ignored_marks: [{path}]"
     )

@@ -178,10 +178,17 @@ def unread_mark(stream: StreamSettings, answer: Answer, count: int) -> UnreadMar
     for mark in _marks(stream, body):
         value = find(mark.path, body)
         is_read = mark.path in read or any(path.startswith(f"{mark.path}.") for path in read | ignored)
-        is_ignored = any(f"{mark.path}.".startswith(f"{path}.") for path in ignored)
-        if not (is_read or is_ignored or _is_here(answer, value)) and (not flags_only or isinstance(value, bool)):
+        is_known = is_read or is_ignored(stream, mark.path)
+        if not (is_known or _is_here(answer, value)) and (not flags_only or isinstance(value, bool)):
             return mark
     return None if flags_only or not count else _in_headers(paginator, answer, {*stream.ignored_marks})
+
+
+def is_ignored(stream: StreamSettings, path: str) -> bool:
+    """Return whether a mark, or an object that holds it, is known to mean nothing; headers' names in any case."""
+    ignored = {*map(_dotted, stream.ignored_marks)}
+    here = f"{_dotted(path)}."
+    return any(here.startswith(f"{each}.") or here.lower() == f"{each.lower()}." for each in ignored)
 
 
 def _dotted(path: str) -> str:
@@ -205,7 +212,7 @@ def unread_total(stream: StreamSettings, answer: Answer, count: int) -> str:
         answer: the first page, behind which nothing is asked for.
         count: records in it.
     """
-    read = {*paths_of(stream.paginator), *stream.ignored_marks}
+    read = {*map(_dotted, paths_of(stream.paginator))}
     totals = {
         f"{prefix}{name}": held[name]
         for held, prefix in _beside(stream, answer.body)
@@ -217,6 +224,7 @@ def unread_total(stream: StreamSettings, answer: Answer, count: int) -> str:
         is_number = isinstance(value, int) and not isinstance(value, bool)
         if (
             path not in read
+            and not is_ignored(stream, path)
             and (is_number or (isinstance(value, str) and value.isdecimal()))
             and int(value) > count > 0
         ):
@@ -245,7 +253,7 @@ def untried(stream: StreamSettings, answer: Answer) -> tuple[tuple[str, Continua
             is_like = LIKE_A_CONTINUATION.search(name) and not UNLIKE_A_CONTINUATION.search(name)
             if is_like and isinstance(value, str) and 0 < len(value) <= MAX_TOKEN_CHARACTERS:
                 continuation = _tried(paginator, answer, value)
-                if continuation is not None and f"{prefix}{name}" not in stream.ignored_marks:
+                if continuation is not None and not is_ignored(stream, f"{prefix}{name}"):
                     found.append((f"{prefix}{name}", continuation))
     return tuple(found)
 

@@ -13,7 +13,7 @@ from tap_restextract.exchange.error_texts import error_key
 from tap_restextract.exchange.paginators import following, total_of
 from tap_restextract.exchange.records import records_of
 from tap_restextract.exchange.stated_ends import missing_records, stated_end
-from tap_restextract.exchange.unread_marks import is_stated, unread_mark, unread_total, untried
+from tap_restextract.exchange.unread_marks import is_ignored, is_stated, unread_mark, unread_total, untried
 from tap_restextract.exchange.validators import validator_of
 from tap_restextract.walks.steps import Page, PageRequest
 
@@ -34,6 +34,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         if not request.probe:
             raise
         continuation = total = None  # behind a stated end, or before a first page, it need not be there
+    fault = None if records else error_key(answer.body)
     page = Page(
         records,
         continuation,
@@ -41,7 +42,7 @@ def page_of(stream: StreamSettings, request: PageRequest, answer: Answer) -> Pag
         total,
         validator_of(stream, answer),
         length=None if length == len(records) else length,
-        failed=not records and error_key(answer.body) not in {None, *stream.ignored_marks},
+        failed=fault is not None and not is_ignored(stream, fault),
         is_null=is_null,
     )
     return page if continuation is not None or answer.status == 204 else _last(page, stream, request, answer)
@@ -51,7 +52,8 @@ def _last(page: Page, stream: StreamSettings, request: PageRequest, answer: Answ
     """Return a page behind which nothing is asked for, with what its answer says of that."""
     paginator, at, length = stream.paginator, request.at, page.counted
     mark = unread_mark(stream, answer, length)
-    missing = missing_records(paginator, answer, at, length)
+    is_known = is_ignored(stream, getattr(paginator, "total_path", None) or "")
+    missing = "" if is_known else missing_records(paginator, answer, at, length)
     return replace(
         page,
         unread=mark.told if mark else "",

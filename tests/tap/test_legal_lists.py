@@ -19,7 +19,7 @@ from tap_restextract.values.cursor import rank
 from tap_restextract.walks.probing import probed
 from tap_restextract.walks.steps import Page, PageRequest
 from tap_restextract.walks.table import stream_walk_for
-from tests.support.streams import INCLUSIVE, plan
+from tests.support.streams import COMPOUND, INCLUSIVE, plan
 from tests.support.walks import at
 
 pytestmark = pytest.mark.pure
@@ -254,3 +254,80 @@ def test_a_boundary_that_is_gone_is_looked_for_by_one_run_and_not_by_each(
         assert (ran.error, ran.ids) == ("", [])
         costs.append(len(ran.asked))
     assert costs[1:] == [1, 1]
+
+
+LATER_RUN = {"replication_key": "updated_at", "replication_key_value": "2026-01-01T00:00:00Z"}
+TOTALS = [
+    ({"type": "offset", "limit": SIZE, "total_path": "total"}, ["total", "$.total"]),
+    ({"type": "single_page"}, ["total", "$.total", "$['total']"]),
+]
+
+
+@pytest.mark.parametrize("state", [None, LATER_RUN], ids=["first run", "later run"])
+@pytest.mark.parametrize(("paginator", "marks"), TOTALS, ids=["read", "unread"])
+def test_a_total_of_more_than_came_is_told_by_each_run_unless_it_is_known_to_mean_nothing(
+    state: dict[str, Any] | None, paginator: dict[str, Any], marks: list[str]
+) -> None:
+    """Search engines let nobody reach what is behind their first ten thousand results."""
+
+    def api(params: Params) -> dict[str, Any]:
+        offset = int(params.get("offset", 0))
+        return {"data": ROWS[:SIZE][offset : offset + SIZE], "total": 9}
+
+    keys = {**UNORDERED, "paginator": paginator}
+    ran = run(keys, api, state)
+    assert (ran.error, len(ran.told)) == ("", 1)
+    assert "ignored_marks: [total]" in ran.told[0]
+    for mark in marks:
+        ran = run({**keys, "ignored_marks": [mark]}, api, state)
+        assert (ran.error, ran.told) == ("", [])
+
+
+@pytest.mark.parametrize("mark", ["meta.total", "meta", "$.meta", "$['meta']['total']"])
+def test_a_mark_may_be_ignored_by_each_form_of_its_path_and_by_the_object_that_holds_it(mark: str) -> None:
+    ran = run({"ignored_marks": [mark]}, lambda _: {"data": ROWS[:SIZE], "meta": {"total": 9}})
+    assert (ran.error, ran.told) == ("", [])
+    token = {"type": "cursor", "cursor_path": "meta.next", "cursor_param": "after"}
+    ran = run(
+        {"ignored_marks": [mark.replace("total", "page_token")], "paginator": token},
+        lambda _: {"data": ROWS[:SIZE], "meta": {"page_token": "x"}},
+    )
+    assert (ran.error, len(ran.asked)) == ("", 1)
+
+
+def test_a_total_in_a_header_is_ignored_by_its_name_in_any_case() -> None:
+    stream = plan(records="$", ignored_marks=["X-Total-Count"]).stream
+    answer = Answer("http://x/", facts_of(200, {"x-total-count": "9"}), ROWS[:SIZE])
+    assert page_of(stream, PageRequest(), answer).missing == ""
+
+
+def test_a_remedy_for_a_flag_that_is_true_on_the_empty_last_page_works_as_it_is_written() -> None:
+    def api(params: Params) -> dict[str, Any]:
+        return counted(ROWS, params) | {"more": True}
+
+    ran = run({"paginator": PAGES | {"has_more_path": "more"}}, api)
+    assert ran.error == (
+        "more is true, but the page is empty; where an empty page is the end, leave has_more_path out, and declare ignored_marks: [more]"
+    )
+    ran = run({"paginator": PAGES, "ignored_marks": ["more"]}, api)
+    assert (ran.error, ran.ids) == ("", [*range(1, 10)])
+
+
+COMPOUND_API: dict[str, Any] = {**COMPOUND, "paginator": {"type": "single_page", "limit": SIZE}}
+
+
+@pytest.mark.parametrize("facts", [INCLUSIVE | STABLE, FALLING | STABLE, COMPOUND_API], ids=["asc", "desc", "compound"])
+def test_an_order_that_is_wrong_on_a_later_page_says_that_state_must_be_reset(facts: dict[str, Any]) -> None:
+    """The first page is in order by chance, and STATE has moved over it."""
+    sign = -1 if facts["incremental"].get("order") == "desc" else 1
+    mixed = [at(second, second) for second in (1, 5, 9, 4, 2, 7)][::sign]
+
+    def api(params: Params) -> dict[str, Any]:
+        if "since" in params and facts is COMPOUND_API:
+            return {"data": [at(11, 11), at(10, 10)]}
+        after = int(params.get("cursor", 0))
+        return {"data": mixed[after : after + SIZE], "cursors": {"next": str(after + SIZE)}}
+
+    ran = run(facts, api)
+    assert "order" in ran.error
+    assert "then reset this stream's STATE, where it has one" in ran.error

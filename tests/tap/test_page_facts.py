@@ -348,6 +348,40 @@ def test_records_that_a_total_counts_and_no_page_has_are_told(tmp_path: Path) ->
     assert "the list ends after 12 records, though total is 40" in run.err
 
 
+def test_a_total_of_each_parents_children_is_told_once(tmp_path: Path) -> None:
+    def answers(asked: Asked) -> Reply:
+        if asked.path == "/things":
+            return Reply({"data": ROWS[:4]})
+        parent = int(asked.path.split("/")[2])
+        return Reply({"data": [{"id": f"{parent}-{number}"} for number in range(2)], "total": 10 + parent})
+
+    child = {"name": "parts", "path": "/things/{parent.things.id}/parts", "primary_key": ["id"], "records": "data"}
+    with serving(answers) as api:
+        made = config(api.url, records="data")
+        made["streams"].append({**child, "schema": {"properties": {"id": {"type": "string"}}}})
+        run = tap(tmp_path, made)
+    assert (run.code, len(run.records)) == (0, 4 + 8)
+    assert run.err.count("nothing asks for the rest") == 1
+
+
+def test_a_quota_that_is_empty_for_what_nobody_needs_does_not_end_the_run(tmp_path: Path) -> None:
+    """As many requests are granted a day as the list has pages."""
+    granted = iter([*range(2)])
+
+    def answers(asked: Asked) -> Reply:
+        if next(granted, None) is None:
+            return Reply({"message": "come back tomorrow"}, 429, {"Retry-After": "86400"})
+        return counted(has_more)(asked)
+
+    del ROWS[10:]
+    try:
+        with serving(answers) as api:
+            run = tap(tmp_path, config(api.url, records="data", paginator=PAGES | {"has_more_path": "more"}))
+    finally:
+        ROWS.extend({"id": number, "updated_at": f"2026-01-01T00:00:{number:02}Z"} for number in (10, 11))
+    assert (run.code, len(run.records), run.told, len(api.asked)) == (0, 10, [], 3)
+
+
 @pytest.mark.pure
 def test_an_answer_that_is_cut_smaller_than_its_limit_is_told_where_more_follows_it_each_time() -> None:
     made = plan(**INCLUSIVE, paginator={"type": "single_page", "limit": 6})
