@@ -10,7 +10,7 @@ from tap_restextract.config.auth import ApiKey, Bearer, HttpBasic, OAuth2ClientC
 from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.config.webhooks import ReceiverSettings
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.values.own_forms import is_form
+from tap_restextract.values.own_forms import form_fault
 from tap_restextract.values.paths import find
 from tap_restextract.values.spelling import hint
 from tap_restextract.values.zones import zone_named
@@ -138,8 +138,8 @@ def _zone_faults(stream: StreamSettings) -> typing.Iterator[str]:
 
 def _form_faults(stream: StreamSettings, incremental: Incremental) -> typing.Iterator[str]:
     for form in incremental.cursor_formats:
-        if not is_form(form):
-            yield f"cursor_formats: {form!r} is no form of an instant; write a strptime form such as %d.%m.%Y %H:%M, rfc2822, or dotnet"
+        if (fault := form_fault(form)) is not None:
+            yield f"cursor_formats: {form!r} {fault}"
     if incremental.cursor_formats and incremental.epoch is not None:
         yield "cursor_formats is set, and epoch, which says that the key is a number; leave one of them out"
     if incremental.cursor_formats and stream.source == "webhooks":

@@ -18,20 +18,12 @@ import msgspec
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.cursor import EPOCH, NoRankError, is_local, rank
+from tap_restextract.values.own_forms import shown_unit
 from tap_restextract.values.zones import instant_rank, local_rank, odd_hour, zone_named
 
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.\-]*)(?::(?P<form>[^{}]*))?\}")
 FORMS: Final = ("unix", "unix_ms", "iso")
 _FORM_UNITS: Final = {"unix": "1s", "unix_ms": "1ms", "iso": "1us"}
-_DIRECTIVE: Final = re.compile(r"%[-_0^#]?([A-Za-z])")
-_DIRECTIVE_UNITS: Final = (
-    ("1us", "f"),
-    ("1s", "SsTXcr"),
-    ("1m", "MR"),
-    ("1h", "HIkl"),
-    ("1d", "djeDFxaAuwv"),
-    ("31d", "mbBhUWV"),
-)
 Scope = Mapping[str, Any]
 
 
@@ -64,10 +56,7 @@ def coarseness(form: str | None) -> str | None:
     """Return the duration that a form cuts a value down to, such as 1d for %Y-%m-%d; None where nothing is cut."""
     if form is None:
         return None
-    if form in _FORM_UNITS:
-        return _FORM_UNITS[form]
-    letters = {match[1] for match in _DIRECTIVE.finditer(form)}
-    return next((unit for unit, written_by in _DIRECTIVE_UNITS if letters & set(written_by)), "366d")
+    return _FORM_UNITS.get(form) or shown_unit(form)
 
 
 def names_zone(form: str | None) -> bool:

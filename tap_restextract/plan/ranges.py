@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.values.cursor import (
+    INSTANT,
     Cursor,
     NoRankError,
     Rank,
@@ -19,6 +20,7 @@ from tap_restextract.values.cursor import (
     resolution_of,
     step_back,
 )
+from tap_restextract.values.own_forms import coarsest_unit, first_of_unit, has_time
 from tap_restextract.values.zones import OddHour, instant_rank, local_rank, odd_hour, settled_rank
 
 EPOCHS: Final = {"s": Decimal(1), "ms": Decimal(1000), "us": Decimal(1_000_000)}
@@ -68,23 +70,39 @@ def unit_beyond(incremental: Incremental, value: Any) -> str | None:
 def window(incremental: Incremental, value: Any) -> Any:
     """Return the first value that the API's filter can't tell from this one: itself, or its multiple of `precision`.
 
-    An hour that a zone's clocks repeat, or leave out, is no bound: it begins right before itself.
+    So is what `cursor_formats` write alike: the minute, or the month, in which the value lies. An hour that a zone's
+    clocks repeat, or leave out, is no bound: it begins right before itself.
     """
     first = floor(value, measure(incremental, incremental.precision)) if incremental.precision else value
+    if incremental.cursor_formats:
+        first = first_shown(incremental, first)
     if incremental.timezone is None or (odd := _odd_hour(incremental, first)) is None:
         return first
-    return format_like(first, odd.start - least_step(incremental, first))
+    return first_shown(incremental, format_like(first, odd.start - least_step(incremental, first)))
+
+
+def first_shown(incremental: Incremental, value: Any) -> Any:
+    """Return the first instant that `cursor_formats` write as they write this one; the value itself without them."""
+    if not incremental.cursor_formats or not isinstance(value, str) or INSTANT.match(value) is None:
+        return value
+    return first_of_unit(value, coarsest_unit(tuple(incremental.cursor_formats)))
 
 
 def past_odd_hour(incremental: Incremental, value: Any) -> Any:
     """Return a range's end, which isn't in an hour that a zone's clocks repeat, or leave out, but behind it."""
     odd = None if incremental.timezone is None else _odd_hour(incremental, value)
-    return value if odd is None else format_like(value, odd.end)
+    if odd is None:
+        return value
+    step = resolution_of(value)  # a date stays a date
+    return format_like(value, (Decimal(odd.end) / step).to_integral_value(rounding=ROUND_CEILING) * step)
 
 
 def least_step(incremental: Incremental, value: Any) -> Decimal:
     """Return the least distance that a filter can tell, in the replication key's own unit."""
-    return measure(incremental, incremental.precision) if incremental.precision else resolution_of(value)
+    least = measure(incremental, incremental.precision) if incremental.precision else resolution_of(value)
+    if not incremental.cursor_formats or not isinstance(value, str):
+        return least
+    return max(least, precision_of(coarsest_unit(tuple(incremental.cursor_formats))))
 
 
 def clock_rank(incremental: Incremental, like: Any, second: Rank) -> Rank:
@@ -102,6 +120,8 @@ def clock_rank(incremental: Incremental, like: Any, second: Rank) -> Rank:
 
 def _odd_hour(incremental: Incremental, value: Any) -> OddHour | None:
     assert incremental.timezone is not None
+    if incremental.cursor_formats and not any(map(has_time, incremental.cursor_formats)):
+        return None  # a day is one value, whatever its clocks do
     return odd_hour(incremental.timezone, rank(value)) if is_local(value) else None
 
 

@@ -117,7 +117,7 @@ def completed(schema: Schema, plan: Plan, parents: Plan | None = None) -> Schema
     if plan.replication_key and incremental and plan.replication_key != incremental.cursor_path:
         properties = {**properties, plan.replication_key: _nested(schema, plan.replication_key, incremental)}
     if plan.replication_key in properties and incremental and incremental.cursor_formats:
-        form = "date-time" if all(map(has_time, incremental.cursor_formats)) else "date"
+        form = "date-time" if any(map(has_time, incremental.cursor_formats)) else "date"
         properties = {**properties, plan.replication_key: {"type": ["string", "null"], "format": form}}
     if parents is not None:
         declared = parents.stream.schema.get("properties", {}) if isinstance(parents.stream.schema, dict) else {}

@@ -121,10 +121,12 @@ def precision_of(text: str) -> Decimal:
 
 
 def resolution_of(value: Any) -> Decimal:
-    """Return the smallest step that the value's form shows: 0.001 for milliseconds, 1 for whole seconds or integers."""
+    """Return the smallest step that the value's form shows: 0.001 for milliseconds, 60 for 10:30, 1 for integers."""
     if isinstance(value, str) and (match := INSTANT.match(value)):
         if match["time"] is None:
             return UNITS["d"]
+        if len(match["time"]) == len("hh:mm"):
+            return UNITS["m"]
         return Decimal(1).scaleb(-len(match["fraction"] or ""))
     exponent = Decimal(str(value)).as_tuple().exponent
     return Decimal(1).scaleb(min(int(exponent), 0))

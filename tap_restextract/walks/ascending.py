@@ -16,7 +16,7 @@ from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
 from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import earliest, least_step, window
+from tap_restextract.plan.ranges import earliest, first_shown, least_step, window
 from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of, step_back
 from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
@@ -214,7 +214,8 @@ def _keyset_start(plan: Plan, bookmark: KeysetBookmark | None) -> tuple[Cursor |
     value = earliest(incremental, mark.value) if mark else incremental.initial_value
     if value is None:
         return None, None
-    return Cursor(window(incremental, step_back(value, resolution_of(value))), plan.tie_floor), rank(value)
+    first = first_shown(incremental, value)
+    return Cursor(window(incremental, step_back(first, resolution_of(first))), plan.tie_floor), rank(first)
 
 
 def _behind(plan: Plan, asked: Cursor | None) -> Cursor | None:

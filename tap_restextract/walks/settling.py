@@ -16,8 +16,8 @@ from typing import Any
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import clock_rank
-from tap_restextract.values.cursor import Rank, precision_of, resolution_of
+from tap_restextract.plan.ranges import clock_rank, first_shown
+from tap_restextract.values.cursor import Rank, format_like, precision_of, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Page, Record
 
@@ -71,7 +71,9 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     if bound is None:
         return None
     step = resolution_of(like)
-    return (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
+    settled = (Decimal(bound) / step).to_integral_value(rounding=ROUND_FLOOR) * step
+    incremental = incremental_of(plan)
+    return rank(first_shown(incremental, format_like(like, settled))) if incremental.cursor_formats else settled
 
 
 def horizon_at(incremental: Incremental, server_time: float | None, like: Any = None) -> Rank | None:

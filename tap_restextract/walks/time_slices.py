@@ -27,7 +27,16 @@ from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import counts_no_time, cursor_from, earliest, measure, past_odd_hour, window
+from tap_restextract.plan.ranges import (
+    counts_no_time,
+    cursor_from,
+    earliest,
+    first_shown,
+    least_step,
+    measure,
+    past_odd_hour,
+    window,
+)
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT, check_edge
@@ -119,7 +128,9 @@ class TimeSlices:
         incremental = incremental_of(self.plan)
         upper = None
         if incremental.step:
-            upper = format_like(self.sample_value, Decimal(rank(self.lower)) + measure(incremental, incremental.step))
+            # No end is within what the API writes alike.
+            length = max(measure(incremental, incremental.step), least_step(incremental, self.sample_value))
+            upper = first_shown(incremental, format_like(self.sample_value, Decimal(rank(self.lower)) + length))
             upper = past_odd_hour(incremental, upper)
         if self.horizon_value is None:
             if self.limit is not None and (self.is_closed if upper is None else rank(upper) > rank(self.limit)):
@@ -404,16 +415,14 @@ class SliceReader:
         incremental = incremental_of(self.slices.plan)
         lower = Decimal(rank(self.lower))
         upper = Decimal(rank(self.highest.value if self.upper is None else self.upper))
-        least = (
-            measure(incremental, incremental.precision)
-            if incremental.precision
-            else resolution_of(self.slices.sample_value)
-        )
+        like = self.slices.sample_value
+        least = least_step(incremental, like)
         cut = upper if self.upper is None else (lower + upper) / 2
-        steps = (cut / least).to_integral_value(rounding=ROUND_FLOOR)
-        middle = format_like(self.slices.sample_value, steps * least)
+        steps = cut if incremental.cursor_formats else (cut / least).to_integral_value(rounding=ROUND_FLOOR) * least
+        middle = first_shown(incremental, format_like(like, steps))
         # Not within an hour that a zone's clocks repeat, or leave out: behind it, or else before it.
-        for value in (past_odd_hour(incremental, middle), window(incremental, middle)):
+        second = first_shown(incremental, format_like(like, lower + least))
+        for value in (past_odd_hour(incremental, middle), window(incremental, middle), second):
             if lower < rank(value) and (self.upper is None or rank(value) < upper):
                 return [(value, self.upper), (self.lower, value)]
         raise WalkError(

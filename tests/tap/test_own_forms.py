@@ -14,12 +14,13 @@ from tap_restextract.errors import AnswerError, ConfigurationError
 from tap_restextract.exchange.answer import Answer, facts_of
 from tap_restextract.exchange.request import request_for
 from tap_restextract.http.pages import page_of
+from tap_restextract.singer.schema import completed
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.values.own_forms import instant_of, is_form, written
+from tap_restextract.values.own_forms import form_fault, instant_of, written
 from tap_restextract.walks.steps import PageRequest
 from tests.support.api import Asked, Reply, serving
 from tests.support.processes import tap
-from tests.support.streams import config, stream
+from tests.support.streams import config, plan, stream
 
 SINCE = {"since": "{cursor.updated_at}"}
 
@@ -37,6 +38,7 @@ def formed(*forms: str, **incremental: Any) -> dict[str, Any]:
         ("rfc2822", "Tue, 24 Nov 2026 10:00:00 GMT", "2026-11-24T10:00:00Z"),
         ("rfc2822", "Tue, 24 Nov 2026 10:00:00 +0000", "2026-11-24T10:00:00+00:00"),
         ("rfc2822", "Tue, 24 Nov 2026 02:00:00 -0800", "2026-11-24T02:00:00-08:00"),
+        ("rfc2822", "Sat, 24 May 1969 02:00:00 GMT", "1969-05-24T02:00:00Z"),
         ("dotnet", "/Date(1732400000000)/", "2024-11-23T22:13:20.000Z"),
         ("%Y%m%d", "20261124", "2026-11-24"),
         ("%d-%m-%Y %I:%M:%S %p", "24-11-2026 10:00:00 PM", "2026-11-24T22:00:00"),
@@ -45,14 +47,50 @@ def formed(*forms: str, **incremental: Any) -> dict[str, Any]:
         ("%Y-%m-%dT%H:%M:%SZ[UTC]", "2026-01-31T10:00:00Z[UTC]", "2026-01-31T10:00:00"),
         ("%Y-%m", "2026-01", "2026-01-01"),
         ("%d.%m.%Y %H:%M:%S.%f", "31.01.2026 10:00:00.250000", "2026-01-31T10:00:00.250000"),
+        ("%d.%m.%Y %H:%M:%S.%f", "31.01.2026 10:00:00.250", "2026-01-31T10:00:00.250"),
+        ("%Y%m%d%H%M%S%f%z", "20260131100000007+0530", "2026-01-31T10:00:00.007+05:30"),
         ("%d.%m.%Y %H:%M%z", "31.01.2026 10:00+0530", "2026-01-31T10:00:00+05:30"),
     ],
 )
 def test_a_value_is_read_as_an_instant_and_written_as_it_was(form: str, value: str, instant: str) -> None:
     """Row 24."""
-    assert is_form(form)
+    assert form_fault(form) is None
     assert instant_of(value, [form]) == instant
     assert written(instant, form) == value
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("form", "value", "instant"),
+    [
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 PST", "2026-11-24T10:00:00-08:00"),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 +0100 (CET)", "2026-11-24T10:00:00+01:00"),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 -0000", "2026-11-24T10:00:00Z"),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00", "2026-11-24T10:00:00"),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 CET", None),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 JST", None),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 +01:00", None),
+        ("rfc2822", "Tue Nov 24 2026 10:00:00 GMT+0100 (CET)", None),
+        ("rfc2822", "Tue, 24 Nov 2026 10:00:00 GMT+1", None),
+        ("dotnet", "/Date(123-0800)/", "1970-01-01T00:00:00.123Z"),
+        ("dotnet", "/Date(-1500)/", "1969-12-31T23:59:58.500Z"),
+    ],
+)
+def test_an_offset_that_the_value_does_not_say_is_not_made_up(form: str, value: str, instant: str | None) -> None:
+    """CET was read as UTC, and an hour was passed over."""
+    assert instant_of(value, [form]) == instant
+
+
+@pytest.mark.pure
+def test_days_among_times_have_a_time_and_times_are_no_days() -> None:
+    """SCHEMA said date, and a target cut the times off."""
+    assert instant_of("24.11.2026", ["%d.%m.%Y %H:%M", "%d.%m.%Y"]) == "2026-11-24T00:00:00"
+    assert instant_of("2026-11-24", ["%d.%m.%Y %H:%M"]) == "2026-11-24T00:00:00"
+    assert instant_of("2026-11-24T10:00:00Z", ["%d.%m.%Y"]) is None
+    for forms, form in ((("%d.%m.%Y %H:%M", "%d.%m.%Y"), "date-time"), (("%d.%m.%Y",), "date")):
+        made = plan(**formed(*forms))
+        schema = completed({"properties": {"id": {"type": "integer"}, "updated_at": {"type": "string"}}}, made)
+        assert schema["properties"]["updated_at"] == {"type": ["string", "null"], "format": form}
 
 
 @pytest.mark.pure
@@ -82,9 +120,14 @@ def test_a_value_in_none_of_the_forms_is_shown_with_them() -> None:
 
 
 @pytest.mark.pure
-@pytest.mark.parametrize("form", ["yesterday", "%Q", "%H:%M", "RFC"])
+@pytest.mark.parametrize(
+    "form",
+    ["yesterday", "%Q", "%H:%M", "RFC", "%d.%m.%Y %I:%M", "%Y-%d", "%d.%m.%Y %M:%S", "%Y-W%W", "%d.%m.%Y %H:%M %Z"],
+)
 def test_what_is_no_form_of_an_instant_is_refused(form: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no form of an instant"):
+    """13:45 in %I:%M was a quarter to two at night."""
+    refusal = r"writes the zone's name \(%Z\).*declare timezone" if "%Z" in form else "is no form of an instant"
+    with pytest.raises(ConfigurationError, match=refusal):
         read_settings(config(**formed(form)))
     with pytest.raises(ConfigurationError, match="epoch"):
         read_settings(config(**formed("rfc2822", epoch="s")))
