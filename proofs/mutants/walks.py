@@ -255,7 +255,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "Comparison._looked_up",
-                "if page.records and not is_tombstone(self.plan.stream, page.records[0]):",
+                "if is_there:",
                 "if False:",
             ),
         ),

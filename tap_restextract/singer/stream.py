@@ -33,7 +33,7 @@ from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
 from tap_restextract.walks.probing import probed
 from tap_restextract.walks.protocol import StreamWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
-from tap_restextract.walks.sweep import LOOKUP, proof_of
+from tap_restextract.walks.sweep import LOOKUP, LOOKUP_DOUBTED, proof_of
 from tap_restextract.walks.table import first_request, stream_walk_for
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class RestStream(EmittingStream):
                 "stream %s: %d records were in no page of this sweep; their deletion is %s",
                 self.name,
                 comparison.unproven,
-                proof_of(self._plan).value,
+                LOOKUP_DOUBTED if comparison.is_lookup_doubted else proof_of(self._plan).value,
             )
 
     def _warn_other_cache(self, identity: str, bookmark: Bookmark | None) -> None:

@@ -6,7 +6,8 @@ record that changes while the list is read may move from pages that are still to
 none. So the whole list must have come in one answer; or records keep their positions when they change (`fixed_order`)
 and the pages can't hide a shift (stable tokens, overlapping offsets); or else each key that didn't come is looked up by
 a request of its own (`lookup`). Where none of this is declared, what didn't come is counted in the log, and stays
-known.
+known. A lookup that finds nothing, whatever it is asked for, would report each record that a sweep misses as deleted;
+so before the first deletion of a run is believed a listed record is looked up, unless one was found before.
 """
 
 from __future__ import annotations
@@ -14,20 +15,23 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
+from tap_restextract.exchange.request import redacted_request, request_for
 from tap_restextract.exchange.validators import Validator, fingerprint, is_conditional
 from tap_restextract.hash_cache.protocol import HashCache, Key
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
 from tap_restextract.plan.bookmarks.sweeps import SweepBookmark
+from tap_restextract.plan.derived import lookup_plan
 from tap_restextract.plan.keys import content_hash, key_of
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.plan.tombstones import is_tombstone
+from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
@@ -42,6 +46,14 @@ from tap_restextract.walks.pages import (
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 LOOKUP: Final = "a record by its key"
+LOOKUP_ROUNDS: Final = 2
+"""How often the list shows what the lookup denies, before the lookup is called wrong."""
+LOOKUP_ATTEMPTS: Final = 4
+"""Of finding listed records that don't change meanwhile."""
+LOOKUP_DOUBTED: Final = (
+    "not reported: no lookup of this run found a record, neither one of these nor one that was listed, so that it may be that nothing is found "
+    "so; it may as well be that those were deleted meanwhile, so the next sweep looks again. Where this is said each time, correct `lookup`"
+)
 
 
 class Proof(enum.Enum):
@@ -92,6 +104,21 @@ def confirmed_pass(named: Sweep | None, cache: HashCache) -> int | None:
     return named.number if named is not None and named.cache == cache.identity else None
 
 
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Records that the list has, by which a lookup is checked: it must find them.
+
+    Attributes:
+        request: what asked for their page.
+        hashes: of their contents, by key.
+        clock: the Date of the page, in seconds; None where it had none.
+    """
+
+    request: PageRequest
+    hashes: Mapping[Key, str]
+    clock: float | None
+
+
 @dataclass(slots=True)
 class Comparison:
     """One pass of the list against the cache.
@@ -100,6 +127,8 @@ class Comparison:
         null_list: a second list that belongs to the stream, and its name in requests.
         unproven: keys that didn't come and may not be gone.
         is_looking_up: a record is being looked up, so that an answer of 404 says that it is gone.
+        witnesses: of the first page with records; None before it, and where nothing is looked up.
+        is_lookup_doubted: no lookup found a record, so that the keys that didn't come are unproven.
         guiding_walk: the walk whose requests lead through the whole list, where pages don't lead on by themselves.
         request: the fingerprint of the one request that is the whole list; empty where there is no such one.
         validator: ETag or Last-Modified of the list: first the confirmed pass's, then this pass's.
@@ -118,6 +147,8 @@ class Comparison:
     null_list: tuple[Plan, str] | None = None
     unproven: int = 0
     is_looking_up: bool = False
+    witnesses: Witnesses | None = None
+    is_lookup_doubted: bool = False
     request: str = ""
     validator: Validator | None = None
     unchanged: bool = False
@@ -163,11 +194,13 @@ class Comparison:
         guard = CycleGuard(plan)
         request = PageRequest(list_name=list_name)
         page = yield Step(records, None, request)
+        self._keep_witnesses(request, page)
         while page.following is not None:
             next_request = PageRequest(at=guard.admit(page), list_name=list_name)
             next_page = yield Step(self._fresh(page), None, next_request)
             yield from check_distinct(plan, page, next_page, request)
             page, request = next_page, next_request
+            self._keep_witnesses(request, page)
         is_last_page(plan, page)
         return self._fresh(page)
 
@@ -196,27 +229,89 @@ class Comparison:
     def _looked_up(
         self, keys: Sequence[Key], records: Sequence[Record]
     ) -> Generator[Step, Page, tuple[list[Key], Sequence[Record]]]:
-        """Ask for each record by itself; return the keys of those that are gone."""
-        gone = []
+        """Ask for each record by itself; return the keys of those that are gone.
+
+        Raises:
+            WalkError: where the lookup doesn't find records that are listed either.
+        """
+        gone: list[Key] = []
+        finds: bool | None = None
         for key in keys:
-            values = zip(self.plan.stream.primary_key, msgspec.json.decode(key), strict=True)
-            self.is_looking_up = True
-            page = yield Step(
-                records,
-                None,
-                PageRequest(scope=tuple((f"key.{name}", value) for name, value in values), list_name=LOOKUP),
-            )
-            self.is_looking_up, records = False, ()
-            if page.records and not is_tombstone(self.plan.stream, page.records[0]):
+            is_there = yield from self._is_found(key, records)
+            records = ()
+            if is_there:
                 self.cache.record_seen([key], self.number)
+                finds = True
             else:
                 gone.append(key)
+                if finds is None:
+                    finds = yield from self._finds_a_listed_one()
+        if finds is False:
+            self.unproven, gone = len(gone), []
         return gone, records
+
+    def _is_found(self, key: Key, records: Sequence[Record] = ()) -> Generator[Step, Page, bool]:
+        """Ask for one record by its key; return whether it is there."""
+        self.is_looking_up = True
+        page = yield Step(records, None, PageRequest(scope=_scope(self.plan, key), list_name=LOOKUP))
+        self.is_looking_up = False
+        return bool(page.records) and not is_tombstone(self.plan.stream, page.records[0])
+
+    def _finds_a_listed_one(self) -> Generator[Step, Page, bool]:
+        """Look up records that the list has, before the first deletion is believed.
+
+        A listed record that isn't found may have been deleted since it was listed. So another one is looked up, and
+        then the page is asked for again. What it shows unchanged, and each lookup denies, contradicts the lookup.
+
+        Returns:
+            Whether one of them is found, or the list has none; where it is False, nothing is known of the lookup.
+
+        Raises:
+            WalkError: where the list shows what the lookup denies, `LOOKUP_ROUNDS` times.
+        """
+        if self.witnesses is None:
+            return True
+        witnesses, strikes = self.witnesses, 0
+        for _ in range(LOOKUP_ATTEMPTS):
+            for key in witnesses.hashes:
+                if (yield from self._is_found(key)):
+                    return True
+            page = yield Step(request=replace(witnesses.request, probe=True))
+            if is_cached(witnesses.clock, page):
+                break
+            again = self._witnesses_of(witnesses.request, page)
+            if again is None:
+                break
+            shown = {key_of(self.plan, record): content_hash(record) for record in page.records}
+            if any(shown.get(key) != digest for key, digest in witnesses.hashes.items()):
+                witnesses, strikes = again, 0
+                continue
+            strikes += 1
+            if strikes == LOOKUP_ROUNDS:
+                raise _lookup_error(self.plan, witnesses)
+        self.is_lookup_doubted = True
+        return False
+
+    def _witnesses_of(self, request: PageRequest, page: Page) -> Witnesses | None:
+        """Return the first and the last record of a page; None where it has none that can be looked up."""
+        names = self.plan.stream.primary_key
+        ends = {key_of(self.plan, record): record for record in (*page.records[:1], *page.records[-1:])}
+        hashes = {
+            key: content_hash(record)
+            for key, record in ends.items()
+            if not is_tombstone(self.plan.stream, record) and None not in [record.get(name) for name in names]
+        }
+        return Witnesses(request, hashes, page.server_time) if hashes else None
+
+    def _keep_witnesses(self, request: PageRequest, page: Page) -> None:
+        if self.whole and self.witnesses is None and self.plan.stream.lookup is not None:
+            self.witnesses = self._witnesses_of(request, page)
 
     def _follow_guiding_walk(self, steps: Steps, records: Sequence[Record]) -> Generator[Step, Page, Sequence[Record]]:
         step = next(steps)
         while step.request is not None:
             page = yield Step(records, None, step.request)
+            self._keep_witnesses(step.request, page)
             records = self._fresh(page)
             step = steps.send(page)
         return records
@@ -257,3 +352,18 @@ class Comparison:
             f"{label_of(self.plan)}: two records of one answer share the primary key ({shown}), and differ, so that a sweep would keep one of "
             f"them; declare what parts them, such as primary_key: [{', '.join(names)}, …]"
         )
+
+
+def _scope(plan: Plan, key: Key) -> tuple[tuple[str, Any], ...]:
+    """Return the placeholders' values of the request for one record."""
+    values = zip(plan.stream.primary_key, msgspec.json.decode(key), strict=True)
+    return tuple((f"key.{name}", value) for name, value in values)
+
+
+def _lookup_error(plan: Plan, witnesses: Witnesses) -> WalkError:
+    stream = lookup_plan(plan).stream
+    sent = ", ".join(redacted_request(request_for(stream, None, more=_scope(plan, key))) for key in witnesses.hashes)
+    return WalkError(
+        f"{label_of(plan)}: the list holds records, before and afterwards, that the lookup doesn't find ({sent}; records: {stream.records}), so "
+        "that what a sweep misses would be taken for deleted; correct lookup.path, lookup.params or lookup.records, or leave out lookup"
+    )
