@@ -118,6 +118,10 @@ class Incremental(Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[str, described("Zone of instants without an offset, and of strftime forms: Area/City, or UTC.")]
         | None
     ) = None
+    nulls: Annotated[
+        Literal["none", "first", "last"],
+        described("Where records without replication key (null or absent) stand in the list; none: they are refused."),
+    ] = "none"
     null_params: (
         Annotated[Json, described("Parameters of one more request, for the records whose replication key is null.")]
         | None

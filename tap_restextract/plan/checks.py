@@ -166,6 +166,8 @@ def _feed_faults(stream: StreamSettings, feed: Feed) -> Iterator[str]:
         yield "feed needs primary_key, to tell objects apart"
     if feed.incremental.order != "asc" or feed.incremental.filter not in {"compound", "exclusive"}:
         yield "feed.incremental must read the events after the last one: order: asc with filter: exclusive on the event's id, or compound"
+    if feed.incremental.nulls != "none":
+        yield f"feed.incremental.nulls: {feed.incremental.nulls} says that some events have no {feed.incremental.cursor_path}, after which nothing is asked for; leave it out"
     inner = {name for part in (feed.path, feed.params) for name in names(part)}
     yield from (f"feed: {fault}" for fault in _incremental_faults(feed.incremental, inner))
     foreign = sorted(name for name in names(feed.fetch_path or "") if not name.startswith("event."))

@@ -31,6 +31,7 @@ from tap_restextract.exchange.request import cursor_names
 from tap_restextract.plan import walks
 from tap_restextract.plan.bookmarks.cursors import replication_key
 from tap_restextract.plan.checks import stream_faults
+from tap_restextract.plan.null_keys import holds_first_pass, null_faults
 from tap_restextract.plan.walks import Walk
 from tap_restextract.values.spelling import nearest
 
@@ -53,7 +54,12 @@ class Plan:
     @property
     def state_moves(self) -> str:
         """When the bookmark may move."""
-        return self.walk.state_moves
+        moves = self.walk.state_moves
+        return (
+            f"{moves}; in a first run at its end alone, where the records without replication key stand"
+            if holds_first_pass(self.stream)
+            else moves
+        )
 
     @property
     def zone_reason(self) -> str | None:
@@ -180,10 +186,11 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
     Raises:
         ConfigurationError: with every reason why no walk is, each with what would make it safe.
     """
-    faults = [f"stream {stream.name}: {fault}" for fault in stream_faults(stream)]
+    walk = _walk(stream)
+    faults = [f"stream {stream.name}: {fault}" for fault in (*stream_faults(stream), *null_faults(stream, walk))]
     if faults:
         raise ConfigurationError(faults)
-    return Plan(stream, _walk(stream), _tie_floor(stream.incremental, schema))
+    return Plan(stream, walk, _tie_floor(stream.incremental, schema))
 
 
 def _walk(stream: StreamSettings) -> Walk[Any]:

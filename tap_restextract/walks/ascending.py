@@ -96,7 +96,7 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         if limit is None:
             check_read(plan, page)
             break
-        if not page.counted:
+        if not page.counted or (page.listed and not page.records):
             break
         if deduplicator.request_cursor != start:
             continue

@@ -14,6 +14,7 @@ from operator import le, lt
 from typing import Any, Final, cast
 
 from tap_restextract.errors import AnswerError, WalkError
+from tap_restextract.plan.null_keys import PLACES, null_remedy
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.values.cursor import MAX_CHARACTERS, Cursor, NoRankError, Rank, is_local, kind_and_rank, rank
 from tap_restextract.values.paths import MISSING, find, find_each
@@ -226,6 +227,16 @@ def _too_long(value: Any) -> str:
     return f" of at most {MAX_CHARACTERS} digits before and behind its point" if is_long else ""
 
 
+def has_key(plan: Plan, record: Record) -> bool:
+    """Return whether a record has a replication key, so that it has a position in the order."""
+    return is_given(find(incremental_of(plan).cursor_path, record))
+
+
+def is_given(value: Any) -> bool:
+    """Return whether a replication key is there, and isn't null."""
+    return value is not None and value is not MISSING
+
+
 def rank_of(plan: Plan, record: Record) -> Rank:
     """Return the record's rank, where the walk can't do without one."""
     value = cursor_of(plan, record).value
@@ -242,11 +253,8 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
     """
     incremental = incremental_of(plan)
     value = find(incremental.cursor_path, record)
-    if value is MISSING or value is None:
-        raise AnswerError(
-            f"{label_of(plan)}: a record has no {incremental.cursor_path} ({'it is null' if value is None else 'the property is missing'}), so it has no position in "
-            "the order; let the request's filter leave such records out, or choose a cursor_path that each record has"
-        )
+    if not is_given(value):
+        raise AnswerError(no_key_text(plan, record))
     if plan.walk.has_unique_cursor and isinstance(value, (dict, list)):
         raise AnswerError(
             f"{label_of(plan)}: a record's {incremental.cursor_path} is not a scalar, so nothing comes after it; choose a cursor_path that is"
@@ -259,6 +267,17 @@ def cursor_of(plan: Plan, record: Record) -> Cursor:
             f"{label_of(plan)}: a record has no {incremental.tie_breaker}; choose a tie_breaker that each record has"
         )
     return Cursor(value, tie)
+
+
+def no_key_text(plan: Plan, record: Record, places: Sequence[str] = PLACES) -> str:
+    """Say of a record without replication key what to declare; `places` are those where it may stand in its list."""
+    key = incremental_of(plan).cursor_path
+    state = "it is null" if find(key, record) is None else "the property is missing"
+    named = ", ".join(f"{name} {find(name, record)!r}" for name in plan.stream.primary_key)
+    return (
+        f"{label_of(plan)}: a record{named and f' ({named})'} has no {key} ({state}), so it has no position in the order; "
+        f"{null_remedy(plan.stream, plan.walk, places)}"
+    )
 
 
 def check_kind(plan: Plan, value: Any, record: Record) -> None:

@@ -20,7 +20,7 @@ none was, for each way of asking:
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
@@ -34,7 +34,7 @@ from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.values.paths import reaches_within
 from tap_restextract.walks.cycles import CycleGuard, unread_token_error
-from tap_restextract.walks.order import rank_of
+from tap_restextract.walks.order import has_key, rank_of
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 Pages = Generator[Step, Page, Page]
@@ -102,11 +102,11 @@ def check_distinct(
     Raises:
         WalkError: if the API returned the same page twice, so that paging would never end or repeat records.
     """
-    if not ((is_counted(plan) or may_ask_twice) and plan.stream.primary_key and next_page.records) or len(
-        page.records
-    ) != len(next_page.records):
+    if not ((is_counted(plan) or may_ask_twice) and plan.stream.primary_key and next_page.whole) or len(
+        page.whole
+    ) != len(next_page.whole):
         return
-    if record_identity(plan, page.records[0]) != record_identity(plan, next_page.records[0]) or not _are_the_same(
+    if record_identity(plan, page.whole[0]) != record_identity(plan, next_page.whole[0]) or not _are_the_same(
         plan, page, next_page
     ):
         return
@@ -122,15 +122,17 @@ def is_counted(plan: Plan) -> bool:
 
 
 def _are_the_same(plan: Plan, one: Page, other: Page) -> bool:
-    return [record_identity(plan, record) for record in one.records] == [
-        record_identity(plan, record) for record in other.records
+    return [record_identity(plan, record) for record in one.whole] == [
+        record_identity(plan, record) for record in other.whole
     ]
 
 
 def split_tie_error(plan: Plan, value: object) -> WalkError:
     """Return the error of a page boundary within a tie that nothing orders."""
+    incremental = plan.stream.incremental
+    shared = f"have no {incremental.cursor_path}" if incremental and value is None else f"share {value!r}"
     return WalkError(
-        f"{label_of(plan)}: two records or more share {value!r} and lie on two pages, where some may slip through "
+        f"{label_of(plan)}: two records or more {shared} and lie on two pages, where some may slip through "
         "unless the API sorts them by a unique value; declare it (tie_breaker: id), ask for larger pages, or declare that the "
         "paginator is stable, where it is"
     )
@@ -206,7 +208,7 @@ class Listing:
     @property
     def _overlap(self) -> int:
         """How many records of this page are asked for again; none where it had room: then the list ended in it."""
-        count = self.page.counted if self.page.records else 0
+        count = self.page.counted if self.page.whole else 0
         return (
             0 if self._is_short or not count else min(max(1, count // OVERLAP_DIVISOR), MAX_OVERLAP_RECORDS, count - 1)
         )
@@ -227,15 +229,15 @@ class Listing:
         overlap_length = overlap_end(self._anchors(before), [*self._anchors(page)])
         if overlap_length is None:
             raise MovedSeamError
-        if overlap_length == len(page.records):
+        if overlap_length == len(page.whole):
             yield from self._check_offset_is_read(before, at, page, next_continuation)
-        self._take_page(page, next_continuation, has_new_records=overlap_length < len(page.records))
+        self._take_page(page, next_continuation, has_new_records=overlap_length < len(page.whole))
         if not is_ordered(self.plan):
-            self._check_that_none_is_new(before, page.records[:overlap_length])
+            self._check_that_none_is_new(before, page.whole[:overlap_length])
             yield from self._reread(before, at, None)
             if page.following is None:
                 yield from self._reread(page, next_continuation, None)
-        return replace(page, records=page.records[overlap_length:])
+        return page.behind(overlap_length)
 
     def _check_offset_is_read(
         self, before: Page, at: Continuation | None, page: Page, next_continuation: Continuation
@@ -259,25 +261,26 @@ class Listing:
         page = yield Step(records, bookmark, PageRequest(self.start, next_continuation, self.until))
         before, at, short = self.page, self.at, self._is_short
         self._take_page(page, next_continuation)
-        if short and not page.records:
+        self._check_keyless(before, page)
+        if short and not page.whole:
             return page  # an answer with room for more had the end in it
         moved = yield from self._reread(before, at, page)
         self.moved_count += moved
-        if page.records and self._identities(page) == self._identities(before):
+        if page.whole and self._identities(page) == self._identities(before):
             if moved == 0:  # ties without order may look so once
                 again = yield Step(request=PageRequest(self.start, next_continuation, self.until))
                 asked = PageRequest(self.start, at, self.until)
                 yield from check_distinct(self.plan, before, again, asked, may_ask_twice=True)
             raise MovedSeamError  # by a whole page; or the API doesn't look at what asks for a page
-        if page.records and page.following is None:
+        if page.whole and page.following is None:
             yield from self._reread(page, next_continuation, None)
-        return replace(page, records=page.records[moved:])
+        return page.behind(moved)
 
     def _anchors(self, page: Page) -> Iterator[object]:
         """Yield what must come again, the last record first: identities in a fixed order, else content hashes."""
         fixed = self.plan.stream.fixed_order
         return (
-            record_identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.records)
+            record_identity(self.plan, record) if fixed else content_hash(record) for record in reversed(page.whole)
         )
 
     def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
@@ -295,18 +298,33 @@ class Listing:
             at and not all(record in identities or record in self.earlier_identities for record in again)
         ):
             raise MovedSeamError
-        if moved and next_page is not None and self._share_a_tie(now.records[-1:], next_page.records[:1]):
+        if moved and next_page is not None and has_open_ties(self.plan) and self._share_a_tie(now, next_page):
             raise MovedSeamError  # any of the tie may have replaced another
         self.earlier_identities = [*identities, *again]
         return moved
 
-    def _share_a_tie(self, above: Sequence[Record], below: Sequence[Record]) -> bool:
-        """Return whether the last record above a seam and the first below share a value, without a declared order."""
-        ranks = {rank_of(self.plan, record) for record in (*above, *below)}
-        return has_open_ties(self.plan) and len(ranks) < len(above) + len(below)
+    def _share_a_tie(self, above: Page, below: Page) -> bool:
+        """Return whether the last record above a seam and the first below share a value, or both have none."""
+        ends = (*above.whole[-1:], *below.whole[:1])
+        places = {rank_of(self.plan, record) if has_key(self.plan, record) else None for record in ends}
+        return len(places) < len(ends)
+
+    def _check_keyless(self, above: Page, below: Page) -> None:
+        """Refuse a page boundary among records without replication key, unless others than this walk read them."""
+        incremental = self.plan.stream.incremental
+        ends = (*above.whole[-1:], *below.whole[:1])
+        if (
+            above.listed is None
+            or below.listed is None
+            or not has_open_ties(self.plan)
+            or any(has_key(self.plan, record) for record in ends)
+        ):
+            return
+        if incremental is not None and incremental.null_params is None:
+            raise split_tie_error(self.plan, None)
 
     def _identities(self, page: Page) -> list[object]:
-        return [record_identity(self.plan, record) for record in page.records]
+        return [record_identity(self.plan, record) for record in page.whole]
 
 
 def is_last_page(plan: Plan, page: Page) -> bool:

@@ -35,7 +35,7 @@ from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
 from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.cycles import shown_continuation
-from tap_restextract.walks.order import cursor_of, rank_in
+from tap_restextract.walks.order import cursor_of, has_key, rank_in
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
@@ -381,9 +381,10 @@ def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) 
     """Return whether records come before others in the list's order, and don't all share one value."""
     incremental = plan.stream.incremental
     assert incremental is not None
-    ranks: list[Rank | None] = [
-        rank_in(plan, cursor_of(plan, record).value) for record in (records[0], records[-1], others[0], others[-1])
-    ]
+    ends = (records[0], records[-1], others[0], others[-1])
+    if not all(has_key(plan, record) for record in ends):
+        return False
+    ranks: list[Rank | None] = [rank_in(plan, cursor_of(plan, record).value) for record in ends]
     if None in ranks:
         return False
     top, last, first, end = [-each if incremental.order == "desc" else each for each in ranks if each is not None]

@@ -65,6 +65,7 @@ class Page:
         end: the end that a flag or a total of a last page states, though more can be asked for behind it.
         untried: what looks like a token or a link of an only page, where the paginator's own path leads nowhere.
         missing: says that a total speaks of more records than came up to a last page; empty where none does.
+        listed: the records as they came, those without replication key among them; None where `records` are all.
     """
 
     records: Sequence[Record]
@@ -81,6 +82,7 @@ class Page:
     end: StatedEnd | None = None
     untried: tuple[tuple[str, Continuation], ...] = ()
     missing: str = ""
+    listed: Sequence[Record] | None = None
 
     @property
     def counted(self) -> int:
@@ -91,6 +93,19 @@ class Page:
     def is_unreadable(self) -> bool:
         """Whether the answer shows nothing of the list."""
         return self.ignored or self.failed
+
+    @property
+    def whole(self) -> Sequence[Record]:
+        """All records as they came, with replication key or without."""
+        return self.records if self.listed is None else self.listed
+
+    def behind(self, count: int) -> Page:
+        """Return the page without the first so many of all of its records."""
+        if self.listed is None:
+            return replace(self, records=self.records[count:])
+        gone = {id(record) for record in self.listed[:count]}
+        keyed = [record for record in self.records if id(record) not in gone]
+        return replace(self, records=keyed, listed=self.listed[count:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tap_restextract.walks.boundary import with_boundary_check
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import CombinedWalk
 from tap_restextract.walks.descending import descending
+from tap_restextract.walks.null_keys import with_null_keys
 from tap_restextract.walks.pages import with_list_check
 from tap_restextract.walks.protocol import SingleWalk, StreamWalk
 from tap_restextract.walks.steps import PageRequest, Steps
@@ -47,7 +48,7 @@ def _one_generator(row: Walk[B], begin: Callable[[Plan, B | None], Steps]) -> tu
     """Return the entry of a walk that is one generator."""
 
     def zoned(plan: Plan, bookmark: B | None) -> Steps:
-        return with_zone_check(plan, begin(plan, bookmark))
+        return with_null_keys(plan, bookmark, with_zone_check(plan, begin(plan, bookmark)))
 
     def stream_walk(plan: Plan, bookmark: B | None, cache: HashCache | None, now: str) -> StreamWalk:
         del cache, now

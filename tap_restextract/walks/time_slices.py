@@ -41,6 +41,7 @@ from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_ra
 from tap_restextract.values.paths import find
 from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT, check_edge
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
+from tap_restextract.walks.null_keys import with_null_keys
 from tap_restextract.walks.order import check_kind, rank_of
 from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
@@ -162,7 +163,7 @@ class TimeSlices:
         return sub_walk
 
     def _checked(self, steps: Steps) -> Steps:
-        return with_zone_check(self.plan, with_list_check(self.plan, steps))
+        return with_null_keys(self.plan, None, with_zone_check(self.plan, with_list_check(self.plan, steps)))
 
     def translate(self, sub_walk: SubWalk, step: Step) -> Step:
         """Translate a slice's step: its bookmark is that of all slices done without a gap."""
