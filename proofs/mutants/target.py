@@ -289,8 +289,8 @@ MUTANTS = (
         (
             Edit(
                 "fill_stage",
-                "    cursor.execute(stage.create_stage(plan))\n",
-                "    cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n    cursor.execute(stage.create_stage(plan).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
+                "    cursor.execute(stage.create_stage(plan, arriving))\n",
+                "    cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n    cursor.execute(stage.create_stage(plan, arriving).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
             ),
             Edit(
                 "Postgres._upsert",

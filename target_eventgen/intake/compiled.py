@@ -29,6 +29,7 @@ import msgspec
 
 from target_eventgen.intake.blocks import TYPE_ERRORS, UNSET, LineBlock
 from target_eventgen.intake.general import NULL, encoder
+from target_eventgen.model.arrival import encoded_as
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, EXTRACTED_AT, METADATA, MOMENTS, WORDS, postgres_type
 
@@ -235,7 +236,8 @@ def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -
         types.append((name, base, nullable, is_required))
         is_moment = base == "string" and postgres_type(definition) in MOMENTS
         moments |= {name} if is_moment else set()
-        expressions.append(_expression(index, base, column.type, names, nullable=nullable, is_moment=is_moment))
+        encoded = encoded_as(column, postgres_type(definition))
+        expressions.append(_expression(index, base, encoded, names, nullable=nullable, is_moment=is_moment))
     return CompiledEncoder(plan, types, expressions, names, moments)
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from target_eventgen.errors import MissingKeyError
+from target_eventgen.model.arrival import encoded_as
 from target_eventgen.model.tables import PER_BATCH, Column, Table
 
 NULL: Final = "\\N"
@@ -176,10 +177,12 @@ class GeneralEncoder:
 
     def __init__(self, table: Table, types: Sequence[Column]) -> None:
         """Take the types from the table as it is in the database: an older table may have others than the SCHEMA."""
-        by_name = {column.name: column.type for column in types}
+        by_name = {column.name: column for column in types}
         self._stream = table.stream
         self._key = table.key
-        self._content = [(column.name, encoder(by_name[column.name])) for column in table.content]
+        self._content = [
+            (column.name, encoder(encoded_as(by_name[column.name], column.type))) for column in table.content
+        ]
         self._names = frozenset(column.name for column in table.content)
         self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
         of_deletions = {*table.key, *([table.replication_key.name] if table.replication_key else ())}

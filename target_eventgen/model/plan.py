@@ -55,7 +55,7 @@ class Plan:
         """The column that says which of two versions is older, with its type in the database; None: arrival does."""
         key = self.table.replication_key
         stored = None if key is None else self.type_of(key.name)
-        return stored if stored is not None and stored.type in ORDERED_TYPES else None
+        return Column(stored.name, stored.bare) if stored is not None and stored.bare in ORDERED_TYPES else None
 
     def type_of(self, name: str) -> Column | None:
         """Return a column as it is in the database."""

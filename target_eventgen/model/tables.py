@@ -88,6 +88,7 @@ ORDERED_TYPES: Final = frozenset(
         "timestamp without time zone",
         "date",
         "time without time zone",
+        "time with time zone",
         "smallint",
         "integer",
         "bigint",
@@ -119,12 +120,28 @@ WORDS: Final = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infini
 _SCALARS: Final = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 
 
+_MODIFIER: Final = re.compile(r"\(\d+(?:,-?\d+)?\)")
+"""A type's length, precision or scale, as Postgres spells it."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name as in the SCHEMA, its type as Postgres spells it."""
+    """A column of a table.
+
+    Attributes:
+        name: as in the SCHEMA.
+        type: as Postgres spells it.
+        domain_of: what the type is made of, where it is a domain.
+    """
 
     name: str
     type: str
+    domain_of: str | None = field(default=None, compare=False)
+
+    @property
+    def bare(self) -> str:
+        """The type of the column's values, without length, precision or scale."""
+        return _MODIFIER.sub("", self.domain_of or self.type)
 
 
 @dataclass(frozen=True)
@@ -285,7 +302,8 @@ _WIDER: Final[Mapping[str, tuple[str, ...]]] = {
     "boolean": ("text", "jsonb"),
     "date": ("timestamp with time zone", "text", "jsonb"),
     "timestamp with time zone": ("text", "jsonb"),
-    "time without time zone": ("text", "jsonb"),
+    "time without time zone": ("time with time zone", "text", "jsonb"),
+    "time with time zone": ("text", "jsonb"),
     "uuid": ("text", "jsonb"),
     "text": ("jsonb",),
 }
@@ -301,7 +319,10 @@ def widened(stored: str, wanted: str) -> str | None:
         stored: the column's type.
         wanted: the type for its SCHEMA.
     """
-    if stored.startswith("character varying"):
+    if stored == "json":
+        # Postgres can't tell whether two of these are equal.
+        return "jsonb"
+    if stored.startswith("character varying") and not stored.endswith("[]"):
         return wanted if wanted in {"text", "jsonb"} else None
     if stored == wanted or stored not in _WIDER or stored in _WIDER.get(wanted, ()):
         return None

@@ -48,7 +48,7 @@ _KEEPALIVES: Final = {"keepalives_idle": 30, "keepalives_interval": 10, "keepali
 _LOCAL_SETTINGS: Final = sql.SQL(
     # Compiling a checkpoint's statement takes seconds, running it a fraction of one.
     "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD';"
-    " SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL standard_conforming_strings = on;"
+    " SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL standard_conforming_strings = on; SET LOCAL extra_float_digits = 1;"
     " SET LOCAL client_min_messages = warning; SET LOCAL idle_in_transaction_session_timeout = 0;"
     " SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}"
 )

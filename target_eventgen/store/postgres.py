@@ -30,10 +30,11 @@ from target_eventgen.errors import DatabaseError, EventgenError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
-from target_eventgen.model.tables import Table
+from target_eventgen.model.tables import Column, Table
 from target_eventgen.store import catalog, conditions, schema, staging
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.sql import added_columns, deletions, replays, single_pass, stage, two_pass
+from target_eventgen.store.staging import NarrowColumnsError
 
 MIN_UPSERT_SERVER_VERSION: Final = 180000
 """libpq's number of the oldest Postgres whose RETURNING gives the row before."""
@@ -93,6 +94,7 @@ class Postgres:
         self._two_pass_streams: set[str] = set()
         self._mostly_unchanged: set[str] = set()
         self._stages: dict[str, str] = {}
+        self._types: dict[str, tuple[Column, ...]] = {}
         if creates:
             self._connection.repeat_until_done(self._create)
 
@@ -148,6 +150,7 @@ class Postgres:
                     table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations
                 )
             self._stages[table.stream] = name
+            self._types.pop(table.stream, None)
             return plan
 
         return self._connection.repeat_until_done(work)
@@ -188,6 +191,30 @@ class Postgres:
                 return self._commit(checkpoint)
             except _ReplayDetectedError as error:
                 self._two_pass_streams.add(error.stream)
+            except NarrowColumnsError as error:
+                self._widen(error.plan, error.columns)
+
+    def _widen(self, plan: Plan, narrow: Sequence[tuple[Column, Column]]) -> None:
+        """Widen columns for values that these would change, which the batches of earlier plans then know of.
+
+        Raises:
+            RuleError: a condition that is none over the wider column.
+            TableError: a column can't be widened.
+        """
+        table = plan.table
+        widened = {column.name: wide for column, wide in narrow}
+        with self._connection.transaction(f'stream "{table.stream}": widening its table {table.title}') as cursor:
+            conditions.check(cursor, table, tuple(widened.get(each.name, each) for each in plan.types), plan.rules)
+            self._types[table.stream] = schema.widen(cursor, table, narrow)
+        for column, wide in narrow:
+            logger.info(
+                'stream "%s": column "%s" of %s is widened from %s to %s, for a value that it would have changed',
+                table.stream,
+                column.name,
+                table.title,
+                column.type,
+                wide.type,
+            )
 
     def _commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         # One order of tables for every writer: else two of them could wait for each other.
@@ -232,6 +259,9 @@ class Postgres:
 
     def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
         plan = batch.plan
+        if plan.table.stream in self._types:
+            plan = replace(plan, types=self._types[plan.table.stream])
+            batch = replace(batch, plan=plan)
         with self._connection.translating_errors(f'stream "{plan.table.stream}"', plan):
             if batch.activated is not None and not plan.table.key:
                 cursor.execute(deletions.delete_older(plan, batch.activated, hard=plan.hard))

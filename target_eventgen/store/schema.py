@@ -6,10 +6,12 @@ of its transaction, and looks again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+import psycopg2
 from psycopg2 import errors, extensions
 
 from target_eventgen.errors import TableError, first_line
@@ -17,6 +19,9 @@ from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX,
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.sql import renames, tables
+
+CANT_WIDEN: Final = (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition)
+"""Errors of an ALTER by which Postgres says that something depends on a column."""
 
 
 class Past(NamedTuple):
@@ -63,7 +68,7 @@ def table_of(cursor: extensions.cursor, stream: str) -> Table | None:
 def columns(cursor: extensions.cursor, table: Table) -> tuple[Column, ...]:
     """Return the table's columns as they are in the database; none where the table doesn't exist."""
     cursor.execute(tables.existing_columns(table))
-    return tuple(Column(name, type_) for name, type_ in cursor.fetchall())
+    return tuple(Column(name, type_, domain_of) for name, type_, domain_of in cursor.fetchall())
 
 
 def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) -> tuple[tuple[Column, ...], Past]:
@@ -152,13 +157,50 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
             if column.name not in table.untyped:
                 cursor.execute(tables.unmark_untyped(table, column.name))
         if wider:
-            cursor.execute(tables.widen(table, wider))
-    except (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition) as error:
-        names = ", ".join(f'"{column.name}" to {column.type}' for column in (*typed, *wider))
-        raise TableError(
-            f'stream "{table.stream}": {table.title} must be widened for its SCHEMA, {names}, but Postgres says '
-            f"{first_line(error)}; drop what depends on the column, run again, and create it again"
-        ) from error
+            cursor.execute(tables.widen(table, wider, types))
+    except CANT_WIDEN as error:
+        raise _cant_widen(table, (*typed, *wider), "its SCHEMA", error) from error
+
+
+def widen(cursor: extensions.cursor, table: Table, narrow: Sequence[tuple[Column, Column]]) -> tuple[Column, ...]:
+    """Widen columns for values that these would change; return the table's columns then.
+
+    Args:
+        cursor: of a transaction.
+        table: of the stream.
+        narrow: each column as it was thought to be, and as it must be; another target may have widened it since.
+
+    Raises:
+        TableError: a column can't be widened.
+    """
+    cursor.execute(catalog.LOCK_TABLES)
+    types = columns(cursor, table)
+    wider = [wide for column, wide in narrow if column in types]
+    for column in wider:
+        if next(each.domain_of for each in types if each.name == column.name) is not None:
+            raise TableError(
+                f'stream "{table.stream}", column "{column.name}" of {table.title}: its domain would change a value that '
+                f"has come; give the column the type {column.type}, or the domain a wider one"
+            )
+    if not wider:
+        return types
+    try:
+        cursor.execute(tables.widen(table, wider, types))
+    except CANT_WIDEN as error:
+        raise _cant_widen(table, wider, "a value that has come", error) from error
+    return columns(cursor, table)
+
+
+def _cant_widen(table: Table, columns: Sequence[Column], cause: str, error: psycopg2.Error) -> TableError:
+    """Return the error for columns that something else depends on, which Postgres names in a detail."""
+    names = ", ".join(f'"{column.name}" to {column.type}' for column in columns)
+    # Such as: rule _RETURN on view seen depends on column "v"
+    dependent = re.match(r"(?:rule .+? on )?(.+?) depends on column ", error.diag.message_detail or "")
+    detail = f" ({dependent.group(1)})" if dependent else ""
+    return TableError(
+        f'stream "{table.stream}": {table.title} must be widened for {cause}, {names}, but Postgres says '
+        f"{first_line(error)}{detail}; drop what depends on the column, run again, and create it again"
+    )
 
 
 def _mark_untyped(cursor: extensions.cursor, table: Table, names: AbstractSet[str]) -> None:
@@ -203,7 +245,7 @@ def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
     stored = {column.name: column.type for column in types}
     wider = [
         (column.name, widened(stored[column.name], column.type))
-        for column in table.content
+        for column in table.columns
         if column.name in stored and column.name not in table.untyped
     ]
     return [Column(name, type_) for name, type_ in wider if type_ is not None]

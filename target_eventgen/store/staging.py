@@ -3,29 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from psycopg2 import errors, extensions
 
 from target_eventgen.intake import general
+from target_eventgen.model.arrival import arrivals, wide_enough
 from target_eventgen.model.checkpoint import Batch
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.tables import Column
 from target_eventgen.store import catalog
 from target_eventgen.store import replays as store_replays
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.refusals import refusal
-from target_eventgen.store.sql import deletions, replays, stage, two_pass
+from target_eventgen.store.sql import arrival, deletions, replays, stage, two_pass
 
 COPY_BYTES: Final = 4 * 1024 * 1024
 """Bytes that are handed to COPY at once. Each piece waits for its turn to run Python, while lines are being decoded."""
+
+
+class NarrowColumnsError(Exception):
+    """Columns would change values that have come.
+
+    Attributes:
+        plan: of the stream.
+        columns: each of them as it is, and as it must be.
+    """
+
+    def __init__(self, plan: Plan, columns: tuple[tuple[Column, Column], ...]) -> None:
+        super().__init__(plan.table.stream)
+        self.plan = plan
+        self.columns = columns
 
 
 def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
     """Stage the records of a batch, or the deletions or parked records that it stands for.
 
     Returns how many records went to the dead letters.
+
+    Raises:
+        NarrowColumnsError: columns must be widened first, so that no value is changed.
     """
     plan, rejected = batch.plan, batch.rejected
-    cursor.execute(stage.create_stage(plan))
+    arriving = arrivals(plan) if batch.rows else {}
+    cursor.execute(stage.create_stage(plan, arriving))
     if batch.constants:
         cursor.execute(stage.constants(plan, batch.constants))
     if batch.originals:
@@ -36,9 +58,32 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
         cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
     else:
         cursor.execute(deletions.stage_deletions(plan, batch.activated))
+    if arriving:
+        _settle(cursor, plan, arriving)
     for reason, record in rejected:
         cursor.execute(catalog.add_invalid_record(plan.table.stream, reason, record))
     return len(rejected)
+
+
+def _settle(cursor: extensions.cursor, plan: Plan, arriving: Mapping[str, str]) -> None:
+    """Bring staged values into the types of their columns.
+
+    Raises:
+        NarrowColumnsError: columns would change some of them.
+    """
+    question = arrival.misfits(plan, arriving)
+    if question is not None:
+        cursor.execute(question)
+        if names := single_value(cursor):
+            raise NarrowColumnsError(
+                plan,
+                tuple(
+                    (column, Column(column.name, wide_enough(column, arriving[column.name])))
+                    for column in plan.types
+                    if column.name in names
+                ),
+            )
+    cursor.execute(arrival.settle(plan, arriving))
 
 
 def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str, str], ...]:

@@ -152,6 +152,7 @@ def test_a_view_over_a_column_that_gets_its_type_is_named_with_what_to_do(loader
     told = loader.refused([of_kind(kind), record("things", id=1, v=None)])
     assert 'must be widened for its SCHEMA, "v" to ' in told
     assert told.count('"v"') == 1
+    assert "(view seen)" in told
     assert "drop what depends on the column, run again, and create it again" in told
 
 

@@ -5,7 +5,9 @@ It is made and dropped with its transaction. What is the same for all lines of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from psycopg2 import sql
 
@@ -22,12 +24,24 @@ from target_eventgen.store.sql.names import (
     stage_of,
 )
 
+_ALIKE: Final[Mapping[str, str]] = MappingProxyType({})
 
-def create_stage(plan: Plan) -> sql.Composable:
+
+def create_stage(plan: Plan, arriving: Mapping[str, str] = _ALIKE) -> sql.Composable:
     """Create the staging table, typed as the stream's table is; it is dropped with its transaction.
 
     A staging table that outlived its transaction would be seen by others where a pooler shares connections.
+
+    Args:
+        plan: of the stream.
+        arriving: the types of columns whose values arrive in another type; see `arrival`.
     """
+    columns = [
+        sql.SQL("NULL::{} AS {}").format(sql.SQL(arriving[column.name]), column_name(column))
+        if column.name in arriving
+        else column_name(column)
+        for column in plan.table.columns
+    ]
     return sql.SQL(
         "CREATE TEMPORARY TABLE {stage} ON COMMIT DROP AS"
         " SELECT NULL::bigint AS {n}, NULL::varbit AS {absent}, {columns} FROM {table} WITH NO DATA"
@@ -35,7 +49,7 @@ def create_stage(plan: Plan) -> sql.Composable:
         stage=sql.Identifier(plan.stage),
         n=NUMBER,
         absent=sql.Identifier(ABSENT),
-        columns=column_names(plan.table.columns),
+        columns=comma_list(columns),
         table=qualified(plan.table),
     )
 

@@ -45,18 +45,31 @@ def add_generation(table: Table) -> sql.Composable:
     )
 
 
-def widen(table: Table, columns: Sequence[Column]) -> sql.Composable:
-    """Give columns wider types; none of their values is lost."""
-    using = {"jsonb": "to_jsonb({})"}
+def widen(table: Table, columns: Sequence[Column], types: Sequence[Column]) -> sql.Composable:
+    """Give columns wider types; none of their values is lost.
+
+    Args:
+        table: of the stream.
+        columns: with the types that they get.
+        types: all columns as they are.
+    """
+    stored = {column.name: column.type for column in types}
     clauses = [
         sql.SQL("ALTER COLUMN {} TYPE {} USING {}").format(
-            column_name(column),
-            sql.SQL(column.type),
-            sql.SQL(using.get(column.type, f"{{}}::{column.type}")).format(column_name(column)),
+            column_name(column), sql.SQL(column.type), _converted(column, stored[column.name])
         )
         for column in columns
     ]
     return sql.SQL("ALTER TABLE {} {}").format(qualified(table), comma_list(clauses))
+
+
+def _converted(column: Column, stored: str) -> sql.Composable:
+    """Return a column's value in a wider type."""
+    if column.type == "jsonb":
+        return sql.SQL("{}::jsonb" if stored == "json" else "to_jsonb({})").format(column_name(column))
+    # A cast of a float to numeric keeps 6 or 15 digits; as text it has all that it needs.
+    via = "::text" if stored in {"real", "double precision"} else ""
+    return sql.SQL(f"{{}}{via}::{column.type}").format(column_name(column))
 
 
 UNTYPED = "only null so far, to target-eventgen"
@@ -99,10 +112,15 @@ def add_key(table: Table) -> sql.Composable:
 
 
 def existing_columns(table: Table) -> sql.Composable:
-    """Return (name, type) of each column; no row where the table doesn't exist."""
+    """Return (name, type, what it is a domain of) of each column; no row where the table doesn't exist."""
     return sql.SQL(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
-        " WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        "WITH RECURSIVE made AS (SELECT attname, attnum, format_type(atttypid, atttypmod) AS type, atttypid AS base,"
+        " atttypmod AS modifier, 0 AS depth FROM pg_attribute"
+        " WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped"
+        " UNION ALL SELECT attname, attnum, type, typbasetype, typtypmod, depth + 1 FROM made"
+        " JOIN pg_type ON pg_type.oid = base WHERE typtype = 'd')"
+        " SELECT DISTINCT ON (attnum) attname, type, CASE WHEN depth > 0 THEN format_type(base, modifier) END"
+        " FROM made ORDER BY attnum, depth DESC"
     ).format(_regclass(table))
 
 
