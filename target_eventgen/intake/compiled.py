@@ -20,7 +20,6 @@ Three shortcuts, each of which falls back to the general encoder:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, Literal
@@ -28,10 +27,19 @@ from typing import Any, Final, Literal
 import msgspec
 
 from target_eventgen.intake.blocks import TYPE_ERRORS, UNSET, LineBlock
-from target_eventgen.intake.general import NULL, encoder
-from target_eventgen.model.arrival import encoded_as
+from target_eventgen.intake.general import NULL, encoder, noting
+from target_eventgen.model.arrival import PLAIN, encoded_as
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.tables import DELETED_AT, EXTRACTED_AT, METADATA, MOMENTS, WORDS, postgres_type
+from target_eventgen.model.tables import (
+    DATED,
+    DELETED_AT,
+    EXTRACTED_AT,
+    METADATA,
+    MOMENTS,
+    WORDS,
+    has_whole_year,
+    postgres_type,
+)
 
 _ANNOTATIONS: Final = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"}
@@ -68,7 +76,7 @@ class CompiledEncoder:
         types: Sequence[tuple[str, str, bool, bool]],
         expressions: list[str],
         names: dict[str, Any],
-        moments: AbstractSet[str],
+        moments: Mapping[str, Callable[[str], bool]],
     ) -> None:
         """Compile a decoder and an encoder from facts of the SCHEMA.
 
@@ -77,7 +85,7 @@ class CompiledEncoder:
             types: name and type of each property, whether it may be null, and whether it must be there.
             expressions: that write each content column of the record `r`.
             names: what they refer to.
-            moments: properties that are dates or times.
+            moments: for properties that are dates or times, whether a text is one.
         """
         fields = {name: f"f{index}" for index, (name, *_) in enumerate(types)}
         kinds = {name: (base, nullable) for name, base, nullable, _ in types}
@@ -85,7 +93,7 @@ class CompiledEncoder:
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
         self._write = _line_writer(plan, expressions, names)
         self._content = [
-            (attrgetter(fields[column.name]), *kinds[column.name], column.name in moments)
+            (attrgetter(fields[column.name]), *kinds[column.name], moments.get(column.name))
             for column in plan.table.content
         ]
         self.key: Callable[[Any], Any] = (
@@ -138,7 +146,7 @@ class CompiledEncoder:
         values: list[Any] = []
         for get, base, nullable, is_moment in self._content:
             value = get(message.record)
-            if is_moment and type(value) is str and not _is_moment(value):
+            if is_moment is not None and type(value) is str and not is_moment(value):
                 return None
             if type(value) is msgspec.Raw:
                 try:
@@ -194,13 +202,16 @@ def _line_writer(
     return write
 
 
-def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -> CompiledEncoder | None:
+def compile_encoder(
+    plan: Plan, schema: Mapping[str, Any], *, validates: bool, loose: set[str] | None = None
+) -> CompiledEncoder | None:
     """Return the encoder of a stream's plain records, None where its SCHEMA says more than types.
 
     Args:
         plan: of the stream.
         schema: as it came.
         validates: whether records must be valid; else it doesn't matter what else the SCHEMA says.
+        loose: takes the columns of dates and times in which some text is more than that.
     """
     required = schema.get("required") or []
     properties = schema["properties"]
@@ -211,8 +222,13 @@ def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -
         return None
     types: list[tuple[str, str, bool, bool]] = []
     expressions: list[str] = []
-    moments: set[str] = set()
-    names: dict[str, Any] = {"booleans": _BOOLEANS, "UNSET": msgspec.UNSET, "moment": _moment}
+    moments: dict[str, Callable[[str], bool]] = {}
+    names: dict[str, Any] = {
+        "booleans": _BOOLEANS,
+        "UNSET": msgspec.UNSET,
+        "moment": _moment(_is_moment),
+        "dated": _moment(_is_dated),
+    }
     for index, (name, definition) in enumerate(properties.items()):
         kind = _kind(definition, validates=validates)
         # msgspec wants names without what JSON escapes.
@@ -234,10 +250,15 @@ def compile_encoder(plan: Plan, schema: Mapping[str, Any], *, validates: bool) -
         if column is None:
             return None
         types.append((name, base, nullable, is_required))
-        is_moment = base == "string" and postgres_type(definition) in MOMENTS
-        moments |= {name} if is_moment else set()
-        encoded = encoded_as(column, postgres_type(definition))
-        expressions.append(_expression(index, base, encoded, names, nullable=nullable, is_moment=is_moment))
+        wanted = postgres_type(definition)
+        check = "" if base != "string" or wanted not in MOMENTS else "dated" if wanted in DATED else "moment"
+        if check:
+            moments[name] = _is_dated if check == "dated" else _is_moment
+        expression = _expression(index, base, encoded_as(column, wanted), names, nullable=nullable, check=check)
+        if column.bare in PLAIN:
+            names[f"n{index}"] = noting(name, column.bare, set() if loose is None else loose)
+            expression = f"n{index}({expression})"
+        expressions.append(expression)
     return CompiledEncoder(plan, types, expressions, names, moments)
 
 
@@ -275,7 +296,7 @@ def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
 
 
 def _expression(  # noqa: PLR0913  each is a fact of the property
-    index: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, is_moment: bool
+    index: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, check: str
 ) -> str:
     """Return the expression that writes a field of the record `r`; add the functions that it calls to the names."""
     field = f"r.f{index}"
@@ -287,10 +308,10 @@ def _expression(  # noqa: PLR0913  each is a fact of the property
         return f"booleans[{field}]"
     if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
         names[f"w{index}"] = encoder(column)
-        value = f"moment({field})" if is_moment else field
+        value = f"{check}({field})" if check else field
         return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{index}({value})"
-    if is_moment:
-        return f"moment({field})"
+    if check:
+        return f"{check}({field})"
     return f"NULL if {field} is None else {field}" if nullable else field
 
 
@@ -302,13 +323,22 @@ def _is_moment(text: str) -> bool:
     return "/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)
 
 
-def _moment(text: Any) -> Any:
-    """Return the text of a date or time."""
-    if text is None:
-        return NULL
-    if text is msgspec.UNSET or ("/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)):
-        return text
-    raise MisfitError
+def _is_dated(text: str) -> bool:
+    """Return whether a text is one of `_is_moment` that names its year."""
+    return "/" < text[:1] < ":" and has_whole_year(text) and (text[4:5] == "-" or WORDS.search(text) is None)
+
+
+def _moment(is_one: Callable[[str], bool]) -> Callable[[Any], Any]:
+    """Return the function that writes the text of a date or time."""
+
+    def written(text: Any) -> Any:
+        if text is None:
+            return NULL
+        if text is msgspec.UNSET or is_one(text):
+            return text
+        raise MisfitError
+
+    return written
 
 
 def _number(*, nullable: bool) -> Callable[[Any], str]:

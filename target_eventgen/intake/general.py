@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from target_eventgen.errors import MissingKeyError
-from target_eventgen.model.arrival import encoded_as
+from target_eventgen.model.arrival import PLAIN, encoded_as
 from target_eventgen.model.tables import PER_BATCH, Column, Table
 
 NULL: Final = "\\N"
@@ -154,6 +154,24 @@ def identity(type_: str) -> Callable[[Any], Any]:
     return {"bigint": of_integer, "text": of_text, "uuid": of_uuid}.get(type_, unknown)
 
 
+def noting(name: str, bare: str, loose: set[str]) -> Callable[[Any], Any]:
+    """Return the function that returns a field as it is, and adds its column to those with texts that would be cut.
+
+    Args:
+        name: of the column.
+        bare: its type, one of `PLAIN`.
+        loose: the columns so far.
+    """
+    is_plain = PLAIN[bare]
+
+    def noted(field: Any) -> Any:
+        if type(field) is str and field != NULL and is_plain(field) is None:
+            loose.add(name)
+        return field
+
+    return noted
+
+
 @dataclass(frozen=True)
 class Metadata:
     """The SDK's metadata of one record, without what is the same for a whole batch.
@@ -173,6 +191,7 @@ class GeneralEncoder:
 
     Attributes:
         replaced_nul: columns in which a NUL character was replaced.
+        loose: columns of dates and times in which some text was more than that.
     """
 
     def __init__(self, table: Table, types: Sequence[Column]) -> None:
@@ -180,14 +199,21 @@ class GeneralEncoder:
         by_name = {column.name: column for column in types}
         self._stream = table.stream
         self._key = table.key
-        self._content = [
-            (column.name, encoder(encoded_as(by_name[column.name], column.type))) for column in table.content
-        ]
+        self.loose: set[str] = set()
+        self._content = [(column.name, self._encoder_of(by_name[column.name], column.type)) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
         self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
         of_deletions = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
         self._not_of_deletions = frozenset(self._names - of_deletions)
         self.replaced_nul: set[str] = set()
+
+    def _encoder_of(self, column: Column, wanted: str) -> Callable[[Any], str]:
+        """Return the encoder of a column, which notes texts that the column's type would cut."""
+        encode = encoder(encoded_as(column, wanted))
+        if column.bare not in PLAIN:
+            return encode
+        note = noting(column.name, column.bare, self.loose)
+        return lambda value: note(encode(value))
 
     def surplus(self, record: Mapping[str, Any]) -> set[str]:
         """Return the properties of a record that have no column."""

@@ -74,7 +74,9 @@ class EventgenSink(Sink):
         self._single = bool(stored)
         first = next(iter(plan.table.metadata), None)
         self._has_extraction = first is not None and first.name == EXTRACTED_AT
-        self._compiled = compiled.compile_encoder(plan, self._record_schema, validates=self._validate is not None)
+        self._compiled = compiled.compile_encoder(
+            plan, self._record_schema, validates=self._validate is not None, loose=self._encoder.loose
+        )
 
     def _clear(self) -> None:
         self._lines: list[str] = []
@@ -226,7 +228,9 @@ class EventgenSink(Sink):
             originals=tuple(self._originals),
             rejected=tuple(self._rejected),
             constants=self._constants(),
+            loose=frozenset(self._encoder.loose),
         )
+        self._encoder.loose.clear()
         self.record_counter_metric.increment(len(self._lines) + self._repeated)
         self._clear()
         return batch

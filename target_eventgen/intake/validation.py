@@ -16,7 +16,7 @@ from typing import Any, Final
 import fastjsonschema
 
 from target_eventgen.errors import InvalidRecordError, InvalidSchemaError, first_line
-from target_eventgen.model.tables import MOMENTS, WORDS, postgres_type
+from target_eventgen.model.tables import DATED, MOMENTS, WORDS, may_lack_century, postgres_type
 
 MAX_FLOAT_DIGITS: Final = 400
 """More digits than any float has before its point."""
@@ -50,11 +50,20 @@ def compile_validator(stream: str, schema: Mapping[str, Any]) -> Callable[[Mappi
         ) from error
 
     properties = schema.get("properties")
-    moments = [name for name in properties or () if postgres_type(properties[name]) in MOMENTS] if properties else []
+    types = {name: postgres_type(definition) for name, definition in (properties or {}).items()}
+    moments = [(name, type_ in DATED) for name, type_ in types.items() if type_ in MOMENTS]
 
     def validate(record: Mapping[str, Any]) -> None:
-        for name in moments:
-            if isinstance(text := record.get(name), str) and WORDS.search(text):
+        for name, is_dated in moments:
+            if not isinstance(text := record.get(name), str):
+                continue
+            if is_dated and may_lack_century(text):
+                raise InvalidRecordError(
+                    f'stream "{stream}", property "{name}": a record has a date there whose year has fewer than four '
+                    "digits, which Postgres would guess; write it like 2026-01-31 in the tap or a stream map, or declare "
+                    "the property a string without that format"
+                )
+            if WORDS.search(text):
                 raise InvalidRecordError(
                     f'stream "{stream}", property "{name}": a record has a word there that Postgres would take for a date '
                     'or time ("now", "today", "infinity" and the like); send an instant, or null, in the tap or a stream '

@@ -9,12 +9,22 @@ change a value is widened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Final
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import Column
+
+PLAIN: Final[Mapping[str, Callable[[str], object]]] = MappingProxyType(
+    {
+        "date": re.compile(r"\d{4}-\d\d-\d\d").fullmatch,
+        "time without time zone": re.compile(r"[\d:.]+").fullmatch,
+    }
+)
+"""For types that cut a value's end off, whether a text has no such end."""
 
 _FROM_JSON: Final = frozenset(
     f"{element}[]" for element in ("text", "character varying", "smallint", "integer", "bigint", "numeric", "boolean")

@@ -29,6 +29,7 @@ class Batch:
         repeated: how many records more were left out, each with the content of another of the same key in this batch.
         originals: the records as JSON, where those that Postgres refuses go to eventgen.invalid_records; else none.
         rejected: (reason, record as JSON) of those that the SCHEMA doesn't allow and that go there.
+        loose: columns of dates and times in which some value may be more than that, and would be cut.
         constants: (column, text) of what the lines leave out, since it is the same for all of them.
     """
 
@@ -46,6 +47,7 @@ class Batch:
     originals: tuple[str, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
     constants: tuple[tuple[str, str], ...] = ()
+    loose: frozenset[str] = frozenset()
 
 
 def activation(plan: Plan, version: int) -> Batch:

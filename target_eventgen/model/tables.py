@@ -117,6 +117,33 @@ MOMENTS: Final = frozenset(
 WORDS: Final = re.compile(r"(?<![a-z])(now|today|tomorrow|yesterday|epoch|infinity|allballs)(?![a-z])", re.IGNORECASE)
 """Those words."""
 
+DATED: Final = MOMENTS - {"time without time zone"}
+"""Those of them whose values have a year."""
+
+_CLOCK: Final = re.compile(
+    r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?:\s*[+-]\d{1,2}(?::?\d{2}){0,2})?|(?<=[A-Za-z])[+-]\d{1,4}"
+)
+"""A time of day, with its offset, or an offset behind the name of a zone."""
+
+_YEAR: Final = re.compile(r"(?<!\d)(?:\d{4,5}|\d{6}(?=-)|\d{7,})(?!\d)")
+"""A year, alone or at the beginning of a date in digits; six digits are one with a year of two."""
+
+_DATE_BEGINS: Final = re.compile(
+    r"\s*\d|.*(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE | re.DOTALL
+)
+"""What a text that Postgres may take for a date begins with, or has in it: a digit, a month."""
+
+
+def has_whole_year(text: str) -> bool:
+    """Return whether a date or an instant names its year with four digits or more; Postgres guesses shorter ones."""
+    return (text[:4].isdigit() and text[4:5] == "-") or _YEAR.search(_CLOCK.sub(" ", text)) is not None
+
+
+def may_lack_century(text: str) -> bool:
+    """Return whether a text may be a date to Postgres, which guesses the century of a shorter year."""
+    return _DATE_BEGINS.match(text) is not None and not has_whole_year(text)
+
+
 _SCALARS: Final = {"integer": "bigint", "number": "numeric", "boolean": "boolean"}
 
 

@@ -46,7 +46,7 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
         NarrowColumnsError: columns must be widened first, so that no value is changed.
     """
     plan, rejected = batch.plan, batch.rejected
-    arriving = arrivals(plan) if batch.rows else {}
+    arriving = arrivals(plan, batch.loose) if batch.rows else {}
     cursor.execute(stage.create_stage(plan, arriving))
     if batch.constants:
         cursor.execute(stage.constants(plan, batch.constants))

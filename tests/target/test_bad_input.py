@@ -57,6 +57,10 @@ LINES: dict[str, tuple[list[Any], list[str]]] = {
         [schema(), GOOD, record(id=2, updated_at="now")],
         ['stream "subscriptions", property "updated_at"', "a word", "without that format"],
     ),
+    "a date without its century": (
+        [schema(), GOOD, record(id=2, updated_at="5/6/24")],
+        ['stream "subscriptions", property "updated_at"', "fewer than four digits"],
+    ),
     "a word that is no moment": (
         [schema(), GOOD, record(id=2, updated_at="-Infinity")],
         ['stream "subscriptions", property "updated_at"', "a word"],

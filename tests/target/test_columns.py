@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from target_eventgen.errors import InvalidSchemaError
-from target_eventgen.model.tables import METADATA, location, name_fault, postgres_type, table, widened
+from target_eventgen.model.tables import (
+    METADATA,
+    Column,
+    has_whole_year,
+    location,
+    may_lack_century,
+    name_fault,
+    postgres_type,
+    table,
+    widened,
+)
 
 pytestmark = pytest.mark.pure
 
@@ -130,6 +140,10 @@ def test_a_schema_that_makes_no_table_is_refused(schema: dict[str, Any], key: li
         ("double precision", "numeric", None),
         ("timestamp without time zone", "timestamp with time zone", None),
         ("numeric(10,2)", "text", None),
+        ("json", "jsonb", "jsonb"),
+        ("json", "text", "jsonb"),
+        ("character varying[]", "jsonb", None),
+        ("time with time zone", "time without time zone", None),
     ],
 )
 def test_a_column_is_widened_only_where_nothing_is_lost(stored: str, wanted: str, type_: str | None) -> None:
@@ -157,3 +171,34 @@ def test_no_stream_is_stored_beside_the_outbox(stream: str, default: str | None)
             with_metadata=True,
         )
     assert f'stream "{stream}"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-31", "20260131", "2026-01-31T10:00+05:00", "Sat, 31 Jan 2026 10:00:00 GMT", "Sat Jan 31 10:00:00 2026",
+     "Jan 31 10:00:00 +0500 2026", "20260131T101112Z", "0044-03-15 BC", "12345-01-01", "123456-01-01", "05/06/2024"],
+)  # fmt: skip
+def test_a_date_with_a_whole_year_names_it(text: str) -> None:
+    assert has_whole_year(text)
+    assert not may_lack_century(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5/6/24", "1 2 3", "240506", "24-05-06T10:00:00.123456+0530", "5/6/24 10:00 GMT+0300", "May 6, 24", "12-1-3",
+     "6 May 24 10:00:00", "240131T101112"],
+)  # fmt: skip
+def test_a_date_whose_century_would_be_guessed_is_known(text: str) -> None:
+    assert not has_whole_year(text)
+    assert may_lack_century(text)
+
+
+@pytest.mark.parametrize("text", ["never", "s3cr3t-value", ""])
+def test_what_is_no_date_is_left_to_postgres(text: str) -> None:
+    assert not may_lack_century(text)
+
+
+def test_a_type_is_known_without_its_length_and_as_what_a_domain_is_made_of() -> None:
+    assert Column("a", "timestamp(3) without time zone").bare == "timestamp without time zone"
+    assert Column("a", "numeric(10,-2)").bare == "numeric"
+    assert Column("a", "public.amount", "numeric(10,2)").bare == "numeric"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,3 +135,149 @@ def test_a_json_column_becomes_jsonb_since_json_can_not_be_compared(loader: Load
     for _ in range(2):
         loader.load([told, record("t", id=2, a=value)])
     assert loader.query("select a from t order by id") == [({"k": 1},), (value,)]
+
+
+NARROW: dict[str, tuple[str, str, list[str], str]] = {
+    "a float of 4 bytes": ("real", "number", ["1.5", "0", "16777216", "-0.0"], "16777217"),
+    "a float of 4 bytes, a fraction": ("real", "number", ["0.1", "1e20"], "0.123456789"),
+    "a float of 4 bytes, too small": ("real", "number", [], "1e-50"),
+    "a float of 8 bytes": (
+        "double precision",
+        "number",
+        ["0.1", "1e300", "0.30000000000000004"],
+        "9223372036854775807",
+    ),
+    "a float of 8 bytes for integers": ("double precision", "integer", ["9007199254740992"], "9007199254740993"),
+    "a float of 8 bytes, too large": ("double precision", "number", [], "1e400"),
+    "a scale": ("numeric(10,2)", "number", ["0.1", "-12345678.91", "1.100"], "0.126"),
+    "a precision": ("numeric(5,2)", "number", ["999.99"], "1000"),
+    "no scale": ("numeric(20,0)", "integer", ["99999999999999999999"], "100000000000000000000"),
+    "a negative scale": ("numeric(3,-3)", "integer", ["999000"], "1"),
+}
+"""The column's type, the SCHEMA's, numbers that the column holds, one that it would change."""
+MOMENT = {"type": "string", "format": "date-time"}
+NARROW_MOMENTS: dict[str, tuple[str, dict[str, Any], list[str], str, str, str]] = {
+    "no fraction": (
+        "timestamptz(0)", MOMENT, ["2026-01-01T12:00:00+01:00"], "2026-01-01T12:00:00.6Z",
+        "timestamp with time zone", "2026-01-01 12:00:00.6+00",
+    ),
+    "milliseconds without zone": (
+        "timestamp(3)", MOMENT, ["2026-01-01T12:00:00.123Z"], "2026-01-01T12:00:00.1234+01:00",
+        "timestamp without time zone", "2026-01-01 11:00:00.1234",
+    ),
+    "a time without fraction": (
+        "time(0)", {"type": "string", "format": "time"}, ["12:00:00"], "12:00:00.5", "time without time zone", "12:00:00.5",
+    ),
+    "a time of UTC": (
+        "time", {"type": "string", "format": "time"}, ["12:00:00", "12:00:00Z", "12:00+00:00"], "10:00:00+02:00",
+        "time with time zone", "10:00:00+02",
+    ),
+    "a date": (
+        "date", {"type": "string", "format": "date"}, ["2026-01-01", "2026-01-01T00:00:00Z"], "2026-05-05T23:30:00-08:00",
+        "timestamp with time zone", "2026-05-06 07:30:00+00",
+    ),
+    "a date at midnight elsewhere": (
+        "date", {"type": "string", "format": "date"}, [], "2026-05-05T00:00:00-08:00",
+        "timestamp with time zone", "2026-05-05 08:00:00+00",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NARROW)
+def test_a_number_that_a_column_would_round_widens_the_column_first(loader: Loader, case: str) -> None:
+    stored, kind, fitting, wide = NARROW[case]
+    loader.query(f"create table public.t (id bigint primary key, a {stored}); insert into t values (0, 0)")
+    told = schema("t", {"id": {"type": "integer"}, "a": {"type": kind}}, version=None)
+    rules = [{"type": "touched", "stream": "t", "on": "updated"}]
+    given = [spelt(number, text) for number, text in enumerate(fitting, 1)]
+    values = [(Decimal(text),) for text in ["0", *fitting]]
+    for _ in range(2):
+        loader.load([told, *given], events=rules)
+    assert loader.query("select a::text::numeric from t order by id") == values
+    assert type_of(loader) == stored
+    loader.load([told, spelt(9, wide), spelt(8, wide), state(1)], events=rules, batch_size_rows=1)
+    loader.load([told, *given, spelt(9, wide)], events=rules)
+    assert type_of(loader) == "numeric"
+    assert loader.query("select a from t order by id") == [*values, (Decimal(wide),), (Decimal(wide),)]
+    assert loader.events() == []
+
+
+def spelt(key: int, number: str) -> str:
+    """A RECORD with a number in these digits."""
+    return f'{{"type": "RECORD", "stream": "t", "record": {{"id": {key}, "a": {number}}}}}'
+
+
+def type_of(loader: Loader) -> str:
+    found = loader.query(
+        "select format_type(atttypid, atttypmod) from pg_attribute where attname = 'a' and attrelid = 't'::regclass"
+    )
+    return str(found[0][0])
+
+
+@pytest.mark.parametrize("case", NARROW_MOMENTS)
+@pytest.mark.parametrize("validates", [True, False])
+def test_a_moment_that_a_column_would_cut_widens_the_column_first(
+    loader: Loader, case: str, *, validates: bool
+) -> None:
+    stored, kind, fitting, value, wide, shown = NARROW_MOMENTS[case]
+    loader.query(f"create table public.t (id bigint primary key, a {stored})")
+    told = schema("t", {"id": {"type": "integer"}, "a": kind}, version=None)
+    before = loader.query("select null::text where false")
+    if fitting:
+        loader.load(
+            [told, *(record("t", id=number, a=text) for number, text in enumerate(fitting))], validate_records=validates
+        )
+        before = loader.query(f"select a::{wide}::text from t order by id")
+        assert type_of(loader).startswith(stored.split("(")[0].removesuffix("tz"))
+        assert type_of(loader) != wide
+    for _ in range(2):
+        loader.load([told, record("t", id=9, a=value)], validate_records=validates)
+    assert type_of(loader) == wide
+    assert loader.query("select a::text from t order by id") == [*before, (shown,)]
+
+
+@pytest.mark.parametrize("kind", ["date", "date-time"])
+def test_days_of_one_date_are_versions_in_their_order(loader: Loader, kind: str) -> None:
+    told = schema(
+        "t", {"id": {"type": "integer"}, "a": {"type": "string", "format": kind}, "v": {"type": "integer"}}, version="a"
+    )
+    for hour in (10, 9, 11):
+        loader.load([told, record("t", id=1, a=f"2026-01-01T{hour:02}:00:00+05:00", v=hour)])
+    assert loader.query("select v from t") == [(11,)]
+    loader.load(
+        [
+            told,
+            record("t", id=1, a="2026-01-01T06:00:01Z", v=12),
+            record("t", id=1, a="2026-01-01T10:59:00+05:00", v=13),
+        ]
+    )
+    assert loader.query("select v from t") == [(12,)]
+
+
+def test_a_column_of_a_view_that_would_change_a_value_is_named_with_the_view(loader: Loader) -> None:
+    loader.query("create table public.t (id bigint primary key, a real); create view seen as select a from t")
+    told = schema("t", {"id": {"type": "integer"}, "a": {"type": "number"}}, version=None)
+    loader.load([told, record("t", id=1, a=0.1)])
+    message = loader.refused([told, record("t", id=1, a=0.123456789), state(1)])
+    assert all(part in message for part in ['stream "t"', '"a" to numeric', "a value that has come", "(view seen)"]), (
+        message
+    )
+    assert "0.123" not in message
+    assert loader.query("select a from t") == [(0.1,)]
+    loader.query(
+        "drop view seen; drop table t; create domain small as numeric(3,1); create table t (id bigint primary key, a small)"
+    )
+    loader.load([told, record("t", id=1, a=0.1)])
+    message = loader.refused([told, record("t", id=1, a=0.126), state(1)])
+    assert all(part in message for part in ['stream "t", column "a"', "its domain", "numeric"]), message
+
+
+def test_a_rule_that_the_wider_column_would_break_is_named_before_anything_is_changed(loader: Loader) -> None:
+    loader.query("create table public.t (id bigint primary key, a text[])")
+    told = schema("t", {"id": {"type": "integer"}, "a": {"type": "array"}}, version=None)
+    rules = [{"type": "tagged", "stream": "t", "enters": "'x' = any(a)"}]
+    loader.load([told, record("t", id=1, a=["x"])], events=rules)
+    assert loader.events() == [("tagged", "1")]
+    message = loader.refused([told, record("t", id=2, a=["x", 1])], events=rules)
+    assert all(part in message for part in ['the rule "tagged"', "any"]), message
+    assert type_of(loader) == "text[]"
