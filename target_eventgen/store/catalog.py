@@ -32,7 +32,10 @@ LOCK: Final = 0x6576656E74  # the bytes of "event"
 """The advisory lock under which any target of ours creates or alters tables, so that two of them don't collide."""
 
 CREATE: Final = sql.SQL("""
-create schema if not exists eventgen;
+do $$ begin
+  -- CREATE SCHEMA IF NOT EXISTS takes a right on the database even where the schema exists.
+  if to_regnamespace('eventgen') is null then create schema if not exists eventgen; end if;
+end $$;
 {rename_parked}
 create table if not exists eventgen.events (
   sequence bigint generated always as identity primary key,

@@ -48,6 +48,28 @@ def test_a_user_without_create_loads_into_tables_that_exist(loader: Loader, rest
     assert loader.events() == [("made", "1"), ("made", "2")]
 
 
+def test_a_user_who_may_not_make_schemas_makes_its_tables_in_those_that_it_was_given(
+    loader: Loader, restricted: str
+) -> None:
+    user = user_of(restricted)
+    loader.query(
+        f"create schema eventgen authorization {user}; create schema app; grant usage, create on schema app to {user}"
+    )
+    publishers = [{"type": "file", "path": "events.jsonl"}]
+    for _ in range(2):
+        loader.load(
+            [schema(), ONE],
+            events=RULES,
+            database_url=restricted,
+            default_target_schema="app",
+            publishers=publishers,
+            delivery="relay",
+        )
+    assert loader.events() == [("made", "1")]
+    assert loader.query("select tableowner from pg_tables where tablename = 'subscriptions'") == [(user,)]
+    assert loader.query("select count(*) from eventgen.pending") == [(1,)]
+
+
 def test_a_user_without_create_gets_an_error_that_names_the_missing_right(loader: Loader, restricted: str) -> None:
     message = loader.refused([schema(), ONE], database_url=restricted)
     assert "permission denied" in message
