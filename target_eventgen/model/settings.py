@@ -169,12 +169,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         ),
     ] = CHECKPOINT_SECONDS
     lock_timeout: Annotated[
-        int,
+        int | None,
         described(
             "Lock timeout",
-            "Seconds that a statement may wait for a lock before the run ends; 0 is as long as it takes.",
+            "Seconds that a statement may wait for a lock before the run ends; 0 is as long as it takes; without it, as "
+            "long as the role's own lock_timeout.",
         ),
-    ] = 0
+    ] = None
     statement_timeout: Annotated[
         int,
         described(

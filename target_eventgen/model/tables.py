@@ -212,6 +212,11 @@ class Table:
         """The table as a message names it."""
         return f'"{self.schema}"."{self.name}"'
 
+    @property
+    def quoted(self) -> str:
+        """The table's full name as SQL has it."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in (self.schema, self.name))
+
 
 def location(stream: str, default_schema: str | None, mapping: Mapping[str, str] = _NOTHING) -> tuple[str, str]:
     """Return (schema, table) for a stream: `schema-table`, as SQL targets of the SDK read it.

@@ -27,7 +27,8 @@ from psycopg2 import errors, extensions, sql
 
 from target_eventgen.errors import ConnectionLostError, DatabaseError, EventgenError, SettingsError, first_line
 from target_eventgen.model.plan import Plan
-from target_eventgen.store.refusals import LOST, RETRIED, RetryableError, refusal
+from target_eventgen.store import locks
+from target_eventgen.store.refusals import LOST, RETRIED, LockTimeoutError, RetryableError, refusal
 
 MIN_SERVER_VERSION: Final = 150000
 """libpq's number of the oldest Postgres that is tested."""
@@ -50,8 +51,13 @@ _LOCAL_SETTINGS: Final = sql.SQL(
     "SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL TIME ZONE 'UTC'; SET LOCAL datestyle = 'ISO, YMD';"
     " SET LOCAL intervalstyle = 'iso_8601'; SET LOCAL standard_conforming_strings = on; SET LOCAL extra_float_digits = 1;"
     " SET LOCAL client_min_messages = warning; SET LOCAL idle_in_transaction_session_timeout = 0;"
-    " SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}"
+    " SET LOCAL statement_timeout = {}{}; SELECT pg_backend_pid()"
 )
+_LOCK_TIMEOUT: Final = sql.SQL("; SET LOCAL lock_timeout = {}")
+_NO_TRANSACTION_TIMEOUT: Final = sql.SQL("; SET LOCAL transaction_timeout = 0")
+
+MIN_TRANSACTION_TIMEOUT_VERSION: Final = 170000
+"""libpq's number of the oldest Postgres that has a transaction_timeout."""
 
 _NO_URL: Final = (
     "database_url is not a Postgres URL: it must look like postgresql://user:password@host:5432/database, "
@@ -206,13 +212,19 @@ class Connection:
     """
 
     def __init__(
-        self, dsn: str, *, lock_timeout: float = 0, statement_timeout: float = 0, reconnect_seconds: float = 0
+        self,
+        dsn: str,
+        *,
+        lock_timeout: float | None = None,
+        statement_timeout: float = 0,
+        reconnect_seconds: float = 0,
     ) -> None:
         """Connect.
 
         Args:
             dsn: a postgresql:// URL or libpq's `name=value` form.
-            lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
+            lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes; None: as the role's
+                own setting has it.
             statement_timeout: seconds that a statement may take; 0: as long as it takes.
             reconnect_seconds: for how long to keep reconnecting after a loss; 0: a loss is an error at once.
 
@@ -225,9 +237,8 @@ class Connection:
         self.has_committed = False
         self._dsn = dsn
         self._reconnect_seconds = reconnect_seconds
-        self._settings = _LOCAL_SETTINGS.format(
-            sql.Literal(round(statement_timeout * 1000)), sql.Literal(round(lock_timeout * 1000))
-        )
+        self._lock_timeout = lock_timeout
+        self._statement_timeout = sql.Literal(round(statement_timeout * 1000))
         self._connection = self._connect()
 
     @property
@@ -248,19 +259,63 @@ class Connection:
         return connect(self._dsn, "target-eventgen")
 
     @contextlib.contextmanager
-    def transaction(self, doing: str) -> Iterator[extensions.cursor]:
+    def transaction(self, doing: str, *, lock_timeout: float | None = None) -> Iterator[extensions.cursor]:
         """Commit at the end, roll back on any error.
 
         Args:
             doing: what the transaction does, as messages name it.
+            lock_timeout: seconds that a statement may wait for a lock, in place of the setting's.
 
         Raises:
             RetryableError: a deadlock or a serialization failure; `repeat_until_done` repeats the transaction.
             ConnectionLostError: the connection broke; whether the transaction was committed is not known then.
             DatabaseError: Postgres refuses something.
         """
-        with self.translating_errors(doing), transaction(self._connection, self._settings) as cursor:
-            yield cursor
+        settings = self._local_settings(self._lock_timeout if lock_timeout is None else lock_timeout)
+        with self.translating_errors(doing), transaction(self._connection, settings) as cursor:
+            pid = single_value(cursor)
+            with locks.watched(lambda: connect(self._dsn, "target-eventgen locks"), doing, pid):
+                yield cursor
+
+    def _local_settings(self, lock_timeout: float | None) -> sql.Composable:
+        more: list[sql.Composable] = []
+        if lock_timeout is not None:
+            more.append(_LOCK_TIMEOUT.format(sql.Literal(round(lock_timeout * 1000))))
+        if self.server_version >= MIN_TRANSACTION_TIMEOUT_VERSION:
+            more.append(_NO_TRANSACTION_TIMEOUT)
+        return _LOCAL_SETTINGS.format(self._statement_timeout, sql.Composed(more))
+
+    def alter(self, doing: str, work: Callable[[extensions.cursor], T], relation: str | None = None) -> T:
+        """Do a transaction that may alter tables, in tries that wait shortly for locks, and return what it does.
+
+        Args:
+            doing: what the transaction does, as messages name it.
+            work: the transaction, which may be done more than once.
+            relation: the quoted name of the table that it is about.
+
+        Raises:
+            LockTimeoutError: a lock was not granted within lock_timeout, all tries together.
+        """
+        limit, began, told, failures = self._lock_timeout, time.monotonic(), locks.TOLD_SECONDS, 0
+        while True:
+            seconds = min(limit, locks.TRY_SECONDS) if limit else locks.TRY_SECONDS
+            try:
+                with self.transaction(doing, lock_timeout=seconds) as cursor:
+                    return work(cursor)
+            except LockTimeoutError:
+                failures += 1
+                waited = time.monotonic() - began
+                with self.transaction(doing) as cursor:
+                    if limit is None:
+                        cursor.execute(locks.ROLES_TIMEOUT)
+                        limit = single_value(cursor)
+                    holders = locks.holders_of(cursor, relation)
+                if limit and waited >= limit:
+                    raise
+            if waited >= told:
+                locks.tell(doing, waited, holders)
+                told = 2 * waited
+            time.sleep(min(pause_after(failures), locks.MAX_PAUSE_SECONDS))
 
     def repeat_until_done(self, work: Callable[[], T]) -> T:
         """Repeat a transaction after deadlocks, serialization failures and lost connections, for a bounded time.

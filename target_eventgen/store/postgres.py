@@ -60,7 +60,7 @@ class Postgres:
         dsn: str,
         run: int,
         *,
-        lock_timeout: float = 0,
+        lock_timeout: float | None = None,
         statement_timeout: float = 0,
         reconnect_seconds: float = 0,
         creates: bool = True,
@@ -71,7 +71,8 @@ class Postgres:
         Args:
             dsn: a postgresql:// URL or libpq's `name=value` form.
             run: a number that no other run of the target has.
-            lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes.
+            lock_timeout: seconds that a statement may wait for a lock; 0: as long as it takes; None: as the role's
+                own setting has it.
             statement_timeout: seconds that a statement may take; 0: as long as it takes.
             reconnect_seconds: for how long to keep reconnecting after a loss; 0: a loss ends the run.
             creates: whether the outbox is created where it is missing.
@@ -99,8 +100,7 @@ class Postgres:
             self._connection.repeat_until_done(self._create)
 
     def _create(self) -> None:
-        with self._connection.transaction("making the tables of the schema eventgen") as cursor:
-            schema.create_own_tables(cursor)
+        self._connection.alter("making the tables of the schema eventgen", schema.create_own_tables)
 
     @property
     def database(self) -> str:
@@ -136,24 +136,21 @@ class Postgres:
             TableError: the table belongs to another stream, or has another key.
             DatabaseError: Postgres refuses to make or alter the table.
         """
+        name = self._stages.get(table.stream, f"eventgen_stage_{len(self._stages) + 1}")
 
-        def work() -> Plan:
-            name = self._stages.get(table.stream, f"eventgen_stage_{len(self._stages) + 1}")
-            doing = f'stream "{table.stream}": making its table {table.title}'
-            with self._connection.transaction(doing) as cursor:
-                types = schema.columns(cursor, table)
-                needed = conditions.check(cursor, table, types, rules)
-                types, past = schema.adapt(cursor, table.with_needed(needed), types)
-                watching = rules if past.loaded or emit_first_load else ()
-                renewable = hard or overwrite or past.remade
-                plan = Plan(
-                    table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations
-                )
-            self._stages[table.stream] = name
-            self._types.pop(table.stream, None)
-            return plan
+        def work(cursor: extensions.cursor) -> Plan:
+            types = schema.columns(cursor, table)
+            needed = conditions.check(cursor, table, types, rules)
+            types, past = schema.adapt(cursor, table.with_needed(needed), types)
+            watching = rules if past.loaded or emit_first_load else ()
+            renewable = hard or overwrite or past.remade
+            return Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
 
-        return self._connection.repeat_until_done(work)
+        doing = f'stream "{table.stream}": making its table {table.title}'
+        plan = self._connection.repeat_until_done(lambda: self._connection.alter(doing, work, table.quoted))
+        self._stages[table.stream] = name
+        self._types.pop(table.stream, None)
+        return plan
 
     def check(self, table: Table, rules: Sequence[Rule]) -> None:
         """Let Postgres judge rules over a table that need not exist; nothing remains of it.
@@ -203,9 +200,13 @@ class Postgres:
         """
         table = plan.table
         widened = {column.name: wide for column, wide in narrow}
-        with self._connection.transaction(f'stream "{table.stream}": widening its table {table.title}') as cursor:
+
+        def work(cursor: extensions.cursor) -> tuple[Column, ...]:
             conditions.check(cursor, table, tuple(widened.get(each.name, each) for each in plan.types), plan.rules)
-            self._types[table.stream] = schema.widen(cursor, table, narrow)
+            return schema.widen(cursor, table, narrow)
+
+        doing = f'stream "{table.stream}": widening its table {table.title}'
+        self._types[table.stream] = self._connection.alter(doing, work, table.quoted)
         for column, wide in narrow:
             logger.info(
                 'stream "%s": column "%s" of %s is widened from %s to %s, for a value that it would have changed',

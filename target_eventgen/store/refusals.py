@@ -82,6 +82,10 @@ class RetryableError(DatabaseError):
         self.sqlstate = sqlstate
 
 
+class LockTimeoutError(DatabaseError):
+    """A lock was not granted within lock_timeout."""
+
+
 def message_of(error: psycopg2.Error) -> str:
     """Return the first line of what Postgres says, or of what libpq says where Postgres said nothing."""
     return (error.diag.message_primary or first_line(error)).splitlines()[0]
@@ -131,7 +135,7 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
             f"{doing}: Postgres's disk is full: {message}; make room, then run again: STATE is where it was"
         )
     if state == "55P03":
-        return DatabaseError(
+        return LockTimeoutError(
             f"{doing}: a lock was not granted within lock_timeout; find who holds it (pg_locks), or allow more seconds"
         )
     if state == "57014":

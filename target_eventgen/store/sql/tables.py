@@ -86,7 +86,7 @@ def untyped_columns(table: Table) -> sql.Composable:
     return sql.SQL(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass({}) AND attnum > 0 AND NOT attisdropped"
         " AND col_description(attrelid, attnum) = {}"
-    ).format(_regclass(table), sql.Literal(UNTYPED))
+    ).format(sql.Literal(table.quoted), sql.Literal(UNTYPED))
 
 
 def has_values(table: Table, name: str) -> sql.Composable:
@@ -121,7 +121,7 @@ def existing_columns(table: Table) -> sql.Composable:
         " JOIN pg_type ON pg_type.oid = base WHERE typtype = 'd')"
         " SELECT DISTINCT ON (attnum) attname, type, CASE WHEN depth > 0 THEN format_type(base, modifier) END"
         " FROM made ORDER BY attnum, depth DESC"
-    ).format(_regclass(table))
+    ).format(sql.Literal(table.quoted))
 
 
 def existing_keys(table: Table) -> sql.Composable:
@@ -131,14 +131,9 @@ def existing_keys(table: Table) -> sql.Composable:
         " AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1]))"
         " FROM pg_index i WHERE i.indrelid = to_regclass({}) AND i.indisunique AND i.indisvalid"
         " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
-    ).format(_regclass(table))
+    ).format(sql.Literal(table.quoted))
 
 
 def has_rows(table: Table) -> sql.Composable:
     """Return whether the table holds anything."""
     return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
-
-
-def _regclass(table: Table) -> sql.Composable:
-    quoted = ".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name))
-    return sql.Literal(quoted)
