@@ -240,8 +240,13 @@ def table(verdicts: list[Verdict]) -> str:
         (v.name, v.events, v.troubles, v.lost, v.foreign, v.disordered, v.dead, v.repeated, round(v.seconds))
         for v in verdicts
     ]
-    cells = [[str(cell) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return columns([head, *rows])
+
+
+def columns(rows: list[tuple[object, ...]]) -> str:
+    """Rows as lines, the first column to the left."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if place == 0 else cell.rjust(width)

@@ -43,8 +43,8 @@ MUTANTS = (
         (
             Edit(
                 "PublisherWorker._turn",
-                "            verdicts, unreachable = self._publish(publisher, items)\n",
-                "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, unreachable = self._publish(publisher, items)\n",
+                "            verdicts, halt = self._publish(publisher, items)\n",
+                "            self._mark(cursor, [Done(item) for item in items]); cursor.connection.commit()\n            verdicts, halt = self._publish(publisher, items)\n",
             ),
         ),
         checked_by("killed_between", file="test_relay_processes"),
@@ -54,8 +54,8 @@ MUTANTS = (
         (
             Edit(
                 "judge",
-                "            stopped.add(item.key)\n    return",
-                "            stopped.discard(item.key)\n    return",
+                "            stopped.add(item.key)\n    return Judgement",
+                "            stopped.discard(item.key)\n    return Judgement",
             ),
         ),
         PURE,
@@ -86,12 +86,85 @@ MUTANTS = (
         (
             Edit(
                 "PublisherWorker._publish",
-                "                return verdicts, error\n",
-                "                error.reason, error.permanent, error.retry_after = str(error), False, None\n"
-                "                outcomes = [error] * len(given)\n",
+                "                return verdicts, Halt(busy=False, reason=str(error))\n",
+                "                error.reason, error.permanent, error.retry_after, error.cause = str(error), False, None, 'event'\n"
+                "                outcomes = [error] * len(call)\n",
             ),
         ),
         checked_by("no_event_was_blamed"),
+    ),
+    Mutant(
+        "a busy receiver is an attempt of the event",
+        (
+            Edit(
+                "judge",
+                'if outcome.cause == "busy" or not (counts or outcome.permanent):',
+                "if not (counts or outcome.permanent):",
+            ),
+        ),
+        PURE,
+    ),
+    Mutant(
+        "attempts are counted though nothing gets through",
+        (Edit("judge", "counts = through or", "counts = True or"),),
+        checked_by("outage_of_any_length", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "whether others passed since an event failed is not asked",
+        (Edit("judge", "through or item.passed or", "through or"),),
+        checked_by("tried_alone", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "that many keys fail at once says nothing of the receiver",
+        (Edit("_fails", "return len(failures) >= FAILING_KEYS", "return False"),),
+        PURE,
+    ),
+    Mutant(
+        "an event that was not sent is blamed",
+        (
+            Edit(
+                "judge",
+                '        if outcome.cause == "unsent":\n            stopped.add(item.key)\n            continue\n',
+                "",
+            ),
+        ),
+        PURE,
+    ),
+    Mutant(
+        "a busy receiver pauses this relay alone",
+        (Edit("PublisherWorker._turn", "if halt is not None and halt.busy:", "if False:"),),
+        checked_by("another_relay_keeps", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "a relay delivers during the pause of another",
+        (Edit("RESTING", "coalesce(paused_until > clock_timestamp(), false)", "false"),),
+        checked_by("another_relay_keeps", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "what the receiver refused last goes first again",
+        (Edit("Gate.in_turn", "if self._refused else list(items)", "if False else list(items)"),),
+        checked_by("starves_no_other", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "an absent receiver is stormed",
+        (Edit("take", "most = 1 if pace.probing else wanted", "most = wanted"),),
+        checked_by("one_event_at_a_time", file="test_pace"),
+    ),
+    Mutant(
+        "no rate is learned from refusals",
+        (
+            Edit(
+                "busy",
+                "learned = min(pace.rate * LOWERED, max(learned, pace.rate * MOST_LOWERED))",
+                "learned = pace.rate",
+            ),
+        ),
+        checked_by("rate_of_its_own", file="test_pace"),
+    ),
+    Mutant(
+        "a call goes on though the receiver is busy",
+        (Edit("WebhookPublisher._run", "elif self._busy or time", "elif time"),),
+        ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],
     ),
     Mutant(
         "a publisher is registered without keeping recorders out",

@@ -3,6 +3,11 @@
 The order of a key. An event is given to a publisher only where all earlier ones of its key have been delivered, or
 are given before it in the same call to a publisher that stops at a failure (`ordered`). Of an event that failed, the
 key's later ones are left where they are: they are not tried, and that counts as nothing.
+
+An attempt is a failure that may be the event's fault. Where nothing of a publisher gets through, a failure says
+something of the receiver: the event is left as it is, and the publisher pauses. Whether anything got through is asked
+of the turn and, of an event that failed before, of the time since. So an outage of any length costs an event one or two
+attempts at its beginning and no more, while one event that alone fails runs out of attempts as soon as others pass.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from target_eventgen.publishers.cloudevent import CloudEvent
-from target_eventgen.publishers.protocol import Delivered, Outcome
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
 SLOTS: Final = 64
 """Number of parts in which keys are shared out among relays."""
@@ -32,6 +37,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 30 * 86400.0
 MAX_REASON_CHARACTERS: Final = 500
 """Characters of a reason that are stored."""
 
+FAILING_KEYS: Final = 10
+"""Number of keys in one call, all of which failed, that make the receiver count as failing, whatever it answers."""
+
 
 class Item(msgspec.Struct, frozen=True, gc=False):
     """An event that is due for one publisher.
@@ -41,12 +49,14 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         sequence: its number.
         slot: that of its key.
         attempts: how many have failed.
+        passed: whether another event of the publisher was delivered since this one failed.
     """
 
     event: CloudEvent
     sequence: int
     slot: int
     attempts: int = 0
+    passed: bool = False
 
     @property
     def key(self) -> str:
@@ -80,6 +90,38 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 Verdict: TypeAlias = Done | Again | Dead
 
 
+class Halt(msgspec.Struct, frozen=True, gc=False):
+    """Why no more is to be given to a publisher for now.
+
+    Attributes:
+        busy: whether the receiver wants no requests; else nothing gets through to it.
+        reason: in words.
+        seconds: for which it wants none; None: it doesn't say.
+    """
+
+    busy: bool
+    reason: str
+    seconds: float | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True, gc=False):
+    """What became of a call.
+
+    Attributes:
+        verdicts: on the events that were tried, and whose outcome counts.
+        stopped: keys of which nothing more may be given in this turn.
+        halt: why nothing more may be given at all; None: it may.
+        refused: keys of the events that the receiver did not take, but might later.
+        unsent: events that the publisher did not send.
+    """
+
+    verdicts: list[Verdict]
+    stopped: set[str]
+    halt: Halt | None
+    refused: set[str]
+    unsent: int
+
+
 def next_call(
     items: Sequence[Item], stopped: AbstractSet[str], *, ordered: bool, most: int
 ) -> tuple[list[Item], list[Item]]:
@@ -107,10 +149,17 @@ def next_call(
     return call, rest
 
 
-def judge(
-    call: Sequence[Item], outcomes: Sequence[Outcome], *, max_attempts: int, waits: bool, chance: float
-) -> tuple[list[Verdict], set[str]]:
-    """Return the verdicts on the events of a call, and the keys of which nothing more may be given in this turn.
+def judge(  # noqa: PLR0913  one argument a fact
+    call: Sequence[Item],
+    outcomes: Sequence[Outcome],
+    *,
+    max_attempts: int,
+    waits: bool,
+    chance: float,
+    through: bool = False,
+    probing: bool = False,
+) -> Judgement:
+    """Return what became of a call.
 
     Events after a failed one of their key have no verdict: they were not tried.
 
@@ -120,27 +169,60 @@ def judge(
         max_attempts: after how many failures an event is dead.
         waits: whether a dead event's key waits for a person.
         chance: from 0 to 1, by which pauses are spread.
+        through: whether something was delivered earlier in the turn.
+        probing: whether the call is to find out whether anything gets through again.
     """
     verdicts: list[Verdict] = []
     failed: set[str] = set()
     stopped: set[str] = set()
+    refused: set[str] = set()
+    unsent = 0
+    through = through or any(isinstance(outcome, Delivered) for outcome in outcomes)
+    in_doubt = not through and (probing or _fails(call, outcomes))
+    halt: Halt | None = None
     for item, outcome in zip(call, outcomes, strict=True):
         if isinstance(outcome, Delivered):
             verdicts.append(Done(item))
             continue
+        unsent += outcome.cause == "unsent"
         if item.key in failed:
             stopped.add(item.key)  # else a later call would pass it
             continue
         failed.add(item.key)
+        if outcome.cause == "unsent":
+            stopped.add(item.key)
+            continue
+        refused |= set() if outcome.permanent else {item.key}
         attempts, reason = item.attempts + 1, _storable(outcome.reason)
-        if outcome.permanent or attempts >= max_attempts:
+        counts = through or item.passed or (outcome.cause == "event" and not in_doubt)
+        if outcome.cause == "busy" or not (counts or outcome.permanent):
+            halt = _more_urgent(halt, Halt(outcome.cause == "busy", reason, outcome.retry_after))
+            stopped.add(item.key)
+        elif outcome.permanent or attempts >= max_attempts:
             verdicts.append(Dead(item, attempts, reason))
             stopped |= {item.key} if waits else set()
         else:
             delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
             verdicts.append(Again(item, attempts, delay, reason))
             stopped.add(item.key)
-    return verdicts, stopped
+    return Judgement(verdicts, stopped, halt, refused, unsent)
+
+
+def _fails(call: Sequence[Item], outcomes: Sequence[Outcome]) -> bool:
+    """Return whether so many keys failed, without being refused for good, that it is likely the receiver's fault."""
+    failures = {
+        item.key
+        for item, outcome in zip(call, outcomes, strict=True)
+        if isinstance(outcome, Failed) and not outcome.permanent and outcome.cause != "unsent"
+    }
+    return len(failures) >= FAILING_KEYS
+
+
+def _more_urgent(one: Halt | None, other: Halt) -> Halt:
+    """Return the halt that says more: that the receiver is busy, and for longer."""
+    if one is None or (other.busy, other.seconds or 0.0) > (one.busy, one.seconds or 0.0):
+        return other
+    return one
 
 
 def _storable(reason: str) -> str:

@@ -37,7 +37,9 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from target_eventgen.delivery import registration
+from target_eventgen.delivery.clock import Clock
 from target_eventgen.delivery.configured import ConfiguredPublisher
+from target_eventgen.delivery.gate import Gate
 from target_eventgen.delivery.listener import NotificationListener
 from target_eventgen.delivery.observer import Observer
 from target_eventgen.delivery.session import Session
@@ -75,6 +77,7 @@ class Relay:
         reconnect_seconds: float = 60,
         retention_days: float | None = None,
         observer: Observer | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Connect to nothing yet.
 
@@ -85,7 +88,9 @@ class Relay:
             reconnect_seconds: for how long a lost connection to Postgres is reopened.
             retention_days: the age at which delivered events are deleted; None: they are kept.
             observer: is called with what happens.
+            clock: by which workers wait; None: the machine's.
         """
+        self._clock = clock or Clock()
         self._dsn = dsn
         self._publishers = tuple(publishers)
         self._patience = patience
@@ -112,9 +117,12 @@ class Relay:
         with contextlib.closing(Session(self._dsn, "relay")) as session:
             routes = [each.route for each in self._publishers]
             numbers = self._reconnecting(session, lambda: registration.register(session, routes))
-            settings = WorkerSettings(self._dsn, follow, self._patience, self._reconnect_seconds)
+            settings = WorkerSettings(
+                self._dsn, follow, self._patience, self._reconnect_seconds, self._clock, self._stopping
+            )
+            gates = {route.name: Gate(route.name, self._clock) for route in routes}
             self._workers = [
-                PublisherWorker(settings, each, numbers[each.route.name], self._stopping, self._observer)
+                PublisherWorker(settings, each, numbers[each.route.name], gates[each.route.name], self._observer)
                 for each in self._publishers
                 for _ in range(each.route.workers)
             ]

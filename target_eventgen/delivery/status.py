@@ -27,6 +27,8 @@ class Progress:
         idle_seconds: since it last delivered something; None: never.
         oldest_seconds: since its oldest undelivered event was recorded; None: there is none.
         last_failure: the reason of the last failure that still blocks a key.
+        paused_seconds: for which its receiver wants no requests yet; None: it doesn't pause.
+        pause_reason: why; None: it doesn't pause.
     """
 
     publisher: str
@@ -39,11 +41,20 @@ class Progress:
     idle_seconds: float | None
     oldest_seconds: float | None
     last_failure: str | None
+    paused_seconds: float | None
+    pause_reason: str | None
 
     @property
     def backlog(self) -> int:
         """Events that are still to be delivered."""
         return self.due + self.waiting + self.retrying
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not deliver, or what failed last; nothing where all is well."""
+        if self.paused_seconds is not None:
+            return f"pauses for {_ago(self.paused_seconds)}: {self.pause_reason}"
+        return self.last_failure or ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def text(status: Status) -> str:
                 str(each.delivered),
                 f"{each.per_second:.1f}",
                 _ago(each.idle_seconds),
-                each.last_failure or "",
+                each.trouble,
             )
             for each in status.publishers
         ),

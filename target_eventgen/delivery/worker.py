@@ -11,19 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
+import msgspec
 from psycopg2 import extensions, sql
 
 from target_eventgen import failpoints
 from target_eventgen.delivery import decisions
+from target_eventgen.delivery.clock import Clock
 from target_eventgen.delivery.configured import ConfiguredPublisher
-from target_eventgen.delivery.decisions import Again, Dead, Done, Item, Verdict
+from target_eventgen.delivery.decisions import Again, Dead, Done, Halt, Item, Verdict
+from target_eventgen.delivery.gate import Gate
 from target_eventgen.delivery.observer import Observer
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import blocking, dead_letters, turns
 from target_eventgen.errors import UnreachableError
 from target_eventgen.model.recorded import Recorded
-from target_eventgen.publishers.cloudevent import cloud_event
-from target_eventgen.publishers.protocol import Publisher
+from target_eventgen.publishers.cloudevent import CloudEvent, cloud_event
+from target_eventgen.publishers.protocol import Outcome, Publisher
 from target_eventgen.store.connection import reconnecting
 
 TURN_EVENTS: Final = 2000
@@ -41,17 +44,17 @@ QUICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 2.0
 """Seconds between two looks without a notification."""
 
-MAX_ABSENCE_SECONDS: Final = 30.0
-"""Seconds between two attempts to reach a receiver, at most."""
+LOOK_SECONDS: Final = 10.0
+"""Seconds between two looks at whether a pause that the receiver asked for was ended by a person."""
+
+MIN_PACED_EVENTS: Final = 100
+"""Events that a turn reads, at least, of a publisher that has a rate: so that one key doesn't hide the others."""
 
 BUSY_SECONDS: Final = 0.1
 """Seconds between two looks for slots that other relays have locked."""
 
-FAILING_KEYS: Final = 10
-"""Number of keys in one turn, all of which failed, that make the receiver count as failing."""
-
-_Mark: TypeAlias = tuple[int, int, int, str | None]
-"""The mark of a due event: its sequence, its slot, its failed attempts, and its subject where there were any."""
+_Mark: TypeAlias = tuple[int, int, int, str | None, bool]
+"""The mark of a due event: sequence, slot, failed attempts; where it failed, its subject, and whether others passed."""
 
 T = TypeVar("T")
 
@@ -95,12 +98,16 @@ class WorkerSettings:
         follow: whether a worker goes on once all is delivered.
         patience: seconds without progress after which a worker that doesn't follow gives its publisher up for now.
         reconnect_seconds: for how long a lost connection to Postgres is reopened.
+        clock: by which they wait.
+        stopping: ends them after the calls that are under way.
     """
 
     dsn: str
     follow: bool
     patience: float
     reconnect_seconds: float
+    clock: Clock
+    stopping: threading.Event
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class _Turn:
         handled: events that were published or moved aside.
         verdicts: those on the published events.
         moved: events that were moved aside.
-        unreachable: the error of a receiver that was not reached.
+        halted: whether the publisher pauses from now on.
         unchecked: whether the slots were locked without a check that something is due in them.
     """
 
@@ -120,7 +127,7 @@ class _Turn:
     handled: int = 0
     verdicts: Sequence[Verdict] = ()
     moved: int = 0
-    unreachable: UnreachableError | None = None
+    halted: bool = False
     unchecked: bool = False
 
     @property
@@ -128,11 +135,24 @@ class _Turn:
         """Whether less is left to do than before the turn."""
         return self.moved > 0 or any(not isinstance(verdict, Again) for verdict in self.verdicts)
 
-    @property
-    def needs_pause(self) -> bool:
-        """Whether the receiver as a whole needs a pause."""
-        failed = sum(isinstance(verdict, Again) for verdict in self.verdicts)
-        return self.unreachable is not None or (failed >= FAILING_KEYS and failed == len(self.verdicts))
+
+@dataclass(frozen=True)
+class _Remaining:
+    """What remains to be done for a publisher.
+
+    Attributes:
+        pending: whether something is due.
+        soonest: seconds until the first blocked event is due; None: none is blocked.
+        delivered: events so far, by any relay.
+        paused: seconds for which it pauses; None: it doesn't.
+        reason: why.
+    """
+
+    pending: bool
+    soonest: float | None
+    delivered: int
+    paused: float | None
+    reason: str
 
 
 class PublisherWorker(threading.Thread):
@@ -143,7 +163,7 @@ class PublisherWorker(threading.Thread):
         settings: WorkerSettings,
         publisher: ConfiguredPublisher,
         number: int,
-        stopping: threading.Event,
+        gate: Gate,
         observer: Observer,
     ) -> None:
         """Connect to nothing yet.
@@ -152,7 +172,7 @@ class PublisherWorker(threading.Thread):
             settings: those of the relay's workers.
             publisher: the publisher.
             number: its number in the database.
-            stopping: ends the worker after the call that is under way.
+            gate: of the publisher, which its workers share.
             observer: is called with what happens.
         """
         super().__init__(name=f"deliver to {publisher.route.name}", daemon=True)
@@ -166,7 +186,9 @@ class PublisherWorker(threading.Thread):
         self._route = publisher.route
         self._open = publisher.open
         self._publisher: Publisher | None = None
-        self._stopping = stopping
+        self._gate = gate
+        self._clock = settings.clock
+        self._stopping = settings.stopping
         self._observer = observer
         self._session = Session(settings.dsn, f"relay to {publisher.route.name}")
         self._first = random.randrange(decisions.SLOTS)  # noqa: S311  no secret: it only keeps relays out of each other's way
@@ -193,60 +215,53 @@ class PublisherWorker(threading.Thread):
             self._publisher.close()
 
     def _deliver(self) -> None:
-        progress_at = time.monotonic()
         delivered_before = -1
-        failures = 0
         while not self._stopping.is_set():
             self.wake.clear()
+            if (seconds := self._gate.seconds()) > 0:
+                if self._gives_up(seconds, self._gate.reason):
+                    return
+                self._rest(seconds)
+                continue
             turn = self._repeated(self._turn)
             if turn.progress:
-                progress_at = time.monotonic()
-            if turn.needs_pause:
-                failures = 1 if turn.progress else failures + 1
-                pause = min(decisions.pause(failures, random.random()), MAX_ABSENCE_SECONDS)  # noqa: S311  no secret
-                self._log_failure(turn, failures, pause)
-                if self._gives_up(progress_at, pause, str(turn.unreachable or "")):
-                    return
-                self._stopping.wait(pause)
+                self._gate.progressed()
+            if turn.halted or turn.handled or turn.unchecked:
                 continue
-            if turn.handled or turn.unchecked:
-                failures = 0
-                continue
-            pending, soonest, delivered = self._repeated(self._remaining)
-            if delivered != delivered_before:  # other relays make progress
-                delivered_before, progress_at = delivered, time.monotonic()
-            if not pending and soonest is None and not self._settings.follow:
+            left = self._repeated(self._remaining)
+            if left.delivered != delivered_before:  # other relays make progress
+                delivered_before = left.delivered
+                self._gate.progressed()
+            if not left.pending and left.soonest is None and not self._settings.follow:
                 return
+            if left.paused is not None:
+                self._gate.heard(left.paused, left.reason)
+                continue
             # What is pending, though nothing was free, is with another relay.
-            pause = BUSY_SECONDS if pending else POLL_SECONDS if soonest is None else max(0.0, soonest)
-            if self._gives_up(progress_at, pause, ""):
+            pause = BUSY_SECONDS if left.pending else POLL_SECONDS if left.soonest is None else max(0.0, left.soonest)
+            if self._gives_up(pause, ""):
                 return
-            self.wake.wait(min(pause, POLL_SECONDS))
+            self._clock.wait(self.wake, min(pause, POLL_SECONDS))
 
-    def _log_failure(self, turn: _Turn, failures: int, pause: float) -> None:
-        log = logger.warning if failures & (failures - 1) == 0 else logger.debug  # less often each time
-        if turn.unreachable is not None:
-            log("%s (attempt %d; the next in %.1f seconds)", turn.unreachable, failures, pause)
-        else:
-            log(
-                'the publisher "%s" failed for every one of %d events; the next attempt comes in %.1f seconds',
-                self._route.name,
-                len(turn.verdicts),
-                pause,
-            )
+    def _rest(self, seconds: float) -> None:
+        """Wait until events may pass again; look now and then whether a person has ended a long pause."""
+        asked = self._gate.asked
+        self._clock.wait(self._stopping, min(seconds, LOOK_SECONDS) if asked else seconds)
+        if asked and seconds > LOOK_SECONDS and self._repeated(self._remaining).paused is None:
+            self._gate.lifted()
 
-    def _gives_up(self, progress_at: float, pause: float, reason: str) -> bool:
+    def _gives_up(self, pause: float, reason: str) -> bool:
         """Return whether to leave the rest for later: no progress for too long, the coming pause included."""
-        if self._settings.follow or time.monotonic() + pause - progress_at <= self._settings.patience:
+        if self._settings.follow or self._clock.now() + pause - self._gate.progress_at <= self._settings.patience:
             return False
         self.given_up = reason
         return True
 
-    def _remaining(self) -> tuple[bool, float | None, int]:
+    def _remaining(self) -> _Remaining:
         with self._session.transaction() as cursor:
             cursor.execute(turns.remaining(self.number))
-            ((pending, soonest, delivered),) = cursor.fetchall()
-        return bool(pending), soonest, delivered or 0
+            ((pending, soonest, delivered, paused, reason),) = cursor.fetchall()
+        return _Remaining(bool(pending), soonest, delivered or 0, paused, reason or "")
 
     def _repeated(self, work: Callable[[], T]) -> T:
         return reconnecting(work, self._settings.reconnect_seconds, self._session.location, self._stopping)
@@ -256,28 +271,34 @@ class PublisherWorker(threading.Thread):
             publisher = self.opened()
         except UnreachableError as error:
             self._observer.unreachable(self._route.name)
-            return _Turn(unreachable=error)
-        began, unchecked = time.monotonic(), self._full  # after a full turn the next slots are likely to have something
+            self._gate.unreachable(str(error))
+            return _Turn(halted=True)
+        began, unchecked = (
+            self._clock.now(),
+            self._full,
+        )  # after a full turn the next slots are likely to have something
         with self._session.transaction(turns.LOOK_UPS) as cursor:
             cursor.execute(turns.lock_slots(self.number, self._first, self._share, any_=unchecked))
             slots = [slot for (slot,) in cursor.fetchall()]
             if not slots:
                 self._full = False
                 return _Turn()
-            most = max(TURN_EVENTS, publisher.most)
+            most = self._most(publisher)
             cursor.execute(turns.due(self.number, slots, most, -(-most // len(slots)) if unchecked else most))
             marks: dict[int, _Mark] = {mark[0]: mark for mark in cursor}
             items, moved = self._read(cursor, marks)
             handled = len(items) + moved
-            verdicts, unreachable = self._publish(publisher, items)
+            verdicts, halt = self._publish(publisher, items)
             if items:
                 failpoints.reach(failpoints.AFTER_PUBLISH)
             self._mark(cursor, verdicts)
+            if halt is not None and halt.busy:
+                cursor.execute(turns.pause(self.number, halt.seconds or 0.0, halt.reason))
             if items:
                 failpoints.reach(failpoints.BEFORE_MARKED)
         self._first = (slots[-1] + 1) % decisions.SLOTS
         self._full = len(marks) > handled or handled * 2 >= most
-        self._share = decisions.share(self._share, full=self._full, slow=time.monotonic() - began > QUICK_SECONDS)
+        self._share = decisions.share(self._share, full=self._full, slow=self._clock.now() - began > QUICK_SECONDS)
         self._observer.settled(self._route.name, verdicts)
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
         for each in dead[:1]:
@@ -294,7 +315,7 @@ class PublisherWorker(threading.Thread):
             delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
             dead=self.result.dead + len(dead),
         )
-        return _Turn(len(slots), handled, verdicts, moved, unreachable, unchecked)
+        return _Turn(len(slots), handled, verdicts, moved, halt is not None, unchecked)
 
     def _read(self, cursor: extensions.cursor, marks: Mapping[int, _Mark]) -> tuple[list[Item], int]:
         """Return the events to be published, as many as a turn may have, and how many others were moved aside."""
@@ -306,12 +327,12 @@ class PublisherWorker(threading.Thread):
         cursor.execute(turns.recorded(self.number, marks, TURN_BYTES))
         for row in cursor:
             existing, is_blocked, last = row[:3]
-            _, slot, attempts, _ = marks[last]
+            _, slot, attempts, _, passed = marks[last]
             recorded = Recorded(*row[2:])
             if is_blocked:
                 blocked.append((slot, last, recorded.subject))
             else:
-                items.append(Item(cloud_event(recorded), last, slot, attempts))
+                items.append(Item(cloud_event(recorded), last, slot, attempts, passed))
         missing: list[_Mark] = []
         if existing < len(marks):
             read = {item.sequence for item in items} | {sequence for _, sequence, _ in blocked}
@@ -327,37 +348,64 @@ class PublisherWorker(threading.Thread):
             )
             cursor.execute(turns.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in missing]))
             cursor.execute(
-                blocking.unblock_keys(self.number, [subject for *_, subject in missing if subject is not None])
+                blocking.unblock_keys(self.number, [subject for *_, subject, _ in missing if subject is not None])
             )
         return items, len(blocked) + len(missing)
 
-    def _publish(self, publisher: Publisher, items: list[Item]) -> tuple[list[Verdict], UnreachableError | None]:
+    def _most(self, publisher: Publisher) -> int:
+        """Return how many events a turn may have: no more than the publisher's rate lets pass in its time."""
+        most = max(TURN_EVENTS, publisher.most)
+        return (
+            most if self._gate.rate is None else min(most, max(MIN_PACED_EVENTS, int(self._gate.rate * TURN_SECONDS)))
+        )
+
+    def _publish(self, publisher: Publisher, items: Sequence[Item]) -> tuple[list[Verdict], Halt | None]:
+        """Publish events, call by call, as fast as the gate lets them; return the verdicts, and why it ended early."""
         verdicts: list[Verdict] = []
         stopped: set[str] = set()
-        began = time.monotonic()
-        while items and not self._stopping.is_set() and (not verdicts or time.monotonic() - began < TURN_SECONDS):
-            call, items = decisions.next_call(items, stopped, ordered=publisher.ordered, most=publisher.most)
+        left = self._gate.in_turn(items)
+        ends = self._clock.now() + TURN_SECONDS
+        while left and not self._stopping.is_set() and (not verdicts or self._clock.now() < ends):
+            count, seconds = self._gate.take(min(len(left), publisher.most))
+            if not count:
+                if self._clock.now() + seconds >= ends:
+                    break
+                self._clock.wait(self._stopping, seconds)
+                continue
+            call, left = decisions.next_call(left, stopped, ordered=publisher.ordered, most=count)
+            self._gate.give_back(count - len(call))
             if not call:
                 break
-            given = [item.event for item in call]
-            called_at = time.monotonic()
+            probing = self._gate.probing
             try:
-                outcomes = publisher.publish(given)
+                outcomes = self._called(publisher, [item.event for item in call])
             except UnreachableError as error:
                 self._observer.unreachable(self._route.name)
-                return verdicts, error
-            finally:
-                self._observer.called(self._route.name, time.monotonic() - called_at, given)
-            judged, ended = decisions.judge(
+                self._gate.unreachable(str(error))
+                return verdicts, Halt(busy=False, reason=str(error))
+            judgement = decisions.judge(
                 call,
                 outcomes,
                 max_attempts=self._route.max_attempts,
                 waits=self._route.waits,
                 chance=random.random(),  # noqa: S311  no secret
+                through=any(isinstance(verdict, Done) for verdict in verdicts),
+                probing=probing,
             )
-            verdicts += judged
-            stopped |= ended
+            verdicts += judgement.verdicts
+            stopped |= judgement.stopped
+            self._gate.give_back(judgement.unsent)
+            seconds = self._gate.settle(judgement)
+            if judgement.halt is not None:
+                return verdicts, msgspec.structs.replace(judgement.halt, seconds=seconds)
         return verdicts, None
+
+    def _called(self, publisher: Publisher, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
+        called_at = time.monotonic()
+        try:
+            return publisher.publish(events)
+        finally:
+            self._observer.called(self._route.name, time.monotonic() - called_at, events)
 
     def _mark(self, cursor: extensions.cursor, verdicts: Sequence[Verdict]) -> None:
         done = [verdict for verdict in verdicts if isinstance(verdict, Done)]

@@ -14,7 +14,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from target_eventgen.errors import SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
@@ -25,6 +25,17 @@ class Delivered:
     """The receiver acknowledged the event: durably, as far as it can say."""
 
 
+Cause: TypeAlias = Literal["event", "away", "busy", "unsent"]
+"""What a failure is about.
+
+- event: the event, as far as the publisher can say; it counts as an attempt.
+- away: the receiver, which doesn't answer, or which something in front of it answers for (a load balancer's 503). It
+  counts as an attempt only while other events get through.
+- busy: the receiver, which wants no requests for now, of whatever event. It is no attempt, and the publisher pauses.
+- unsent: nothing; the event was not sent. It is no attempt.
+"""
+
+
 @dataclass(frozen=True)
 class Failed:
     """The receiver did not take the event.
@@ -32,12 +43,14 @@ class Failed:
     Attributes:
         reason: why, in words that hold no secret and no value of a record.
         permanent: whether another attempt would end the same way.
-        retry_after: seconds before which the receiver wants no other attempt.
+        retry_after: seconds before which the receiver wants no other attempt; of one that is busy: no request at all.
+        cause: what the failure is about; one for good is about the event.
     """
 
     reason: str
     permanent: bool = False
     retry_after: float | None = None
+    cause: Cause = "event"
 
 
 Outcome: TypeAlias = Delivered | Failed

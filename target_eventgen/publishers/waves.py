@@ -15,9 +15,9 @@ from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 
-NOT_SENT: Final = Failed("not sent, since an event of its key before it was not taken")
+NOT_SENT: Final = Failed("not sent, since an event of its key before it was not taken", cause="unsent")
 
-TOO_LATE: Final = Failed("not sent, since the events before it took all the time that a call may take")
+TOO_LATE: Final = Failed("not sent, since the events before it took all the time that a call may take", cause="unsent")
 
 CALL_SECONDS: Final = 60.0
 """After which a call sends no further wave: the relay's transaction is open meanwhile, and ends after some minutes."""
@@ -71,7 +71,7 @@ def in_waves(
             except UnreachableError as error:
                 if not any(isinstance(outcome, Delivered) for outcome in outcomes.values()):
                     raise
-                lost = Failed(str(error))
+                lost = Failed(str(error), cause="away")
                 outcomes.update(dict.fromkeys(sent, lost))
         for index in wave:
             unsent = NOT_SENT if lost is None or events[index].subject in stuck else lost

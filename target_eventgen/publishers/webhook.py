@@ -8,7 +8,8 @@ sent again in halves, until it is known which event of it is the one.
 
 The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent
 or answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
-arrive later, after a redelivery.
+arrive later, after a redelivery. Where a receiver is busy (429, or 503 with Retry-After), no lane makes another
+request.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ MAX_CONNECTIONS: Final = 256
 GRACE_SECONDS: Final = 1.0
 """Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
 
-NOT_SENT: Final = Failed("not sent yet, since an event of its key before it was not taken, or others took too long")
+NOT_SENT: Final = Failed(
+    "not sent yet, since an event of its key before it was not taken, or others took too long", cause="unsent"
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -268,6 +271,7 @@ class WebhookPublisher:
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
         self._rounds = ROUNDS
+        self._busy = False  # whether the receiver wanted no more requests in the present call
         self._ends = 0.0  # when the present call makes no more requests
         self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
 
@@ -279,7 +283,7 @@ class WebhookPublisher:
 
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
-        self._away = None
+        self._away, self._busy = None, False
         began = time.monotonic()
         self._ends = began + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
@@ -303,6 +307,10 @@ class WebhookPublisher:
         self._workers.shutdown(wait=False)
         while self._idle:
             self._idle.pop().close()
+
+    @property
+    def _silence(self) -> str:
+        return f"no answer within {self._settings.timeout:g} seconds"
 
     def _watch(self, running: Mapping[Future[None], WorkerSlot]) -> None:
         """Wait for the threads, and cut off what takes too long."""
@@ -345,8 +353,8 @@ class WebhookPublisher:
                     continue
                 if lane.cut or self._away is not None:
                     # Whoever tried all that is left, each until its deadline, would be at it for long.
-                    outcome: Outcome = Failed(self._away or f"no answer within {self._settings.timeout:g} seconds")
-                elif time.monotonic() > self._ends:
+                    outcome: Outcome = Failed(self._away or self._silence, cause="away")
+                elif self._busy or time.monotonic() > self._ends:
                     return
                 else:
                     outcome = self._send(lane, [events[index] for index in unit])
@@ -356,6 +364,7 @@ class WebhookPublisher:
                     continue
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
+                    self._busy |= outcome.cause == "busy"
                     barred.update(events[index].subject for index in unit)
         finally:
             if lane.cut:
@@ -380,12 +389,12 @@ class WebhookPublisher:
         except ConnectError as error:
             if not lane.reached and not lane.cut:
                 self._away = str(error)
-            return Failed(str(error))
+            return Failed(str(error), cause="away")
         except (CutError, TimeoutError):
             lane.cut = True
-            outcome = Failed(f"no answer within {self._settings.timeout:g} seconds")
+            outcome = Failed(self._silence, cause="away")
         except (OSError, HTTPException) as error:
-            outcome = Failed(f"no answer: {reason_of(error)}")
+            outcome = Failed(f"no answer: {reason_of(error)}", cause="away")
         else:
             return webhook_decisions.verdict(status, headers, time.time())
         lane.reached = True  # perhaps it was

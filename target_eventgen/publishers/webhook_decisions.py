@@ -31,6 +31,12 @@ PASSING: Final = frozenset({401, 403, 404, 407, 408, 409, 421, 423, 425, 429})
 Any other 4xx is for good: the event will be refused whenever it comes.
 """
 
+AWAY: Final = frozenset({401, 403, 404, 407, 408, 421, *range(300, 400), 502, 503, 504, *range(520, 528), 530})
+"""Answers that say nothing of the event: the endpoint is not in its place, or what is in front of it answers for it.
+
+From 520 on they are those of proxies. What else is not for good (409, 423, 425, 500) may be about the event.
+"""
+
 
 def secret_bytes(text: str) -> bytes | None:
     """Return a secret's bytes, None where no receiver could verify with it."""
@@ -69,9 +75,14 @@ def verdict(status: int, headers: Mapping[str, str], now: float) -> Outcome:
     if status == 410:
         return Failed("the receiver answered 410: it is gone and wants no more webhooks", permanent=True)
     if 300 <= status < 400:
-        return Failed(f"the receiver answered {status}, a redirect that may not be followed; correct the url")
-    permanent = 400 <= status < 500 and status not in PASSING
-    return Failed(f"the receiver answered {status}", permanent=permanent, retry_after=wait(headers, now))
+        reason = f"the receiver answered {status}, a redirect that may not be followed; correct the url"
+        return Failed(reason, cause="away")
+    reason, later = f"the receiver answered {status}", wait(headers, now)
+    if status == 429 or (status == 503 and later is not None):
+        return Failed(reason, retry_after=later, cause="busy")
+    if 400 <= status < 500 and status not in PASSING:
+        return Failed(reason, permanent=True, retry_after=later)
+    return Failed(reason, retry_after=later, cause="away" if status in AWAY else "event")
 
 
 def wait(headers: Mapping[str, str], now: float) -> float | None:

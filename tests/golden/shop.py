@@ -175,7 +175,7 @@ def refusing(request: Request) -> Answer:
     if event["subject"] == "subscriptions/2":
         return Answer(400, body=b"no such customer")
     if (event["subject"], event["type"]) == ("subscriptions/3", "subscription.fell"):
-        return Answer(503, {"Retry-After": "86400"}, body=b"later")
+        return Answer(500, {"Retry-After": "86400"}, body=b"later")
     return Answer()
 
 

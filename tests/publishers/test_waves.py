@@ -69,7 +69,7 @@ def test_a_receiver_that_is_away_from_the_start_is_unreachable() -> None:
 def test_what_was_acknowledged_counts_though_the_receiver_goes_away_then() -> None:
     receiver = Receiver(set(), gone_from=1)
     outcomes = in_waves(keys("abaa"), receiver.send)
-    assert outcomes == [Delivered(), Delivered(), Failed("it is away"), NOT_SENT]
+    assert outcomes == [Delivered(), Delivered(), Failed("it is away", cause="away"), NOT_SENT]
     assert receiver.calls == 2
 
 

@@ -216,9 +216,9 @@ def test_one_refused_event_is_found_in_its_batch_and_the_others_are_delivered_in
 
 def test_a_batch_that_fails_for_the_moment_is_not_taken_apart(receiver: Receiver) -> None:
     sent = [event(number, key=str(number % 4)) for number in range(12)]
-    receiver.answer = lambda _: Answer(429, {"Retry-After": "7"})
+    receiver.answer = lambda _: Answer(502, {"Retry-After": "7"})
     found = published(receiver.url, sent, mode="batch", connections=1, batch_size=2)
-    assert found[:4] == [Failed("the receiver answered 429", retry_after=7.0)] * 4
+    assert found[:4] == [Failed("the receiver answered 502", retry_after=7.0, cause="away")] * 4
     assert found[4:] == [NOT_SENT] * 8
     assert [members(request) for request in receiver.requests] == [[sent[0].id, sent[1].id], [sent[2].id, sent[3].id]]
 
@@ -235,7 +235,25 @@ def test_a_receiver_that_says_nothing_is_not_asked_for_each_of_many_batches(rece
 
 def test_retry_after_is_passed_on(receiver: Receiver) -> None:
     receiver.answer = lambda _: Answer(503, {"Retry-After": "120"})
-    assert published(receiver.url, [event(1)]) == [Failed("the receiver answered 503", retry_after=120.0)]
+    busy = Failed("the receiver answered 503", retry_after=120.0, cause="busy")
+    assert published(receiver.url, [event(1)]) == [busy]
+
+
+def test_once_the_receiver_is_busy_a_call_makes_no_more_requests(receiver: Receiver) -> None:
+    receiver.answer = lambda _: Answer(200 if len(receiver.requests) < 3 else 429)
+    sent = [event(number, key=str(number)) for number in range(20)]
+    found = published(receiver.url, sent, connections=1)
+    busy = Failed("the receiver answered 429", cause="busy")
+    assert found == [Delivered(), Delivered(), busy, *[NOT_SENT] * 17]
+    assert len(receiver.requests) == 3
+
+
+def test_of_many_connections_each_hears_at_most_once_that_the_receiver_is_busy(receiver: Receiver) -> None:
+    receiver.answer = lambda _: Answer(429, wait=0.01)
+    sent = [event(number, key=str(number)) for number in range(64)]
+    found = published(receiver.url, sent, connections=4)
+    assert 1 <= len(receiver.requests) <= 4
+    assert sum(outcome != NOT_SENT for outcome in found) == len(receiver.requests)
 
 
 # -- connections ------------------------------------------------------------------------------------------------------
@@ -303,7 +321,7 @@ def test_a_silent_receiver_is_given_up_in_time_and_sends_nothing_later(receiver:
     started = time.monotonic()
     found = published(receiver.url, [event(1), event(2)], timeout=1.0)
     assert time.monotonic() - started < 15
-    assert found[0] == Failed("no answer within 1 seconds")
+    assert found[0] == Failed("no answer within 1 seconds", cause="away")
     assert found[1] == NOT_SENT
     answers.set()
     time.sleep(0.5)
@@ -383,7 +401,10 @@ def test_a_receiver_that_answers_a_byte_at_a_time_is_cut_off_in_time() -> None:
 
     with raw(drip) as url:
         started = time.monotonic()
-        assert published(url, [event(1), event(2)], timeout=1.0) == [Failed("no answer within 1 seconds"), NOT_SENT]
+        assert published(url, [event(1), event(2)], timeout=1.0) == [
+            Failed("no answer within 1 seconds", cause="away"),
+            NOT_SENT,
+        ]
         assert time.monotonic() - started < 15
 
 

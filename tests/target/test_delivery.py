@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from target_eventgen.delivery import decisions
-from target_eventgen.delivery.decisions import Again, Dead, Done, Item
+from target_eventgen.delivery.decisions import Again, Dead, Done, Halt, Item, Judgement
 from target_eventgen.model import routes
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
@@ -73,8 +73,14 @@ def test_no_event_of_a_key_overtakes_another_between_calls() -> None:
     assert len(given) == 15
 
 
-def judged(call: list[Item], outcomes: list[Outcome], **options: Any) -> tuple[list[Any], set[str]]:
+def judgement(call: list[Item], outcomes: list[Outcome], **options: Any) -> Judgement:
     return decisions.judge(call, outcomes, **{"max_attempts": 3, "waits": True, "chance": 1.0, **options})
+
+
+def judged(call: list[Item], outcomes: list[Outcome], **options: Any) -> tuple[list[Any], set[str]]:
+    found = judgement(call, outcomes, **options)
+    assert found.halt is None
+    return list(found.verdicts), found.stopped
 
 
 def test_what_comes_after_a_failure_has_no_verdict_and_its_key_is_stopped() -> None:
@@ -108,6 +114,61 @@ def test_the_last_attempt_makes_a_dead_event() -> None:
 def test_an_attempt_is_never_earlier_than_the_receiver_wants_it() -> None:
     assert judged([item("a", 1)], [Failed("no", retry_after=90)])[0][0].delay == 90
     assert judged([item("a", 1)], [Failed("no", retry_after=0.1)])[0][0].delay == 1.0
+
+
+AWAY = Failed("the receiver answered 503", cause="away")
+BUSY = Failed("the receiver answered 429", retry_after=7.0, cause="busy")
+
+
+def test_a_busy_receiver_is_no_attempt_of_any_event_and_the_publisher_pauses() -> None:
+    call = items("aabc")
+    found = judgement(call, [BUSY, Failed("behind", cause="unsent"), Delivered(), BUSY], max_attempts=1)
+    assert found.verdicts == [Done(call[2])]
+    assert (found.stopped, found.refused) == ({"a", "c"}, {"a", "c"})
+    assert found.halt == Halt(busy=True, reason="the receiver answered 429", seconds=7.0)
+
+
+def test_the_longest_wish_of_a_busy_receiver_counts() -> None:
+    outcomes: list[Outcome] = [AWAY, BUSY, Failed("429", retry_after=9.0, cause="busy"), Failed("429", cause="busy")]
+    found = judgement(items("abcd"), outcomes)
+    assert (found.halt, found.verdicts) == (Halt(busy=True, reason="429", seconds=9.0), [])
+
+
+def test_while_nothing_gets_through_no_attempt_is_counted() -> None:
+    found = judgement([item("a", 1, attempts=2), item("b", 2)], [AWAY, AWAY])
+    assert found == Judgement([], {"a", "b"}, Halt(busy=False, reason=AWAY.reason), {"a", "b"}, 0)
+
+
+@pytest.mark.parametrize("how", ["in the same call", "earlier in the turn", "since it failed"])
+def test_an_event_that_fails_while_others_get_through_is_blamed(how: str) -> None:
+    one = msgspec.structs.replace(item("a", 1, attempts=2), passed=how == "since it failed")
+    call = [one, item("b", 2)]
+    outcomes: list[Outcome] = [AWAY, Delivered()]
+    if how != "in the same call":
+        call, outcomes = call[:1], outcomes[:1]
+    assert judged(call, outcomes, through=how == "earlier in the turn")[0][0] == Dead(one, 3, AWAY.reason)
+
+
+def test_a_lone_failure_about_an_event_is_an_attempt_but_not_while_it_is_tried_whether_anything_gets_through() -> None:
+    (lone,) = items("a")
+    assert judged([lone], [Failed("no")])[0] == [Again(lone, 1, 1.0, "no")]
+    assert judgement([lone], [Failed("no")], probing=True).verdicts == []
+    assert judgement([lone], [Failed("no", permanent=True)], probing=True).verdicts == [Dead(lone, 1, "no")]
+
+
+@pytest.mark.parametrize("number", [decisions.FAILING_KEYS, decisions.FAILING_KEYS - 1])
+def test_where_many_keys_fail_and_nothing_gets_through_it_is_the_receiver_whatever_it_answers(number: int) -> None:
+    call = [item(f"key{n}", n) for n in range(number)]
+    found = judgement(call, [Failed("the receiver answered 500")] * number)
+    assert (len(found.verdicts), found.halt is None) == ((0, False) if number >= decisions.FAILING_KEYS else (9, True))
+    refused = judgement(call, [Failed("no such thing", permanent=True)] * number)
+    assert len(refused.verdicts) == number
+
+
+def test_an_event_that_was_not_sent_is_not_blamed_and_its_key_stops() -> None:
+    call = items("abb")
+    found = judgement(call, [Delivered(), Failed("too late", cause="unsent"), Failed("too late", cause="unsent")])
+    assert found == Judgement([Done(call[0])], {"b"}, None, set(), 2)
 
 
 def test_a_reason_is_made_storable_and_a_wish_is_bounded() -> None:

@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from target_eventgen import embedded
-from target_eventgen.delivery import decisions, listener, relay, session, worker
+from target_eventgen.delivery import decisions, listener, relay, session, status, worker
 from target_eventgen.delivery.sql import turns
 from target_eventgen.errors import ConnectionLostError, SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
@@ -295,7 +295,7 @@ def test_an_event_is_dead_after_so_many_attempts_and_not_before(outbox: Outbox, 
 
 def test_a_receiver_that_was_away_gets_everything_and_no_event_was_blamed(outbox: Outbox) -> None:
     receiver = Receiver()
-    times = iter([True] * 20)
+    times = iter([True] * 10)
 
     def sometimes(_: object) -> None:
         if next(times, False):
@@ -655,6 +655,19 @@ def test_delivered_events_go_by_age_and_others_stay(outbox: Outbox, monkeypatch:
     kept = [id_ for (id_,) in outbox.query("select id from eventgen.events order by id")]
     # dead letters, what waits behind one, and what is young
     assert kept == ["orders-1-1", "orders-1-2", "orders-3-2", "orders-4-2"]
+
+
+def test_a_publisher_that_delivered_nothing_for_days_goes_on(outbox: Outbox) -> None:
+    receiver = Receiver()
+    outbox.announce(receiver.delivery())
+    outbox.add()
+    outbox.drain(receiver.delivery())
+    outbox.query("update eventgen.slots set delivered_at = delivered_at - interval '5 days'")
+    outbox.add(mark="later")
+    assert status.read(outbox.url).publishers[0].per_second == pytest.approx(0.0)
+    outbox.drain(receiver.delivery())
+    assert receiver.ids == ["orders-1-1", "orders-1-1later"]
+    assert status.read(outbox.url).publishers[0].per_second > 0
 
 
 def test_a_relay_that_is_stopped_ends_after_the_call_that_is_under_way(outbox: Outbox) -> None:

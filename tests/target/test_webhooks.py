@@ -62,6 +62,34 @@ def test_a_refusal_by_the_endpoint_or_of_the_moment_passes(status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "cause"),
+    [
+        (429, {}, "busy"),
+        (429, {"retry-after": "3"}, "busy"),
+        (503, {"retry-after": "3"}, "busy"),
+        (503, {}, "away"),
+        (502, {"retry-after": "3"}, "away"),
+        (504, {}, "away"),
+        (522, {}, "away"),
+        (401, {}, "away"),
+        (404, {}, "away"),
+        (408, {}, "away"),
+        (307, {}, "away"),
+        (409, {}, "event"),
+        (425, {}, "event"),
+        (500, {"retry-after": "3"}, "event"),
+        (400, {"retry-after": "3"}, "event"),
+    ],
+)
+def test_an_answer_is_about_a_busy_receiver_an_absent_one_or_the_event(
+    status: int, headers: dict[str, str], cause: str
+) -> None:
+    found = webhook_decisions.verdict(status, headers, 0)
+    assert isinstance(found, Failed)
+    assert found.cause == cause
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({"retry-after": "120"}, 120.0),

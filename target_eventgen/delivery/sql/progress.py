@@ -9,11 +9,22 @@ from psycopg2 import sql
 RECENT_SECONDS: Final = 60
 """Seconds over which, about, the rate of deliveries is an average."""
 
+FADED: Final = sql.SQL("exp(-least(extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {}, 700))").format(
+    sql.Literal(RECENT_SECONDS)
+)
+"""What is left of a slot's `recent` deliveries, as a part of 1; without the bound, Postgres calls it an underflow."""
+
+
+RESTING: Final = sql.SQL("coalesce(paused_until > clock_timestamp(), false)")
+"""Whether a row of `publishers` is not to be delivered to for now."""
+
 
 PROGRESS: Final = sql.SQL(
     "SELECT name, pending.number, waiting.number, retrying.number, dead.number, coalesce(slot.delivered, 0)::bigint,"
     " coalesce(slot.recent, 0) / {seconds}, extract(epoch FROM clock_timestamp() - slot.delivered_at)::float8,"
-    " extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8, failure.reason"
+    " extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8, failure.reason,"
+    " CASE WHEN paused_until > clock_timestamp() THEN extract(epoch FROM paused_until - clock_timestamp())::float8 END,"
+    " CASE WHEN paused_until > clock_timestamp() THEN pause_reason END"
     " FROM eventgen.publishers AS publisher"
     " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.pending WHERE publisher = publisher.number) AS pending"
     " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.waiting WHERE publisher = publisher.number) AS waiting"
@@ -21,7 +32,7 @@ PROGRESS: Final = sql.SQL(
     "  AND due_at IS NOT NULL) AS retrying"
     " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.dead_letters WHERE publisher = publisher.number) AS dead"
     " CROSS JOIN LATERAL (SELECT sum(delivered) AS delivered, max(delivered_at) AS delivered_at,"
-    "  sum(recent * exp(-extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {seconds})) AS recent"
+    "  sum(recent * {faded}) AS recent"
     "  FROM eventgen.slots WHERE publisher = publisher.number) AS slot"
     " LEFT JOIN LATERAL (SELECT recorded_at FROM eventgen.events WHERE sequence = least("
     "  (SELECT min(head.sequence) FROM eventgen.slots CROSS JOIN LATERAL (SELECT sequence FROM eventgen.pending"
@@ -32,7 +43,7 @@ PROGRESS: Final = sql.SQL(
     " LEFT JOIN LATERAL (SELECT reason FROM eventgen.blocked WHERE publisher = publisher.number"
     "  ORDER BY failed_at DESC LIMIT 1) AS failure ON true"
     " ORDER BY name"
-).format(seconds=sql.Literal(RECENT_SECONDS))
+).format(seconds=sql.Literal(RECENT_SECONDS), faded=FADED)
 """Returns a row a publisher, in the order of the fields of `status.Progress`."""
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from psycopg2 import sql
 
 from target_eventgen.delivery.decisions import SLOTS, Done
-from target_eventgen.delivery.sql.progress import RECENT_SECONDS
+from target_eventgen.delivery.sql.progress import FADED, RESTING
 from target_eventgen.delivery.sql.values import integers, rows_of
 
 LOOK_UPS: Final = sql.SQL(
@@ -23,6 +23,8 @@ LOOK_UPS: Final = sql.SQL(
 
 def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> sql.Composable:
     """Lock slots that have something due and that no other transaction has locked; return (slot).
+
+    None is locked while the publisher pauses.
 
     Args:
         publisher: its number.
@@ -40,17 +42,22 @@ def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> 
         " AND ({any_} OR EXISTS (SELECT FROM eventgen.pending WHERE pending.publisher = {publisher} AND pending.slot = wanted.slot)"
         "  OR EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = {publisher}"
         "   AND blocked.slot = wanted.slot AND blocked.due_at <= clock_timestamp()))"
-        " FOR UPDATE SKIP LOCKED) AS locked LIMIT {most}"
+        " FOR UPDATE SKIP LOCKED) AS locked"
+        " WHERE NOT EXISTS (SELECT FROM eventgen.publishers WHERE number = {publisher} AND {resting}) LIMIT {most}"
     ).format(
         order=integers(order, "smallint"),
         publisher=sql.Literal(publisher),
         most=sql.Literal(most),
         any_=sql.Literal(any_),
+        resting=RESTING,
     )
 
 
 def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Composable:
-    """Return what is due in some slots, oldest first: (sequence, slot, failed attempts, subject where it had failed).
+    """Return what is due in some slots, oldest first.
+
+    Each is (sequence, slot, failed attempts, subject where it had failed, whether another event of the publisher was
+    delivered since then).
 
     Args:
         publisher: its number.
@@ -59,11 +66,12 @@ def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Comp
         depth: how many of one slot.
     """
     return sql.SQL(
-        "SELECT sequence, slot, attempts, subject FROM (SELECT sequence, slot, attempts, subject FROM eventgen.blocked"
-        "  WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
+        "SELECT sequence, slot, attempts, subject, passed FROM (SELECT sequence, slot, attempts, subject,"
+        "   coalesce(failed_at < (SELECT max(delivered_at) FROM eventgen.slots WHERE publisher = {publisher}), false) AS passed"
+        "  FROM eventgen.blocked WHERE publisher = {publisher} AND slot = ANY ({slots}) AND due_at <= clock_timestamp()"
         "  ORDER BY sequence LIMIT {most}) AS retried"
         " UNION ALL"
-        " SELECT head.sequence, wanted.slot, 0, NULL FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
+        " SELECT head.sequence, wanted.slot, 0, NULL, false FROM unnest({slots}) AS wanted (slot) CROSS JOIN LATERAL"
         "  (SELECT sequence FROM eventgen.pending WHERE publisher = {publisher} AND slot = wanted.slot"
         "   ORDER BY sequence LIMIT {depth}) AS head"
         " ORDER BY sequence LIMIT {most}"
@@ -139,11 +147,10 @@ def count_delivered(publisher: int, done: Iterable[Done]) -> sql.Composable:
         numbers[verdict.item.slot] = numbers.get(verdict.item.slot, 0) + 1
     return sql.SQL(
         "UPDATE eventgen.slots SET delivered = delivered + row.number,"
-        " recent = row.number + coalesce(recent * exp(-extract(epoch FROM clock_timestamp() - delivered_at)::float8 / {seconds}), 0),"
-        " delivered_at = clock_timestamp() FROM {rows} AS row (slot, number)"
+        " recent = row.number + coalesce(recent * {faded}, 0), delivered_at = clock_timestamp() FROM {rows} AS row (slot, number)"
         " WHERE slots.publisher = {publisher} AND slots.slot = row.slot"
     ).format(
-        seconds=sql.Literal(RECENT_SECONDS),
+        faded=FADED,
         publisher=sql.Literal(publisher),
         rows=rows_of(numbers.items(), "smallint", "bigint"),
     )
@@ -152,14 +159,26 @@ def count_delivered(publisher: int, done: Iterable[Done]) -> sql.Composable:
 def remaining(publisher: int) -> sql.Composable:
     """Return what remains to be done.
 
-    One row: whether something is pending; the seconds until the first blocked event is due, NULL where none is; and how
-    many events have been delivered so far, by any relay.
+    One row: whether something is pending; the seconds until the first blocked event is due, NULL where none is; how
+    many events have been delivered so far, by any relay; the seconds of the publisher's pause, NULL where there is
+    none, and its reason.
     """
     return sql.SQL(
         "SELECT EXISTS (SELECT FROM eventgen.pending WHERE publisher = {publisher}),"
         " (SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM eventgen.blocked WHERE publisher = {publisher}),"
-        " (SELECT sum(delivered)::bigint FROM eventgen.slots WHERE publisher = {publisher})"
+        " (SELECT sum(delivered)::bigint FROM eventgen.slots WHERE publisher = {publisher}),"
+        " (SELECT extract(epoch FROM paused_until - clock_timestamp())::float8 FROM eventgen.publishers"
+        "  WHERE number = {publisher} AND paused_until > clock_timestamp()),"
+        " (SELECT pause_reason FROM eventgen.publishers WHERE number = {publisher})"
     ).format(publisher=sql.Literal(publisher))
+
+
+def pause(publisher: int, seconds: float, reason: str) -> sql.Composable:
+    """Have a publisher pause for so many seconds, in every relay."""
+    return sql.SQL(
+        "UPDATE eventgen.publishers SET paused_until = greatest(paused_until, clock_timestamp() + {} * interval '1 second'),"
+        " pause_reason = {} WHERE number = {}"
+    ).format(sql.Literal(seconds), sql.Literal(reason), sql.Literal(publisher))
 
 
 def undelivered(publisher: int) -> sql.Composable:

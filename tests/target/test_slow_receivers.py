@@ -1,0 +1,135 @@
+"""A relay whose receiver is slow or away, by a clock that moves when the relay waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from target_eventgen.delivery import status
+from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
+from tests.support.clocks import HeldClock
+from tests.support.relaying import EMPTY, Outbox, Receiver, in_order
+
+AWAY = Failed("the receiver answered 503", cause="away")
+BUSY = Failed("the receiver answered 429", retry_after=90.0, cause="busy")
+
+
+@pytest.fixture
+def clock(database: str) -> Iterator[HeldClock]:
+    with HeldClock(database) as held:
+        yield held
+
+
+@pytest.fixture
+def outbox(database: str) -> Outbox:
+    return Outbox(database)
+
+
+def timed(
+    clock: HeldClock, answer: Callable[[float, CloudEvent], Outcome], most: int = 100
+) -> tuple[Receiver, list[float]]:
+    """A receiver that answers by the time, and the times at which it was asked."""
+    asked: list[float] = []
+
+    def answered(event: CloudEvent) -> Outcome:
+        asked.append(clock.now())
+        return answer(clock.now(), event)
+
+    return Receiver(answer=answered, most=most), asked
+
+
+def test_while_a_receiver_is_busy_no_key_is_tried_and_no_event_is_blamed(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda now, _: Delivered() if now >= 90 else BUSY, most=1)
+    wanted = receiver.delivery(workers=1, max_attempts=1)
+    outbox.announce(wanted)
+    outbox.add(keys=20, each=3)
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert (result.delivered, result.dead, result.left) == (60, 0, 0)
+    assert (asked[0], [each for each in asked[1:] if each < 90]) == (0, [])
+    in_order(receiver.got)
+    assert outbox.marks() == EMPTY
+
+
+def test_another_relay_keeps_the_pause_that_a_receiver_asked_for(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda now, _: Delivered() if now >= 90 else BUSY)
+    wanted = receiver.delivery(workers=1)
+    outbox.announce(wanted)
+    outbox.add(keys=5)
+    (result,) = outbox.drain(wanted, clock=clock)
+    assert (result.left, result.reason, clock.now() < 90) == (5, BUSY.reason, True)
+    (paused,) = status.read(outbox.url).publishers
+    assert paused.pause_reason == BUSY.reason
+    assert paused.paused_seconds == pytest.approx(90, abs=1)
+    assert f"pauses for {paused.paused_seconds:.0f} s: the receiver answered 429" in status.text(
+        status.read(outbox.url)
+    )
+    (result,) = outbox.drain(wanted, clock=clock)
+    assert (result.left, result.reason, len(asked)) == (5, BUSY.reason, 5)
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert (result.delivered, min(asked[5:]) >= 90) == (5, True)
+    assert status.read(outbox.url).publishers[0].paused_seconds is None
+
+
+@pytest.mark.parametrize("hours", [0.1, 3.0])
+def test_an_outage_of_any_length_makes_no_dead_letter(outbox: Outbox, clock: HeldClock, hours: float) -> None:
+    until = hours * 3600
+    receiver, asked = timed(clock, lambda now, _: Delivered() if now >= until else AWAY, most=10)
+    wanted = receiver.delivery(workers=1, max_attempts=1)
+    outbox.announce(wanted)
+    outbox.add(keys=30, each=3)
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert (result.delivered, result.dead) == (90, 0)
+    assert outbox.query("select count(*) from eventgen.blocked") == [(0,)]
+    assert len([each for each in asked if each < until]) <= 10 + until / 15 + 10  # it is probed, not stormed
+    in_order(receiver.got)
+
+
+def test_one_event_that_is_never_taken_starves_no_other_and_dies_once_they_pass(
+    outbox: Outbox, clock: HeldClock
+) -> None:
+    receiver, _ = timed(clock, lambda _, event: AWAY if event.id == "orders-1-1" else Delivered(), most=1)
+    wanted = receiver.delivery(workers=1, max_attempts=1)
+    outbox.announce(wanted)
+    outbox.add(keys=20, each=5)
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert (result.delivered, result.dead) == (95, 1)
+    assert clock.now() < 60
+    in_order(receiver.got)
+
+
+def test_an_event_that_is_tried_alone_is_blamed_where_others_passed_since_it_failed(
+    outbox: Outbox, clock: HeldClock
+) -> None:
+    receiver, asked = timed(clock, lambda _, event: AWAY if event.id == "orders-1-1" else Delivered(), most=1)
+    wanted = receiver.delivery(workers=1, max_attempts=3)
+    outbox.announce(wanted)
+    outbox.add(keys=2)
+    outbox.drain(wanted, clock=clock, patience=100)
+    assert outbox.query("select attempts from eventgen.blocked") == [(1,)]
+    assert len(asked) > 3  # it went on alone, and that counted as nothing
+    for number in range(2):
+        outbox.add(stream="others", mark=f"-{number}")
+        outbox.drain(wanted, clock=clock, patience=100)
+    assert outbox.query("select id, attempts from eventgen.dead_letters") == [("orders-1-1", 3)]
+
+
+def test_one_event_to_which_the_receiver_is_always_busy_starves_no_other(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, _ = timed(clock, lambda _, event: BUSY if event.id == "orders-1-1" else Delivered(), most=1)
+    wanted = receiver.delivery(workers=1, max_attempts=1)
+    outbox.announce(wanted)
+    outbox.add(keys=20, each=5)
+    (result,) = outbox.drain(wanted, clock=clock, patience=3600)
+    assert (result.delivered, result.dead, result.left) == (95, 0, 5)
+    in_order(receiver.got)
+
+
+def test_a_publisher_of_code_before_this_one_pauses_too(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda now, _: Delivered() if now >= 90 else BUSY)
+    wanted = receiver.delivery(workers=1)
+    outbox.announce(wanted)
+    outbox.query("alter table eventgen.publishers drop column paused_until, drop column pause_reason")
+    outbox.add(keys=3)
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert (result.delivered, asked[3] >= 90) == (3, True)
