@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tap_restextract.config.reading import webhooks_in
-from tap_restextract.config.webhooks import ReceiverSettings
+from tap_restextract.config.webhooks import Ed25519, ReceiverSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.tap import TapRestextract, config_in, state_in
 from tap_restextract.webhooks.follow import StateFileTail, follow
 from tap_restextract.webhooks.queues.locations import open_queue
 from tap_restextract.webhooks.queues.protocol import Queue
-from tap_restextract.webhooks.signatures import keys_of
+from tap_restextract.webhooks.signatures import PUBLIC_PREFIX, keys_of
 from tap_restextract.webhooks.stream import WebhookStream
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def serve(config: tuple[str, ...], host: str, port: int) -> None:
     assert receiver_settings.webhooks is not None
     _log_to_stderr()
     log = logging.getLogger("tap-restextract.webhooks")
-    receiver = Receiver(
-        receiver_settings.webhooks, receiver_settings.secrets, {plan.stream.name: plan for plan in tap.plans()}, log
-    )
+    plans = {plan.stream.name: plan for plan in tap.plans()}
+    receiver = Receiver(receiver_settings, receiver_settings.webhooks, plans, log)
     # Opened once before anything is accepted, so that a fault of the configuration is reported as one.
     with closing(open_queue(receiver_settings.queue)) as queue:
         queue.identity  # noqa: B018  it connects
@@ -173,6 +172,10 @@ def _receiver_settings(tap: TapRestextract) -> ReceiverSettings:
             ["config.webhooks is missing; say there who sends notifications, and how they are signed"]
         )
     faults = []
+    if any(isinstance(source.signature, Ed25519) for source in received.webhooks.sources) or any(
+        secret.startswith(PUBLIC_PREFIX) for secrets in received.secrets.values() for secret in secrets
+    ):
+        _require_cryptography()
     for source in received.webhooks.sources:
         try:
             keys_of(source.signature, received.secrets[source.name])
@@ -182,6 +185,15 @@ def _receiver_settings(tap: TapRestextract) -> ReceiverSettings:
     if faults:
         raise ConfigurationError(faults)
     return received
+
+
+def _require_cryptography() -> None:
+    try:
+        import cryptography  # noqa: F401, PLC0415  an extra
+    except ImportError as error:
+        raise ConfigurationError(
+            ["public keys of Ed25519 need cryptography: pip install 'tap-restextract[webhooks]'"]
+        ) from error
 
 
 def _log_to_stderr() -> None:

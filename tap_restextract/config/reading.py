@@ -127,4 +127,5 @@ def webhooks_in(config: typing.Mapping[str, Any]) -> ReceiverSettings:
         None if webhooks is None else msgspec.convert(webhooks, Webhooks, strict=False),
         config.get("webhook_queue") or "",
         {name: [value] if isinstance(value, str) else value for name, value in secrets.items()},
+        msgspec.convert(config.get("webhook_tokens") or {}, dict[str, str], strict=False),
     )

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tap_restextract.config.auth import ApiKey, Bearer, HttpBasic, OAuth2ClientCredentials, OAuth2RefreshToken
 from tap_restextract.config.streams import Incremental, StreamSettings
-from tap_restextract.config.webhooks import ReceiverSettings
+from tap_restextract.config.webhooks import Ed25519, ReceiverSettings, Signature, Signing, Source, Token
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.own_forms import form_fault
 from tap_restextract.values.paths import find
@@ -73,6 +73,8 @@ def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str
             yield f"{location}: it has no secret; set webhook_secrets: {{{source.name}: …}}, or the variable TAP_RESTEXTRACT_WEBHOOK_SECRETS as JSON"
         for name in ("events_path", "type_path", "id_path", "time_path"):
             yield from (f"{location}: {name}: {fault}" for fault in _no_path(getattr(source, name)))
+        yield from (f"{location}: signature: {fault}" for fault in _signature_faults(source.signature))
+        yield from (f"{location}: handshake: {fault}" for fault in _handshake_faults(source, received.tokens))
         for route in source.streams:
             for path in (route.object_path, route.fetch_records, *route.key.values()):
                 yield from (f"{location}: stream {route.stream}: {fault}" for fault in _no_path(path))
@@ -86,8 +88,9 @@ def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str
                 yield f"{location}: fetch_path is a path of the API, and the stream {route.stream} has no base_url; set it"
     names = [source.name for source in sources]
     yield from (
-        f"config.webhook_secrets: there is no source {name!r}{hint(name, names)}"
-        for name in received.secrets
+        f"config.{setting}: there is no source {name!r}{hint(name, names)}"
+        for setting, given in (("webhook_secrets", received.secrets), ("webhook_tokens", received.tokens))
+        for name in given
         if name not in names
     )
     sent = {route.stream for source in sources for route in source.streams}
@@ -95,6 +98,43 @@ def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str
         f"stream {name}: source is webhooks, but no source sends notifications of it; name it in the streams of one of webhooks.sources"
         for name in sorted(taking_webhooks - sent, key=str)
     )
+
+
+def _signature_faults(signature: Signature) -> typing.Iterator[str]:
+    """Yield what a signature needs and doesn't have."""
+    if isinstance(signature, Token):
+        if sum(each is not None for each in (signature.header, signature.param, signature.path)) != 1:
+            yield "a token lies in one place; set one of header, param and path"
+        yield from (f"path: {fault}" for fault in _no_path(signature.path))
+    elif isinstance(signature, Signing):
+        needs = {"timestamp": "timestamp_header", "id": "id_header", "url": "url"}
+        for name, key in needs.items():
+            if f"{{{name}}}" in signature.signed and getattr(signature, key) is None:
+                yield f"signed has {{{name}}} in it, and nothing says what that is; set {key}"
+
+
+def _handshake_faults(source: Source, tokens: typing.Mapping[str, str]) -> typing.Iterator[str]:
+    """Yield what a handshake needs and doesn't have, and what it can't have together."""
+    handshake = source.handshake
+    if handshake is None:
+        return
+    places = [name for name in ("param", "header", "path") if getattr(handshake, name) is not None]
+    answers = [name for name in ("answer_key", "answer_header", "hmac_key") if getattr(handshake, name) is not None]
+    if len(places) > 1:
+        yield f"the challenge lies in one place; leave out all of {', '.join(places)} but one"
+    if answers and not places:
+        yield f"{answers[0]} gives a challenge back, and nothing says where it lies; set param, header or path"
+    if handshake.path is not None and handshake.method != "POST":
+        yield f"path is of a body, which a {handshake.method} request doesn't have; set method: POST, or param"
+    if handshake.method == "POST" and not places:
+        yield "a POST without a challenge looks like any notification; set param, header or path"
+    if handshake.answer_header is not None and len(answers) > 1:
+        yield "answer_header answers without a body; leave it, or answer_key and hmac_key, out"
+    if handshake.token_param is not None and not tokens.get(source.name):
+        yield f"there is no token that {handshake.token_param} must hold; set webhook_tokens: {{{source.name}: …}}"
+    if handshake.hmac_key is not None and isinstance(source.signature, (Token, Ed25519)):
+        yield "hmac_key answers with an HMAC by the secret of an HMAC; leave it out"
+    yield from (f"path: {fault}" for fault in _no_path(handshake.path))
 
 
 def _path_faults(stream: StreamSettings) -> typing.Iterator[str]:

@@ -363,6 +363,7 @@ class Settings(Shared, frozen=True, kw_only=True):
     webhook_secrets: Annotated[
         dict[str, str | list[str]], secret("Each source's signing secret, or several while they are rotated.")
     ] = {}
+    webhook_tokens: Annotated[dict[str, str], secret("What the token_param of each source's handshake must hold.")] = {}
 
 
 SECRETS = tuple(

@@ -20,7 +20,10 @@ Tolerance = Annotated[
 
 
 class StandardWebhooks(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="standard_webhooks"):
-    """Standard Webhooks, as Svix and many APIs sign: HMAC-SHA256 of id, timestamp and body, in `webhook-signature`."""
+    """Standard Webhooks, as many APIs sign: id, timestamp and body, in `webhook-signature` or Svix's `svix-signature`.
+
+    A secret that begins with `whpk_` is a public key of Ed25519, any other one of HMAC-SHA256.
+    """
 
     tolerance: Tolerance = TOLERANCE
 
@@ -45,28 +48,111 @@ class Slack(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", t
     tolerance: Tolerance = TOLERANCE
 
 
-class Hmac(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="hmac"):
-    """Any HMAC of the body, or of a text that has it and a timestamp in it."""
+SIGNED_NAMES = "timestamp|id|url|method"
+Encoding = Annotated[Literal["hex", "base64"], described("How the signature is written.")]
+Signed = Annotated[
+    str,
+    Meta(
+        pattern=rf"^([^{{}}]|\{{({SIGNED_NAMES})\}})*\{{body\}}([^{{}}]|\{{({SIGNED_NAMES})\}})*$",
+        description="What is signed: {body}, or a text with {body} and {timestamp}, {id}, {url} or {method} in it.",
+    ),
+]
+
+
+class Signing(Struct, frozen=True, forbid_unknown_fields=True):
+    """A signature in a header, of a text that has the body in it."""
 
     header: Annotated[str, Meta(min_length=1, description="Header that holds the signature.")]
-    algorithm: Annotated[Literal["sha256", "sha512", "sha384", "sha1"], described("Hash of the HMAC.")] = "sha256"
-    encoding: Annotated[Literal["hex", "base64"], described("How the signature is written.")] = "hex"
+    encoding: Encoding = "hex"
     prefix: Annotated[str, described("What stands before the signature in its header, such as sha256=.")] = ""
-    signed: Annotated[
-        str,
-        Meta(
-            pattern=r"^([^{}]|\{timestamp\})*\{body\}([^{}]|\{timestamp\})*$",
-            description="What is signed: {body}, or a text with {timestamp} and {body} in it.",
-        ),
-    ] = "{body}"
-    timestamp_header: Annotated[str, described("Header that holds the time in seconds since 1970.")] | None = None
+    signed: Signed = "{body}"
+    timestamp_header: (
+        Annotated[str, described("Header that holds the time in seconds, or milliseconds, since 1970.")] | None
+    ) = None
+    id_header: Annotated[str, described("Header that holds what stands for {id} in signed.")] | None = None
+    url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+                description="The address that senders know this service by, without the source's path, for {url} in signed.",
+            ),
+        ]
+        | None
+    ) = None
     tolerance: Tolerance = TOLERANCE
+
+
+class Hmac(Signing, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="hmac"):
+    """Any HMAC of the body, or of a text that has it and what else is signed in it."""
+
+    algorithm: Annotated[Literal["sha256", "sha512", "sha384", "sha1"], described("Hash of the HMAC.")] = "sha256"
     secret_encoding: Annotated[
         Literal["text", "base64", "hex"], described("How the key is written in webhook_secrets.")
     ] = "text"  # noqa: S105  the name of an encoding
 
 
-Signature = StandardWebhooks | Stripe | GitHub | Shopify | Slack | Hmac
+class Ed25519(Signing, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="ed25519"):
+    """An Ed25519 signature of the body, or of a text that has it in it; webhook_secrets has the sender's public key."""
+
+    secret_encoding: Annotated[
+        Literal["hex", "base64"], described("How the public key's 32 bytes are written in webhook_secrets.")
+    ] = "hex"  # noqa: S105  the name of an encoding
+
+
+class Token(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="token"):
+    """No signature, but a secret that each request holds: in a header, a parameter, or the body."""
+
+    header: Annotated[str, Meta(min_length=1, description="Header that holds the secret.")] | None = None
+    param: Annotated[str, Meta(min_length=1, description="Parameter of the address that holds it.")] | None = None
+    path: (
+        Annotated[str, Meta(min_length=1, description="JSONPath of it in the body; where it finds several, all count.")]
+        | None
+    ) = None
+
+
+Signature = StandardWebhooks | Stripe | GitHub | Shopify | Slack | Hmac | Ed25519 | Token
+
+
+class Handshake(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a sender asks, before it sends anything, whether its notifications are wanted here."""
+
+    method: Annotated[Literal["GET", "HEAD", "OPTIONS", "POST"], described("Method of that request.")] = "GET"
+    param: (
+        Annotated[str, Meta(min_length=1, description="Parameter of its address that holds the challenge.")] | None
+    ) = None
+    header: Annotated[str, Meta(min_length=1, description="Header that holds the challenge.")] | None = None
+    path: (
+        Annotated[
+            str, Meta(min_length=1, description="JSONPath of the challenge in its body, which is signed as others are.")
+        ]
+        | None
+    ) = None
+    token_param: (
+        Annotated[str, Meta(min_length=1, description="Parameter that must hold the source's webhook_tokens.")] | None
+    ) = None
+    answer_key: (
+        Annotated[str, Meta(min_length=1, description="Key that the challenge has in the answer, which is JSON then.")]
+        | None
+    ) = None
+    answer_header: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9\-]+$", description="Header of the answer that holds the challenge, and no body."
+            ),
+        ]
+        | None
+    ) = None
+    hmac_key: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="Key of the challenge's HMAC-SHA256 in the answer, by the source's secret."),
+        ]
+        | None
+    ) = None
+    hmac_encoding: Annotated[Literal["hex", "base64"], described("How that HMAC is written.")] = "hex"
+    hmac_prefix: Annotated[str, described("What stands before that HMAC, such as sha256=.")] = ""
 
 
 class Route(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +201,16 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     events_path: Annotated[
         str, described("JSONPath of the notifications in a body that holds several; $ is one, or a list of them.")
     ] = "$"
+    form_field: (
+        Annotated[
+            str,
+            described(
+                "Field of a form that holds the JSON; if not given, payload where it is the only field, else all fields are the notification."
+            ),
+        ]
+        | None
+    ) = None
+    handshake: Annotated[Handshake, described("How the sender asks first whether it may send.")] | None = None
     type_path: Annotated[str, described("JSONPath of a notification's type; type if nothing else is known.")] | None = (
         None
     )
@@ -161,3 +257,4 @@ class ReceiverSettings(Struct, frozen=True):
     webhooks: Webhooks | None
     queue: str
     secrets: dict[str, list[str]]
+    tokens: dict[str, str] = {}

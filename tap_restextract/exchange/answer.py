@@ -104,13 +104,18 @@ def answer_of(url: str, facts: AnswerFacts, content: bytes, decode: Callable[[by
         if OUT_OF_RANGE in str(error):
             return _of_endless_numbers(url, facts, plain)
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            whole = _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", plain)
+            whole = without_lone_surrogates(plain)
             if whole != plain:
                 return Answer(url, facts, decode(whole))
         kind = media_type(facts.headers) or "no content type"
         text = content[:MAX_ERROR_BYTES].decode(errors="replace")
         remedy = never_json(facts.headers, plain) or ""
         return Answer(url, facts, text, f"{len(content)} bytes of {kind} that aren't JSON", remedy)
+
+
+def without_lone_surrogates(content: bytes) -> bytes:
+    """Return JSON in which U+FFFD stands for each escaped half of a surrogate pair, which is no character."""
+    return _ESCAPES.sub(lambda escape: escape[1] or rb"\ufffd", content)
 
 
 def _of_endless_numbers(url: str, facts: AnswerFacts, content: bytes) -> Answer:

@@ -10,27 +10,26 @@ import fnmatch
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from tap_restextract.config.annotations import Json
-from tap_restextract.config.webhooks import GitHub, Route, Shopify, Signature, Slack, Source, StandardWebhooks
+from tap_restextract.config.webhooks import GitHub, Route, Shopify, Signature, Source, StandardWebhooks
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.placeholders import names
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.values.cursor import NoRankError, rank
 from tap_restextract.values.paths import MISSING, Missing, find, find_list
+from tap_restextract.webhooks.bodies import Content
 from tap_restextract.webhooks.signatures import Headers, Refusal
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 DIGEST_BYTES: Final = 16
 TYPE_HEADERS: Final[Mapping[type[Signature], str]] = {GitHub: "X-GitHub-Event", Shopify: "X-Shopify-Topic"}
 ID_HEADERS: Final[Mapping[type[Signature], str]] = {
-    StandardWebhooks: "webhook-id",
+    StandardWebhooks: "webhook-id",  # or svix-id
     GitHub: "X-GitHub-Delivery",
     Shopify: "X-Shopify-Webhook-Id",
 }
@@ -101,24 +100,22 @@ class Change:
     deleted: bool = False
 
 
-def notifications(source: Source, channels: Sequence[Channel], headers: Headers, body: bytes) -> list[Notification]:
+def notifications(
+    source: Source, channels: Sequence[Channel], headers: Headers, content: Content
+) -> list[Notification]:
     """Return what an authentic request says of our streams; empty where it says nothing.
 
     Raises:
-        Refusal: 400 for what is not JSON, 422 for what no configuration can read.
+        Refusal: 422 for what no configuration can read.
     """
-    try:
-        text = body.decode()
-        value = _decoder.decode(text)
-    except (UnicodeDecodeError, msgspec.MsgspecError, RecursionError):
-        raise Refusal("malformed", 400) from None
+    text, value = content
     events = [value] if source.events_path == "$" and isinstance(value, dict) else find_list(source.events_path, value)
     if isinstance(events, Missing) or not all(isinstance(event, dict) for event in events):
         raise Refusal("unreadable", 422)
     result = []
     for index, event in enumerate(events):
         kind = kind_of(source, headers, event)
-        event_json = text if event is value else _encoder.encode(event).decode()
+        event_json = text if text is not None and event is value else _encoder.encode(event).decode()
         delivery_id = _id_of(source, headers, event)
         for stream in _streams(channels, kind, event):
             digest = None if delivery_id is None else _digest(source.name, stream, delivery_id, str(index), event_json)
@@ -155,6 +152,8 @@ def _id_of(source: Source, headers: Headers, event: Json) -> str | None:
         value = find(source.id_path, event)
         return str(value) if isinstance(value, (str, int)) else None
     header = source.id_header or _default_header(ID_HEADERS, source.signature)
+    if header == "webhook-id" and header not in headers:
+        header = "svix-id"
     return headers.get(header.lower()) or None
 
 
@@ -277,18 +276,6 @@ def _scope(channel: Channel, event: Json) -> tuple[tuple[str, Any], ...]:
             )
         scope.append((name, value))
     return tuple(scope)
-
-
-def challenge(source: Source, body: bytes) -> str | None:
-    """Return what Slack wants to read back, once, of a signed request that says so: letters and digits only."""
-    if not isinstance(source.signature, Slack) or b"url_verification" not in body:
-        return None
-    try:
-        value = _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    text = value.get("challenge") if isinstance(value, dict) and value.get("type") == "url_verification" else None
-    return text if isinstance(text, str) and text.isalnum() and text.isascii() and len(text) <= 256 else None
 
 
 def channels_of(source: Source, plans: Mapping[str, Plan]) -> tuple[Channel, ...]:

@@ -18,18 +18,20 @@ from types import TracebackType
 from typing import Any, Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as Address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tap_restextract.config.webhooks import Source, Webhooks
+from tap_restextract.config.webhooks import ReceiverSettings, Source, Webhooks
 from tap_restextract.exchange import rates
 from tap_restextract.plan.plan import Plan
+from tap_restextract.webhooks.bodies import content_of
 from tap_restextract.webhooks.committer import Committer
-from tap_restextract.webhooks.notifications import challenge, channels_of, notifications
+from tap_restextract.webhooks.handshakes import Reply, reply_to_address, reply_to_body, slacks_reply
+from tap_restextract.webhooks.notifications import channels_of, notifications
 from tap_restextract.webhooks.queues.protocol import Queue
-from tap_restextract.webhooks.signatures import Refusal, keys_of, verify
+from tap_restextract.webhooks.signatures import Refusal, Request, keys_of, verify
 
 MAX_TRACKED_ADDRESSES: Final = 10_000
 SUMMARY_SECONDS: Final = 60.0
@@ -38,6 +40,7 @@ ANSWERS: Final = {
     200: b"ok\n",
     400: b"not JSON\n",
     401: b"not signed as agreed\n",
+    405: b"not this method\n",
     408: b"too slow\n",
     413: b"too large\n",
     422: b"not what was agreed\n",
@@ -50,20 +53,20 @@ class Receiver:
     """What all endpoints share: counters, and the committer while the service runs."""
 
     def __init__(
-        self, webhooks: Webhooks, secrets: Mapping[str, list[str]], plans: Mapping[str, Plan], log: logging.Logger
+        self, settings: ReceiverSettings, webhooks: Webhooks, plans: Mapping[str, Plan], log: logging.Logger
     ) -> None:
         self.webhooks = webhooks
         self.log = log
         self.counts: Counter[tuple[str, str]] = Counter()
         self.committer: Committer | None = None
-        self.endpoints = [Endpoint(self, source, secrets[source.name], plans) for source in webhooks.sources]
+        self.endpoints = [Endpoint(self, source, settings, plans) for source in webhooks.sources]
 
-    async def health(self, request: Request) -> Response:
+    async def health(self, request: HttpRequest) -> Response:
         """Answer that the process runs."""
         del request
         return PlainTextResponse("ok\n")
 
-    async def ready(self, request: Request) -> Response:
+    async def ready(self, request: HttpRequest) -> Response:
         """Answer whether notifications can be stored now."""
         del request
         committer = self.committer
@@ -79,11 +82,14 @@ class Receiver:
 class Endpoint:
     """Where one source posts to: an ASGI application."""
 
-    def __init__(self, receiver: Receiver, source: Source, secrets: list[str], plans: Mapping[str, Plan]) -> None:
+    def __init__(
+        self, receiver: Receiver, source: Source, settings: ReceiverSettings, plans: Mapping[str, Plan]
+    ) -> None:
         self.source = source
         self._receiver = receiver
         self._counts = receiver.counts
-        self._keys = keys_of(source.signature, secrets)
+        self._keys = keys_of(source.signature, settings.secrets[source.name])
+        self._token = settings.tokens.get(source.name, "")
         self._channels = channels_of(source, plans)
         self._max_bytes = receiver.webhooks.max_body_bytes
         self._seconds = receiver.webhooks.body_timeout
@@ -94,23 +100,44 @@ class Endpoint:
         """Answer one request."""
         try:
             self._check_rate(scope)
-            body = await self._body(scope, receive)
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            verify(self.source.signature, self._keys, headers, body, time.time())
-            if (word := challenge(self.source, body)) is not None:
-                self._count("challenge")
-                await _answer(send, 200, word.encode())
-                return
-            received = notifications(self.source, self._channels, headers, body)
-            if received:
-                assert self._receiver.committer is not None
-                await self._receiver.committer.store(received)
-            self._count("stored" if received else "ignored")
-            await _answer(send, 200)
+            request = Request(headers, scope["method"], _address(scope))
+            reply = self._reply_to_address(request)
+            if reply is None:
+                reply = await self._take(request, await self._body(scope, receive))
+            await _send_reply(send, reply)
         except Refusal as refusal:
             self._count(refusal.reason)
             if refusal.status:
                 await _answer(send, refusal.status)
+
+    def _reply_to_address(self, request: Request) -> Reply | None:
+        """Answer a handshake without a body; None for a notification."""
+        handshake = self.source.handshake
+        reply = None if handshake is None else reply_to_address(handshake, request, self._token, self._keys)
+        if reply is not None:
+            self._count("challenge")
+        elif request.method != "POST":  # of a handshake that is asked for otherwise
+            raise Refusal("method", 405)
+        return reply
+
+    async def _take(self, request: Request, body: bytes) -> Reply:
+        """Store what a request reports, and say so."""
+        verify(self.source.signature, self._keys, request, body, time.time())
+        content = content_of(request.headers, body, self._max_bytes, self.source.form_field)
+        handshake = self.source.handshake
+        reply = slacks_reply(self.source.signature, content.value)
+        if reply is None and handshake is not None:
+            reply = reply_to_body(handshake, content.value, self._keys)
+        if reply is not None:
+            self._count("challenge")
+            return reply
+        received = notifications(self.source, self._channels, request.headers, content)
+        if received:
+            assert self._receiver.committer is not None
+            await self._receiver.committer.store(received)
+        self._count("stored" if received else "ignored")
+        return Reply(ANSWERS[200])
 
     def _count(self, reason: str) -> None:
         self._counts[self.source.name, reason] += 1
@@ -174,8 +201,24 @@ class Deadline:
         self._task.cancel()
 
 
-async def _answer(send: Send, status: int, body: bytes | None = None) -> None:
-    content = ANSWERS[status] if body is None else body
+def _address(scope: Scope) -> str:
+    """Return the path and the query as they came."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return (raw + (b"?" + query if query else b"")).decode("latin-1")
+
+
+async def _send_reply(send: Send, reply: Reply) -> None:
+    kind = b"application/json" if reply.is_json else b"text/plain; charset=utf-8"
+    headers = [(name.encode(), value.encode()) for name, value in reply.headers]
+    headers += [(b"content-type", kind), (b"content-length", str(len(reply.body)).encode())]
+    headers.append((b"x-content-type-options", b"nosniff"))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _answer(send: Send, status: int) -> None:
+    content = ANSWERS[status]
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(content)).encode())]
     if status in {429, 503}:
         headers.append((b"retry-after", RETRY_SECONDS))
@@ -206,22 +249,16 @@ def application(receiver: Receiver, open_queue: Callable[[], Queue]) -> ASGIApp:
     addresses = [Address("/health", receiver.health), Address("/ready", receiver.ready)]
     if (exposition := metrics(receiver)) is not None:
         addresses.append(Address("/metrics", exposition))
-    posted = {each.source.address: each for each in receiver.endpoints}
-    addresses += [Address(path, _as_application(each), methods=["POST"]) for path, each in posted.items()]
+    endpoints = {each.source.address.rstrip("/"): each for each in receiver.endpoints}
     rest = Starlette(routes=addresses, lifespan=lifespan)
+    rest.router.redirect_slashes = False  # senders don't follow redirects
 
     async def service(scope: Scope, receive: Receive, send: Send) -> None:
         # Where nearly all requests go, past the layers that this path needs none of.
-        endpoint = posted.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        endpoint = endpoints.get(scope["path"].rstrip("/")) if scope["type"] == "http" else None
         await (rest if endpoint is None else endpoint)(scope, receive, send)
 
     return service
-
-
-def _as_application(endpoint: Endpoint) -> Any:
-    """Return the endpoint as it is: Starlette takes an ASGI application for one, where it is not a function."""
-    application: ASGIApp = endpoint
-    return application
 
 
 async def _log_summaries(receiver: Receiver) -> None:
@@ -234,7 +271,7 @@ async def _log_summaries(receiver: Receiver) -> None:
             before = now
 
 
-def metrics(receiver: Receiver) -> Callable[[Request], Any] | None:
+def metrics(receiver: Receiver) -> Callable[[HttpRequest], Any] | None:
     """Return an endpoint of the counters in the Prometheus text format; None where its client isn't installed."""
     try:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
@@ -268,7 +305,7 @@ def metrics(receiver: Receiver) -> Callable[[Request], Any] | None:
     registry = CollectorRegistry()
     registry.register(Counts())
 
-    async def exposition(request: Request) -> Response:
+    async def exposition(request: HttpRequest) -> Response:
         del request
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 

@@ -78,11 +78,18 @@ class Answer(NamedTuple):
 
 
 def posted(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """One POST as it is."""
+    return requested(url, "POST", body, headers)
+
+
+def requested(url: str, method: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> Answer:
     """One request as it is."""
-    request = urllib.request.Request(url, body, dict(headers), method="POST")
+    request = urllib.request.Request(url, body, dict(headers), method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return Answer(answer.status, answer.read().decode(), dict(answer.headers))
+            return Answer(
+                answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
+            )
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.read().decode(), dict(error.headers))
@@ -122,7 +129,11 @@ class Serving:
         """A GET."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-                return Answer(answer.status, answer.read().decode(), dict(answer.headers))
+                return Answer(
+                    answer.status,
+                    answer.read().decode(),
+                    {name.lower(): value for name, value in answer.headers.items()},
+                )
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, "", {})

@@ -253,6 +253,7 @@ def test_the_schema_marks_each_secret_and_only_those() -> None:
         "hash_cache",  # an address of Redis or Postgres may hold a password
         "webhook_queue",  # likewise
         "webhook_secrets",
+        "webhook_tokens",
     }
     assert set(SECRETS) == {
         "auth_token",

@@ -1,13 +1,14 @@
 """Each scheme accepts what an implementation that isn't ours signs, and nothing that differs from it in one byte.
 
-Standard Webhooks: its own library. Stripe and Slack: their SDKs. GitHub: the values that its documentation gives for
-testing ("Validating webhook deliveries"). Shopify, whose documentation gives code and no values, and generic HMACs:
-OpenSSL.
+Standard Webhooks: its own library. Stripe and Slack: their SDKs. Ed25519: PyNaCl. GitHub: the values that its
+documentation gives for testing ("Validating webhook deliveries"). Shopify, whose documentation gives code and no
+values, and generic HMACs: OpenSSL.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,12 +19,23 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl.signing import SigningKey
 from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook
 from stripe import WebhookSignature
 
-from tap_restextract.config.webhooks import GitHub, Hmac, Shopify, Signature, Slack, StandardWebhooks, Stripe
-from tap_restextract.webhooks.signatures import Refusal, keys_of, verify
+from tap_restextract.config.webhooks import (
+    Ed25519,
+    GitHub,
+    Hmac,
+    Shopify,
+    Signature,
+    Slack,
+    StandardWebhooks,
+    Stripe,
+    Token,
+)
+from tap_restextract.webhooks.signatures import Refusal, Request, keys_of, verify
 
 NOW = 1_767_225_600
 BODY = '{"id": 1, "grüße": "ü"}'.encode()
@@ -81,6 +93,57 @@ GENERIC = Hmac(
 )
 
 
+PRIVATE = SigningKey(b"a private key of just 32 bytes..")
+PUBLIC = bytes(PRIVATE.verify_key)
+
+
+def svix(body: bytes, at: int) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): value for name, value in standard(body, at).items()}
+
+
+def asymmetric(body: bytes, at: int) -> dict[str, str]:
+    made = PRIVATE.sign(f"msg_1.{at}.".encode() + body).signature
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1a,{base64.b64encode(made).decode()}",
+    }
+
+
+def discord(body: bytes, at: int) -> dict[str, str]:
+    return {
+        "x-signature-ed25519": PRIVATE.sign(str(at).encode() + body).signature.hex(),
+        "x-signature-timestamp": str(at),
+    }
+
+
+def hubspot(body: bytes, at: int) -> dict[str, str]:
+    text = b"POSThttps://hooks.example.com/in?of=x" + body + str(at * 1000).encode()
+    return {
+        "x-hubspot-signature-v3": base64.b64encode(openssl("sha256", SECRET.encode(), text)).decode(),
+        "x-hubspot-request-timestamp": str(at * 1000),
+    }
+
+
+HUBSPOT = Hmac(
+    header="X-HubSpot-Signature-v3",
+    encoding="base64",
+    signed="{method}{url}{body}{timestamp}",
+    timestamp_header="X-HubSpot-Request-Timestamp",
+    url="https://hooks.example.com",
+)
+
+
+def identified(body: bytes, at: int) -> dict[str, str]:
+    made = openssl("sha256", SECRET.encode(), f"d1.{at}.".encode() + body).hex()
+    return {"x-signature": made, "x-time": str(at), "x-delivery": "d1"}
+
+
+IDENTIFIED = Hmac(
+    header="X-Signature", signed="{id}.{timestamp}.{body}", timestamp_header="X-Time", id_header="X-Delivery"
+)
+
+
 class Scheme(NamedTuple):
     """A scheme, and how another implementation signs by it."""
 
@@ -96,6 +159,15 @@ SCHEMES = {
     "github": Scheme(GitHub(), SECRET, github),
     "shopify": Scheme(Shopify(), SECRET, shopify),
     "hmac": Scheme(GENERIC, SECRET, generic),
+    "svix": Scheme(StandardWebhooks(), f"whsec_{STANDARD}", svix),
+    "asymmetric": Scheme(StandardWebhooks(), f"whpk_{base64.b64encode(PUBLIC).decode()}", asymmetric),
+    "ed25519": Scheme(
+        Ed25519(header="X-Signature-Ed25519", signed="{timestamp}{body}", timestamp_header="X-Signature-Timestamp"),
+        PUBLIC.hex(),
+        discord,
+    ),
+    "hmac of the address": Scheme(HUBSPOT, SECRET, hubspot),
+    "hmac of the id": Scheme(IDENTIFIED, SECRET, identified),
 }
 TIMED = [name for name, scheme in SCHEMES.items() if hasattr(scheme.signature, "tolerance")]
 every = pytest.mark.parametrize("name", SCHEMES)
@@ -106,7 +178,7 @@ def accepted(name: str, headers: dict[str, str], body: bytes = BODY, *, secrets:
     """What became of a request: accepted, or the reason why not."""
     signature, secret, _ = SCHEMES[name]
     try:
-        verify(signature, keys_of(signature, secrets or [secret]), headers, body, now)
+        verify(signature, keys_of(signature, secrets or [secret]), Request(headers, address="/in?of=x"), body, now)
     except Refusal as refusal:
         return refusal.reason if refusal.status == 401 else f"{refusal.status}"
     return "accepted"
@@ -119,7 +191,11 @@ def test_what_another_implementation_signed_is_accepted(name: str) -> None:
 
 @every
 def test_any_of_several_secrets_may_have_signed(name: str) -> None:
-    old, new = ("b2xk", "bmV3") if name == "standard_webhooks" else ("old", "new")
+    old, new = ("old", "new")
+    if isinstance(SCHEMES[name].signature, StandardWebhooks):
+        old, new = "b2xk", "bmV3"
+    elif isinstance(SCHEMES[name].signature, Ed25519):
+        old, new = "00" * 32, "01" * 32
     secret = SCHEMES[name].secret
     headers = SCHEMES[name].sign(BODY, NOW)
     assert (
@@ -203,13 +279,13 @@ def test_a_secret_that_is_none_is_a_fault_or_nothing_and_is_never_shown(secret: 
 
 def test_a_source_without_any_key_accepts_nothing() -> None:
     with pytest.raises(Refusal):
-        verify(GitHub(), [], github(BODY, NOW), BODY, NOW)
+        verify(GitHub(), [], Request(github(BODY, NOW)), BODY, NOW)
 
 
 def test_secrets_may_be_written_in_hex() -> None:
     signature = Hmac(header="x", secret_encoding="hex")
     headers = {"x": openssl("sha256", b"\x00\xff", BODY).hex()}
-    verify(signature, keys_of(signature, ["00ff"]), headers, BODY, NOW)
+    verify(signature, keys_of(signature, ["00ff"]), Request(headers), BODY, NOW)
 
 
 @settings(max_examples=300, deadline=None)
@@ -224,6 +300,9 @@ def test_secrets_may_be_written_in_hex() -> None:
                     *shopify(BODY, NOW),
                     *slack(BODY, NOW),
                     *generic(BODY, NOW),
+                    *svix(BODY, NOW),
+                    *discord(BODY, NOW),
+                    *hubspot(BODY, NOW),
                 }
             )
         ),
@@ -234,6 +313,60 @@ def test_secrets_may_be_written_in_hex() -> None:
 def test_whatever_a_stranger_sends_is_refused_and_nothing_else_happens(headers: dict[str, str], body: bytes) -> None:
     for name in SCHEMES:
         assert accepted(name, headers, body) in {"forged", "unsigned"}
+
+
+def test_an_hmac_of_the_address_fits_no_other_address_and_no_other_method() -> None:
+    headers = hubspot(BODY, NOW)
+    keys = keys_of(HUBSPOT, [SECRET])
+    verify(HUBSPOT, keys, Request(headers, address="/in?of=x"), BODY, NOW)
+    for other in (Request(headers, address="/in?of=y"), Request(headers, "PUT", "/in?of=x"), Request(headers)):
+        with pytest.raises(Refusal, match="forged"):
+            verify(HUBSPOT, keys, other, BODY, NOW)
+
+
+TOKENS = {
+    "header": (Token(header="X-Gitlab-Token"), Request({"x-gitlab-token": SECRET}), b"{}"),
+    "parameter": (Token(param="key"), Request({}, address="/in?key=a%20secret+of%20the%20tests"), b"{}"),
+    "body": (Token(path="clientState"), Request({}), json.dumps({"clientState": SECRET}).encode()),
+    "bodies": (
+        Token(path="value[*].clientState"),
+        Request({}),
+        json.dumps({"value": [{"clientState": SECRET}, {"clientState": SECRET}]}).encode(),
+    ),
+}
+
+
+@pytest.mark.parametrize("place", TOKENS)
+def test_a_token_is_taken_from_its_place_and_each_must_be_a_secret(place: str) -> None:
+    signature, request, body = TOKENS[place]
+    verify(signature, keys_of(signature, ["old", SECRET]), request, body, NOW)
+    with pytest.raises(Refusal, match="forged"):
+        verify(signature, keys_of(signature, ["old", "another"]), request, body, NOW)
+    with pytest.raises(Refusal, match="unsigned"):
+        verify(signature, keys_of(signature, [SECRET]), Request({}), b'{"value": []}', NOW)
+    one_of_two = body.replace(b"a secret", b"no secret", 1)
+    if body != one_of_two:
+        with pytest.raises(Refusal, match="forged"):
+            verify(signature, keys_of(signature, [SECRET]), request, one_of_two, NOW)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[" * 5000, b'{"clientState": 1e99999999999999999999}', b'{"clientState": null}']
+)
+def test_a_body_without_a_token_is_unsigned_whatever_it_is(body: bytes) -> None:
+    with pytest.raises(Refusal, match="unsigned"):
+        verify(Token(path="clientState"), keys_of(Token(path="clientState"), [SECRET]), Request({}), body, NOW)
+
+
+@pytest.mark.parametrize("secret", ["00ff", "zz", base64.b64encode(PUBLIC).decode()])
+def test_a_public_key_that_is_none_is_a_fault(secret: str) -> None:
+    with pytest.raises(ValueError, match="a secret isn't"):
+        keys_of(Ed25519(header="x"), [secret])
+
+
+def test_a_key_never_shows_what_it_is() -> None:
+    (key,) = keys_of(GitHub(), [SECRET])
+    assert SECRET not in repr(key)
 
 
 @pytest.mark.parametrize("signed", ["{timestamp}", "{body}{body}", "{other}{body}", "", "{body"])
