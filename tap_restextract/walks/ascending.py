@@ -35,24 +35,26 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
     """Ask, after each page, for what is after its last (key, tie-breaker)."""
     start, least = _keyset_start(plan, bookmark)
     order_check, deduplicator = OrderCheck(plan), Deduplicator.after_cursor(plan, bookmark, start, least)
-    page = yield Step(request=PageRequest(start))
+    request = PageRequest(start)
+    page = yield Step(request=request)
     endless = isinstance(plan.stream.paginator, SinglePage)
     records: list[Record] = []
     guard, watch = CycleGuard(plan), CompoundWatch(plan, is_first_run=bookmark is None or bookmark.cursor is None)
     while page.records or page.following is not None:
         ranks = order_check.check(deduplicator.position, page.records)
-        source, above = deduplicator.request_cursor, page
+        source, above = request, page
         records = deduplicator.fresh(page, ranks)
         if not page.records and page.following is not None:
             # An empty page whose token says that more follows: go on by the token until a record comes.
-            page = yield Step(request=PageRequest(deduplicator.request_cursor, guard.admit(page)))
+            request = PageRequest(deduplicator.request_cursor, guard.admit(page))
+            page = yield Step(request=request)
             continue
         if page.following is None and not endless:
             check_read(plan, page)
             break
-        is_first_page, guard = not guard.continuations, CycleGuard(plan)
-        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))
-        if is_first_page and above.records:
+        guard, request = CycleGuard(plan), PageRequest(deduplicator.request_cursor)
+        page = yield Step(records, deduplicator.bookmark, request)
+        if above.records:
             yield from watch.check(source, above, ranks, page)
         records = []
     deduplicator.finish()
@@ -87,7 +89,7 @@ def single(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         start = deduplicator.request_cursor
         page = yield Step(records, deduplicator.bookmark, PageRequest(start))
         if limit is not None and above is not None:
-            yield from seams.check(start, above[1].records[-1], above[0], page)
+            yield from seams.check(start, deduplicator.at_the_end(above[1].records), above[0], page)
             held = [record_identity(plan, record) for record in above[1].records]
             if not all(record_identity(plan, record) in held for record in page.records):
                 yield from _check_limit(plan, limit, *above, start)
@@ -144,17 +146,18 @@ def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
     deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
     step = Step(request=PageRequest(deduplicator.request_cursor))
-    last: Record | None = None
+    tied: Sequence[Record] = ()
     source: PageRequest | None = None
     while step.request is not None:
         listing = Listing(plan, step.request.cursor)
         page = yield from listing.first_page(step.records, step.bookmark)
-        yield from seams.check(listing.start, last, source, page)
+        yield from seams.check(listing.start, tied, source, page)
         records = deduplicator.fresh(page, asked=listing.start)
         # A tie that fills a page is left by a later one.
         source = PageRequest(listing.start) if deduplicator.request_cursor != listing.start else None
+        tied = () if source is None else deduplicator.at_the_end(page.records)
         step = yield from _through_tie(plan, deduplicator, listing, records)
-        last = deduplicator.last
+        tied = tied or ([] if deduplicator.last is None else [deduplicator.last])
     deduplicator.finish()
     yield Step(step.records, deduplicator.bookmark)
 

@@ -14,7 +14,7 @@ is asked in an order in which two copies of the data, that answer by turns, can'
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tap_restextract.errors import WalkError
@@ -22,12 +22,14 @@ from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank
-from tap_restextract.walks.boundary import is_cached, pairs_of
+from tap_restextract.walks.boundary import answered, is_cached, pairs_of
 from tap_restextract.walks.order import RESET, cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 
 LEAST_ZONE: Final = "15m"
 MIN_RECORDS: Final = 2
+MAX_INCONCLUSIVE: Final = 3
+"""Questions of a run, each of up to five requests."""
 
 
 @dataclass(slots=True)
@@ -38,20 +40,22 @@ class CompoundWatch:
         is_first_run: nothing of the list was read by earlier runs.
         is_proven: an answer began within the tie that was asked for, so that key and tie-breaker are compared.
         is_proven_by_key: one began with the record that was asked for, of a greater key.
+        inconclusive_count: questions to which what came proved nothing.
     """
 
     plan: Plan
     is_first_run: bool
     is_proven: bool = False
     is_proven_by_key: bool = False
+    inconclusive_count: int = 0
 
     def check(
-        self, source: Cursor | None, above: Page, ranks: Sequence[Rank | None], page: Page
+        self, source: PageRequest, above: Page, ranks: Sequence[Rank | None], page: Page
     ) -> Generator[Step, Page, None]:
         """Check the seam between two pages, the later of which was asked for from the last record of the other.
 
         Args:
-            source: from where on the page above the seam was asked for, which its list begins with.
+            source: what asked for the page above the seam.
             above: that page.
             ranks: of its records.
             page: the one below the seam.
@@ -59,7 +63,7 @@ class CompoundWatch:
         Raises:
             WalkError: where it is proven that the filter leaves out what is behind a record.
         """
-        if self.is_proven or not self.plan.walk.has_compound_cursor:
+        if self.is_proven or not self.plan.walk.has_compound_cursor or self.inconclusive_count == MAX_INCONCLUSIVE:
             return
         if not page.records and (page.following is not None or not self.is_first_run):
             return
@@ -73,8 +77,12 @@ class CompoundWatch:
         if not tied and (self.is_proven_by_key or not self._may_be_late(above.records[-1], ranks[-1], below)):
             return
         place = next(each for each in range(len(ranks) - 2, -1, -1) if not tied or ranks[each] == ranks[each + 1])
-        yield from self._ask(source, above.records[place], above.records[place + 1])
-        self.is_proven, self.is_proven_by_key = tied, True
+        # What asks for a page may do so once.
+        asked = source if source.at is None else replace(source, probe=True)
+        if (yield from self._is_as_declared(asked, above.records[place], above.records[place + 1])):
+            self.is_proven, self.is_proven_by_key = tied, True
+        else:
+            self.inconclusive_count += 1
 
     def _may_be_late(self, record: Record, rank: Rank | None, below: Rank | None) -> bool:
         """Return whether the list ends, or goes on so much later that the filter may have read another zone."""
@@ -83,16 +91,21 @@ class CompoundWatch:
         is_time = incremental.epoch is not None or (isinstance(value, str) and INSTANT.match(value) is not None)
         return is_time and (below is None or rank is None or below - rank >= measure(incremental, LEAST_ZONE))
 
-    def _ask(self, source: Cursor | None, before: Record, behind: Record) -> Generator[Step, Page, None]:
-        asked, digest = cursor_of(self.plan, before), content_hash(behind)
+    def _is_as_declared(self, source: PageRequest, before: Record, behind: Record) -> Generator[Step, Page, bool]:
+        """Ask for what is behind a record; return whether the answer holds the one behind it, and so proves the filter.
+
+        Raises:
+            WalkError: where it is proven that the filter leaves that one out.
+        """
+        asked, digest = PageRequest(cursor_of(self.plan, before)), content_hash(behind)
         clock: float | None = None
-        for cursor, holds in ((asked, False), (source, True), (source, True), (asked, False), (source, True)):
-            page = yield Step(request=PageRequest(cursor))
+        for request, holds in ((asked, False), (source, True), (source, True), (asked, False), (source, True)):
+            page = yield from answered(request)
             has = any(content_hash(record) == digest for record in page.records)
             if has != holds or not (has or self._reaches(page, behind)) or is_cached(clock, page):
-                return
+                return has and not holds
             clock = page.server_time
-        raise self._error(cursor_of(self.plan, before), cursor_of(self.plan, behind), source)
+        raise self._error(cursor_of(self.plan, before), cursor_of(self.plan, behind), source.cursor)
 
     def _reaches(self, page: Page, behind: Record) -> bool:
         """Return whether a record would be on this page if it were in the list."""

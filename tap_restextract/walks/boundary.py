@@ -11,16 +11,19 @@ answer by turns, are told from a filter.
 
 It is asked so in four places, each of which is rare with an API whose filter is as declared:
 
-- a run that began at a bookmark found nothing at all, though the bookmark names records (five requests at most);
-- the first page of a rising list begins behind the bookmark's own value, likewise (two requests);
-- a walk asks from the last key of a page, and the record that had it doesn't come (one request, `MAX_SEAMS_ASKED_ABOUT`
+- a run that began at a bookmark found nothing at all, though the bookmark names records (five requests at most); a
+  record that is older than the empty answer, and comes from before the bookmark alone, tells as much as one of them;
+- the first page of a rising list begins after the bookmark's own value, likewise (two requests);
+- the only page of another list has none of the bookmark's records (two requests);
+- a walk asks from the last key of a page, and a record that had it doesn't come (one request, `MAX_SEAMS_ASKED_ABOUT`
   times a run);
 - a record at the end of a time range isn't in the next one, which begins with it (likewise).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -33,12 +36,17 @@ from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import cursor_from, least_step, measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, step_back
-from tap_restextract.values.paths import find, find_each
+from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.walks.order import RESET, cursor_of, rank_in
+from tap_restextract.walks.settling import is_settled
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MAX_SEAMS_ASKED_ABOUT: Final = 2
+MAX_EMPTY_PAGES_FOLLOWED: Final = 3
+"""Of one question."""
 DISTANCES: Final = ("1s", "1m", "1h", "1d")
+KNOWN: Final = "a record that the last page held"
+WANTED: Final = "a record that was there before"
 Lacks = Callable[[Page], bool]
 Asking = Generator[Step, Page, None]
 
@@ -54,24 +62,25 @@ class SeamWatch:
     plan: Plan
     asked_about: int = 0
 
-    def check(self, asked: Cursor | None, last: Record | None, source: PageRequest | None, page: Page) -> Asking:
-        """Check the first page of a list that was asked for from a record's value on.
+    def check(self, asked: Cursor | None, tied: Sequence[Record], source: PageRequest | None, page: Page) -> Asking:
+        """Check the first page of a list that was asked for from a value on.
 
         Args:
             asked: from where on.
-            last: the record, seen a moment ago; None where there is none.
-            source: what asked for the page that held it; None where that needn't hold it again.
+            tied: records of that value, seen a moment ago; the last one is the last of its page.
+            source: what asked for the page that held them; None where that needn't hold them again.
             page: the list's first.
 
         Raises:
-            WalkError: where it is proven that the filter leaves the record out.
+            WalkError: where it is proven that the filter leaves some of them out.
         """
-        if asked is None or last is None or self.asked_about == MAX_SEAMS_ASKED_ABOUT:
+        if asked is None or not tied or self.asked_about == MAX_SEAMS_ASKED_ABOUT:
             return
-        lacks = partial(_lacks_record, self.plan, asked, last)
-        if lacks(page):
+        if missing := _missing(self.plan, asked, tied, page):
             self.asked_about += 1
-            yield from _ask_before(self.plan, PageRequest(asked), {content_hash(last)}, lacks, source)
+            lacks: Lacks = lambda again: len(_missing(self.plan, asked, missing, again)) == len(missing)  # noqa: E731  of this seam alone
+            known = _known(self.plan, asked, {*map(content_hash, missing)})
+            yield from _ask_before(self.plan, PageRequest(asked), known, lacks, source)
 
 
 def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Steps) -> Steps:
@@ -84,8 +93,10 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
     asked = None if step.request is None else step.request.cursor
     boundary: Collection[str] = () if asked is None or bookmark is None else bookmark.boundary
     came, is_first = False, True
+    clock: float | None = None
     while step.request is not None:
         page = yield step
+        clock = page.server_time if is_first else clock
         if is_first and asked is not None and boundary and page.records:
             has_asked = yield from _check_first(plan, asked, boundary, page)
             if has_asked and page.following is not None:
@@ -94,7 +105,9 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
         came, is_first = came or bool(page.records) or page.following is not None, False
         step = steps.send(page)
     if not came and asked is not None and boundary:
-        yield from _ask_before(plan, PageRequest(asked), boundary, _is_empty)
+        known, is_older = _known(plan, asked, boundary), partial(_is_older_than, plan, asked, clock)
+        meets: Lacks = lambda page: known(page) or any(map(is_older, page.records))  # noqa: E731  of this question alone
+        yield from _ask_earlier(plan, PageRequest(asked), meets, _is_empty, WANTED)
     yield step
 
 
@@ -113,11 +126,14 @@ def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str]
     Raises:
         WalkError: where it is proven that the filter leaves them out.
     """
-    yield from _ask_before(plan, asked, edge, partial(_lacks_edge, plan, asked, _meets(edge)), source, begin)
+    meets = _meets(edge)
+    yield from _ask_before(plan, asked, meets, partial(_lacks_edge, plan, asked, meets), source, begin)
 
 
 def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Generator[Step, Page, bool]:
-    """Check a run's first page of a rising list, which begins with the bookmark's own records, where any are left.
+    """Check a run's first page, where the bookmark's own records must be in it, if any are left.
+
+    A rising list begins with them; of another list they may be anywhere, and so in its only page.
 
     Returns:
         Whether other pages were asked for.
@@ -126,11 +142,19 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
         WalkError: where it is proven that the filter leaves the boundary out.
     """
     incremental = incremental_of(plan)
-    if incremental.order != "asc" or incremental.lookback or plan.walk.is_keyset or plan.parent is not None:
+    if plan.walk.is_keyset or plan.parent is not None or (incremental.order == "asc" and incremental.lookback):
         return False
-    first, since = rank_in(plan, cursor_of(plan, page.records[0]).value), rank_in(plan, asked.value)
-    lacks, meets = partial(_lacks_window, plan, asked), _meets(boundary, partial(_is_in_window, plan, asked))
-    if first is None or since is None or not lacks(page):
+    if incremental.order == "asc":
+        lacks, meets = partial(_lacks_window, plan, asked), _meets(boundary, partial(_is_in_window, plan, asked))
+    else:
+        meets = _meets(boundary)
+        lacks = partial(_is_whole_without, meets)
+    if not lacks(page):
+        return False
+    since = rank_in(plan, asked.value)
+    ranks = [rank_in(plan, cursor_of(plan, record).value) for record in page.records]
+    first = None if None in ranks else min(each for each in ranks if each is not None)
+    if first is None or since is None:
         return False
     if set(boundary) <= {content_hash(record) for record in page.records}:
         return False  # none of it is missing: what was at the bookmark itself was gone in the run before already
@@ -143,35 +167,39 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     return True
 
 
-def _ask_before(  # noqa: PLR0913, PLR0917  what is known of a boundary
-    plan: Plan,
-    asked: PageRequest,
-    boundary: Collection[str],
-    lacks: Lacks,
-    source: PageRequest | None = None,
-    until: Any = None,
+def _ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't come
+    plan: Plan, asked: PageRequest, meets: Lacks, lacks: Lacks, source: PageRequest | None, until: Any = None
 ) -> Asking:
-    """Ask from before the boundary for its records.
+    """Ask for records that didn't come, where an answer that held them may be asked for again.
 
     Args:
         plan: the stream's.
-        asked: the request to which the boundary didn't come.
-        boundary: content hashes of its records.
-        lacks: says of the first page of an answer that the whole answer lacks the boundary.
-        source: what the boundary came in the answer to; None where that isn't known.
-        until: where the ranges end that are asked from before it; None for where `asked` ends.
+        asked: the request to which they didn't come.
+        meets: says of a page that it has one of them.
+        lacks: says of the first page of an answer that the whole answer has none.
+        source: what they came in the answer to; None where that isn't known.
+        until: where the ranges end that are asked from before them; None for where `asked` ends.
+
+    Raises:
+        WalkError: where it is proven that the filter leaves one of them out.
     """
     assert asked.cursor is not None
-    # A cursor that is asked behind may be a record's of the boundary itself.
-    meets = _meets(boundary, partial(_is_behind, plan, asked.cursor) if plan.walk.is_keyset else None)
-    if source is not None and not meets((yield Step(request=source))):
+    if source is not None and not meets((yield from answered(source))):
         return  # gone, or changed
+    yield from _ask_earlier(plan, asked, meets, lacks, until=until)
+    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
+        raise _other_time(plan, asked.cursor, source.cursor)
+
+
+def _ask_earlier(  # noqa: PLR0913  likewise
+    plan: Plan, asked: PageRequest, meets: Lacks, lacks: Lacks, record: str = KNOWN, *, until: Any = None
+) -> Asking:
+    """Ask for records that didn't come from before their value on; `record` names one of them in a message."""
+    assert asked.cursor is not None
     for distance, cursor in _earlier(plan, asked.cursor):
         before = replace(asked, cursor=cursor, until=asked.until if until is None else until)
         if (yield from _is_left_out(asked, before, meets, lacks)):
-            raise _excluded(plan, asked.cursor, cursor, distance)
-    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
-        raise _other_time(plan, asked.cursor, source.cursor)
+            raise _excluded(plan, asked.cursor, cursor, distance, record)
 
 
 def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
@@ -182,11 +210,21 @@ def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: L
     clock: float | None = None
     before = replace(before, probe=True)
     for request, is_as_expected in ((before, meets), (asked, lacks), (asked, lacks), (before, meets)):
-        page = yield Step(request=request)
+        page = yield from answered(request)
         if not is_as_expected(page) or is_cached(clock, page):
             return False
         clock = page.server_time
     return True
+
+
+def answered(request: PageRequest) -> Generator[Step, Page, Page]:
+    """Ask; behind empty pages with tokens, which say nothing, return the first page that says something."""
+    page = yield Step(request=request)
+    for _ in range(MAX_EMPTY_PAGES_FOLLOWED):
+        if page.records or page.following is None:
+            break
+        page = yield Step(request=replace(request, at=page.following))
+    return page
 
 
 def is_cached(clock: float | None, page: Page) -> bool:
@@ -203,16 +241,25 @@ def _is_empty(page: Page) -> bool:
     return not page.records and page.following is None
 
 
-def _lacks_record(plan: Plan, asked: Cursor, last: Record, page: Page) -> bool:
-    """Return whether a record isn't on a rising list's first page, and can be on no other."""
+def _missing(plan: Plan, asked: Cursor, tied: Sequence[Record], page: Page) -> Sequence[Record]:
+    """Return those records of a value that aren't on a rising list's first page, and can be on no other."""
     if not page.records:
-        return _is_empty(page)  # an empty page with a token says nothing of what is behind it
-    key = plan.stream.primary_key
-    if key and all(find(name, last) in find_each(name, page.records) for name in key):
-        return False
-    if not key:
-        return _lacks_window(plan, asked, page)
-    return page.following is None or _is_beyond(plan, asked, page)
+        return tied if _is_empty(page) else ()  # an empty page with a token says nothing of what is behind it
+    if not plan.stream.primary_key:
+        return tied if _lacks_window(plan, asked, page) else ()
+    if page.following is not None and not _is_beyond(plan, asked, page):
+        return ()
+    wanted = _identities(plan, tied)
+    if _identities(plan, page.records[: len(tied)]) == wanted:
+        return ()
+    here: Collection[object] = _identities(plan, page.records)
+    with suppress(TypeError):  # a key may be a list
+        here = {*here}
+    return [record for record, identity in zip(tied, wanted, strict=True) if identity not in here]
+
+
+def _identities(plan: Plan, records: Sequence[Record]) -> list[object]:
+    return [*zip(*(find_each(name, records) for name in plan.stream.primary_key), strict=True)]
 
 
 def _lacks_window(plan: Plan, asked: Cursor, page: Page) -> bool:
@@ -259,6 +306,27 @@ def _meets(boundary: Collection[str], is_wanted: Callable[[Record], bool] | None
     )
 
 
+def _is_whole_without(meets: Lacks, page: Page) -> bool:
+    """Return whether a page is a whole list, and has nothing of the boundary."""
+    return page.following is None and not meets(page)
+
+
+def _is_older_than(plan: Plan, asked: Cursor, clock: float | None, record: Record) -> bool:
+    """Return whether a record is one that was asked for, and must have been there at a moment of the server's clock."""
+    value = find(incremental_of(plan).cursor_path, record)
+    if value is None or value is MISSING:
+        return False
+    record_rank, since = rank_in(plan, value), rank_in(plan, asked.value)
+    if record_rank is None or since is None or not is_settled(plan, clock, record, record_rank):
+        return False
+    return record_rank > since if plan.walk.is_keyset else _place(plan, record) >= since
+
+
+def _known(plan: Plan, asked: Cursor, boundary: Collection[str]) -> Lacks:
+    """Return what says of a page that it has a record of the boundary; that of a keyset's cursor may be left out."""
+    return _meets(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
+
+
 def _is_in_window(plan: Plan, asked: Cursor, record: Record) -> bool:
     return _place(plan, record) == rank(asked.value)
 
@@ -276,17 +344,17 @@ def pairs_of(plan: Plan, cursor: Cursor | None) -> Any:
     )
 
 
-def _left_out(plan: Plan, asked: Cursor, before: Cursor | None) -> str:
+def _left_out(plan: Plan, asked: Cursor, before: Cursor | None, record: str = KNOWN) -> str:
     incremental = incremental_of(plan)
     key, tie = incremental.cursor_path, incremental.tie_breaker
     declared = {"inclusive": ">=", "compound": f"behind ({key}, {tie})"}.get(incremental.filter, ">")
     return (
-        f"{label_of(plan)}: a record that the last page held is missing from the answer to {pairs_of(plan, asked)}, and is there, unchanged, in "
+        f"{label_of(plan)}: {record} is missing from the answer to {pairs_of(plan, asked)}, and is there, unchanged, in "
         f"the answer to {pairs_of(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"
     )
 
 
-def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None) -> WalkError:
+def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None, record: str = KNOWN) -> WalkError:
     is_strict = distance is None and incremental_of(plan).filter == "inclusive"
     remedy = (
         "the filter is > and not >=: declare filter: exclusive"
@@ -294,7 +362,7 @@ def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None) -
         else f"the filter compares less than the whole value: declare precision: {distance or '1s'}; or it reads the value in "
         f"another zone: send it in a form that names its zone; or it compares another time than {incremental_of(plan).cursor_path}; {RESET}"
     )
-    return WalkError(f"{_left_out(plan, asked, before)}; {remedy}")
+    return WalkError(f"{_left_out(plan, asked, before, record)}; {remedy}")
 
 
 def _other_time(plan: Plan, asked: Cursor, before: Cursor | None) -> WalkError:

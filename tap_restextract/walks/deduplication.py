@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple, cast
 
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, KeysetBookmark
@@ -249,6 +250,10 @@ class Deduplicator:
     def hashes_in_window(self, records: Sequence[Record]) -> list[str]:
         """Return the content hashes of those records that are in the window that is asked for now."""
         return [content_hash(record) for record in records if self._is_in_window(record)]
+
+    def at_the_end(self, records: Sequence[Record]) -> list[Record]:
+        """Return those last records of a page that are in the window that is asked for now, in their order."""
+        return [*takewhile(self._is_in_window, reversed(records))][::-1]
 
     def _is_in_window(self, record: Record) -> bool:
         """Return whether a record is in the window that is asked for now, however many digits its value shows."""

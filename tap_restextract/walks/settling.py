@@ -76,6 +76,12 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     return rank(first_shown(incremental, format_like(like, settled))) if incremental.cursor_formats else settled
 
 
+def is_settled(plan: Plan, server_time: float | None, record: Record, record_rank: Rank) -> bool:
+    """Return whether a record must have been there when the server's clock (seconds since 1970, UTC) was this."""
+    bound = horizon(plan, Page((record,), server_time=server_time))
+    return bound is not None and record_rank < bound
+
+
 def horizon_at(incremental: Incremental, server_time: float | None, like: Any = None) -> Rank | None:
     """Return the server's clock, in whole seconds, less the lag, as the rank of a value that is written like this."""
     if server_time is None:
