@@ -78,7 +78,7 @@ def window(incremental: Incremental, value: Any) -> Any:
         first = first_shown(incremental, first)
     if incremental.timezone is None or (odd := _odd_hour(incremental, first)) is None:
         return first
-    return first_shown(incremental, format_like(first, odd.start - least_step(incremental, first)))
+    return format_like(first, odd.start - least_step(incremental, first))
 
 
 def first_shown(incremental: Incremental, value: Any) -> Any:

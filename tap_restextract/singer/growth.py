@@ -10,6 +10,7 @@ are they decoded.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -21,6 +22,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from tap_restextract.singer.schema import KINDS, Schema, described, fits, kind_of, kinds_in
+from tap_restextract.values.cursor import INSTANT
 from tap_restextract.values.rows import Row, column
 
 MAX_FOLLOWED_PROPERTIES: Final = 500  # as many as a table with a key has in target-eventgen; what is beyond is left out
@@ -50,8 +52,10 @@ _BYTES: Final[Mapping[frozenset[str], bytes]] = {
 }
 """All the bytes that values of these kinds, and null, are written with, a line each."""
 
-_OF_MOMENTS: Final = b"-+:.,TtZzUC 0123456789"
-MIN_DATE: Final = len("2026-01-01")
+_DIGITS_AS_NINES: Final = bytes.maketrans(b"0123456789", b"9" * 10)
+_NO_YEAR: Final = b"\n0000-"
+_NO_DAY: Final = re.compile(rb"-00[-Tt ]")
+"""The month or the day 0, as MySQL writes what is no date."""
 
 _OTHER_STARTS: Final = {
     frozenset({kind}): re.compile(rb"\n[^n%s]" % start)
@@ -175,7 +179,18 @@ def _fit_as_written(values: list[Any], kinds: frozenset[str]) -> bool:
 
 
 def _are_moments(texts: Sequence[str]) -> bool:
-    """Return whether texts have nothing but what instants are written with, and none is shorter than a date."""
-    return min(map(len, texts), default=MIN_DATE) >= MIN_DATE and not " ".join(texts).encode().translate(
-        None, _OF_MOMENTS
-    )
+    """Return whether texts have digits where instants have them, and nothing else but what stands between those."""
+    if not texts:
+        return True
+    joined = "\n".join(["", *texts]).encode()
+    lines = joined.translate(_DIGITS_AS_NINES)
+    first, _, _ = lines[1:].partition(b"\n")
+    # Nearly always all are written alike.
+    layouts = {first} if lines == (b"\n" + first) * len(texts) else {*lines[1:].split(b"\n")}
+    return all(map(_is_layout, layouts)) and _NO_YEAR not in joined and not _NO_DAY.search(joined)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_layout(digits: bytes) -> bool:
+    """Return whether an instant, or a date, is written so; each digit is a 9."""
+    return INSTANT.match(digits.decode()) is not None

@@ -17,7 +17,7 @@ from typing import Any, Final
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.plan import Plan
-from tap_restextract.values.cursor import INSTANT
+from tap_restextract.values.cursor import INSTANT, NoRankError, rank
 from tap_restextract.values.own_forms import has_time
 from tap_restextract.values.paths import steps
 
@@ -197,7 +197,7 @@ def kind_of(value: Any) -> str:
     """Return the kind of a value, see above; or null."""
     if isinstance(value, str):
         match = INSTANT.match(value)
-        return "date-time" if match and match["time"] else "string"
+        return "date-time" if match and match["time"] and _is_moment(value) else "string"
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -206,3 +206,12 @@ def kind_of(value: Any) -> str:
         return "whole" if abs(value) <= MAX_EXACT_FLOAT else "integer"
     kinds = {float: "number", Decimal: "number", dict: "object", list: "array"}
     return kinds[type(value)]
+
+
+def _is_moment(text: str) -> bool:
+    """Return whether what is written like an instant is one: 0000-00-00 00:00:00 is none, nor the 30th of February."""
+    try:
+        rank(text)
+    except NoRankError:
+        return False
+    return True

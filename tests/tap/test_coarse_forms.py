@@ -13,9 +13,10 @@ import pytest
 from tap_restextract.exchange.paginators import Number, Token
 from tap_restextract.exchange.request import request_for
 from tap_restextract.plan.bookmarks.state import from_state, to_state
-from tap_restextract.plan.plan import Plan
+from tap_restextract.plan.plan import Plan, incremental_of
+from tap_restextract.plan.ranges import first_shown, past_odd_hour, window
 from tap_restextract.values.cursor import rank
-from tap_restextract.values.own_forms import first_of_unit, instant_of
+from tap_restextract.values.own_forms import coarsest_unit, first_of_unit, instant_of
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import stream_walk_for
 from tests.support.streams import plan
@@ -81,7 +82,8 @@ class Site:
         return datetime.fromtimestamp(int(rank(sent)), self.zone).replace(tzinfo=None)
 
     def __call__(self, request: PageRequest) -> Page:
-        """Answer a page."""
+        """Answer a page; no end of a range is within what the form shows alike."""
+        assert request.until is None or first_shown(incremental_of(self.made), request.until) == request.until
         sent = dict(request_for(self.made.stream, request.cursor, request.until).params)
         incremental = self.made.stream.incremental
         assert incremental is not None
@@ -167,3 +169,58 @@ def test_what_changes_later_in_what_a_value_stands_for_is_not_lost(walk: str, fo
 )
 def test_a_unit_begins_by_the_clock_that_the_value_is_written_by(unit: str, value: str, first: str) -> None:
     assert first_of_unit(value, unit) == first
+
+
+def test_the_coarsest_of_several_forms_counts() -> None:
+    assert coarsest_unit(("rfc2822",)) == "1s"
+    assert coarsest_unit(("dotnet", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f")) == "1m"
+
+
+def test_a_day_is_one_value_whatever_its_clocks_do_and_an_end_that_is_a_day_stays_one() -> None:
+    """In Havana, midnight comes twice on the first of November."""
+    zone = {"order": "none", "timezone": "America/Havana"}
+    days = incremental_of(plan(**facts(SINCE, cursor_formats=["%Y%m%d"], **zone)))
+    assert window(days, "2026-11-01") == past_odd_hour(days, "2026-11-01") == "2026-11-01"
+    times = incremental_of(plan(**facts(SINCE, **zone)))
+    assert (window(times, "2026-11-01"), past_odd_hour(times, "2026-11-01")) == ("2026-10-31", "2026-11-02")
+
+
+@pytest.mark.parametrize("months", [2, 3, 7])
+def test_ranges_over_months_are_halved_between_any_two_of_them(months: int) -> None:
+    made = plan(
+        **STABLE
+        | facts(
+            BOTH,
+            order="none",
+            cursor_formats=["%Y-%m"],
+            max_window_results=2 * PAGE,
+            end="required",
+            timezone="UTC",
+            initial_value="2026-01",
+        )
+    )
+    site = Site(made, "%Y-%m", zoneinfo.ZoneInfo("UTC"), clock=int(rank(f"2026-{months + 1:02}-02T00:00:00Z")))
+    for key in range(3 * months + 3):
+        site.rows[key] = (int(rank(f"2026-{key // 3 + 1:02}-15T00:00:00Z")), key)
+    emitted: set[tuple[int, int]] = set()
+    site.read({}, emitted)
+    assert {key for key, _ in emitted} == {*range(3 * months)}  # what the current month has comes once it is over
+
+
+def test_a_first_value_within_a_minute_begins_with_all_of_it() -> None:
+    made = plan(
+        **STABLE
+        | facts(
+            SINCE | {"after": "{cursor.id}"},
+            filter="compound",
+            tie_breaker="id",
+            cursor_formats=["%d.%m.%Y %H:%M"],
+            timezone="UTC",
+            initial_value="2026-11-24T10:37:30",
+        )
+    )
+    site = Site(made, "%d.%m.%Y %H:%M", zoneinfo.ZoneInfo("UTC"), clock=int(rank("2026-11-24T12:00:00Z")))
+    site.rows = {1: (int(rank("2026-11-24T10:36:59Z")), 1), 2: (int(rank("2026-11-24T10:37:45Z")), 2)}
+    emitted: set[tuple[int, int]] = set()
+    site.read({}, emitted)
+    assert emitted == {(2, 2)}

@@ -75,6 +75,28 @@ def schemas(done: Run) -> list[dict[str, Any]]:
 
 
 @pytest.mark.pure
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000-00-00 00:00:00",
+        "2026-00-10T00:00:00Z",
+        "2026-10-00 10:00",
+        "123-456-7890",
+        "10:30 - 11:45, Tue",
+    ],
+)
+def test_what_is_no_instant_makes_a_property_of_instants_a_text(text: str) -> None:
+    """MySQL's zero, under a SCHEMA of instants, stopped the target."""
+    moments = [{"a": f"2026-11-{day:02}T10:00:00Z"} for day in range(1, 4)]
+    assert inferred([*moments, {"a": text}])["properties"]["a"] == {"type": ["string", "null"]}
+    for form in (list, rows):
+        growth = Growth.of(inferred(moments), frozenset(), frozenset(), lambda _: True)
+        assert growth.needed(form(moments)) == {}
+        assert growth.needed(form([{"a": None}, {"a": "2026-11-24 10:00:00.25+00"}])) == {}
+        assert growth.needed(form([*moments, {"a": text}])) == {"a": {"type": ["string", "null"]}}
+
+
+@pytest.mark.pure
 @given(records, records)
 def test_whatever_a_page_holds_the_grown_schema_allows_and_it_grows_once(
     sample: list[dict[str, Any]], page: list[dict[str, Any]]
