@@ -48,6 +48,8 @@ MAX_PROBES_OF_A_LENGTH: Final = 2
 """Behind pages of one length: the first of them may have been the last page of its list, and as long by chance."""
 MAX_UNTRIED: Final = 2
 """Continuations that nothing reads, of a run."""
+MAX_EMPTY_FIRST_PAGES: Final = 2
+"""Of a run: the first list may be an empty one."""
 RECENT_PAGES: Final = 4
 Probing = Generator[Step, Page, None]
 
@@ -97,6 +99,7 @@ class Watch:
         tried: paths at which no token lies, as was seen by asking.
         is_first_page_known, is_empty_first_page_known: nothing comes before a first page, with records or without.
         told: what notices were about, and the lists' names: each is told once.
+        empty_first_pages: how many lists whose page 0 is empty were asked for their page 1.
     """
 
     plans: Mapping[str, Plan]
@@ -108,6 +111,7 @@ class Watch:
     is_first_page_known: bool = False
     is_empty_first_page_known: bool = False
     told: set[tuple[str, str]] = field(default_factory=set)
+    empty_first_pages: int = 0
 
     def over(self, steps: Steps) -> Steps:
         """Yield a walk's steps, and probes before it gets the pages that call for them."""
@@ -198,6 +202,7 @@ class Watch:
         """
         at = _before_the_first(plan)
         if at is None:
+            yield from self._check_page_zero(plan, listed, request, page)
             return
         is_empty = not listed.page.records
         if is_empty:
@@ -214,6 +219,29 @@ class Watch:
         yield from proof.seek(lambda again: _precedes(plan, proof.probed, again, listed))
         if proof.count:
             raise _first_page_error(plan, at, proof.count)
+
+    def _check_page_zero(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
+        """Check that an empty page 0 isn't the one before the first, as of an API that counts from 1.
+
+        Raises:
+            WalkError: where page 1 holds records.
+        """
+        paginator = plan.stream.paginator
+        if not isinstance(paginator, PageNumber) or paginator.base_page != 0 or self.is_first_page_known:
+            return
+        self.is_first_page_known = bool(page.records)
+        ended = page.following is None and request.at is None and not request.probe
+        if self.is_first_page_known or not ended or self.empty_first_pages == MAX_EMPTY_FIRST_PAGES:
+            return
+        self.empty_first_pages += 1
+        asked = replace(listed.request, until=None) if plan.walk.may_begin_empty else listed.request
+        proof = Proof(plan, asked, page, replace(asked, at=Number(1), probe=True))
+        yield from proof.seek(lambda again: not again.records)
+        if proof.count:
+            raise WalkError(
+                f"{label_of(plan)}: page 0 is empty, and page 1 holds {proof.count} records, and did so each time; this API counts its pages "
+                "from 1: set base_page: 1"
+            )
 
     def _check_untried(self, plan: Plan, request: PageRequest, page: Page) -> Probing:
         """Check that what stands beside the records, and looks like what asks for the next page, doesn't.
