@@ -22,7 +22,8 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from tap_restextract.config.json_schema import json_schema
 from tap_restextract.config.reading import read_settings, webhooks_in
-from tap_restextract.errors import ConfigurationError, StateError
+from tap_restextract.errors import AnswerError, ConfigurationError, StateError
+from tap_restextract.exchange.records import missing_key_text
 from tap_restextract.http.client import Client
 from tap_restextract.http.pacing import Pacers
 from tap_restextract.http.tokens import TokenKeeper
@@ -32,7 +33,7 @@ from tap_restextract.singer.sampling import Described, Sample, sampled
 from tap_restextract.singer.schema import completed, inferred, is_open, is_whole, keys_of, laid_over, without_records
 from tap_restextract.singer.stdout import WholeLines, unbroken
 from tap_restextract.singer.stream import RestStream, reader_of
-from tap_restextract.values.rows import Reader
+from tap_restextract.values.rows import Reader, column
 from tap_restextract.values.spelling import hint
 from tap_restextract.walks.steps import Record
 
@@ -224,6 +225,11 @@ class TapRestextract(Tap):
         self.logger.info(
             "stream %s: schema inferred from a sample of %d records", plan.stream.name, len(sample.records)
         )
+        for key in plan.stream.primary_key:
+            if None in column(sample.records, key) and (told := missing_key_text(plan.stream, key, sample.records)):
+                raise AnswerError(
+                    f"stream {plan.stream.name}: a record has no {key}, which is in its primary_key; {told}"
+                )
         return inferred(sample.records, keys_of(plan) | frozenset(filter(None, [plan.replication_key])))
 
     def _component(self, stream: StreamSettings, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tap_restextract.values.paths import find
 from tap_restextract.values.spelling import hint
 from tap_restextract.values.zones import zone_named
 
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 CACHES = frozenset({"", "redis", "rediss", "postgresql", "postgres"})
 
 
@@ -54,8 +55,18 @@ def requirement_faults(stream: StreamSettings) -> typing.Iterator[str]:
         yield f"hash_cache has the scheme {scheme}, which is none of {', '.join(sorted(filter(None, CACHES)))}; a path is a SQLite file"
     if isinstance(stream.schema, str) and not stream.openapi:
         yield f"schema names the component {stream.schema!r}, but no `openapi` document is given"
+    if stream.json is not None and _declares_a_form(stream):
+        yield (
+            "a JSON body is sent as JSON, and headers declare it to be a form, which can't be sent; take Content-Type out of headers, or write "
+            "params instead of json, where the API reads its form's fields there, too"
+        )
     if stream.json is not None and stream.method == "GET":
         yield "a JSON body is set, but the method is GET; set method: POST, or move the body to params"
+
+
+def _declares_a_form(stream: StreamSettings) -> bool:
+    typed = (str(value) for name, value in stream.headers.items() if name.lower() == "content-type")
+    return any(value.partition(";")[0].strip().lower() in FORMS for value in typed)
 
 
 def webhook_faults(received: ReceiverSettings, streams: list[Any], base_url: str | None) -> typing.Iterator[str]:

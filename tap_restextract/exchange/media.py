@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -16,6 +17,8 @@ import msgspec
 
 JSON_STARTS: Final = (b"{", b"[")
 MAX_TYPE_CHARACTERS: Final = 80
+MAX_TRIED_BYTES: Final = 1 << 25
+"""Of a body that is read once more, more leniently."""
 ASK_FOR_JSON: Final = (
     "only JSON is read, so ask the API for it (a parameter such as format=json, another path, or a header), or leave the "
     "stream out"
@@ -86,12 +89,32 @@ def never_json(headers: Mapping[str, str], content: bytes) -> str | None:
             f"it is JSON in {charset}, and JSON is UTF-8 (RFC 8259); have the API send that, perhaps by the header "
             "Accept-Charset: utf-8 in `headers`"
         )
+    if (extra := _beyond_json(content)) is not None:
+        return (
+            f"it is JSON but for {extra}, which JSON has no writing for (RFC 8259); have the API leave that out, let the request leave out the "
+            "property that holds it, or leave the stream out"
+        )
     kind = media_type(headers)
     form = next((form for types, form in FORMATS if types.fullmatch(kind)), None)
     # What begins like JSON is perhaps JSON that was cut, under a wrong name; but records in lines begin like JSON, too.
     if form is None or (content.lstrip().startswith(JSON_STARTS) and form != LINES):
         return None
     return f"it is {form}; {ASK_FOR_JSON}"
+
+
+def _beyond_json(content: bytes) -> str | None:
+    """Return what keeps a body from being JSON that is whole otherwise; None where it isn't."""
+    if len(content) > MAX_TRIED_BYTES:
+        return None
+    numbers: list[str] = []
+    with contextlib.suppress(ValueError, RecursionError):
+        text = content.decode()
+        with contextlib.suppress(ValueError):
+            json.loads(text, parse_constant=numbers.append)
+            return numbers[0] if numbers else None
+        json.loads(text, strict=False)
+        return "a control character within a text"
+    return None
 
 
 def _charset(headers: Mapping[str, str], content: bytes) -> str | None:

@@ -46,6 +46,10 @@ PARAMETER: Final = re.compile(
 )
 
 
+REFUSED: Final = frozenset({400, 404, 410, 422})
+"""Statuses by which a page is refused that isn't there, or not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """What the API gave to ask for the next page."""
@@ -255,8 +259,23 @@ def _on_the_same_origin(url: str, base: str, path: str) -> str:
             return urlunsplit((origin.scheme, origin.netloc, link.path, link.query, ""))
     raise AnswerError(
         f"the next page's address at {path} leads to another host, {link.hostname}; credentials aren't sent there. "
-        "Set base_url to the host that the links name"
+        "Set base_url to the host that the links name; where that is an inner name that can't be asked, leave the links, and ask for pages "
+        "by what they carry: a paginator of type page_number, offset or cursor"
     )
+
+
+def page_remedy(paginator: Paginator, at: Continuation | None, status: int) -> str:
+    """Say what else than the request may be wrong where a page is refused; "" where nothing is."""
+    if status not in REFUSED:
+        return ""
+    if at is None and isinstance(paginator, PageNumber) and paginator.base_page == 0:
+        return "; where this API counts its pages from 1, set base_page: 1"
+    if isinstance(at, (Token, Link)):
+        return (
+            "; this page was asked for by what the answer before it gave, and where that expires while the list is read, `incremental` with "
+            "order: asc and without `stable: true` goes on by the last record instead"
+        )
+    return ""
 
 
 def link_in(header: str | None, relation: str) -> LinkTarget | None:

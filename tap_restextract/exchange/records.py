@@ -7,7 +7,7 @@ it, or where `empty` says so, and never beside an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tap_restextract.config.streams import StreamSettings
@@ -15,7 +15,7 @@ from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import Answer, outline, shown
 from tap_restextract.exchange.error_texts import SUCCESS_KEYS, error_key
 from tap_restextract.values.own_forms import instant_of
-from tap_restextract.values.paths import Missing, find, list_length, list_or_null, steps
+from tap_restextract.values.paths import MISSING, Missing, find, list_length, list_or_null, steps
 from tap_restextract.values.rows import Row
 
 NO_CONTENT: Final = 204
@@ -57,6 +57,32 @@ def records_of(stream: StreamSettings, answer: Answer) -> Records:
             f"path where they lie{_or_missing(stream, answer.body)}"
         )
     return Records([], 0, is_null=kind not in stream.empty)
+
+
+def missing_key_text(stream: StreamSettings, key: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """Say of a page's records without a property of the primary key where that may lie, and what to write instead.
+
+    Returns:
+        The remedy; "" where nothing shows one.
+    """
+    record = next(record for record in records if record.get(key) is None)
+    lists = [name for name, value in record.items() if isinstance(value, list)]
+    if stream.records == "$" and len(records) == 1 and lists:
+        return (
+            f"where the answer, {outline(dict(record))}, isn't a record itself, set `records` to the path of the list in it, such as "
+            f"records: {lists[0]}"
+        )
+    if "." in key and find(key, record) not in (MISSING, None):
+        return (
+            f"{key} lies within another property, and a primary key is read at the top of a record alone; declare properties that lie "
+            "there, or no primary_key"
+        )
+    if stream.records.endswith(".*"):
+        return (
+            f"where {stream.records!r} leads into a map of records, its keys are no properties of them; declare properties of the records "
+            "themselves, or no primary_key"
+        )
+    return ""
 
 
 def null_list_text(stream: StreamSettings) -> str:

@@ -33,7 +33,7 @@ from tap_restextract.exchange.auth import (
 )
 from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.judging import JudgedAnswer, judge, quota_error
-from tap_restextract.exchange.paginators import paged
+from tap_restextract.exchange.paginators import page_remedy, paged
 from tap_restextract.exchange.request import (
     Request,
     headers_of,
@@ -161,7 +161,13 @@ class Client:
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
-        judged = _unless_behind_the_end(fetch, self._stream, page_request)
+        try:
+            judged = _unless_behind_the_end(fetch, self._stream, page_request)
+        except AnswerError as error:
+            more = page_remedy(self._stream.paginator, page_request.at, error.status or 0) if error.rule is None else ""
+            if not more:
+                raise
+            raise AnswerError(f"{error}{more}", error.status) from error
         if judged is None:
             return Page([])
         answer, verdict, rule, _ = judged

@@ -10,11 +10,12 @@ import requests
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import ApiError, NoAnswerError
+from tap_restextract.exchange.answer import outline
 from tap_restextract.exchange.auth import TokenRequest
 from tap_restextract.exchange.request import Request, redacted_request
 from tap_restextract.exchange.retry import TransientError, retry_after
 from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
-from tap_restextract.http.failures import cause_of, reason_of, tls_mismatch, too_slow
+from tap_restextract.http.failures import cause_of, reason_of, said_by, tls_mismatch, too_slow
 from tap_restextract.http.retrying import exponential_waits, with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession
 
@@ -56,7 +57,7 @@ def fetch_token(
         body = None
     if response.status_code != 200 or not isinstance(body, dict) or not isinstance(body.get("access_token"), str):
         raise ApiError(
-            f"{endpoint} was answered {response.status_code} without an access token {reason_of(body, secrets)}; "
+            f"{endpoint} was answered {response.status_code} without an access token {_reason(response.status_code, body, secrets)}; "
             + (
                 "it redirects to another address; set auth.access_token_url to where the endpoint is now"
                 if 300 <= response.status_code < 400
@@ -65,6 +66,17 @@ def fetch_token(
         )
     secrets |= {body[name] for name in ("access_token", "refresh_token") if isinstance(body.get(name), str)}
     return body
+
+
+def _reason(status: int, body: object, secrets: set[str]) -> str:
+    """Return the endpoint's own words, or what else its answer shows of why there is no token."""
+    said = reason_of(body, secrets)
+    if status != 200 or said_by(body, secrets):
+        return said
+    return (
+        f"(it is {outline(body)}, and access_token is what is read: an API with a log-in of its own needs a signer, auth: {{type: plugin}}, or a "
+        "token that was fetched before, auth: {type: bearer})"
+    )
 
 
 def _answered(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import next_continuation, paths_of
+from tap_restextract.exchange.records import missing_key_text
 from tap_restextract.hash_cache.locations import open_cache, redacted_location
 from tap_restextract.http.fetching import Fetch, Prefetcher, run_walks
 from tap_restextract.plan.bookmarks.protocol import Bookmark
@@ -231,7 +232,10 @@ class RestStream(EmittingStream):
             if None in column(records, name):
                 raise AnswerError(
                     f"stream {self.name}: a record has no {name}, which is in its primary_key; "
-                    "correct primary_key, or let the request leave such records out"
+                    + (
+                        missing_key_text(self._plan.stream, name, records)
+                        or "correct primary_key, or let the request leave such records out"
+                    )
                 )
         return records
 

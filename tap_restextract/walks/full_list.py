@@ -155,7 +155,8 @@ class FullPass:
         if bound is None:
             raise WalkError(
                 f"{label_of(self.plan)}: an unordered list needs the server's clock, and the answer has no Date header or "
-                "the replication key is not a time; declare `epoch` where it counts time, or sort the list (order: asc)"
+                "the replication key is not a time; declare `epoch` where it counts time, its form where it is a date in digits "
+                '(cursor_formats: ["%Y%m%d"]), or sort the list (order: asc)'
             )
         like = find(incremental_of(self.plan).cursor_path, page.records[0])
         value = format_like(like, bound)

@@ -47,7 +47,7 @@ class Settling:
                 raise WalkError(
                     f"{label_of(self.plan)}: a lookback needs the server's clock, or the bookmark could move over what comes late while "
                     "a run goes on, and the answer has no Date header or the replication key is not a time; declare `epoch` where "
-                    "it counts time, or leave `lookback` out"
+                    'it counts time, its form where it is a date in digits (cursor_formats: ["%Y%m%d"]), or leave `lookback` out'
                 )
             # Without a clock, records may join the newest value: only a walk that asks for it again may stand on it.
             clockless = self.plan.walk.passes_newest_value and _is_instant(self.plan, page.records[-1])

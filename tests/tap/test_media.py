@@ -52,6 +52,9 @@ def test_a_codec_that_is_not_a_character_set_of_documents_is_not_tried(codec: st
         ("application/json; charset=utf-16", UMLAUT.encode("utf-16"), "JSON in utf-16"),
         ("application/json", UMLAUT.encode("utf-16"), "JSON in utf-16"),
         ("application/json; charset=utf-8", UMLAUT.encode("utf-32"), "JSON in utf-32"),
+        ("application/json", b'[{"id": 1, "price": NaN}]', "it is JSON but for NaN, which JSON has no writing for"),
+        ("application/json", b'{"data": [-Infinity]}', "it is JSON but for -Infinity"),
+        ("application/json", b'[{"name": "Jane\tDoe"}]', "it is JSON but for a control character within a text"),
         ("text/csv; charset=utf-16", UMLAUT.encode("utf-16"), "JSON in utf-16"),
     ],
 )  # fmt: skip
@@ -68,7 +71,8 @@ def test_what_is_never_json_is_named_with_its_remedy_and_without_its_values(
     ("kind", "content"),
     [
         ("application/json", b'[{"id": 1}'),
-        ("application/json", b"[NaN]"),
+        ("application/json", b"[NaN"),
+        ("application/json", b'["\t"'),
         ("application/json", b'["\xff"]'),
         ("application/json", b"Service Unavailable"),
         ("application/json; charset=utf-8", b'["\xfc"]'),
