@@ -219,6 +219,20 @@ class GeneralEncoder:
         """Return the properties of a record that have no column."""
         return set() if self._names.issuperset(record) else set(record) - self._names
 
+    def of_deletion(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a deletion says: a record of nothing but keys and nulls says nothing of the row's content."""
+        return record if self.has_content(record) else self.bare(record)
+
+    def has_content(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a deletion has values beside its key and its replication key."""
+        return any(record.get(name) is not None for name in self._not_of_deletions.intersection(record))
+
+    def bare(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a deletion without its content: which row is gone, and since which version."""
+        return {
+            name: value for name, value in record.items() if name not in self._not_of_deletions and value is not None
+        }
+
     def line(self, number: int, record: Mapping[str, Any], metadata: Metadata | None) -> tuple[str, list[int]]:
         """Return the COPY line of a record, and the indexes of the columns that it doesn't mention.
 
@@ -238,12 +252,7 @@ class GeneralEncoder:
                     "the tap must send it in every record, or declare other key properties"
                 )
         if metadata is not None and metadata.deleted_at is not None and self._key:
-            # A deletion says which row is gone, and when; not what the row's content was.
-            record = {
-                name: value
-                for name, value in record.items()
-                if name not in self._not_of_deletions and value is not None
-            }
+            record = self.of_deletion(record)
         values = [record.get(name, msgspec.UNSET) for name, _ in self._content]
         return self.line_of_values(number, values, "" if metadata is None else self.tail(metadata))
 

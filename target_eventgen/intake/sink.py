@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import Sink
 
+from target_eventgen.errors import InvalidRecordError
 from target_eventgen.intake import blocks, compiled, validation
 from target_eventgen.intake.blocks import LineBlock
 from target_eventgen.intake.compiled import CompiledEncoder
@@ -41,6 +42,8 @@ class EventgenSink(Sink):
             else None
         )
         self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
+        self._validate_deletion: Callable[[Mapping[str, Any]], None] | None = None
+        self._bared_warned = False
         self._surplus_warned: set[str] = set()
         self._replaced_nul_warned: set[str] = set()
         self._clear()
@@ -106,7 +109,9 @@ class EventgenSink(Sink):
             MissingKeyError: a key property is absent or null.
         """
         deleted = record.get("_sdc_deleted_at") is not None
-        if self._validate is not None and not deleted:
+        if deleted:
+            record = self._valid_deletion(record)
+        elif self._validate is not None:
             self._validate(record)
         if surplus := self._encoder.surplus(record):
             self._warn_of(surplus)
@@ -129,6 +134,22 @@ class EventgenSink(Sink):
             self._originals.append(original)
             return len(line) + len(original)
         return len(line)
+
+    def _valid_deletion(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a deletion without content that its SCHEMA doesn't allow; the row goes all the same."""
+        if self._validate is None or not self.plan.table.key or not self._encoder.has_content(record):
+            return record
+        if self._validate_deletion is None:
+            schema = {name: value for name, value in self._record_schema.items() if name != "required"}
+            self._validate_deletion = validation.compile_validator(self.stream_name, schema)
+        try:
+            self._validate_deletion(record)
+        except InvalidRecordError as error:
+            if not self._bared_warned:
+                self.logger.warning("%s; it is a deletion, which is done: its row keeps the content that it had", error)
+            self._bared_warned = True
+            return self._encoder.bare(record)
+        return record
 
     def accept(self, block: LineBlock) -> int | None:
         """Take a block of plain records in one step; return how many characters they take until the next checkpoint.

@@ -14,7 +14,8 @@ again is there once.
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
 transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was
 killed stays for 30 days: what the run recorded may be replayed (see `replays`). `parked` has the records, with which
-another run may be repeating it, `tombstones` the rows that such a run took out of their tables.
+another run may be repeating it, `tombstones` the rows that such a run took out of their tables; what `remains` of a row
+once its run is over (`run` 0) says since when it is gone.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ create table if not exists eventgen.tombstones (
   table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null,
   primary key (table_schema, table_name, key)
 );
+alter table eventgen.tombstones add column if not exists remains jsonb;
+create index if not exists tombstones_of_runs on eventgen.tombstones (run) where run <> 0;
 """).format(rename_parked=renames.PARKED)
 
 EXIST: Final = sql.SQL(
@@ -82,6 +85,7 @@ EXIST: Final = sql.SQL(
     " AND to_regclass('eventgen.tombstones') IS NOT NULL AND to_regclass('eventgen.parked') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.tombstones') AND attname = 'remains')"
 )
 
 LOCK_TABLES: Final = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
@@ -177,8 +181,11 @@ def last_checkpoint(run: int) -> sql.Composable:
 
 
 def forget_run(run: int) -> sql.Composable:
-    """Remove a run's number, and those that killed runs left long ago, with the tombstones of these runs."""
+    """Remove a run's number, and those that killed runs left long ago, with what only a replay of these needs."""
     return sql.SQL(
         "DELETE FROM eventgen.runs WHERE run = {} OR committed_at < clock_timestamp() - interval '30 days';"
-        " DELETE FROM eventgen.tombstones WHERE run NOT IN (SELECT run FROM eventgen.runs)"
+        " DELETE FROM eventgen.tombstones"
+        " WHERE run <> 0 AND remains IS NULL AND run NOT IN (SELECT run FROM eventgen.runs);"
+        " UPDATE eventgen.tombstones SET record = remains, run = 0"
+        " WHERE run <> 0 AND run NOT IN (SELECT run FROM eventgen.runs)"
     ).format(sql.Literal(run))

@@ -354,6 +354,7 @@ class Postgres:
             cursor.execute(
                 deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
             )
+            created -= single_value(cursor)
         failpoints.reach(failpoints.AFTER_EVENTS)
         return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
 

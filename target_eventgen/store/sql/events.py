@@ -123,11 +123,17 @@ def events(plan: Plan, *, with_numbers: bool = True) -> sql.Composed:
     laterals, fires = _judgements(plan, plan.rules)
     judged = sql.SQL(
         ", judged AS (SELECT _eventgen_transition.*, ARRAY[{fires}] AS _eventgen_fires"
-        " FROM transitions AS _eventgen_transition{laterals} WHERE {any})"
+        " FROM transitions AS _eventgen_transition{laterals} WHERE {told}({any}))"
         ", fired AS MATERIALIZED (SELECT judged.*, edge.rule AS _eventgen_rule FROM judged"
         " CROSS JOIN LATERAL unnest(_eventgen_fires) WITH ORDINALITY AS edge (fires, rule)"
         " WHERE edge.fires)"
-    ).format(fires=comma_list(fires), any=sql.SQL(" OR ").join(fires), laterals=laterals)
+    ).format(
+        fires=comma_list(fires),
+        any=sql.SQL(" OR ").join(fires),
+        laterals=laterals,
+        # From no row to none, as where a deleted row is deleted once more, there is nothing to tell.
+        told=sql.SQL("(_eventgen_existed OR NOT _eventgen_gone) AND " if plan.deletable else ""),
+    )
     return judged + _described(plan, with_numbers=with_numbers) + _recorded(plan)
 
 

@@ -162,8 +162,8 @@ def chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: 
     parts += [
         history_of_keys(plan, with_before=with_before, sparse=sparse, unversioned=unversioned),
         _linked(plan),
-        _changes(plan, with_before=with_before),
-        _numbered(plan, with_before=with_before),
+        _changes(plan),
+        _numbered(plan),
         _transitions(plan),
     ]
     return comma_list(parts)
@@ -196,23 +196,29 @@ def _linked(plan: Plan) -> sql.Composed:
     )
 
 
-def _changes(plan: Plan, *, with_before: bool) -> sql.Composed:
-    """Return `changes`: the versions that differ from the one before."""
+def _changes(plan: Plan) -> sql.Composed:
+    """Return `changes`: the versions that differ from the one before.
+
+    A deletion of what isn't there is one of them where it says something new, such as its version: no rule looks at it.
+    """
     return sql.SQL(
-        "changes AS (SELECT * FROM chain WHERE {n} > 0 AND CASE WHEN _eventgen_gone THEN {ends}"
-        " ELSE NOT _eventgen_existed OR ROW({new}) IS DISTINCT FROM ROW({old}) END)"
+        "changes AS (SELECT * FROM chain WHERE {n} > 0 AND (_eventgen_existed IS NOT DISTINCT FROM _eventgen_gone"
+        " OR NOT _eventgen_preceded OR ROW({new}) IS DISTINCT FROM ROW({old})))"
     ).format(
         n=NUMBER,
-        ends=sql.SQL("_eventgen_existed" if with_before else "_eventgen_existed OR NOT _eventgen_preceded"),
         new=column_names(plan.table.content),
         old=comma_list(_old_names(plan)),
     )
 
 
-def _numbered(plan: Plan, *, with_before: bool) -> sql.Composed:
-    """Return `numbered`: changes with their count, which is the last, and hashes where several are of one instant."""
+def _numbered(plan: Plan) -> sql.Composed:
+    """Return `numbered`: changes with their count, which is the last, and hashes where several are of one instant.
+
+    A deletion of a key that was never there doesn't count.
+    """
     return sql.SQL(
-        "numbered AS (SELECT *, coalesce(_eventgen_base, {origin}) + row_number() OVER w{uncounted} AS {count},"
+        "numbered AS (SELECT *, coalesce(_eventgen_base, {origin}) + row_number() OVER w"
+        " - (first_value(_eventgen_gone AND NOT _eventgen_preceded) OVER w)::int AS {count},"
         " lead({n}) OVER w IS NULL AS _eventgen_last,"
         " count(*) FILTER (WHERE NOT _eventgen_still) OVER w AS _eventgen_turn,"
         " CASE WHEN _eventgen_still OR lead(_eventgen_still) OVER w THEN {new} END AS _eventgen_hash,"
@@ -220,7 +226,6 @@ def _numbered(plan: Plan, *, with_before: bool) -> sql.Composed:
         " FROM changes WINDOW w AS (PARTITION BY {key} ORDER BY {order}))"
     ).format(
         origin=count_origin(plan),
-        uncounted=sql.SQL("" if with_before else " - (first_value(_eventgen_gone) OVER w)::int"),
         count=COUNT,
         n=NUMBER,
         new=content_hash(plan, column_names(plan.table.content), GONE),
@@ -295,10 +300,11 @@ def history_of_keys(plan: Plan, *, with_before: bool, sparse: Sequence[int], unv
     joined = with_before and (plan.version is not None or bool(sparse))
     columns = [
         sql.SQL(
-            "CASE WHEN get_bit(s.{}, {}) = 1 THEN CASE WHEN NOT b._eventgen_gone THEN {} END ELSE {} END AS {}"
+            "CASE WHEN get_bit(s.{}, {}) = 1 THEN CASE WHEN NOT b._eventgen_gone OR {} THEN {} END ELSE {} END AS {}"
         ).format(
             sql.Identifier(ABSENT),
             sql.Literal(index),
+            is_gone(plan, "s"),
             column_name(column, "b"),
             column_name(column, "s"),
             column_name(column),

@@ -46,8 +46,8 @@ from target_eventgen.store.sql.transitions import chain, inserted, not_stale, re
 def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composable:
     """Insert the last version of each absent key and lock every other row, in key order.
 
-    Properties the last version omits are filled in by `record`. Keys with only a deletion are inserted with
-    `_eventgen_version` 0.
+    Properties the last version omits are filled in by `record`. Keys with only a deletion are inserted, too;
+    see `deletions.delete_gone_rows`.
 
     Args:
         plan: of the stream.
@@ -108,21 +108,25 @@ def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composa
     Each step of the recursion takes the next version of each key by its ctid in the stage, so that each version is
     visited once, however many columns there are. A property that no version before mentions stays absent.
     """
+    # What comes back begins with nothing; a deletion leaves what it doesn't mention as it was.
+    continues = sql.SQL("(NOT f._eventgen_gone OR {})").format(is_gone(plan, "o"))
     filled = [(index, column_name(column)) for index, column in enumerate(plan.table.content) if index in sparse]
     next_values = comma_list(
-        sql.SQL("CASE WHEN get_bit(o.{absent}, {index}) = 1 AND NOT f._eventgen_gone THEN f.{c} ELSE o.{c} END").format(
-            absent=sql.Identifier(ABSENT), index=sql.Literal(index), c=name
+        sql.SQL("CASE WHEN get_bit(o.{absent}, {index}) = 1 AND {continues} THEN f.{c} ELSE o.{c} END").format(
+            absent=sql.Identifier(ABSENT), index=sql.Literal(index), continues=continues, c=name
         )
         for index, name in filled
     )
     return sql.SQL(
-        "WITH RECURSIVE {before}, dated AS (SELECT {keys}, s.ctid AS _eventgen_tid, {at} AS {at_name}, s.{n} FROM {stage} AS s"
-        " LEFT JOIN before AS b ON {same} WHERE {accepted})"
-        ", chains AS (SELECT array_agg(_eventgen_tid ORDER BY {at_name} NULLS FIRST, {n}) AS _eventgen_tids FROM dated"
+        "WITH RECURSIVE {before}, dated AS (SELECT {keys}, s.ctid AS _eventgen_tid, {at} AS {at_name}, s.{n},"
+        " b._eventgen_gone AS _eventgen_was_gone FROM {stage} AS s LEFT JOIN before AS b ON {same} WHERE {accepted})"
+        ", chains AS (SELECT array_agg(_eventgen_tid ORDER BY {at_name} NULLS FIRST, {n}) AS _eventgen_tids,"
+        " bool_or(_eventgen_was_gone) AS _eventgen_was_gone FROM dated"
         " GROUP BY {key} HAVING count(*) > 1)"
-        ", filled AS (SELECT c._eventgen_tids, 1 AS _eventgen_step, o.{absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
+        ", filled AS (SELECT c._eventgen_tids, 1 AS _eventgen_step,"
+        " CASE WHEN c._eventgen_was_gone AND NOT {gone} THEN NULL ELSE o.{absent} END AS {absent}, {gone} AS _eventgen_gone, {first} FROM chains AS c"
         " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = c._eventgen_tids[1] OFFSET 0) AS o"
-        " UNION ALL SELECT f._eventgen_tids, f._eventgen_step + 1, CASE WHEN NOT f._eventgen_gone THEN o.{absent} & f.{absent} END,"
+        " UNION ALL SELECT f._eventgen_tids, f._eventgen_step + 1, CASE WHEN {continues} THEN o.{absent} & f.{absent} END,"
         " {gone}, {next_values} FROM filled AS f"
         " CROSS JOIN LATERAL (SELECT * FROM {stage} AS o WHERE o.ctid = f._eventgen_tids[f._eventgen_step + 1] OFFSET 0) AS o"
         " WHERE f._eventgen_step < cardinality(f._eventgen_tids))"
@@ -140,6 +144,7 @@ def fill(plan: Plan, *, sparse: Sequence[int], unversioned: bool) -> sql.Composa
         accepted=not_stale(plan),
         absent=sql.Identifier(ABSENT),
         gone=is_gone(plan, "o"),
+        continues=continues,
         first=comma_list(sql.SQL("o.{}").format(name) for _, name in filled),
         next_values=next_values,
         values=comma_list(sql.SQL("{0} = f.{0}").format(name) for _, name in filled),

@@ -126,6 +126,8 @@ table eventgen.tombstones
   key jsonb not null
   run bigint not null
   record jsonb not null
+  remains jsonb
+  CREATE INDEX tombstones_of_runs ON eventgen.tombstones USING btree (run) WHERE (run <> 0)
   CREATE UNIQUE INDEX tombstones_pkey ON eventgen.tombstones USING btree (table_schema, table_name, key)
   constraint tombstones_pkey PRIMARY KEY (table_schema, table_name, key)
 
