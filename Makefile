@@ -64,8 +64,9 @@ relay-benchmark: setup  ## N events in backlog, drained into a file by one relay
 relay-mutants: setup  ## deliberate faults in the relay, each of which its tests must find
 	$(BIN)/python -m proofs.mutants.relay
 
-histories: setup  ## N generated histories against the target's reference model, such as N=20000
-	$(BIN)/python -m proofs.histories $(N)
+histories: MESSAGES ?= 5
+histories: setup  ## N generated histories against the target's reference model, such as N=20000; EXHAUSTIVE=1: every one of up to MESSAGES messages of a key
+	$(BIN)/python -m proofs.histories $(N) $(if $(EXHAUSTIVE),--exhaustive $(MESSAGES))
 
 .PHONY: deliver
 deliver: N ?= 5000

@@ -48,6 +48,8 @@ RULES: list[dict[str, Any]] = [
     {"type": "changed", "stream": "things", "changes": ["status"]},
     {"type": "updated", "stream": "things", "on": "updated"},
     {"type": "doubled", "stream": "things", "when": "new.value >= 2 * old.value"},
+    {"type": "deleted", "stream": "things", "on": "deleted"},
+    {"type": "unknown", "stream": "things", "when": "new.value is null and old.value is null"},
 ]
 
 VERSIONS: dict[str, tuple[dict[str, Any] | None, dict[Any, Any]]] = {
@@ -417,10 +419,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--url", help="a database to use and to spoil, instead of an embedded one of its own")
     parser.add_argument("--as-found", action="store_true", help="don't shrink a history that differs")
+    parser.add_argument("--exhaustive", type=int, metavar="MESSAGES", help="every history of so many messages, instead")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = options.url or embedded.up(Path(folder) / "postgres")
         try:
+            if options.exhaustive:
+                from proofs.histories import enumeration  # noqa: PLC0415  it imports from this module
+
+                for line in enumeration.report(url, range(1, options.exhaustive + 1)):
+                    print(line, flush=True)  # noqa: T201 - it is what the command is for
+                return
             for number, portion in enumerate(portions(options.count), start=options.seed):
                 tell(url, portion - portion // 4, number, shrinks=not options.as_found)
                 tell(url, portion // 4, number, feed=True, shrinks=not options.as_found)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import closing
 from typing import Any
 
 import pytest
 
+from proofs.histories import enumeration
 from proofs.histories.campaign import History, Stage, Step, tell
 
 
@@ -35,3 +37,13 @@ def test_null_and_empty_json_are_two_contents_of_one_instant(database: str, empt
 
 def test_a_feed_fires_once_whoever_is_killed_and_wherever_its_checkpoints_are_cut(database: str) -> None:
     tell(database, 200, feed=True)
+
+
+def test_every_history_of_two_messages_and_many_of_three_agree_with_the_reference_model(database: str) -> None:
+    count = 0
+    for way, number, differences in itertools.chain(
+        enumeration.tell_all(database, [1, 2]), enumeration.tell_all(database, [3], every=12)
+    ):
+        assert differences == [], way
+        count += number
+    assert count > 5000

@@ -96,4 +96,5 @@ def test_the_reference_model_itself_follows_9000_11000_9500_11500() -> None:
         "value": 12,
         "status": "",
         "detail": None,
+        "gone": False,
     }
