@@ -162,6 +162,16 @@ MUTANTS = (
         checked_by("rate_of_its_own", file="test_pace"),
     ),
     Mutant(
+        "a rate limit is not kept",
+        (Edit("Relay.run", "Gate(route.name, self._clock, route.rate_limit)", "Gate(route.name, self._clock)"),),
+        checked_by("rate_limit", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "a schedule is not followed",
+        (Edit("PublisherWorker._publish", "delays=self._route.delays,", "delays=None,"),),
+        checked_by("by_its_schedule", file="test_slow_receivers"),
+    ),
+    Mutant(
         "a call goes on though the receiver is busy",
         (Edit("WebhookPublisher._run", "elif self._busy or time", "elif time"),),
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],

@@ -156,6 +156,7 @@ def judge(  # noqa: PLR0913  one argument a fact
     max_attempts: int,
     waits: bool,
     chance: float,
+    delays: Sequence[float] | None = None,
     through: bool = False,
     probing: bool = False,
 ) -> Judgement:
@@ -169,6 +170,7 @@ def judge(  # noqa: PLR0913  one argument a fact
         max_attempts: after how many failures an event is dead.
         waits: whether a dead event's key waits for a person.
         chance: from 0 to 1, by which pauses are spread.
+        delays: seconds between attempts; None: doubling.
         through: whether something was delivered earlier in the turn.
         probing: whether the call is to find out whether anything gets through again.
     """
@@ -202,7 +204,7 @@ def judge(  # noqa: PLR0913  one argument a fact
             verdicts.append(Dead(item, attempts, reason))
             stopped |= {item.key} if waits else set()
         else:
-            delay = max(pause(attempts, chance), min(outcome.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
+            delay = max(delay_after(attempts, delays, chance), min(outcome.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
             verdicts.append(Again(item, attempts, delay, reason))
             stopped.add(item.key)
     return Judgement(verdicts, stopped, halt, refused, unsent)
@@ -228,6 +230,13 @@ def _more_urgent(one: Halt | None, other: Halt) -> Halt:
 def _storable(reason: str) -> str:
     """Return a reason as Postgres can store it, and as a person can read it."""
     return " ".join(reason.replace("\0", " ").encode(errors="replace").decode().split())[:MAX_REASON_CHARACTERS]
+
+
+def delay_after(attempts: int, delays: Sequence[float] | None, chance: float) -> float:
+    """Return the seconds until an event is tried again that failed so many times; never less than a schedule has."""
+    if delays is None:
+        return pause(attempts, chance)
+    return delays[min(attempts, len(delays)) - 1] * (1.0 + 0.1 * chance)
 
 
 def pause(failures: int, chance: float) -> float:

@@ -120,7 +120,7 @@ class Relay:
             settings = WorkerSettings(
                 self._dsn, follow, self._patience, self._reconnect_seconds, self._clock, self._stopping
             )
-            gates = {route.name: Gate(route.name, self._clock) for route in routes}
+            gates = {route.name: Gate(route.name, self._clock, route.rate_limit) for route in routes}
             self._workers = [
                 PublisherWorker(settings, each, numbers[each.route.name], gates[each.route.name], self._observer)
                 for each in self._publishers

@@ -387,6 +387,7 @@ class PublisherWorker(threading.Thread):
                 call,
                 outcomes,
                 max_attempts=self._route.max_attempts,
+                delays=self._route.delays,
                 waits=self._route.waits,
                 chance=random.random(),  # noqa: S311  no secret
                 through=any(isinstance(verdict, Done) for verdict in verdicts),

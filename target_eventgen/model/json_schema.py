@@ -21,6 +21,7 @@ _JSON_TYPES: Final[Mapping[Any, str]] = {
     float: "number",
     bool: "boolean",
     dict: "object",
+    list: "array",
 }
 
 
@@ -46,6 +47,8 @@ def _property(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
         schema = {"type": ["array"], "items": more.pop("items", None) or {"type": [_JSON_TYPES[arguments[0]]]}}
     elif kind is dict:
         schema = {"type": ["object"], "properties": {}, "additionalProperties": _values(arguments[1])}
+    elif kind is typing.Union:
+        schema["type"] = [_JSON_TYPES[typing.get_origin(part) or part] for part in arguments]
     else:
         schema["type"] = [_JSON_TYPES[hint]]
     if not field.required:
@@ -61,8 +64,8 @@ def _property(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
 def _without_null(hint: Any) -> Any:
     if typing.get_origin(hint) not in {types.UnionType, typing.Union}:
         return hint
-    (other,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
-    return other
+    others = tuple(part for part in typing.get_args(hint) if part is not types.NoneType)
+    return others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007  made of parts that are not known here
 
 
 def _values(hint: Any) -> Any:

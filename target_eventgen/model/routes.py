@@ -21,7 +21,21 @@ WORKERS: Final = 2
 
 MAX_WORKERS: Final = 32
 
-_COMMON: Final = ("name", "type", "events", "streams", "start", "max_attempts", "after_dead_letter", "workers")
+MAX_DELAY_SECONDS: Final = 30 * 86400.0
+"""Seconds between two attempts of a schedule, at most."""
+
+SCHEDULES: Final = {
+    "standard_webhooks": (5.0, 300.0, 1800.0, *(hours * 3600.0 for hours in (2, 5, 10, 14, 20, 24))),
+}
+"""Seconds between attempts, by the name of the schedule: ten attempts over 76 hours, as Standard Webhooks has them.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
+"""
+
+_COMMON: Final = (
+    *("name", "type", "events", "streams", "start", "max_attempts", "schedule", "rate_limit", "after_dead_letter"),
+    "workers",
+)
 """The keys of every publisher; all others are its type's own."""
 
 _CHOICES: Final = {"start": ("beginning", "now"), "after_dead_letter": ("wait", "pass")}
@@ -41,6 +55,8 @@ class Route:
         given: its own settings, with references to secrets instead of them.
         from_beginning: whether events that were recorded before it was first seen go to it.
         max_attempts: after how many failures an event becomes a dead letter.
+        delays: seconds between attempts; None: doubling, from one second to five minutes.
+        rate_limit: events a second that one relay gives to it, at most; None: any number.
         waits: whether a dead letter's key waits until it is retried or dropped; else its later events pass it.
         workers: how many threads of one relay deliver to it.
     """
@@ -52,6 +68,8 @@ class Route:
     given: Mapping[str, Any]
     from_beginning: bool = True
     max_attempts: int = MAX_ATTEMPTS
+    delays: tuple[float, ...] | None = None
+    rate_limit: float | None = None
     waits: bool = True
     workers: int = WORKERS
 
@@ -77,6 +95,7 @@ def parse(entries: list[Any]) -> tuple[tuple[Route, ...], list[str]]:
 
 
 def _route(entry: Mapping[str, Any]) -> Route:
+    delays = _delays(entry.get("schedule"))
     return Route(
         name=entry.get("name") or entry["type"],
         kind=entry["type"],
@@ -84,7 +103,9 @@ def _route(entry: Mapping[str, Any]) -> Route:
         streams=patterns(entry.get("streams")),
         given={key: value for key, value in entry.items() if key not in _COMMON},
         from_beginning=entry.get("start", "beginning") == "beginning",
-        max_attempts=entry.get("max_attempts", MAX_ATTEMPTS),
+        max_attempts=entry.get("max_attempts", MAX_ATTEMPTS) if delays is None else len(delays) + 1,
+        delays=delays,
+        rate_limit=entry.get("rate_limit"),
         waits=entry.get("after_dead_letter", "wait") == "wait",
         workers=entry.get("workers", WORKERS),
     )
@@ -105,11 +126,38 @@ def _faults(entry: Mapping[str, Any], location: str) -> list[str]:
     for key, choices in _CHOICES.items():
         if entry.get(key, choices[0]) not in choices:
             messages.append(f"{location}.{key} must be {' or '.join(choices)}")
+    if entry.get("schedule") is not None and not _delays(entry["schedule"]):
+        named = " or ".join(SCHEDULES)
+        messages.append(
+            f"{location}.schedule must be {named}, or a list of the seconds between attempts, each more than 0 and at most "
+            f"{MAX_DELAY_SECONDS:.0f}"
+        )
+    if entry.get("schedule") is not None and "max_attempts" in entry:
+        messages.append(
+            f"{location}: schedule and max_attempts are both given; a schedule of n delays is n + 1 attempts, so leave one out"
+        )
+    rate = entry.get("rate_limit")
+    if rate is not None and not (_is_number(rate) and rate > 0):
+        messages.append(f"{location}.rate_limit must be a number greater than 0: events a second")
     for key, maximum in (("max_attempts", None), ("workers", MAX_WORKERS)):
         value = entry.get(key, 1)
         if type(value) is not int or value < 1 or (maximum is not None and value > maximum):
             messages.append(f"{location}.{key} must be a number from 1{'' if maximum is None else f' to {maximum}'}")
     return messages
+
+
+def _delays(schedule: Any) -> tuple[float, ...] | None:
+    """Return the seconds between attempts; None where there is no schedule, or one that is not valid."""
+    if isinstance(schedule, str):
+        return SCHEDULES.get(schedule)
+    if not isinstance(schedule, list) or not schedule:
+        return None
+    right = all(_is_number(each) and 0 < each <= MAX_DELAY_SECONDS for each in schedule)
+    return tuple(float(each) for each in schedule) if right else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -69,6 +69,11 @@ class PublisherEntry(msgspec.Struct):
     streams: Annotated[list[str] | None, described(None, "Streams; * stands for any characters.")] = None
     start: Annotated[str | None, described(None, "beginning or now: whether it gets the events of the past.")] = None
     max_attempts: Annotated[int | None, described(None, "Failures after which an event is a dead letter.")] = None
+    schedule: Annotated[
+        str | list[float] | None,
+        described(None, "standard_webhooks, or the seconds between attempts, instead of max_attempts."),
+    ] = None
+    rate_limit: Annotated[float | None, described(None, "Events a second that a relay gives to it, at most.")] = None
     after_dead_letter: Annotated[str | None, described(None, "wait or pass: what its key's later events do.")] = None
     workers: Annotated[int | None, described(None, "Threads of a relay that deliver to it.")] = None
 

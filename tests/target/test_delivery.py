@@ -171,6 +171,14 @@ def test_an_event_that_was_not_sent_is_not_blamed_and_its_key_stops() -> None:
     assert found == Judgement([Done(call[0])], {"b"}, None, set(), 2)
 
 
+@pytest.mark.parametrize(("chance", "factor"), [(0.0, 1.0), (1.0, 1.1)])
+def test_a_schedule_has_the_delay_of_each_attempt_and_never_less(chance: float, factor: float) -> None:
+    for attempts, delay in enumerate((5.0, 300.0)):
+        (verdict,), _ = judged([item("a", 1, attempts)], [Failed("no")], delays=(5.0, 300.0), chance=chance)
+        assert verdict.delay == pytest.approx(delay * factor)
+    assert isinstance(judged([item("a", 1, 2)], [Failed("no")], delays=(5.0, 300.0))[0][0], Dead)
+
+
 def test_a_reason_is_made_storable_and_a_wish_is_bounded() -> None:
     (verdict,), _ = judged([item("a", 1)], [Failed("torn\0\nhere \ud800" + "x" * 9999, retry_after=float("inf"))])
     assert verdict.reason.startswith("torn here ?x")
@@ -239,12 +247,40 @@ def test_only_the_star_stands_for_something_else(names: list[str] | None, patter
         ({"type": "file", "max_attempts": 0}, "publishers[0].max_attempts must be a number from 1"),
         ({"type": "file", "workers": 33}, "publishers[0].workers must be a number from 1 to 32"),
         ({"type": "file", "workers": True}, "publishers[0].workers must be"),
+        ({"type": "file", "rate_limit": 0}, "publishers[0].rate_limit must be a number greater than 0"),
+        ({"type": "file", "rate_limit": True}, "publishers[0].rate_limit must be"),
+        ({"type": "file", "rate_limit": "5/s"}, "publishers[0].rate_limit must be"),
+        (
+            {"type": "file", "schedule": []},
+            "publishers[0].schedule must be standard_webhooks, or a list of the seconds",
+        ),
+        ({"type": "file", "schedule": [1, 0]}, "publishers[0].schedule must be"),
+        ({"type": "file", "schedule": [1, 1e9]}, "publishers[0].schedule must be"),
+        ({"type": "file", "schedule": "daily"}, "publishers[0].schedule must be"),
+        (
+            {"type": "file", "schedule": [1], "max_attempts": 3},
+            "publishers[0]: schedule and max_attempts are both given",
+        ),
     ],
 )
 def test_each_fault_of_a_publisher_is_named_with_its_place(entry: Any, fault: str) -> None:
     found, (said,) = routes.parse([entry])
     assert found == ()
     assert said.startswith(fault)
+
+
+def test_a_schedule_is_one_attempt_more_than_its_delays_and_the_named_one_takes_three_days() -> None:
+    routed, faults = routes.parse(
+        [
+            {"type": "file", "schedule": [1, 2.5]},
+            {"type": "file", "name": "b", "schedule": "standard_webhooks", "rate_limit": 5},
+        ]
+    )
+    assert faults == []
+    assert (routed[0].delays, routed[0].max_attempts, routed[0].rate_limit) == ((1.0, 2.5), 3, None)
+    assert (routed[1].max_attempts, routed[1].rate_limit) == (10, 5)
+    assert routed[1].delays is not None
+    assert sum(routed[1].delays) == 75 * 3600 + 35 * 60 + 5  # the specification's "time since start" of the last
 
 
 def test_two_publishers_can_not_have_one_name() -> None:

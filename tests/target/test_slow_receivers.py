@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -133,3 +134,28 @@ def test_a_publisher_of_code_before_this_one_pauses_too(outbox: Outbox, clock: H
     outbox.add(keys=3)
     (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
     assert (result.delivered, asked[3] >= 90) == (3, True)
+
+
+def test_a_rate_limit_is_kept_by_all_workers_together(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda *_: Delivered())
+    wanted = receiver.delivery(workers=1, rate_limit=20.0)
+    outbox.announce(wanted)
+    outbox.add(keys=20, each=10)
+    outbox.drain(wanted, clock=clock)
+    assert len(receiver.ids) == 200
+    assert 9.5 <= asked[-1] - asked[0] <= 12
+    assert all(sum(start <= each < start + 1 for each in asked) <= 23 for start in range(12))
+    in_order(receiver.got)
+
+
+def test_an_event_is_tried_by_its_schedule(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda *_: Failed("no"))
+    wanted = receiver.delivery(workers=1, delays=(5.0, 300.0), max_attempts=3)
+    outbox.announce(wanted)
+    outbox.add()
+    (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
+    assert result.dead == 1
+    assert [later - earlier for earlier, later in itertools.pairwise(asked)] == [
+        pytest.approx(5, rel=0.11, abs=0.1),
+        pytest.approx(300, rel=0.11),
+    ]
