@@ -86,7 +86,7 @@ MUTANTS = (
         (
             Edit(
                 "PublisherWorker._publish",
-                "                return verdicts, Halt(busy=False, reason=str(error))\n",
+                '                return verdicts, Halt("away", str(error))\n',
                 "                error.reason, error.permanent, error.retry_after, error.cause = str(error), False, None, 'event'\n"
                 "                outcomes = [error] * len(call)\n",
             ),
@@ -98,7 +98,7 @@ MUTANTS = (
         (
             Edit(
                 "judge",
-                'if outcome.cause == "busy" or not (counts or outcome.permanent):',
+                'if outcome.cause in {"busy", "gone"} or not (counts or outcome.permanent):',
                 "if not (counts or outcome.permanent):",
             ),
         ),
@@ -132,7 +132,7 @@ MUTANTS = (
     ),
     Mutant(
         "a busy receiver pauses this relay alone",
-        (Edit("PublisherWorker._turn", "if halt is not None and halt.busy:", "if False:"),),
+        (Edit("PublisherWorker._turn", 'if halt is not None and halt.cause == "busy":', "if False:"),),
         checked_by("another_relay_keeps", file="test_slow_receivers"),
     ),
     Mutant(
@@ -172,8 +172,24 @@ MUTANTS = (
         checked_by("by_its_schedule", file="test_slow_receivers"),
     ),
     Mutant(
+        "a publisher whose receiver is gone is delivered to all the same",
+        (Edit("RESTING", "off_at IS NOT NULL OR ", ""),),
+        checked_by("is_gone", file="test_slow_receivers"),
+    ),
+    Mutant(
+        "nobody is told that a receiver is gone",
+        (
+            Edit(
+                "PublisherWorker._turn",
+                'if halt is not None and halt.cause == "gone":\n                cursor',
+                "if False:\n                cursor",
+            ),
+        ),
+        checked_by("is_gone", file="test_slow_receivers"),
+    ),
+    Mutant(
         "a call goes on though the receiver is busy",
-        (Edit("WebhookPublisher._run", "elif self._busy or time", "elif time"),),
+        (Edit("WebhookPublisher._run", "elif self._closed or time", "elif time"),),
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],
     ),
     Mutant(

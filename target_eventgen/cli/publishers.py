@@ -25,3 +25,15 @@ def forget(name: str, config: tuple[Path, ...], database_url: str | None) -> Non
 
     registration.forget(configuration.database(database_url, config), name)
     click.echo(f"The publisher {name} is forgotten.", err=True)
+
+
+@publishers.command("on")
+@click.argument("name")
+@options.CONFIG
+@options.DATABASE
+def switch_on(name: str, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Deliver again to one that was switched off (410), or that pauses since its receiver asked for it."""
+    from target_eventgen.delivery import registration  # noqa: PLC0415  a slow import, which no help needs
+
+    was = registration.switch_on(configuration.database(database_url, config), name)
+    click.echo(f"The publisher {name} {'is' if was else 'was'} switched on.", err=True)

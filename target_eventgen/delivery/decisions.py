@@ -12,9 +12,9 @@ attempts at its beginning and no more, while one event that alone fails runs out
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -90,16 +90,20 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 Verdict: TypeAlias = Done | Again | Dead
 
 
+URGENCY: Final[Mapping[str, int]] = {"away": 0, "busy": 1, "gone": 2}
+"""The causes for which no more is given to a publisher, by how long that lasts."""
+
+
 class Halt(msgspec.Struct, frozen=True, gc=False):
-    """Why no more is to be given to a publisher for now.
+    """Why no more is to be given to a publisher.
 
     Attributes:
-        busy: whether the receiver wants no requests; else nothing gets through to it.
+        cause: away, busy or gone: nothing gets through; the receiver wants no requests for now; none any more.
         reason: in words.
         seconds: for which it wants none; None: it doesn't say.
     """
 
-    busy: bool
+    cause: Literal["away", "busy", "gone"]
     reason: str
     seconds: float | None = None
 
@@ -197,8 +201,9 @@ def judge(  # noqa: PLR0913  one argument a fact
         refused |= set() if outcome.permanent else {item.key}
         attempts, reason = item.attempts + 1, _storable(outcome.reason)
         counts = through or item.passed or (outcome.cause == "event" and not in_doubt)
-        if outcome.cause == "busy" or not (counts or outcome.permanent):
-            halt = _more_urgent(halt, Halt(outcome.cause == "busy", reason, outcome.retry_after))
+        if outcome.cause in {"busy", "gone"} or not (counts or outcome.permanent):
+            cause: Any = outcome.cause if outcome.cause in URGENCY else "away"
+            halt = _more_urgent(halt, Halt(cause, reason, outcome.retry_after))
             stopped.add(item.key)
         elif outcome.permanent or attempts >= max_attempts:
             verdicts.append(Dead(item, attempts, reason))
@@ -221,8 +226,8 @@ def _fails(call: Sequence[Item], outcomes: Sequence[Outcome]) -> bool:
 
 
 def _more_urgent(one: Halt | None, other: Halt) -> Halt:
-    """Return the halt that says more: that the receiver is busy, and for longer."""
-    if one is None or (other.busy, other.seconds or 0.0) > (one.busy, one.seconds or 0.0):
+    """Return the halt that lasts longer."""
+    if one is None or (URGENCY[other.cause], other.seconds or 0.0) > (URGENCY[one.cause], one.seconds or 0.0):
         return other
     return one
 
@@ -237,6 +242,14 @@ def delay_after(attempts: int, delays: Sequence[float] | None, chance: float) ->
     if delays is None:
         return pause(attempts, chance)
     return delays[min(attempts, len(delays)) - 1] * (1.0 + 0.1 * chance)
+
+
+def off(publisher: str, reason: str) -> str:
+    """Return the message that a publisher is switched off, with the remedy."""
+    return (
+        f'the publisher "{publisher}" is switched off: {reason}; its events are kept. Have it delivered to again with '
+        f"`target-eventgen publishers on {publisher}`, or forgotten with `target-eventgen publishers forget {publisher}`"
+    )
 
 
 def pause(failures: int, chance: float) -> float:

@@ -108,7 +108,9 @@ class Gate:
             before = self._pace
             if judgement.halt is None:
                 return 0.0
-            if judgement.halt.busy:
+            if judgement.halt.cause == "gone":
+                return 0.0
+            if judgement.halt.cause == "busy":
                 self._pace = pace.busy(self._pace, now, judgement.halt.seconds, chance)
             else:
                 self._pace = pace.nothing_through(self._pace, now, chance)
@@ -119,7 +121,7 @@ class Gate:
         now, chance = self._clock.now(), random.random()  # noqa: S311  no secret
         with self._lock:
             before, self._pace = self._pace, pace.nothing_through(self._pace, now, chance)
-            self._paused(before, Halt(busy=False, reason=reason), now)
+            self._paused(before, Halt("away", reason), now)
 
     def heard(self, seconds: float, reason: str) -> None:
         """Take note of a pause that the database knows of."""
@@ -138,10 +140,10 @@ class Gate:
     def _paused(self, before: Pace, halt: Halt, now: float) -> float:
         """Log a pause; return how long it is."""
         seconds = self._pace.paused_until - now
-        self.reason, self._asked = halt.reason, halt.busy or (self._asked and before.paused_until > now)
+        self.reason, self._asked = halt.reason, halt.cause == "busy" or (self._asked and before.paused_until > now)
         if before.paused_until > now:
             return seconds
-        if halt.busy:
+        if halt.cause == "busy":
             self._pauses += 1
             log = logger.warning if self._pauses & (self._pauses - 1) == 0 else logger.debug  # less often each time
             log(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from psycopg2 import extensions
 
 from target_eventgen.delivery.session import Session
-from target_eventgen.delivery.sql import registry, tables
+from target_eventgen.delivery.sql import registry, replays, tables
 from target_eventgen.errors import SettingsError
 from target_eventgen.model.routes import Route
 from target_eventgen.model.spelling import nearest
@@ -92,3 +92,16 @@ def forget(dsn: str, name: str) -> None:
         cursor.execute(tables.LOCK_EVENTS)
         cursor.execute(registry.lock_all_slots(number))
         cursor.execute(registry.forget(number))
+
+
+def switch_on(dsn: str, name: str) -> bool:
+    """Have a publisher delivered to again that was switched off, or that pauses; return whether it was.
+
+    Raises:
+        SettingsError: it is not known.
+    """
+    with contextlib.closing(Session(dsn, "publishers")) as session, session.transaction() as cursor:
+        cursor.execute(registry.switch_on(number_of(cursor, name)))
+        changed = bool(cursor.rowcount)
+        cursor.execute(replays.NOTIFY)
+        return changed

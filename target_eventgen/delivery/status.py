@@ -29,6 +29,8 @@ class Progress:
         last_failure: the reason of the last failure that still blocks a key.
         paused_seconds: for which its receiver wants no requests yet; None: it doesn't pause.
         pause_reason: why; None: it doesn't pause.
+        off_seconds: since it was switched off; None: it isn't.
+        off_reason: why; None: it isn't.
     """
 
     publisher: str
@@ -43,6 +45,8 @@ class Progress:
     last_failure: str | None
     paused_seconds: float | None
     pause_reason: str | None
+    off_seconds: float | None
+    off_reason: str | None
 
     @property
     def backlog(self) -> int:
@@ -52,6 +56,8 @@ class Progress:
     @property
     def trouble(self) -> str:
         """Why it does not deliver, or what failed last; nothing where all is well."""
+        if self.off_seconds is not None:
+            return f"switched off {_ago(self.off_seconds)} ago: {self.off_reason}"
         if self.paused_seconds is not None:
             return f"pauses for {_ago(self.paused_seconds)}: {self.pause_reason}"
         return self.last_failure or ""

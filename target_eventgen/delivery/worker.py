@@ -146,6 +146,7 @@ class _Remaining:
         delivered: events so far, by any relay.
         paused: seconds for which it pauses; None: it doesn't.
         reason: why.
+        off: why it is switched off; None: it isn't.
     """
 
     pending: bool
@@ -153,6 +154,7 @@ class _Remaining:
     delivered: int
     paused: float | None
     reason: str
+    off: str | None
 
 
 class PublisherWorker(threading.Thread):
@@ -234,6 +236,12 @@ class PublisherWorker(threading.Thread):
                 self._gate.progressed()
             if not left.pending and left.soonest is None and not self._settings.follow:
                 return
+            if left.off is not None:
+                if not self._settings.follow:
+                    self.given_up = decisions.off(self._route.name, left.off)
+                    return
+                self._clock.wait(self.wake, POLL_SECONDS)
+                continue
             if left.paused is not None:
                 self._gate.heard(left.paused, left.reason)
                 continue
@@ -260,8 +268,8 @@ class PublisherWorker(threading.Thread):
     def _remaining(self) -> _Remaining:
         with self._session.transaction() as cursor:
             cursor.execute(turns.remaining(self.number))
-            ((pending, soonest, delivered, paused, reason),) = cursor.fetchall()
-        return _Remaining(bool(pending), soonest, delivered or 0, paused, reason or "")
+            ((pending, soonest, delivered, paused, reason, off),) = cursor.fetchall()
+        return _Remaining(bool(pending), soonest, delivered or 0, paused, reason or "", off)
 
     def _repeated(self, work: Callable[[], T]) -> T:
         return reconnecting(work, self._settings.reconnect_seconds, self._session.location, self._stopping)
@@ -292,14 +300,18 @@ class PublisherWorker(threading.Thread):
             if items:
                 failpoints.reach(failpoints.AFTER_PUBLISH)
             self._mark(cursor, verdicts)
-            if halt is not None and halt.busy:
+            if halt is not None and halt.cause == "busy":
                 cursor.execute(turns.pause(self.number, halt.seconds or 0.0, halt.reason))
+            if halt is not None and halt.cause == "gone":
+                cursor.execute(turns.switch_off(self.number, halt.reason))
             if items:
                 failpoints.reach(failpoints.BEFORE_MARKED)
         self._first = (slots[-1] + 1) % decisions.SLOTS
         self._full = len(marks) > handled or handled * 2 >= most
         self._share = decisions.share(self._share, full=self._full, slow=self._clock.now() - began > QUICK_SECONDS)
         self._observer.settled(self._route.name, verdicts)
+        if halt is not None and halt.cause == "gone":
+            logger.error("%s", decisions.off(self._route.name, halt.reason))
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
         for each in dead[:1]:
             logger.warning(
@@ -382,7 +394,7 @@ class PublisherWorker(threading.Thread):
             except UnreachableError as error:
                 self._observer.unreachable(self._route.name)
                 self._gate.unreachable(str(error))
-                return verdicts, Halt(busy=False, reason=str(error))
+                return verdicts, Halt("away", str(error))
             judgement = decisions.judge(
                 call,
                 outcomes,

@@ -25,13 +25,14 @@ class Delivered:
     """The receiver acknowledged the event: durably, as far as it can say."""
 
 
-Cause: TypeAlias = Literal["event", "away", "busy", "unsent"]
+Cause: TypeAlias = Literal["event", "away", "busy", "gone", "unsent"]
 """What a failure is about.
 
 - event: the event, as far as the publisher can say; it counts as an attempt.
 - away: the receiver, which doesn't answer, or which something in front of it answers for (a load balancer's 503). It
   counts as an attempt only while other events get through.
 - busy: the receiver, which wants no requests for now, of whatever event. It is no attempt, and the publisher pauses.
+- gone: the receiver, which wants no more events at all (410). It is no attempt, and the publisher is switched off.
 - unsent: nothing; the event was not sent. It is no attempt.
 """
 

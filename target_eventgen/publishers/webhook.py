@@ -8,8 +8,8 @@ sent again in halves, until it is known which event of it is the one.
 
 The calling thread watches the lanes: a request that isn't answered in time is cut off, whether the receiver is silent
 or answers a byte a second. A lane that is cut sends nothing any more. So when a call has returned, nothing of it will
-arrive later, after a redelivery. Where a receiver is busy (429, or 503 with Retry-After), no lane makes another
-request.
+arrive later, after a redelivery. Where a receiver is busy (429, or 503 with Retry-After) or gone (410), no lane
+makes another request.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ class WebhookPublisher:
         self._idle: list[Connection] = []
         self._away: str | None = None  # why no connection was made in the present call
         self._rounds = ROUNDS
-        self._busy = False  # whether the receiver wanted no more requests in the present call
+        self._closed = False  # whether the receiver wanted no more requests in the present call
         self._ends = 0.0  # when the present call makes no more requests
         self._workers = ThreadPoolExecutor(settings.connections, thread_name_prefix="webhook")
 
@@ -283,7 +283,7 @@ class WebhookPublisher:
 
     def publish(self, events: Sequence[CloudEvent]) -> Sequence[Outcome]:
         """Send events and wait for their answers; the law is that of `publisher.Publisher`."""
-        self._away, self._busy = None, False
+        self._away, self._closed = None, False
         began = time.monotonic()
         self._ends = began + CALL_SECONDS
         lanes = [Lane(units) for units in lanes_of(events, self._settings)]
@@ -354,7 +354,7 @@ class WebhookPublisher:
                 if lane.cut or self._away is not None:
                     # Whoever tried all that is left, each until its deadline, would be at it for long.
                     outcome: Outcome = Failed(self._away or self._silence, cause="away")
-                elif self._busy or time.monotonic() > self._ends:
+                elif self._closed or time.monotonic() > self._ends:
                     return
                 else:
                     outcome = self._send(lane, [events[index] for index in unit])
@@ -364,7 +364,7 @@ class WebhookPublisher:
                     continue
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
-                    self._busy |= outcome.cause == "busy"
+                    self._closed |= outcome.cause in {"busy", "gone"}
                     barred.update(events[index].subject for index in unit)
         finally:
             if lane.cut:

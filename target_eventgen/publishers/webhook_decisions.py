@@ -73,7 +73,7 @@ def verdict(status: int, headers: Mapping[str, str], now: float) -> Outcome:
     if 200 <= status < 300:
         return Delivered()
     if status == 410:
-        return Failed("the receiver answered 410: it is gone and wants no more webhooks", permanent=True)
+        return Failed("the receiver answered 410: it is gone and wants no more webhooks", cause="gone")
     if 300 <= status < 400:
         reason = f"the receiver answered {status}, a redirect that may not be followed; correct the url"
         return Failed(reason, cause="away")

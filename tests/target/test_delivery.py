@@ -125,18 +125,25 @@ def test_a_busy_receiver_is_no_attempt_of_any_event_and_the_publisher_pauses() -
     found = judgement(call, [BUSY, Failed("behind", cause="unsent"), Delivered(), BUSY], max_attempts=1)
     assert found.verdicts == [Done(call[2])]
     assert (found.stopped, found.refused) == ({"a", "c"}, {"a", "c"})
-    assert found.halt == Halt(busy=True, reason="the receiver answered 429", seconds=7.0)
+    assert found.halt == Halt("busy", "the receiver answered 429", 7.0)
 
 
 def test_the_longest_wish_of_a_busy_receiver_counts() -> None:
     outcomes: list[Outcome] = [AWAY, BUSY, Failed("429", retry_after=9.0, cause="busy"), Failed("429", cause="busy")]
     found = judgement(items("abcd"), outcomes)
-    assert (found.halt, found.verdicts) == (Halt(busy=True, reason="429", seconds=9.0), [])
+    assert (found.halt, found.verdicts) == (Halt("busy", "429", 9.0), [])
+
+
+def test_a_receiver_that_is_gone_is_no_attempt_of_any_event_and_that_counts_most() -> None:
+    gone = Failed("the receiver answered 410", cause="gone")
+    found = judgement(items("abcd"), [gone, BUSY, Delivered(), AWAY], max_attempts=2)
+    assert found.halt == Halt("gone", gone.reason)
+    assert [type(each) for each in found.verdicts] == [Done, Again]
 
 
 def test_while_nothing_gets_through_no_attempt_is_counted() -> None:
     found = judgement([item("a", 1, attempts=2), item("b", 2)], [AWAY, AWAY])
-    assert found == Judgement([], {"a", "b"}, Halt(busy=False, reason=AWAY.reason), {"a", "b"}, 0)
+    assert found == Judgement([], {"a", "b"}, Halt("away", AWAY.reason), {"a", "b"}, 0)
 
 
 @pytest.mark.parametrize("how", ["in the same call", "earlier in the turn", "since it failed"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from target_eventgen.delivery import status
+from target_eventgen.delivery import registration, status
 from target_eventgen.publishers.cloudevent import CloudEvent
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from tests.support.clocks import HeldClock
 from tests.support.relaying import EMPTY, Outbox, Receiver, in_order
+from tests.support.waiting import wait_until
 
 AWAY = Failed("the receiver answered 503", cause="away")
 BUSY = Failed("the receiver answered 429", retry_after=90.0, cause="busy")
@@ -130,10 +132,59 @@ def test_a_publisher_of_code_before_this_one_pauses_too(outbox: Outbox, clock: H
     receiver, asked = timed(clock, lambda now, _: Delivered() if now >= 90 else BUSY)
     wanted = receiver.delivery(workers=1)
     outbox.announce(wanted)
-    outbox.query("alter table eventgen.publishers drop column paused_until, drop column pause_reason")
+    outbox.query("alter table eventgen.publishers drop column off_at, drop column off_reason, drop column paused_until")
     outbox.add(keys=3)
     (result,) = outbox.drain(wanted, clock=clock, patience=1e9)
     assert (result.delivered, asked[3] >= 90) == (3, True)
+
+
+def test_a_publisher_whose_receiver_is_gone_is_switched_off_until_a_person_switches_it_on(
+    outbox: Outbox, clock: HeldClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = Failed("the receiver answered 410", cause="gone")
+    receiver, asked = timed(clock, lambda *_: gone if len(asked) < 4 else Delivered(), most=1)
+    wanted = receiver.delivery(workers=1, max_attempts=1)
+    outbox.announce(wanted)
+    outbox.add(keys=5, each=2)
+    for _ in range(2):
+        (result,) = outbox.drain(wanted, clock=clock)
+        assert (result.dead, result.left, len(asked)) == (0, 10, 1)
+        assert "publishers on test" in result.reason
+    assert "is switched off: the receiver answered 410" in caplog.text
+    outbox.add(mark="later")
+    (seen,) = status.read(outbox.url).publishers
+    assert (seen.backlog, seen.off_reason) == (11, gone.reason)
+    assert "switched off 0 s ago: the receiver answered 410" in status.text(status.read(outbox.url))
+    asked.extend([0.0] * 4)
+    assert registration.switch_on(outbox.url, "test")
+    assert not registration.switch_on(outbox.url, "test")
+    assert status.read(outbox.url).publishers[0].off_reason is None
+    assert outbox.drain(wanted, clock=clock)[0].delivered == 11
+    in_order(receiver.got)
+
+
+def test_a_relay_that_follows_goes_on_once_a_person_has_switched_its_publisher_on(outbox: Outbox) -> None:
+    gone = threading.Event()
+    receiver = Receiver(answer=lambda _: Delivered() if gone.is_set() else Failed("gone", cause="gone"))
+    outbox.announce(receiver.delivery())
+    outbox.add(keys=3)
+    with outbox.following(receiver.delivery()):
+        wait_until(lambda: status.read(outbox.url).publishers[0].off_reason == "gone", what="a publisher that is off")
+        gone.set()
+        registration.switch_on(outbox.url, "test")
+        wait_until(lambda: len(receiver.got) == 3, what="three deliveries")
+
+
+def test_a_pause_that_the_receiver_asked_for_can_be_ended_by_a_person(outbox: Outbox, clock: HeldClock) -> None:
+    receiver, asked = timed(clock, lambda now, _: BUSY if now < 5 else Delivered(), most=1)
+    wanted = receiver.delivery(workers=1)
+    outbox.announce(wanted)
+    outbox.add()
+    outbox.drain(wanted, clock=clock, patience=0)
+    clock.advance(10)
+    registration.switch_on(outbox.url, "test")
+    outbox.drain(wanted, clock=clock, patience=0)
+    assert asked == [0.0, pytest.approx(10, abs=0.1)]
 
 
 def test_a_rate_limit_is_kept_by_all_workers_together(outbox: Outbox, clock: HeldClock) -> None:

@@ -43,7 +43,7 @@ def test_any_2xx_acknowledges(status: int) -> None:
     assert webhook_decisions.verdict(status, {}, 0) == Delivered()
 
 
-@pytest.mark.parametrize("status", [400, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451])
+@pytest.mark.parametrize("status", [400, 405, 406, 411, 413, 414, 415, 422, 431, 451])
 def test_a_refusal_of_the_event_is_for_good(status: int) -> None:
     found = webhook_decisions.verdict(status, {"retry-after": "5"}, 0)
     assert isinstance(found, Failed)
@@ -64,6 +64,7 @@ def test_a_refusal_by_the_endpoint_or_of_the_moment_passes(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "headers", "cause"),
     [
+        (410, {}, "gone"),
         (429, {}, "busy"),
         (429, {"retry-after": "3"}, "busy"),
         (503, {"retry-after": "3"}, "busy"),

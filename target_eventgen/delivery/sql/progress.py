@@ -15,7 +15,7 @@ FADED: Final = sql.SQL("exp(-least(extract(epoch FROM clock_timestamp() - delive
 """What is left of a slot's `recent` deliveries, as a part of 1; without the bound, Postgres calls it an underflow."""
 
 
-RESTING: Final = sql.SQL("coalesce(paused_until > clock_timestamp(), false)")
+RESTING: Final = sql.SQL("(off_at IS NOT NULL OR coalesce(paused_until > clock_timestamp(), false))")
 """Whether a row of `publishers` is not to be delivered to for now."""
 
 
@@ -24,7 +24,8 @@ PROGRESS: Final = sql.SQL(
     " coalesce(slot.recent, 0) / {seconds}, extract(epoch FROM clock_timestamp() - slot.delivered_at)::float8,"
     " extract(epoch FROM clock_timestamp() - oldest.recorded_at)::float8, failure.reason,"
     " CASE WHEN paused_until > clock_timestamp() THEN extract(epoch FROM paused_until - clock_timestamp())::float8 END,"
-    " CASE WHEN paused_until > clock_timestamp() THEN pause_reason END"
+    " CASE WHEN paused_until > clock_timestamp() THEN pause_reason END,"
+    " extract(epoch FROM clock_timestamp() - off_at)::float8, off_reason"
     " FROM eventgen.publishers AS publisher"
     " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.pending WHERE publisher = publisher.number) AS pending"
     " CROSS JOIN LATERAL (SELECT count(*) AS number FROM eventgen.waiting WHERE publisher = publisher.number) AS waiting"

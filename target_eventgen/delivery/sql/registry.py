@@ -46,6 +46,14 @@ def lock_all_slots(publisher: int) -> sql.Composable:
     )
 
 
+def switch_on(publisher: int) -> sql.Composable:
+    """Have a publisher delivered to again, at once; no row is touched where it was neither switched off nor paused."""
+    return sql.SQL(
+        "UPDATE eventgen.publishers SET off_at = NULL, off_reason = NULL, paused_until = NULL"
+        " WHERE number = {} AND (off_at IS NOT NULL OR paused_until > clock_timestamp())"
+    ).format(sql.Literal(publisher))
+
+
 def forget(publisher: int) -> sql.Composable:
     """Remove a publisher with all its marks and dead letters."""
     tables = ("pending", "blocked", "waiting", "dead_letters")

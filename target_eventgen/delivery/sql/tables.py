@@ -18,6 +18,7 @@ through a pooler in transaction mode. The rows count what was delivered, too, si
 The trigger has the rights of whoever made the tables, so that a role which only loads needs none on them.
 
 A receiver that wants no requests for a while says so to one relay; `publishers.paused_until` says it to all of them.
+One that wants none any more has the publisher switched off, `off_at`: its events are marked as ever, and wait.
 
 A publisher is registered under a lock that excludes transactions which record events, so that each event is marked for
 it either by the trigger or by the registration, and never by both.
@@ -56,7 +57,8 @@ create table if not exists eventgen.publishers (
   registered_at timestamptz not null default clock_timestamp()
 );
 alter table eventgen.publishers
-  add column if not exists paused_until timestamptz, add column if not exists pause_reason text;
+  add column if not exists paused_until timestamptz, add column if not exists pause_reason text,
+  add column if not exists off_at timestamptz, add column if not exists off_reason text;
 create table if not exists eventgen.slots (
   publisher smallint not null references eventgen.publishers on delete cascade,
   slot smallint not null,
@@ -110,7 +112,7 @@ create or replace trigger enqueue after insert on eventgen.events
 EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
-    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.publishers') AND attname = 'pause_reason')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.publishers') AND attname = 'off_reason')"
 )
 
 

@@ -24,7 +24,7 @@ LOOK_UPS: Final = sql.SQL(
 def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> sql.Composable:
     """Lock slots that have something due and that no other transaction has locked; return (slot).
 
-    None is locked while the publisher pauses.
+    None is locked while the publisher pauses, or is switched off.
 
     Args:
         publisher: its number.
@@ -161,7 +161,7 @@ def remaining(publisher: int) -> sql.Composable:
 
     One row: whether something is pending; the seconds until the first blocked event is due, NULL where none is; how
     many events have been delivered so far, by any relay; the seconds of the publisher's pause, NULL where there is
-    none, and its reason.
+    none, and its reason; why it is switched off, NULL where it isn't.
     """
     return sql.SQL(
         "SELECT EXISTS (SELECT FROM eventgen.pending WHERE publisher = {publisher}),"
@@ -169,7 +169,8 @@ def remaining(publisher: int) -> sql.Composable:
         " (SELECT sum(delivered)::bigint FROM eventgen.slots WHERE publisher = {publisher}),"
         " (SELECT extract(epoch FROM paused_until - clock_timestamp())::float8 FROM eventgen.publishers"
         "  WHERE number = {publisher} AND paused_until > clock_timestamp()),"
-        " (SELECT pause_reason FROM eventgen.publishers WHERE number = {publisher})"
+        " (SELECT pause_reason FROM eventgen.publishers WHERE number = {publisher}),"
+        " (SELECT off_reason FROM eventgen.publishers WHERE number = {publisher} AND off_at IS NOT NULL)"
     ).format(publisher=sql.Literal(publisher))
 
 
@@ -179,6 +180,13 @@ def pause(publisher: int, seconds: float, reason: str) -> sql.Composable:
         "UPDATE eventgen.publishers SET paused_until = greatest(paused_until, clock_timestamp() + {} * interval '1 second'),"
         " pause_reason = {} WHERE number = {}"
     ).format(sql.Literal(seconds), sql.Literal(reason), sql.Literal(publisher))
+
+
+def switch_off(publisher: int, reason: str) -> sql.Composable:
+    """Have nothing delivered to a publisher any more, by no relay, until a person switches it on."""
+    return sql.SQL(
+        "UPDATE eventgen.publishers SET off_at = coalesce(off_at, clock_timestamp()), off_reason = {} WHERE number = {}"
+    ).format(sql.Literal(reason), sql.Literal(publisher))
 
 
 def undelivered(publisher: int) -> sql.Composable:

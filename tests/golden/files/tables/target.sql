@@ -86,6 +86,8 @@ table eventgen.publishers
   registered_at timestamp with time zone not null default clock_timestamp()
   paused_until timestamp with time zone
   pause_reason text
+  off_at timestamp with time zone
+  off_reason text
   CREATE UNIQUE INDEX publishers_name_key ON eventgen.publishers USING btree (name)
   CREATE UNIQUE INDEX publishers_pkey ON eventgen.publishers USING btree (number)
   constraint publishers_name_key UNIQUE (name)
