@@ -31,6 +31,7 @@ from target_eventgen.delivery import registration
 from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import ConfiguredPublisher, configured_publishers
 from target_eventgen.delivery.relay import Relay
+from target_eventgen.delivery.result import complaints_of
 from target_eventgen.errors import DeliveryError, EventgenError, OutputError, SettingsError
 from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
@@ -208,7 +209,8 @@ class Loader:
         """Deliver what the outbox holds, now that all STATE has left; what can't be delivered stays there.
 
         Raises:
-            DeliveryError: something could not be delivered, and `on_delivery_failure` is `fail`.
+            DeliveryError: something could not be delivered, or became a dead letter, and `on_delivery_failure` is
+                `fail`.
         """
         if not self._publishers or self._settings.delivery != "after_load":
             return
@@ -224,8 +226,10 @@ class Loader:
             results = self._relay.run(follow=False)
             for result in results:
                 self._logger.info("%s", result)
-            if any(result.left for result in results):
-                raise DeliveryError("; ".join(result.complaint for result in results if result.left))
+                if result.dead:
+                    self._logger.warning("%s", result.warning)
+            if complaints := complaints_of(results, dead_too=self._settings.fails_undelivered):
+                raise DeliveryError("; ".join(complaints))
         except EventgenError as error:
             if self._settings.fails_undelivered:
                 raise

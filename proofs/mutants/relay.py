@@ -188,6 +188,11 @@ MUTANTS = (
         checked_by("is_gone", file="test_slow_receivers"),
     ),
     Mutant(
+        "dead letters leave exit status 0 though asked for",
+        (Edit("complaints_of", "if result.dead and dead_too", "if False"),),
+        checked_by("dead_letters_are_a_warning", file="test_relay_processes"),
+    ),
+    Mutant(
         "a call goes on though the receiver is busy",
         (Edit("WebhookPublisher._run", "elif self._closed or time", "elif time"),),
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],

@@ -13,6 +13,7 @@ import click
 from target_eventgen.cli import configuration, singer_target
 from target_eventgen.delivery.configured import configured_publishers
 from target_eventgen.delivery.relay import Relay
+from target_eventgen.delivery.result import complaints_of
 from target_eventgen.errors import DeliveryError, SettingsError
 from target_eventgen.model import settings
 from target_eventgen.model.spelling import nearest
@@ -34,7 +35,7 @@ def relay(  # noqa: PLR0913  one argument an option
 
     Raises:
         SettingsError: a publisher is not configured, or none is.
-        DeliveryError: events are left for later.
+        DeliveryError: events are left for later, or became dead letters and `on_delivery_failure` is `fail`.
     """
     given = settings.parse(singer_target.settings(config))
     wanted = [each for each in configured_publishers(given, os.environ) if not names or each.route.name in names]
@@ -63,8 +64,10 @@ def relay(  # noqa: PLR0913  one argument an option
         results = running.run(follow=follow)
     for result in results:
         click.echo(f"{result}.", err=True)
-    if left := [result.complaint for result in results if result.left]:
-        raise DeliveryError("; ".join(left))
+        if result.dead:
+            click.echo(f"Warning: {result.warning}.", err=True)
+    if complaints := complaints_of(results, dead_too=given.fails_undelivered):
+        raise DeliveryError("; ".join(complaints))
 
 
 def _stopping(stop: Callable[[], None]) -> Callable[[int, Any], None]:

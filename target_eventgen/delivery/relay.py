@@ -42,9 +42,10 @@ from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.gate import Gate
 from target_eventgen.delivery.listener import NotificationListener
 from target_eventgen.delivery.observer import Observer
+from target_eventgen.delivery.result import Result
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import retention, turns
-from target_eventgen.delivery.worker import PublisherWorker, Result, WorkerSettings
+from target_eventgen.delivery.worker import PublisherWorker, WorkerSettings
 from target_eventgen.errors import ConnectionLostError, UnreachableError
 from target_eventgen.store.connection import reconnecting
 
@@ -150,7 +151,12 @@ class Relay:
         for worker in self._workers:
             one, earlier = worker.result, results.get(worker.result.name)
             if earlier is not None:
-                one = replace(earlier, delivered=earlier.delivered + one.delivered, dead=earlier.dead + one.dead)
+                one = replace(
+                    earlier,
+                    delivered=earlier.delivered + one.delivered,
+                    dead=earlier.dead + one.dead,
+                    first_dead=earlier.first_dead or one.first_dead,
+                )
             if worker.given_up is not None and not one.left:
                 left, last = self._reconnecting(session, functools.partial(_undelivered, session, worker.number))
                 one = replace(one, left=left, reason=worker.given_up or last or "no progress")

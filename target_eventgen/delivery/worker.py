@@ -21,6 +21,7 @@ from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.decisions import Again, Dead, Done, Halt, Item, Verdict
 from target_eventgen.delivery.gate import Gate
 from target_eventgen.delivery.observer import Observer
+from target_eventgen.delivery.result import Result
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import blocking, dead_letters, turns
 from target_eventgen.errors import UnreachableError
@@ -59,34 +60,6 @@ _Mark: TypeAlias = tuple[int, int, int, str | None, bool]
 T = TypeVar("T")
 
 logger = logging.getLogger("target-eventgen")
-
-
-@dataclass(frozen=True)
-class Result:
-    """The work of a relay for one publisher.
-
-    Attributes:
-        name: the publisher's.
-        delivered: events.
-        dead: events that became dead letters.
-        left: events that are undelivered and were given up on for now.
-        reason: why.
-    """
-
-    name: str
-    delivered: int = 0
-    dead: int = 0
-    left: int = 0
-    reason: str = ""
-
-    def __str__(self) -> str:
-        """Return a line for a log."""
-        return f'the publisher "{self.name}": {self.delivered} events delivered, {self.dead} became dead letters'
-
-    @property
-    def complaint(self) -> str:
-        """The message where something is left."""
-        return f'the publisher "{self.name}": {self.left} events are left for later ({self.reason})'
 
 
 @dataclass(frozen=True)
@@ -313,12 +286,15 @@ class PublisherWorker(threading.Thread):
         if halt is not None and halt.cause == "gone":
             logger.error("%s", decisions.off(self._route.name, halt.reason))
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
+        first = self.result.first_dead
         for each in dead[:1]:
+            first = first or f"the key {each.item.key}: {each.reason}"
             logger.warning(
-                'the publisher "%s": %d events became dead letters (%s, after %d attempts: %s); see `target-eventgen dead-letters list`',
+                'the publisher "%s": %d events became dead letters (%s of the key %s, after %d attempts: %s); see `target-eventgen dead-letters list`',
                 self._route.name,
                 len(dead),
                 each.item.event.type,
+                each.item.key,
                 each.attempts,
                 each.reason,
             )
@@ -326,6 +302,7 @@ class PublisherWorker(threading.Thread):
             self.result,
             delivered=self.result.delivered + sum(isinstance(verdict, Done) for verdict in verdicts),
             dead=self.result.dead + len(dead),
+            first_dead=first,
         )
         return _Turn(len(slots), handled, verdicts, moved, halt is not None, unchecked)
 

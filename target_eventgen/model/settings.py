@@ -231,7 +231,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         described(
             "On a failed delivery",
             "Whether a load whose events could not all be delivered at its end warns, or ends with exit "
-            "status 1; they stay in the outbox either way.",
+            "status 1; they stay in the outbox either way. So does a load or a relay that made dead letters.",
         ),
     ] = "warn"
     delivery_timeout: Annotated[

@@ -17,7 +17,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812  it is a 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.relay import Relay
-from target_eventgen.delivery.worker import Result
+from target_eventgen.delivery.result import Result
 from target_eventgen.errors import UnreachableError
 from target_eventgen.model.routes import Route
 from target_eventgen.publishers.cloudevent import CloudEvent

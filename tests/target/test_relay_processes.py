@@ -20,6 +20,8 @@ from target_eventgen.publishers.protocol import Delivered, Failed
 from tests.support.loading import Loader
 from tests.support.messages import record, schema, state
 from tests.support.pgbouncer import bouncer
+from tests.support.receiver import Answer
+from tests.support.receiver import Receiver as HttpReceiver
 from tests.support.relaying import Outbox, Receiver, configuration, in_order, lines_of
 from tests.support.waiting import wait_until
 
@@ -207,6 +209,25 @@ def test_a_delivery_that_fails_is_a_warning_or_an_error_and_the_next_run_deliver
     (loader.folder / "events.jsonl").rmdir()
     assert loader.run([], **settings).returncode == 0
     assert len(lines_of(loader.folder / "events.jsonl")) == 3
+
+
+@pytest.mark.parametrize(("choice", "status"), [("warn", 0), ("fail", 1)])
+def test_dead_letters_are_a_warning_or_an_error_of_a_load_and_of_a_relay(
+    loader: Loader, choice: str, status: int
+) -> None:
+    with HttpReceiver() as receiver:
+        receiver.answer = lambda _: Answer(400)
+        hook = {"type": "webhook", "url": receiver.url, "allow_private_addresses": True}
+        settings: dict[str, Any] = {"events": RULES, "publishers": [hook], "on_delivery_failure": choice}
+        done = loader.run([schema(), *rows(3), state(1)], **settings)
+        assert command(loader.folder, "dead-letters", "retry", "--all", "--config", "config.json").returncode == 0
+        relayed = command(loader.folder, "relay", "--config", "config.json")
+    assert (done.returncode, done.stdout) == (status, "1\n"), done.stderr
+    assert relayed.returncode == status, relayed.stderr
+    for said in (done.stderr, relayed.stderr):
+        assert 'the publisher "webhook": 3 events became dead letters, first of the key subscriptions/' in said
+        assert "the receiver answered 400; `target-eventgen dead-letters list --publisher webhook`" in said
+        assert "Traceback" not in said
 
 
 def test_sigterm_ends_a_load_that_delivers_after_the_call_and_the_next_goes_on(loader: Loader) -> None:
