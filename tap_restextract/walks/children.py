@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import structs
@@ -31,7 +32,8 @@ from tap_restextract.plan.bookmarks.protocol import Sweep
 from tap_restextract.plan.keys import key_of
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.ranges import earliest
-from tap_restextract.values.cursor import Cursor, Rank, format_like, rank
+from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resolution_of
+from tap_restextract.values.cursor import floor as floor_to
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.child_keys import ChildKeys
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, with_list_check
@@ -58,6 +60,7 @@ class ChildrenWalk:
         conflict: the parent's key that the last reading had for two parents.
         is_list_unread: the parents' list couldn't be read, so that nothing is known of the parents that it lacks.
         unread: the parents whose children couldn't be read in this pass.
+        coarsest: the smallest step that the children's values show, a day or a minute; None before the first.
         gone: how many parents vanished since they were listed, of those whose walks were started.
     """
 
@@ -78,6 +81,7 @@ class ChildrenWalk:
     unread: set[Key] = field(default_factory=set)
     active_count: int = 0
     started_count: int = 0
+    coarsest: Decimal | None = None
     gone: int = 0
     keys: ChildKeys = field(init=False)
 
@@ -139,6 +143,7 @@ class ChildrenWalk:
             notices += [*step.notices, *filter(None, [self.keys.shared(key, records)])]
             page = yield replace(step, records=records, notices=tuple(notices))
             notices = []
+            self._note_step(page)
             if page.is_unreadable and not (request and request.at is not None and is_counted(self.plan)):
                 self.unread.add(key)
                 notices = [] if self.cache is None else [self._unread_notice]
@@ -243,13 +248,35 @@ class ChildrenWalk:
                     f"{self._place}: the bookmark of all parents needs the server's clock, and its answers have no Date "
                     "header; leave `incremental` out to read all children in each run"
                 )
-            like = (
-                incremental.initial_value
-                or self.bookmark.floor
-                or ("1970-01-01T00:00:00Z" if incremental.epoch is None else 0)
-            )
+            like = self._like
             least = incremental.initial_value
             self.floor = format_like(like, bound) if least is None or rank(least) < bound else least
+
+    def _note_step(self, page: Page) -> None:
+        """Note how coarse the children's values are: one of today stands for all of it, and isn't before now."""
+        incremental = self.plan.stream.incremental
+        if incremental is None or not page.records:
+            return
+        value = find(incremental.cursor_path, page.records[0])
+        if isinstance(value, str):
+            self.coarsest = max(resolution_of(value), self.coarsest or Decimal(0))
+
+    @property
+    def _like(self) -> Any:
+        """A value that is written as the children's are."""
+        incremental = self.plan.stream.incremental
+        counted = incremental is not None and incremental.epoch is not None
+        return (
+            (incremental and incremental.initial_value)
+            or self.bookmark.floor
+            or (0 if counted else "1970-01-01T00:00:00Z")
+        )
+
+    @property
+    def _whole_floor(self) -> Any:
+        """The floor, less what the children's values don't show of it."""
+        like = self._like
+        return format_like(like, rank(floor_to(self.floor, self.coarsest or resolution_of(like))))
 
     def _bookmark(self, key: Key) -> CursorBookmark | None:
         """Return where a parent's walk goes on: its own bookmark, or the floor if it was read before, or None."""
@@ -293,9 +320,9 @@ class ChildrenWalk:
         """Return the floor for all, and the bookmarks of those parents that have newer records."""
         if self.cache is None or self.plan.stream.incremental is None:
             return None
-        floor = self.floor
-        if floor is None:
+        if self.floor is None:
             return None
+        floor = self._whole_floor
         # A parent that wasn't listed, and comes back, wasn't read up to this floor.
         self.cache.record_deleted(list(self.cache.missing(self.number)), self.number)
         self.cache.finish(self.number)

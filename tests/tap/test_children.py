@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,45 @@ def test_a_parent_that_was_read_before_goes_on_from_where_it_was_once_it_can_be_
         channels.messages[2].append({"id": 29, "updated_at": "2100-12-01T00:00:00Z"})
         assert runs.run().ids == [29]
         assert channels.since[-1] == channels.since[-2]
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("order", ["asc", "none"])
+@pytest.mark.parametrize(
+    ("form", "facts"),
+    [
+        ("%Y-%m-%d", {"timezone": "UTC", "initial_value": "2026-01-01"}),
+        ("%d.%m.%Y", {"timezone": "UTC", "initial_value": "01.01.2026", "cursor_formats": ["%d.%m.%Y"]}),
+    ],
+)
+def test_a_child_of_today_that_comes_later_today_is_not_before_the_bookmark(
+    form: str, facts: dict[str, Any], order: str
+) -> None:
+    """The floor was a moment of the day, before which a date lies: an API that compares the two left it out."""
+    today = datetime.now(timezone.utc).strftime(form)
+    listed: dict[int, list[tuple[int, str]]] = {1: [(11, today)], 2: [(21, today)]}
+
+    def place(value: str) -> datetime:
+        try:
+            return datetime.fromisoformat(value.replace("Z", "+00:00")).replace(tzinfo=None)
+        except ValueError:
+            return datetime.strptime(value, form)  # noqa: DTZ007  what the API shows
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path == "/channels":
+            return Reply({"data": [{"id": channel} for channel in listed]})
+        found, since = listed[int(asked.path.split("/")[2])], asked.params.get("since")
+        shown = [(key, value) for key, value in found if since is None or place(value) >= place(since)]
+        return Reply({"data": [{"id": key, "updated_at": value} for key, value in shown]})
+
+    keys = {"params": SINCE["params"], "incremental": {"cursor_path": "updated_at", "order": order, **facts}}
+    with serving(answer) as api, Runs(config(api, **keys)) as runs:
+        assert runs.run().ids == [11, 21]
+        listed[1].append((12, today))
+        assert runs.run().ids == [12]
+        listed[2].append((22, today))
+        assert runs.run().ids == [22]
+        assert runs.run().ids == []
 
 
 def test_a_parent_that_could_not_be_read_is_told_once_a_run(tmp_path: Path) -> None:
