@@ -12,17 +12,30 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tap_restextract.config.streams import StreamSettings
+from tap_restextract.exchange.paginators import FLAGS
 from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.ranges import EPOCHS
 from tap_restextract.values.cursor import INSTANT, NoRankError, format_like, kind_and_rank
 from tap_restextract.values.paths import find
 
 DELETED_AT: Final = "_sdc_deleted_at"
+NO_DATE: Final = "0000-00-00"
 
 
 def is_tombstone(stream: StreamSettings, record: Mapping[str, Any]) -> bool:
-    """Return whether the record says that it is deleted: its mark is there, and neither null, false, zero nor empty."""
-    return stream.deleted_path is not None and bool(find(stream.deleted_path, record))
+    """Return whether the record says that it is deleted."""
+    return stream.deleted_path is not None and is_marked(find(stream.deleted_path, record))
+
+
+def is_marked(mark: Any) -> bool:
+    """Return whether a mark says that something is deleted: it is neither null, false, zero nor empty, also as a text.
+
+    MySQL's zero date is one, as in `deleted_at`.
+    """
+    if not isinstance(mark, str):
+        return bool(mark)
+    text = mark.strip()
+    return bool(text) and FLAGS.get(text.lower(), True) and not text.startswith(NO_DATE)
 
 
 def as_deletion(plan: Plan, record: Mapping[str, Any], now: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from tap_restextract.errors import AnswerError
 from tap_restextract.plan.derived import feed_names, feed_of
 from tap_restextract.plan.plan import Plan, label_of
+from tap_restextract.plan.tombstones import is_marked
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.walks.steps import Record
 
@@ -59,7 +60,7 @@ def matches(kind: str, patterns: Sequence[str]) -> bool:
 def tells_deletion(plan: Plan, event: Record, kind: str) -> bool:
     """Return whether an event of this type says that its object is gone."""
     feed = feed_of(plan)
-    marked = feed.deleted_path is not None and bool(find(feed.deleted_path, event))
+    marked = feed.deleted_path is not None and is_marked(find(feed.deleted_path, event))
     return marked or matches(kind, feed.deleted_types)
 
 

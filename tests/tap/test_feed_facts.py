@@ -107,6 +107,9 @@ def test_an_event_that_carries_its_object_takes_the_key_from_where_key_says_and_
     other = Items()
     said = refused(other, lambda: other.add(7, item=1, **{"is": {"id": 9}}), **facts)
     assert "names another object by feed.key than it carries at is" in said
+    nameless = Items()
+    said = refused(nameless, lambda: nameless.add(7, item=None, **{"is": {"id": 9}}), **facts)
+    assert "an event has no item, where feed.key says that it names its object's id" in said
 
 
 @pytest.mark.in_process
@@ -183,7 +186,7 @@ def test_types_are_compared_as_json_writes_them_and_a_mark_in_the_event_tells_a_
     def change() -> None:
         items.add(7, type=True, data={"id": 1, "rev": 1})
         items.add(8, type=False, data={"id": 2, "rev": 1})
-        items.add(9, type=1, data={"id": 3}, removed=0)
+        items.add(9, type=1, data={"id": 3}, removed="false")
         items.add(10, type=None, data={"id": 4}, removed=1)
 
     facts = {"types": ["true", "1", "null"], "deleted_types": [], "deleted_path": "removed"}

@@ -24,7 +24,10 @@ EPOCH: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     ("mark", "deleted"),
-    [(True, True), (1, True), ("2026-01-01T00:00:00Z", True), (False, False), (None, False), (0, False), ("", False)],
+    [
+        *((mark, True) for mark in (True, 1, "2026-01-01T00:00:00Z", "true", "Y", "1", "spam")),
+        *((mark, False) for mark in (False, None, 0, "", " ", "false", "N", "0", "0000-00-00 00:00:00")),
+    ],
 )
 def test_a_mark_that_is_neither_null_false_zero_nor_empty_makes_a_tombstone(mark: object, *, deleted: bool) -> None:
     stream = plan(deleted_path="meta.deleted", **INCLUSIVE).stream
