@@ -9,7 +9,7 @@ next.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
 from datetime import datetime, timezone
 from functools import cached_property
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers._batch import BatchConfig
     from singer_sdk.helpers.types import Context
+    from singer_sdk.singerlib import SchemaMessage
 
 
 class EmittingStream(Stream):
@@ -136,6 +137,22 @@ class EmittingStream(Stream):
     @property
     def _whole_state(self) -> dict[str, Any]:
         return cast("dict[str, Any]", self.tap_state)
+
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        """Yield a SCHEMA for each stream map, which names the replication key only where the map keeps it."""
+        for message in super()._generate_schema_messages():
+            lost = {*(message.bookmark_properties or ())} - message.schema["properties"].keys()
+            if lost:
+                message.bookmark_properties = None
+                if not lost <= self._warned:
+                    self._warned |= lost
+                    self.logger.warning(
+                        "stream %s: its stream map leaves out %s, the replication key, by which targets tell an older version of a record from a "
+                        "newer one; keep it in stream_maps",
+                        self.name,
+                        ", ".join(lost),
+                    )
+            yield message
 
     def _write_schema_message(self) -> None:
         """Write the SCHEMA; where no record is known yet, it waits for the first."""

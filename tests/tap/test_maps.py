@@ -12,7 +12,7 @@ import pytest
 from tap_restextract.singer.maps import inputs_of
 from tests.support.api import Reply, scripted, serving
 from tests.support.processes import Run, tap
-from tests.support.streams import config
+from tests.support.streams import INCLUSIVE, config
 
 GONE = {"id": 2, "deleted": "2026-01-01T00:00:00Z"}
 THINGS: list[dict[str, Any]] = [{"id": 1, "amount": 1.5, "state": "a"}, {**GONE, "amount": 9.5, "state": "b"}]
@@ -64,6 +64,17 @@ def test_a_deletion_goes_through_a_map_as_its_keys_and_its_mark(
 
 def test_what_a_map_says_of_the_mark_itself_holds(tmp_path: Path) -> None:
     assert run(tmp_path, {"_sdc_deleted_at": None}).records == [THINGS[0], {"id": 2}]
+
+
+def test_a_map_without_the_replication_key_is_told_and_schema_names_none(tmp_path: Path) -> None:
+    with serving(scripted(Reply([{"id": 1, "updated_at": "2026-01-01T00:00:00Z"}]))) as api:
+        whole = config(api.url, schema=None, **INCLUSIVE)
+        done = tap(tmp_path, {**whole, "stream_maps": {"things": {"at": "updated_at", "updated_at": None}}})
+    assert done.code == 0, done.err
+    (schema,) = [message for message in done.messages if message["type"] == "SCHEMA"]
+    assert not schema.get("bookmark_properties")
+    assert done.err.count("its stream map leaves out updated_at, the replication key") == 1
+    assert done.states[-1]["bookmarks"]["things"]["replication_key_value"] == "2026-01-01T00:00:00Z"
 
 
 def test_a_deletion_whose_key_the_map_makes_of_what_it_lacks_is_left_out_aloud(tmp_path: Path) -> None:
