@@ -61,6 +61,8 @@ def coarsest_unit(forms: tuple[str, ...]) -> str:
 def first_of_unit(value: str, unit: str) -> str:
     """Return the first instant of the value's second, minute, hour, day, month or year, written as the value is.
 
+    A day, a month or a year without an offset is a date.
+
     Args:
         value: ISO 8601; units begin by its own clock, whatever the offset.
         unit: a duration that a form shows alike.
@@ -74,6 +76,8 @@ def first_of_unit(value: str, unit: str) -> str:
     else:
         step = precision_of(unit)
         first = (Decimal(local) / step).to_integral_value(rounding=ROUND_FLOOR) * step
+    if match["offset"] is None and precision_of(unit) >= UNITS["d"]:
+        return str(format_like(match["date"], first))
     return value if first == local else str(format_like(value, first - (local - rank(value))))
 
 

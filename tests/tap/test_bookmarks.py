@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.errors import StateError
+from tap_restextract.exchange.request import request_for
 from tap_restextract.plan.bookmarks.children import ChildrenBookmark
 from tap_restextract.plan.bookmarks.cursors import (
     MAX_BOUNDARY_HASHES,
@@ -25,7 +26,9 @@ from tap_restextract.plan.bookmarks.state import checkpointed, from_state, to_st
 from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark, SweepBookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.values.cursor import Cursor
+from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
+from tests.support.walks import run_once
 
 pytestmark = pytest.mark.pure
 
@@ -93,6 +96,49 @@ def test_state_has_of_a_wide_tie_as_many_hashes_as_it_has_room_for() -> None:
     assert len(json.dumps(state)) < 64 * 1024
     assert len(state["boundary"]) == MAX_BOUNDARY_HASHES
     assert set(state["boundary"]) <= wide
+
+
+DAYS: dict[str, Any] = {
+    "params": {"since": "{cursor.updated_at}", "until": "{until.updated_at}"},
+    "incremental": {
+        "cursor_path": "updated_at",
+        "order": "none",
+        "filter": "exclusive",
+        "step": "7d",
+        "cursor_formats": ["%Y%m%d"],
+        "timezone": "UTC",
+        "initial_value": 20261001,
+    },
+}
+
+
+def test_a_state_that_is_older_than_cursor_formats_goes_on_as_an_instant() -> None:
+    """A range from 20261124 on took 2,900 requests, and ended in 1795852800, after which the API has no day."""
+    made = plan(**DAYS)
+    asked = []
+
+    def answers(request: PageRequest) -> Page:
+        asked.append(request_for(made.stream, request.cursor, request.until).params[0])
+        return Page((), None, 1_795_852_800.0)  # 2026-11-28
+
+    state = {"replication_key": "updated_at", "replication_key_value": 20261124, "boundary": ["x"]}
+    _, after = run_once(made, answers, state, now="2026-11-28T12:00:00Z", most=9)
+    assert asked[0] == ("since", "20261123")
+    assert after["replication_key_value"] == "2026-11-28"
+    falling = plan(**{**FALLING, "incremental": {**FALLING["incremental"], "cursor_formats": ["%Y%m%d"]}})
+    assert from_state(falling, {"high": 20261124, "low": 20261101}) == DescendingBookmark(
+        None, emitted_range=EmittedRange("2026-11-24", "2026-11-01")
+    )
+
+
+def test_a_state_of_another_kind_than_the_values_is_refused() -> None:
+    with pytest.raises(
+        StateError, match=r"holds 5, which is written in none of cursor_formats \(%Y%m%d\); correct them"
+    ):
+        from_state(plan(**DAYS), {"replication_key_value": 5})
+    numbers = {"params": DAYS["params"], "incremental": {**DAYS["incremental"], "cursor_formats": [], "step": "100"}}
+    with pytest.raises(StateError, match="holds the instant '2026-11-24', and initial_value is the number 20261001"):
+        from_state(plan(**numbers), {"replication_key_value": "2026-11-24"})
 
 
 def test_a_cursor_that_belongs_to_another_value_is_not_believed() -> None:

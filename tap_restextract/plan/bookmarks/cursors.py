@@ -22,7 +22,8 @@ from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import StateError
 from tap_restextract.plan.bookmarks.protocol import Bookmark, state_of
 from tap_restextract.plan.ranges import counted_time, unit_beyond
-from tap_restextract.values.cursor import Cursor, NoRankError, rank
+from tap_restextract.values.cursor import INSTANT, NUMBER, Cursor, NoRankError, rank
+from tap_restextract.values.own_forms import instant_of
 from tap_restextract.values.paths import steps
 
 MAX_BOUNDARY_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
@@ -57,6 +58,7 @@ class CursorBookmark(Bookmark):
             return cls(None, frozenset(boundary)) if boundary else None
         incremental = _incremental_of(stream)
         configured = replication_key(incremental)
+        value = _instant_in(stream, incremental, value)
         key = state.get("replication_key", configured)
         if key not in {configured, incremental.cursor_path}:
             raise StateError(
@@ -139,8 +141,10 @@ class DescendingBookmark(CursorBookmark):
         mark, emitted_range = CursorBookmark.from_state(stream, state), None
         state = _with_numbers(stream, state)
         if "high" in state and "low" in state:
-            _check_rank(stream, "high or low", state["high"], state["low"])
-            emitted_range = EmittedRange(state["high"], state["low"])
+            incremental = _incremental_of(stream)
+            high, low = (_instant_in(stream, incremental, state[name]) for name in ("high", "low"))
+            _check_rank(stream, "high or low", high, low)
+            emitted_range = EmittedRange(high, low)
         if mark is None and emitted_range is None:
             return None
         mark = mark or CursorBookmark(None)
@@ -209,3 +213,27 @@ def _check_rank(stream: StreamSettings, name: str, *values: Any) -> None:
         raise StateError(
             f"{state_of(stream)} holds a {name} that is neither an instant nor a number; reset this stream's STATE"
         ) from error
+
+
+def _instant_in(stream: StreamSettings, incremental: Incremental, value: Any) -> Any:
+    """Return a value of STATE as the walk reads the API's: an instant, where `cursor_formats` came after the STATE.
+
+    Raises:
+        StateError: where it is of another kind than the values are.
+    """
+    is_instant = isinstance(value, str) and INSTANT.match(value) is not None
+    if incremental.cursor_formats and not is_instant:
+        if (instant := instant_of(value, incremental.cursor_formats)) is None:
+            raise StateError(
+                f"{state_of(stream)} holds {value!r}, which is written in none of cursor_formats ({', '.join(incremental.cursor_formats)}); correct "
+                "them, or reset this stream's STATE, where another configuration wrote it"
+            )
+        return instant
+    first = incremental.initial_value
+    is_number = isinstance(first, int) or (isinstance(first, str) and NUMBER.match(first) is not None)
+    if is_instant and is_number:
+        raise StateError(
+            f"{state_of(stream)} holds the instant {value!r}, and initial_value is the number {first!r}; restore the cursor_formats by which "
+            "the API's values were instants, or reset this stream's STATE"
+        )
+    return value
