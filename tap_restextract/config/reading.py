@@ -12,7 +12,7 @@ from tap_restextract.config.durations import with_plain_durations
 from tap_restextract.config.faults import struct_faults
 from tap_restextract.config.foreign_names import bound_param_fault
 from tap_restextract.config.requirements import requirement_faults, webhook_faults
-from tap_restextract.config.streams import Settings, Shared, StreamSettings
+from tap_restextract.config.streams import Incremental, Settings, Shared, StreamSettings
 from tap_restextract.config.webhooks import ReceiverSettings, Webhooks
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.own_forms import instant_of
@@ -82,11 +82,17 @@ def read_settings(
 
 def _with_instants(stream: StreamSettings) -> StreamSettings:
     """Return the settings with an initial value that is written as the API writes it as an instant."""
-    incremental = stream.incremental
-    if incremental is None or not incremental.cursor_formats:
+    feed, replaced = stream.feed, msgspec.structs.replace
+    if feed is not None and feed.incremental.cursor_formats:
+        stream = replaced(stream, feed=replaced(feed, incremental=_with_instant(feed.incremental)))
+    if stream.incremental is None or not stream.incremental.cursor_formats:
         return stream
+    return replaced(stream, incremental=_with_instant(stream.incremental))
+
+
+def _with_instant(incremental: Incremental) -> Incremental:
     value = instant_of(incremental.initial_value, incremental.cursor_formats) or incremental.initial_value
-    return msgspec.structs.replace(stream, incremental=msgspec.structs.replace(incremental, initial_value=value))
+    return msgspec.structs.replace(incremental, initial_value=value)
 
 
 def _with_empty_listed(keys: Json) -> Json:

@@ -48,6 +48,7 @@ from tap_restextract.walks.pages import (
 )
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
+from tap_restextract.walks.zones import with_zone_check
 
 EVENTS: Final = "events of the feed"
 OBJECT: Final = "object of an event"
@@ -143,9 +144,14 @@ class EventFeedWalk:
             self.listing = bool(step.notices)
         yield from self._events(start, step)
 
+    def _read_from(self, bookmark: KeysetBookmark | None) -> Steps:
+        """Return the steps of the feed itself, behind an event."""
+        steps = with_zone_check(self.events, ascending.keyset(self.events, bookmark))
+        return with_scope(steps, (), list_name=EVENTS)
+
     def _end_of_the_feed(self) -> Generator[Step, Page, KeysetBookmark]:
         """Read the feed without emitting; return the bookmark after its last event."""
-        steps = with_scope(ascending.keyset(self.events, None), (), list_name=EVENTS)
+        steps = self._read_from(None)
         step = next(steps)
         bookmark = KeysetBookmark(None)
         while step.request is not None:
@@ -191,7 +197,7 @@ class EventFeedWalk:
         )
 
     def _events(self, start: KeysetBookmark, before: Step) -> Steps:
-        steps = with_scope(ascending.keyset(self.events, start if start.cursor else None), (), list_name=EVENTS)
+        steps = self._read_from(start if start.cursor else None)
         step = next(steps)
         records, bookmark, self.notices = before.records, start, [*before.notices, *step.notices]
         while step.request is not None:
