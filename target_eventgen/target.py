@@ -13,7 +13,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -31,7 +32,7 @@ from target_eventgen.intake.reader import LineReader
 from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.intake.stream_maps import adapt, transformed
 from target_eventgen.loader import Loader
-from target_eventgen.model import plan, settings, tables
+from target_eventgen.model import plan, settings, tables, versions
 
 SAME_SIGNAL_SECONDS: Final = 1.0
 """A signal within this many seconds of the first is treated as the same one (shell and supervisor both forward it)."""
@@ -72,6 +73,7 @@ class TargetEventgen(Target):
         self._routes: dict[str, list[tuple[StreamMap | None, EventgenSink]]] = {}
         self._schemas: dict[str, tuple[Any, Any, Any]] = {}
         self._marked: set[str] = set()
+        self._fine: set[str] = set()
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:
@@ -113,8 +115,8 @@ class TargetEventgen(Target):
         stream, schema = message_dict["stream"], message_dict["schema"]
         key = message_dict.get("key_properties") or []
         bookmarks = message_dict.get("bookmark_properties") or []
-        replication_key = bookmarks if isinstance(bookmarks, str) else next(iter(bookmarks), None)
-        if self._schemas.get(stream) == (schema, key, replication_key):
+        replication_keys = [bookmarks] if isinstance(bookmarks, str) else list(bookmarks)
+        if self._schemas.get(stream) == (schema, key, replication_keys):
             return
         if not isinstance(schema.get("properties"), dict) or not schema["properties"]:
             raise InvalidSchemaError(
@@ -132,13 +134,13 @@ class TargetEventgen(Target):
                 continue
             adapt(stream_map, self.config.get("stream_maps") or {})
             plain = type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
-            routes.append((None if plain else stream_map, self._open(stream_map, replication_key)))
+            routes.append((None if plain else stream_map, self._open(stream_map, replication_keys)))
         unmapped = len(routes) == 1 and routes[0][0] is None
         self._loader.route(stream, [sink for _, sink in routes], unmapped=unmapped)
         self._routes[stream] = routes
-        self._schemas[stream] = (schema, key, replication_key)
+        self._schemas[stream] = (schema, key, replication_keys)
 
-    def _open(self, stream_map: StreamMap, replication_key: str | None) -> EventgenSink:
+    def _open(self, stream_map: StreamMap, replication_keys: Sequence[str]) -> EventgenSink:
         """Make the sink of a stream, and its table."""
         name = stream_map.stream_alias
         table = tables.table(
@@ -146,27 +148,38 @@ class TargetEventgen(Target):
             stream_map.transformed_schema,
             key=[] if self._settings.appends else stream_map.transformed_key_properties or [],
             # What is to overwrite all is true as it comes, even where it is older.
-            replication_key=None if self._settings.overwrites else replication_key,
+            replication_key=None if self._settings.overwrites else replication_keys,
             default_schema=self._settings.default_schema,
             mapping=self._settings.schemas_by_prefix,
             with_metadata=self._settings.with_metadata,
             with_marks=self._settings.overwrites or name in self._marked,
         )
+        order, stale = self._settings.version_order_of(name), self._settings.stale_of(name)
+        table = replace(table, order=order, stale=stale)
+        if name in self._fine:
+            table = table.with_fine()
         rules = plan.rules_for(name, self._settings.rules)
         plan.check(table, rules, appends=self._settings.appends)
         sink = self.add_sink(name, stream_map.transformed_schema, stream_map.transformed_key_properties)
         assert isinstance(sink, EventgenSink)
         # The moment of the run's start, in ms: greater than any run's before, as a table version is.
         version = self.initialized_at if self._settings.overwrites else None
-        sink.set_plan(self._loader.prepare(table, rules), version)
+        prepared = self._loader.prepare(table, rules)
+        if prepared.type_of(versions.FINE) is not None and table.replication_key is not None:
+            prepared = replace(prepared, table=prepared.table.with_fine())
+        sink.set_plan(prepared, version)
         return sink
 
-    def _reopen(self, stream: str) -> None:
+    def _mark(self, stream: str) -> None:
         """Give a stream's tables the columns that mark deletions, which nothing had needed so far."""
         self._marked |= {sink.stream_name for _, sink in self._routes[stream]}
-        schema, key, replication_key = self._schemas.pop(stream)
+        self._reopen(stream)
+
+    def _reopen(self, stream: str) -> None:
+        """Make a stream's sinks and tables anew."""
+        schema, key, replication_keys = self._schemas.pop(stream)
         self._process_schema_message(
-            {"stream": stream, "schema": schema, "key_properties": key, "bookmark_properties": [replication_key]}
+            {"stream": stream, "schema": schema, "key_properties": key, "bookmark_properties": replication_keys}
         )
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
@@ -181,6 +194,10 @@ class TargetEventgen(Target):
         if not self._settings.with_metadata and any(
             _lacks_marks(sink.plan, record, message_dict) for _, sink in routes
         ):
+            self._mark(stream)
+            routes = self._routes[stream]
+        if finer := {sink.stream_name for _, sink in routes if sink.needs_fine(record)}:
+            self._fine |= finer
             self._reopen(stream)
             routes = self._routes[stream]
         rows = characters = 0
@@ -215,7 +232,7 @@ class TargetEventgen(Target):
                 f'stream "{stream}": the version of an ACTIVATE_VERSION must be an integer; correct the tap'
             )
         if any(len(sink.plan.table.metadata) < len(METADATA_OF_DELETIONS) for _, sink in self._routes[stream]):
-            self._reopen(stream)
+            self._mark(stream)
         # An overwrite knows better, and at its end.
         if not self._settings.overwrites and not self._settings.appends:
             self._loader.checkpoint(activated={sink.stream_name: version for _, sink in self._routes[stream]})

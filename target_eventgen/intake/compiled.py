@@ -40,6 +40,7 @@ from target_eventgen.model.tables import (
     has_whole_year,
     postgres_type,
 )
+from target_eventgen.model.versions import FINE_TYPES, TEXTS, is_finer, is_ordered, split
 
 _ANNOTATIONS: Final = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"}
@@ -94,8 +95,9 @@ class CompiledEncoder:
         self._write = _line_writer(plan, expressions, names)
         self._content = [
             (attrgetter(fields[column.name]), *kinds[column.name], moments.get(column.name))
-            for column in plan.table.content
+            for column in plan.table.properties
         ]
+        self._fine = _index_of_fine(plan)
         self.key: Callable[[Any], Any] = (
             attrgetter(*(f"record.{fields[name]}" for name in plan.table.key)) if plan.table.key else _one
         )
@@ -106,7 +108,11 @@ class CompiledEncoder:
         required = {
             name: is_required and base in _NULLABLE and not nullable for name, base, nullable, is_required in types
         }
-        self.may_lack_version = version is not None and not required[version.name]
+        self._is_ordered = None if version is None else is_ordered(version.type, plan.table.order)
+        may_be_unordered = version is not None and version.type in {*TEXTS, "jsonb"}
+        self.may_lack_version = version is not None and (may_be_unordered or not required[version.name])
+        # What has the column for finer versions takes them; where it is missing they are for somebody else.
+        self._may_be_finer = version is not None and version.type in FINE_TYPES and not plan.table.is_fine
 
     def messages(self, block: LineBlock) -> list[Any] | None:
         """Return the decoded messages of a block; None where one is not plain, or not valid, or of another stream."""
@@ -115,6 +121,10 @@ class CompiledEncoder:
         except TYPE_ERRORS:
             return None
         return messages if len(messages) == block.count else None
+
+    def has_finer(self, messages: Sequence[Any]) -> bool:
+        """Return whether a version is finer than microseconds, though the table has no column for that yet."""
+        return self._may_be_finer and any(is_finer(self._version(message)) for message in messages)
 
     def lines(self, first: int, messages: Sequence[Any], tail: str) -> list[str] | None:
         """Return the COPY line of each message without characters that must be escaped; None where one is not plain.
@@ -132,11 +142,20 @@ class CompiledEncoder:
             return None
 
     def is_unversioned(self, message: Any) -> bool:
-        """Return whether a record has no version, though its stream has versions."""
+        """Return whether a record has no version that is ordered, though its stream has versions."""
         version = self._version(message)
         if type(version) is msgspec.Raw:
-            return bytes(version) == b"null"
-        return version is None or version is msgspec.UNSET
+            version = _DECODE(version)
+        return (
+            version is None or version is msgspec.UNSET or not (self._is_ordered is None or self._is_ordered(version))
+        )
+
+    def is_unordered(self, message: Any) -> bool:
+        """Return whether a record without a version that is ordered has one that isn't."""
+        version = self._version(message)
+        if type(version) is msgspec.Raw:
+            return bytes(version) != b"null"
+        return version is not None and version is not msgspec.UNSET
 
     def values(self, message: Any) -> list[Any] | None:
         """Return the values of a decoded record in the order of their columns; None where one is not of its type.
@@ -154,6 +173,10 @@ class CompiledEncoder:
                 except TYPE_ERRORS:
                     return None
             values.append(value)
+        if self._fine is not None:
+            version = values[self._fine]
+            values[self._fine], finer = split(version) if type(version) is str else (version, version)
+            values.append(finer)
         return values
 
 
@@ -200,6 +223,26 @@ def _line_writer(
         {"NULL": NULL, "enumerate": enumerate, **names},
     )
     return write
+
+
+def _index_of_fine(plan: Plan) -> int | None:
+    """Return the index of the property whose digits beyond microseconds have a column; None where there is none."""
+    if not plan.table.is_fine or plan.table.replication_key is None:
+        return None
+    return [column.name for column in plan.table.properties].index(plan.table.replication_key.name)
+
+
+def _whole(text: Any) -> Any:
+    """Return the text of an instant to the microsecond."""
+    return split(text)[0] if type(text) is str else text
+
+
+def _finer(text: Any) -> Any:
+    """Return what the text of an instant has beyond the microsecond."""
+    if type(text) is not str:
+        return NULL if text is None else text
+    finer = split(text)[1]
+    return NULL if finer is None else finer
 
 
 def compile_encoder(
@@ -259,6 +302,15 @@ def compile_encoder(
             names[f"n{index}"] = noting(name, column.bare, set() if loose is None else loose)
             expression = f"n{index}({expression})"
         expressions.append(expression)
+    fine = _index_of_fine(plan)
+    if fine is not None:
+        name = plan.table.properties[fine].name
+        field = f"r.f{[each for each, *_ in types].index(name)}"
+        if name not in moments:
+            return None
+        expressions[fine] = f"whole({expressions[fine]})"
+        expressions.append(f"finer({field})")
+        names |= {"whole": _whole, "finer": _finer}
     return CompiledEncoder(plan, types, expressions, names, moments)
 
 

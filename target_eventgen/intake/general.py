@@ -21,6 +21,7 @@ import msgspec
 from target_eventgen.errors import MissingKeyError
 from target_eventgen.model.arrival import PLAIN, encoded_as
 from target_eventgen.model.tables import PER_BATCH, Column, Table
+from target_eventgen.model.versions import FINE, split
 
 NULL: Final = "\\N"
 """What COPY reads as NULL."""
@@ -203,7 +204,9 @@ class GeneralEncoder:
         self._content = [(column.name, self._encoder_of(by_name[column.name], column.type)) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
         self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
-        of_deletions = {*table.key, *([table.replication_key.name] if table.replication_key else ())}
+        ordering = [column.name for column in (table.replication_key, *table.further_keys) if column is not None]
+        of_deletions = {*table.key, *ordering, FINE}
+        self._fine = ordering[0] if table.is_fine else None
         self._not_of_deletions = frozenset(self._names - of_deletions)
         self.replaced_nul: set[str] = set()
 
@@ -254,7 +257,18 @@ class GeneralEncoder:
         if metadata is not None and metadata.deleted_at is not None and self._key:
             record = self.of_deletion(record)
         values = [record.get(name, msgspec.UNSET) for name, _ in self._content]
+        if self._fine is not None:
+            self._split_version(values)
         return self.line_of_values(number, values, "" if metadata is None else self.tail(metadata))
+
+    def _split_version(self, values: list[Any]) -> None:
+        """Part the version of a record in what Postgres keeps and what is finer, the last value."""
+        index = next(index for index, (name, _) in enumerate(self._content) if name == self._fine)
+        version = values[index]
+        if type(version) is str:
+            values[index], values[-1] = split(version)
+        else:
+            values[-1] = None if version is not msgspec.UNSET else version
 
     def line_of_values(self, number: int, values: Sequence[Any], tail: str) -> tuple[str, list[int]]:
         """Return the COPY line of a record, and the indexes of the columns that it doesn't mention.

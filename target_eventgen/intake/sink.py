@@ -13,6 +13,7 @@ from target_eventgen.intake import blocks, compiled, validation
 from target_eventgen.intake.blocks import LineBlock
 from target_eventgen.intake.compiled import CompiledEncoder
 from target_eventgen.intake.general import GeneralEncoder, Metadata, as_line, as_moment, identity
+from target_eventgen.model import versions
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.model.tables import EXTRACTED_AT, PER_BATCH
 
@@ -43,7 +44,7 @@ class EventgenSink(Sink):
         )
         self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
         self._validate_deletion: Callable[[Mapping[str, Any]], None] | None = None
-        self._bared_warned = False
+        self._bared_warned = self._unordered_warned = False
         self._surplus_warned: set[str] = set()
         self._replaced_nul_warned: set[str] = set()
         self._clear()
@@ -65,13 +66,7 @@ class EventgenSink(Sink):
         self._encoder = GeneralEncoder(plan.table, plan.types)
         version = plan.version
         self._version_name = None if version is None else version.name
-        if version is not None and version.type in {"text", "character varying", "jsonb"}:
-            self.logger.warning(
-                'stream "%s": its replication key "%s" is a text to its SCHEMA: instants are compared as such, other texts by '
-                "their letters (10 is older than 9), and what is older is dropped; have the tap declare what it is",
-                self.stream_name,
-                version.name,
-            )
+        self._is_ordered = None if version is None else versions.is_ordered(version.type, plan.table.order)
         stored = [plan.type_of(name) for name in plan.table.key]
         self._identities = [identity("" if column is None else column.type) for column in stored]
         self._single = bool(stored)
@@ -120,8 +115,10 @@ class EventgenSink(Sink):
         self._warn_of_replaced_nul()
         if absent:
             self._sparse.update(absent)
-        if self._version_name is not None and record.get(self._version_name) is None:
-            self._unversioned = True
+        if self._version_name is not None:
+            version = record.get(self._version_name)
+            if version is None or not self._orders(version):
+                self._unversioned = True
         if deleted and self._marks_deletions:
             self._deletes, self._single = True, False
         if metadata is not None and metadata.table_version is not None:
@@ -151,6 +148,32 @@ class EventgenSink(Sink):
             return self._encoder.bare(record)
         return record
 
+    def needs_fine(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record's version is finer than microseconds, though the table has no column for that yet."""
+        version = self.plan.version
+        if version is None or version.type not in versions.FINE_TYPES or self.plan.table.is_fine:
+            return False
+        return versions.is_finer(record.get(version.name))
+
+    def _orders(self, version: Any) -> bool:
+        """Return whether a version can be older or newer than another; warn of the first that can't."""
+        if self._is_ordered is None or self._is_ordered(version):
+            return True
+        self._warn_of_unordered()
+        return False
+
+    def _warn_of_unordered(self) -> None:
+        if not self._unordered_warned:
+            self.logger.warning(
+                'stream "%s": its replication key "%s" has values that are not %s: nothing says which of two is older, so '
+                "records are taken in the order of their arrival; say with version_order what they are (number, text, or "
+                "arrival), or have the tap declare it",
+                self.stream_name,
+                self._version_name,
+                "numbers" if self.plan.table.order == versions.NUMERIC else "instants",
+            )
+        self._unordered_warned = True
+
     def accept(self, block: LineBlock) -> int | None:
         """Take a block of plain records in one step; return how many characters they take until the next checkpoint.
 
@@ -162,11 +185,11 @@ class EventgenSink(Sink):
         """
         encoder = self._compiled
         messages = None if encoder is None else encoder.messages(block)
-        if encoder is None or messages is None:
+        if encoder is None or messages is None or encoder.has_finer(messages):
             return None
-        versions = {message.version for message in messages}
-        version = versions.pop()
-        if versions or (version is not None and len(self.plan.table.metadata) <= 1):
+        found = {message.version for message in messages}
+        version = found.pop()
+        if found or (version is not None and len(self.plan.table.metadata) <= 1):
             return None
         encoded = self._encoded(encoder, block, messages, version or self._table_version)
         if encoded is None:
@@ -181,7 +204,10 @@ class EventgenSink(Sink):
                 return 0
         self._warn_of_replaced_nul()
         self._sparse |= absent
-        self._unversioned |= encoder.may_lack_version and any(map(encoder.is_unversioned, messages))
+        if encoder.may_lack_version and (unversioned := next(filter(encoder.is_unversioned, messages), None)):
+            self._unversioned = True
+            if encoder.is_unordered(unversioned):
+                self._warn_of_unordered()
         self._lines += lines
         if not self._keeps_originals:
             return sum(map(len, lines))

@@ -72,4 +72,4 @@ def _values(hint: Any) -> Any:
     """Return the JSON Schema of a mapping's values."""
     if hint is Any:
         return True
-    return {"type": [_JSON_TYPES[typing.get_origin(part) or part] for part in typing.get_args(hint)]}
+    return {"type": [_JSON_TYPES[typing.get_origin(part) or part] for part in typing.get_args(hint) or (hint,)]}

@@ -10,6 +10,7 @@ from target_eventgen.model.rules import Changes, Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import DELETED_AT, ORDERED_TYPES, Column, Table
 from target_eventgen.model.trace import Trace
+from target_eventgen.model.versions import APPLY, ARRIVAL, TEXT, TEXTS
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,29 @@ class Plan:
     @property
     def version(self) -> Column | None:
         """The column that says which of two versions is older, with its type in the database; None: arrival does."""
+        if self.table.order == ARRIVAL or self.table.stale == APPLY:
+            return None
+        key = self.moment
+        return key if key is not None and key.type in ORDERED_TYPES else None
+
+    @property
+    def further_versions(self) -> tuple[Column, ...]:
+        """The columns that say it where those before are equal; of texts nothing but instants and numbers can."""
+        if self.version is None or (self.table.order == TEXT and self.version.type in {*TEXTS, "jsonb"}):
+            return ()
+        stored = [self.type_of(key.name) for key in self.table.further_keys]
+        return tuple(
+            column
+            for column in (Column(each.name, each.bare) for each in stored if each is not None)
+            if column.type in ORDERED_TYPES and not (self.table.order == TEXT and column.type in {*TEXTS, "jsonb"})
+        )
+
+    @property
+    def moment(self) -> Column | None:
+        """The column of the replication key, with its type in the database, whether or not it orders versions."""
         key = self.table.replication_key
         stored = None if key is None else self.type_of(key.name)
-        return Column(stored.name, stored.bare) if stored is not None and stored.bare in ORDERED_TYPES else None
+        return None if stored is None else Column(stored.name, stored.bare)
 
     def type_of(self, name: str) -> Column | None:
         """Return a column as it is in the database."""
@@ -78,7 +99,7 @@ def check(table: Table, rules: Sequence[Rule], *, appends: bool = False) -> None
     Raises:
         RuleError: a stream without key, or a column that it doesn't have.
     """
-    names = [column.name for column in table.content]
+    names = [column.name for column in table.properties]
     for rule in rules:
         if appends:
             raise RuleError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -19,6 +20,8 @@ from psycopg2.extensions import make_dsn
 from target_eventgen.errors import SettingsError
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
+from target_eventgen.model import versions
+from target_eventgen.model.entries import PublisherEntry, RuleEntry
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.routes import Route
 from target_eventgen.model.rules import Rule
@@ -42,40 +45,6 @@ _TLS: Final = {
     "ssl_client_private_key": "sslkey",
 }
 """Our settings of TLS, which are called as in another target of the SDK, with libpq's names for them."""
-
-
-class RuleEntry(msgspec.Struct):
-    """An entry of `events`, which `rules.parse` reads."""
-
-    type: Annotated[str, described(None, "The event's type, such as order.paid.")]
-    stream: Annotated[str, described(None, "The stream whose rows the rule watches.")]
-    enters: Annotated[str | None, described(None, "Fires where this condition becomes true.")] = None
-    leaves: Annotated[str | None, described(None, "Fires where this condition stops being true.")] = None
-    changes: Annotated[list[str] | None, described(None, "Fires where one of these columns changes.")] = None
-    on: Annotated[str | None, described(None, "created, updated or deleted.")] = None
-    when: Annotated[str | None, described(None, "Fires where this condition over old and new is true.")] = None
-    payload: Annotated[str | None, described(None, "full, changed or key: what of both versions the event holds.")] = (
-        None
-    )
-    include: Annotated[list[str] | None, described(None, "Columns that the event may hold beside the key.")] = None
-
-
-class PublisherEntry(msgspec.Struct):
-    """An entry of `publishers`, which `routes.parse` reads."""
-
-    type: Annotated[str, described(None, "Such as file, webhook, kafka.")]
-    name: Annotated[str | None, described(None, "By which its progress is known; its type if not given.")] = None
-    events: Annotated[list[str] | None, described(None, "Event types; * stands for any characters.")] = None
-    streams: Annotated[list[str] | None, described(None, "Streams; * stands for any characters.")] = None
-    start: Annotated[str | None, described(None, "beginning or now: whether it gets the events of the past.")] = None
-    max_attempts: Annotated[int | None, described(None, "Failures after which an event is a dead letter.")] = None
-    schedule: Annotated[
-        str | list[float] | None,
-        described(None, "standard_webhooks, or the seconds between attempts, instead of max_attempts."),
-    ] = None
-    rate_limit: Annotated[float | None, described(None, "Events a second that a relay gives to it, at most.")] = None
-    after_dead_letter: Annotated[str | None, described(None, "wait or pass: what its key's later events do.")] = None
-    workers: Annotated[int | None, described(None, "Threads of a relay that deliver to it.")] = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -145,6 +114,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "Whether a record that can't be loaded ends the run, or goes to eventgen.invalid_records with the reason.",
         ),
     ] = "fail"
+    version_order: Annotated[
+        dict[str, str],
+        described(
+            "Order of versions",
+            "By stream (or a pattern with *): instant, number, text or arrival: how values of its replication key are "
+            "ordered where their type doesn't say it. Without it instants and numbers order as such, other texts by arrival.",
+        ),
+    ] = {}
+    stale: Annotated[
+        dict[str, str],
+        described(
+            "Stale records",
+            "By stream (or a pattern with *): drop, keep or apply: what becomes of a record that is older than its row. "
+            "drop leaves it out, keep stores it in eventgen.invalid_records, apply takes records as they come.",
+        ),
+    ] = {}
     ssl_mode: Annotated[
         Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None,
         described("TLS mode", "libpq's sslmode: whether the connection is encrypted, and how the server is verified."),
@@ -280,6 +265,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Postgres schemas for prefixes of streams' names."""
         return {prefix: _target_schema(value) for prefix, value in self.schema_mapping.items()}
 
+    def version_order_of(self, stream: str) -> str:
+        """Return how versions of a stream are ordered where their type doesn't say it."""
+        return _of_stream(self.version_order, stream, versions.HELD)
+
+    def stale_of(self, stream: str) -> str:
+        """Return what becomes of a stream's records that are older than their rows."""
+        return _of_stream(self.stale, stream, versions.DROP)
+
     @functools.cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The event rules, in the order of the configuration."""
@@ -365,6 +358,13 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     for prefix, value in mapping.items() if isinstance(mapping, dict) else ():
         if not _target_schema(value) or (isinstance(value, dict) and set(value) != {"target_schema"}):
             found.append(f'schema_mapping.{prefix} must be the name of a schema, or {{"target_schema": name}} alone')
+    for name, choices in (("version_order", versions.ORDERS), ("stale", versions.STALE)):
+        given = config.get(name)
+        found.extend(
+            f"{name}.{stream} must be one of {', '.join(choices)}"
+            for stream, choice in (given.items() if isinstance(given, dict) else ())
+            if choice not in choices
+        )
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
@@ -417,6 +417,12 @@ def parse(config: Mapping[str, Any]) -> Settings:
         elif value is not None and value != "":
             given[field.name] = value
     return Settings(**given)
+
+
+def _of_stream(choices: Mapping[str, str], stream: str, default: str) -> str:
+    """Return the choice for a stream: that of its name, or else of the first pattern that fits."""
+    fitting = (choice for pattern, choice in choices.items() if "*" in pattern and fnmatchcase(stream, pattern))
+    return choices.get(stream) or next(fitting, default)
 
 
 def _target_schema(value: Any) -> str:

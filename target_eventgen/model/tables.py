@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from target_eventgen.errors import InvalidSchemaError
+from target_eventgen.model.versions import DROP, FINE, HELD
 
 METADATA: Final[Mapping[str, str]] = {
     "_sdc_extracted_at": "timestamp with time zone",
@@ -97,6 +98,7 @@ ORDERED_TYPES: Final = frozenset(
         "double precision",
         "text",
         "character varying",
+        "jsonb",
     }
 )
 """Types whose values can say which of two versions is older."""
@@ -183,6 +185,9 @@ class Table:
         metadata: the SDK's columns, none where they are turned off.
         key: names of the key columns; empty where every record is a row of its own.
         replication_key: the column that says which of two versions is older; None where arrival does.
+        further_keys: columns that say it where those before are equal.
+        order: how they are ordered where their type doesn't say it; see `versions`.
+        stale: what becomes of a record that is older than its row; see `versions`.
         untyped: the columns whose SCHEMA says that they only ever were null: what they are is still to come.
         needed: those of them that have the type which rules need, until then.
     """
@@ -196,6 +201,23 @@ class Table:
     replication_key: Column | None = field(default=None)
     untyped: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
+    further_keys: tuple[Column, ...] = ()
+    order: str = HELD
+    stale: str = DROP
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether it has the column for what versions have beyond microseconds."""
+        return any(column.name == FINE for column in self.content)
+
+    def with_fine(self) -> Table:
+        """Return the table with that column."""
+        return self if self.is_fine else replace(self, content=(*self.content, Column(FINE, "numeric")))
+
+    @property
+    def properties(self) -> tuple[Column, ...]:
+        """The content without columns of ours."""
+        return tuple(column for column in self.content if column.name != FINE)
 
     def with_needed(self, types: Mapping[str, str]) -> Table:
         """Return the table with columns of properties that only ever were null in the types that rules need."""
@@ -235,7 +257,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     schema: Mapping[str, Any],
     *,
     key: Sequence[str],
-    replication_key: str | None,
+    replication_key: str | Sequence[str] | None,
     default_schema: str | None,
     with_metadata: bool,
     with_marks: bool = False,
@@ -247,7 +269,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         stream: its name.
         schema: its JSON Schema.
         key: its key properties.
-        replication_key: the property that says which of two versions is older.
+        replication_key: the property that says which of two versions is older, or several, the first of them first.
         default_schema: the Postgres schema of every stream, if there is one.
         with_metadata: whether the table gets all of the SDK's columns.
         mapping: Postgres schemas for prefixes of streams' names.
@@ -276,6 +298,8 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
                 f'stream "{stream}": key property "{name}" is not among the properties of its SCHEMA; '
                 "the tap must send both alike"
             )
+    names = [replication_key] if isinstance(replication_key, str) else replication_key or ()
+    ordering = tuple(by_name[name] for name in dict.fromkeys(names) if name in by_name)
     return Table(
         stream,
         schema_name,
@@ -283,8 +307,9 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         content,
         tuple(Column(name, METADATA[name]) for name in METADATA if with_metadata or name in marks),
         tuple(key),
-        by_name.get(replication_key) if replication_key else None,
+        ordering[0] if ordering else None,
         frozenset(name for name in by_name if set(_types(properties[name])) == {"null"}),
+        further_keys=ordering[1:],
     )
 
 

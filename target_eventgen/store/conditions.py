@@ -102,7 +102,7 @@ def _condition_fault(table: Table, rule: Rule, text: str, error: psycopg2.Error)
         character = conditions.position_in_condition(int(diag.internal_position), diag.internal_query, text)
         if character is not None:
             position = f' at character {character} ("{" ".join(text[character - 1 : character + 19].split())}")'
-    names = [column.name for column in table.content]
+    names = [column.name for column in table.properties]
     hint = ""
     if isinstance(error, errors.UndefinedColumn) and (match := re.search(r'column "?(?:\w+\.)?([^"\s]+)"?', message)):
         hint = f"{nearest(match.group(1), names)}; the stream's columns are {', '.join(names)}"

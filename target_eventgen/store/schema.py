@@ -140,7 +140,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
     if missing := [column for column in wanted if column.name not in existing]:
         cursor.execute(tables.add_columns(table, missing))
         _mark_untyped(cursor, table, table.untyped - existing)
-    added = [column.name for column in table.content if column.name not in existing]
+    added = [column.name for column in table.properties if column.name not in existing]
     cursor.execute(tables.has_rows(table))
     if added and table.key and single_value(cursor):
         cursor.execute(tables.add_generation(table))

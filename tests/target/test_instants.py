@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
 from psycopg2 import sql
 
-from target_eventgen.store.sql.instants import comparable
+from target_eventgen.model.versions import HELD, NUMERIC, is_finer, is_ordered, split
+from target_eventgen.store.sql.instants import number_of, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 ORDERED = [
+    "0001-01-01",
+    "2026-01-01",
     "2026-01-01T09:59:59.999999999Z",
     "2026-01-01T12:00:00+02:00",
     "2026-01-01 10:30",
@@ -28,8 +32,11 @@ ORDERED = [
     "2026-03-03T00:00:00Z",
     "2026-06-30T23:59:60Z",
     "2026-07-01T00:00:00.1Z",
+    "9999-12-31T23:59:59.9999999Z",
+    "9999-12-31T23:59:60-01:00",
 ]
 SAME = [
+    ("2026-01-01", "2026-01-01T00:00Z"),
     ("2026-01-01T10:30:00Z", "2026-01-01T10:30:00.000Z"),
     ("2026-01-01T10:30:00Z", "2026-01-01 12:30:00+02"),
     ("2026-01-01T10:30:00.50Z", "2026-01-01T16:00:00.5+05:30"),
@@ -41,7 +48,6 @@ PLAIN = [
     "B",
     "a",
     "ä",
-    "2026-01-01",
     "2026-13-01T00:00:00Z",
     "0000-01-01T00:00:00Z",
     "x2026-01-01T00:00:00Z",
@@ -56,9 +62,9 @@ def ask(database: str) -> Iterator[cursor]:
     connection.close()
 
 
-def meant(ask: cursor, texts: list[str]) -> list[str]:
+def meant(ask: cursor, texts: list[str]) -> list[Any]:
     query = sql.SQL("SELECT {} FROM unnest({}::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n")
-    ask.execute(query.format(comparable(sql.SQL("t")), sql.Literal(texts)))
+    ask.execute(query.format(seconds_of(sql.SQL("t")), sql.Literal(texts)))
     return [row[0] for row in ask.fetchall()]
 
 
@@ -75,15 +81,38 @@ def test_one_instant_has_many_spellings(ask: cursor, left: str, right: str) -> N
     assert first == second
 
 
-def test_what_is_not_an_instant_stands_for_itself(ask: cursor) -> None:
-    assert meant(ask, PLAIN) == PLAIN
+def test_what_is_not_an_instant_is_no_version(ask: cursor) -> None:
+    assert meant(ask, PLAIN) == [None] * len(PLAIN)
+    is_instant = is_ordered("text", HELD)
+    assert [text for text in PLAIN if is_instant(text)] == []
+    assert [text for text in ORDERED if not is_instant(text)] == []
 
 
-def test_what_was_made_comparable_is_the_same_again(ask: cursor) -> None:
-    once = meant(ask, ORDERED)
-    assert meant(ask, once) == once
+def test_a_number_is_told_alike_before_and_in_postgres(ask: cursor) -> None:
+    texts = ["9", "+1.", "-.5", "1e3", "1E-999", "", ".", "1e4000", "ten", "1 ", "0x10", "NaN"]
+    query = sql.SQL("SELECT {} FROM unnest({}::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n")
+    ask.execute(query.format(number_of(sql.SQL("t")), sql.Literal(texts)))
+    found = [row[0] is not None for row in ask.fetchall()]
+    assert found == [is_ordered("text", NUMERIC)(text) for text in texts] == [True] * 5 + [False] * 7
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "rest"),
+    [
+        ("2026-01-01T00:00:00.123456200Z", "2026-01-01T00:00:00.123456Z", "2E-7"),
+        ("2026-01-01T00:00:00.1234567+02:00", "2026-01-01T00:00:00.123457+02:00", "-3E-7"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z", "9E-7"),
+        ("2026-01-01 00:00:00,0000005", "2026-01-01 00:00:00,000001", "-5E-7"),
+        ("2026-01-01T00:00:00.1234560000Z", "2026-01-01T00:00:00.1234560000Z", None),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", None),
+        ("1234567.1234567", "1234567.1234567", None),
+    ],
+)
+def test_an_instant_is_split_at_its_microsecond(text: str, whole: str, rest: str | None) -> None:
+    assert split(text) == (whole, None if rest is None else Decimal(rest))
+    assert is_finer(text) is (rest is not None)
 
 
 def test_nothing_is_older_than_nothing(ask: cursor) -> None:
-    ask.execute(sql.SQL("SELECT {}").format(comparable(sql.SQL("NULL::text"))))
+    ask.execute(sql.SQL("SELECT {}").format(seconds_of(sql.SQL("NULL::text"))))
     assert ask.fetchone() == (None,)

@@ -14,7 +14,7 @@ import pytest
 from target_eventgen.errors import MessageError
 from target_eventgen.intake.blocks import UNSET, LineBlock
 from target_eventgen.intake.compiled import CompiledEncoder, compile_encoder
-from target_eventgen.intake.general import GeneralEncoder
+from target_eventgen.intake.general import NULL, GeneralEncoder
 from target_eventgen.intake.validation import compile_validator
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import METADATA, Column, Table, postgres_type
@@ -126,7 +126,8 @@ def test_what_a_plain_record_is_taken_for_is_what_the_long_way_makes_of_it(
         assert whole.get("_sdc_deleted_at") is None
         line, absent = long.line(7, whole, None)
         assert same(long.line_of_values(7, values, ""), (line, absent), text)
-        assert short.is_unversioned(record) == (whole.get("i") is None)
+        # No integer that a text column holds is an instant.
+        assert short.is_unversioned(record) == (whole.get("i") is None or types.get("i") == "text")
         if run(text).special:
             escaped += 1
             continue
@@ -338,3 +339,37 @@ def test_a_moment_that_begins_with_no_digit_is_left_to_the_long_way(type_: str) 
         record = decoded(short, json.dumps({"at": value}))
         assert written(short, record) is not None
         assert short.values(record) == [value]
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("2026-01-01T00:00:00.1234562Z", "2026-01-01T00:00:00.123456Z\t2E-7"),
+        ("2026-01-01T00:00:00.12Z", "2026-01-01T00:00:00.12Z\t\\N"),
+        (None, "\\N\t\\N"),
+        (UNSET, "\\N\t\\N"),
+    ],
+)
+def test_both_ways_part_a_version_at_its_microsecond(text: str | None, fields: str) -> None:
+    properties: dict[str, Any] = {"id": {"type": "integer"}, "u": {"type": ["string", "null"], "format": "date-time"}}
+    content = tuple(Column(name, postgres_type(definition)) for name, definition in properties.items())
+    table = Table("s", "public", "s", content, key=("id",), replication_key=content[1])
+    whole, fine = (Plan(each, each.content, (), "stage", "source") for each in (table, table.with_fine()))
+    record: dict[str, Any] = {"id": 1} if text == UNSET else {"id": 1, "u": text}
+    block = LineBlock(json.dumps({"type": "RECORD", "stream": "s", "record": record}).encode())
+    short = compile_encoder(fine, {"properties": properties}, validates=True)
+    not_yet = compile_encoder(whole, {"properties": properties}, validates=True)
+    assert short is not None
+    assert not_yet is not None
+    messages = short.messages(block)
+    assert messages is not None
+    assert not short.has_finer(messages)
+    assert not_yet.has_finer(not_yet.messages(block) or ()) == ("E" in fields)
+    line, absent = GeneralEncoder(fine.table, fine.types).line(7, record, None)
+    assert line == f"7\t{'011' if text == UNSET else NULL}\t1\t{fields}\n"
+    assert absent == ([1, 2] if text == UNSET else [])
+    values = short.values(messages[0])
+    assert values is not None
+    assert GeneralEncoder(fine.table, fine.types).line_of_values(7, values, "") == (line, absent)
+    if text != UNSET:
+        assert short.lines(7, messages, "") == [line]

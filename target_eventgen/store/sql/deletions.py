@@ -20,6 +20,7 @@ from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, GENERATION, INSTANT, TABLE_VERSION, VERSION
+from target_eventgen.model.versions import FINE
 from target_eventgen.store.sql.instants import instant_of
 from target_eventgen.store.sql.names import (
     ABSENT,
@@ -160,7 +161,8 @@ def _remains(plan: Plan, count: sql.Composable) -> sql.Composable:
     """Return what a tombstone of the cleared row `c` is for good: NULL where nothing can be older than the row."""
     if plan.version is None:
         return sql.SQL("NULL::jsonb")
-    names = [*plan.table.key, plan.version.name, DELETED_AT, INSTANT]
+    versions = [column.name for column in (plan.version, *plan.further_versions)]
+    names = [*plan.table.key, *versions, *([FINE] if plan.table.is_fine else []), DELETED_AT, INSTANT]
     return sql.SQL("CASE WHEN {versioned} THEN jsonb_build_object({fields}) || {count} END").format(
         versioned=_is_versioned(plan),
         fields=comma_list(

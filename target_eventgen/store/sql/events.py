@@ -17,6 +17,7 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leaves, Rule, Updated, When
 from target_eventgen.model.tables import DELETED_AT
 from target_eventgen.model.trace import PATTERN
+from target_eventgen.model.versions import FINE
 from target_eventgen.store.sql.names import (
     AT,
     COUNT,
@@ -37,6 +38,7 @@ def _content(plan: Plan, *, new: bool) -> sql.Composed:
     return comma_list(
         sql.SQL("{} AS {}").format(value, column_name(column))
         for value, column in zip(values, plan.table.content, strict=True)
+        if column.name != FINE
     )
 
 
@@ -142,6 +144,7 @@ def _described(plan: Plan, *, with_numbers: bool) -> sql.Composed:
     changed = comma_list(
         sql.SQL("CASE WHEN {} IS DISTINCT FROM {} THEN {} END").format(new, old, sql.Literal(column.name))
         for new, old, column in zip(_values(plan, new=True), _values(plan, new=False), plan.table.content, strict=True)
+        if column.name != FINE
     )
     key_object = comma_list(
         sql.SQL("{}::text, {}").format(sql.Literal(name), column_name(name, "_eventgen_transition"))
@@ -236,15 +239,25 @@ def _data(plan: Plan) -> sql.Composable:
 
 def _time(plan: Plan) -> sql.Composable:
     """Return the record's own time, where its version is one, or that of its deletion; one without zone is UTC."""
-    column = plan.version
+    column = plan.moment
     if column is None or not (column.type.startswith("timestamp") or column.type == "date"):
         time: sql.Composable = sql.SQL("NULL::timestamptz")
     else:
         time = sql.SQL("{}::timestamptz").format(column_name(column, "_eventgen_transition"))
+        time = _readable(time)
     if not plan.deletable:
         return time
     deleted = column_name(DELETED_AT, "_eventgen_transition")
-    return sql.SQL("CASE WHEN _eventgen_gone THEN {}::timestamptz ELSE {} END").format(deleted, time)
+    return sql.SQL("CASE WHEN _eventgen_gone THEN {} ELSE {} END").format(
+        _readable(sql.SQL("{}::timestamptz").format(deleted)), time
+    )
+
+
+def _readable(time: sql.Composable) -> sql.Composable:
+    """Return an instant that RFC 3339 can write, which knows the years 1 to 9999; NULL for any other one."""
+    return sql.SQL(
+        "(CASE WHEN {0} >= '0001-01-01 00:00:00+00' AND {0} < '10000-01-01 00:00:00+00' THEN {0} END)"
+    ).format(time)
 
 
 def _trace(plan: Plan) -> sql.Composable:

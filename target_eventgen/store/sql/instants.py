@@ -3,11 +3,10 @@
 Versions that are equal, and all of a stream without any, are of one instant. So is a NULL version and the version that
 it counts as new as, which the row remembers (`_eventgen_instant`) where its version is NULL.
 
-Many taps send instants without saying so (`type: string`, no `format`), and many APIs leave zeros out of a fraction. As
-letters `10:30:00Z` sorts after `10:30:00.5Z`, and `12:00:00+02:00` after `11:00:00Z`, so that the newer version would
-be dropped as stale. A text that is written as an instant of ISO 8601 (RFC 3339, and its relatives with a space, a
-comma, without seconds, minutes of the zone, or a zone, which is UTC then) is therefore compared as this instant,
-whatever its number of fractional digits; any other text by its bytes, whatever the database's locale.
+How a replication key's values are compared is `model.versions`: a column of a type with an order is compared as it is,
+a text as the instant or the number that it is written as, what has no type as what it holds. Several replication keys
+are compared as an array of numbers, instants by their seconds since 1970, up to the first that is null. So is one with
+digits beyond microseconds: their column adds them to the seconds.
 
 A row's *instant history* is the run that recorded its last content, then hashes of the contents that the row had at its
 present instant; NULL while there was only one. `replays` reads it.
@@ -15,73 +14,120 @@ present instant; NULL while there was only one. `replays` reads it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.tables import INSTANT
+from target_eventgen.model.tables import INSTANT, Column
+from target_eventgen.model.versions import FINE, FINE_TYPES, HELD, NUMBER, NUMERIC, PATTERN, TEXT, TEXTS
 from target_eventgen.store.replays import MAX_HISTORY_CONTENTS
-from target_eventgen.store.sql.names import NUMBER, ROW_HISTORY, column_name, column_names
+from target_eventgen.store.sql.names import NUMBER as ARRIVAL_NUMBER
+from target_eventgen.store.sql.names import ROW_HISTORY, column_name, column_names, comma_list
 
-PATTERN: Final = (
-    r"^((?!0000)\d{4}-(?:0[1-9]|1[0-2]))-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-4]):([0-5]\d)"
-    r"(?::([0-5]\d|60)(?:[.,](\d+))?)?(?:[Zz]|([+-])([01]\d|2[0-4]):?([0-5]\d)?)?$"
-)
-"""Month, day, hour, minute, second, fraction; sign, hours and minutes of the zone."""
+INSTANT_BEFORE: Final = sql.Identifier("b", "_eventgen_since")
+"""The instant of a row of `before`."""
 
 
-def comparable(text: sql.Composable) -> sql.Composable:
-    """Return an expression that orders as the text is meant to: an instant in UTC, without trailing zeros, or the text.
+def seconds_of(text: sql.Composable) -> sql.Composable:
+    """Return an expression for the seconds since 1970 of a text that is an instant; NULL for any other text.
 
-    The expression is idempotent. No text makes it fail, since days are counted from the first of the month, not looked
-    up.
+    No text makes it fail, since days are counted from the first of the month, not looked up.
     """
     return sql.SQL(
-        "(SELECT coalesce(to_char((m[1] || '-01')::timestamp + make_interval(days => m[2]::int - 1, hours => m[3]::int"
-        " - coalesce((m[7] || m[8])::int, 0), mins => m[4]::int - coalesce((m[7] || m[9])::int, 0),"
-        " secs => coalesce(m[5]::int, 0)), 'YYYY-MM-DD\"T\"HH24:MI:SS')"
-        " || coalesce('.' || nullif(rtrim(m[6], '0'), ''), ''), {text})"
-        ' FROM (SELECT regexp_match({text}, {pattern}) AS m) AS parts) COLLATE "C"'
+        "(SELECT extract(epoch FROM (m[1] || '-01')::timestamp + make_interval(days => m[2]::int - 1,"
+        " hours => coalesce(m[3]::int, 0) - coalesce((m[7] || m[8])::int, 0),"
+        " mins => coalesce(m[4]::int, 0) - coalesce((m[7] || m[9])::int, 0), secs => coalesce(m[5]::int, 0)))"
+        " + coalesce(('0.' || m[6])::numeric, 0) FROM (SELECT regexp_match({text}, {pattern}) AS m) AS parts)"
     ).format(text=text, pattern=sql.Literal(PATTERN))
+
+
+def number_of(text: sql.Composable) -> sql.Composable:
+    """Return an expression for the number that a text is written as; NULL for any other text."""
+    return sql.SQL("(CASE WHEN {text} ~ {pattern} THEN {text}::numeric END)").format(
+        text=text, pattern=sql.Literal(NUMBER)
+    )
 
 
 def version_of(plan: Plan, qualifier: str) -> sql.Composable:
     """Return the version of a row, as it is compared."""
+    return compared(plan, lambda name: column_name(name, qualifier))
+
+
+def compared(plan: Plan, value: Callable[[str], sql.Composable]) -> sql.Composable:
+    """Return a version as it is compared; NULL where it isn't older or newer than any.
+
+    Args:
+        plan: of the stream.
+        value: the expression for a column's value.
+    """
     column = plan.version
     if column is None:
         return sql.SQL("NULL::bigint")
-    return _compared(plan, column_name(column, qualifier))
+    own = value(column.name)
+    if not _is_numeric(plan):
+        texts = sql.SQL("({} #>> '{{}}') COLLATE \"C\"" if column.type == "jsonb" else '{} COLLATE "C"')
+        return texts.format(own) if column.type in {*TEXTS, "jsonb"} else own
+    number = _number(plan, column, own)
+    if plan.table.is_fine:
+        number = sql.SQL("({} + coalesce({}, 0))").format(number, value(FINE))
+    if not plan.further_versions:
+        return number
+    numbers = [number, *(_number(plan, further, value(further.name)) for further in plan.further_versions)]
+    return sql.SQL(
+        "(SELECT CASE WHEN v[1] IS NOT NULL THEN v[:coalesce(array_position(v, NULL), {end}) - 1] END"
+        " FROM (SELECT ARRAY[{numbers}]::numeric[] AS v) AS versions)"
+    ).format(numbers=comma_list(numbers), end=sql.Literal(len(numbers) + 1))
 
 
-def _compared(plan: Plan, version: sql.Composable) -> sql.Composable:
-    texts = plan.version is not None and plan.version.type in {"text", "character varying"}
-    return comparable(version) if texts else version
+def _is_numeric(plan: Plan) -> bool:
+    """Return whether versions are compared as numbers, or arrays of numbers."""
+    column = plan.version
+    if column is None:
+        return False
+    if plan.further_versions or plan.table.is_fine:
+        return True
+    return column.type in {*TEXTS, "jsonb"} and plan.table.order != TEXT
+
+
+def _number(plan: Plan, column: Column, value: sql.Composable) -> sql.Composable:
+    """Return the number that orders the values of a column."""
+    if column.type in FINE_TYPES or column.type == "date":
+        return sql.SQL("extract(epoch FROM {})").format(value)
+    if column.type in TEXTS:
+        return number_of(value) if plan.table.order == NUMERIC else seconds_of(value)
+    if column.type != "jsonb":
+        return sql.SQL("{}::numeric").format(value)
+    text = sql.SQL("({} #>> '{{}}')").format(value)
+    if plan.table.order == NUMERIC:
+        return number_of(text)
+    numbers = sql.SQL(" WHEN 'number' THEN {}::numeric").format(text) if plan.table.order == HELD else sql.SQL("")
+    return sql.SQL("(CASE jsonb_typeof({}) WHEN 'string' THEN {}{} END)").format(value, seconds_of(text), numbers)
 
 
 def instant_of(plan: Plan, qualifier: str) -> sql.Composable:
     """Return the instant of a stored row: its version, or the newest one when the row came without any."""
-    column = plan.version
+    column, stored = plan.version, column_name(INSTANT, qualifier)
     if column is None:
         return version_of(plan, qualifier)
-    return _compared(
-        plan,
-        sql.SQL("(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)").format(
-            version=column_name(column, qualifier), instant=column_name(INSTANT, qualifier), type=sql.SQL(column.type)
-        ),
-    )
+    if plan.further_versions:
+        kept = sql.SQL("CASE WHEN {0} LIKE '{{%' THEN {0}::numeric[] END").format(stored)
+    elif _is_numeric(plan):
+        # Earlier code kept the instant itself, not its seconds.
+        kept = sql.SQL("coalesce({}, {})").format(number_of(stored), seconds_of(stored))
+    elif column.type in {*TEXTS, "jsonb"}:
+        kept = sql.SQL('{} COLLATE "C"').format(stored)
+    else:
+        kept = sql.SQL("CASE WHEN {0} NOT LIKE '{{%' THEN {0}::{1} END").format(stored, sql.SQL(column.type))
+    return sql.SQL("coalesce({}, {})").format(version_of(plan, qualifier), kept)
 
 
-def instant_before(plan: Plan) -> sql.Composable:
-    """Return the instant of a row of `before`."""
-    return _compared(plan, sql.Identifier("b", "_eventgen_since"))
-
-
-def stored_instant(plan: Plan, version: sql.Composable, at: sql.Composable) -> sql.Composable:
+def stored_instant(plan: Plan, value: Callable[[str], sql.Composable], at: sql.Composable) -> sql.Composable:
     """Return the value of `_eventgen_instant`: the instant as text where the row's version is NULL."""
     if plan.version is None:
         return sql.SQL("NULL::text")
-    return sql.SQL("CASE WHEN {} IS NULL THEN {}::text END").format(version, at)
+    return sql.SQL("CASE WHEN {} IS NULL THEN {}::text END").format(compared(plan, value), at)
 
 
 def staged_instant(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.Composable:
@@ -89,10 +135,10 @@ def staged_instant(plan: Plan, *, with_before: bool, unversioned: bool) -> sql.C
     at = version_of(plan, "s")
     if unversioned and plan.version is not None:
         at = sql.SQL("coalesce({at}, max({at}) OVER (PARTITION BY {key} ORDER BY s.{n}))").format(
-            at=at, key=column_names(plan.table.key, "s"), n=NUMBER
+            at=at, key=column_names(plan.table.key, "s"), n=ARRIVAL_NUMBER
         )
         if with_before:
-            at = sql.SQL("GREATEST({}, {})").format(at, instant_before(plan))
+            at = sql.SQL("GREATEST({}, {})").format(at, INSTANT_BEFORE)
     return at
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
-from target_eventgen.store.sql.instants import content_hash, instant_before, is_recorded
+from target_eventgen.store.sql.instants import INSTANT_BEFORE, content_hash, is_recorded
 from target_eventgen.store.sql.names import (
     ABSENT,
     AT,
@@ -148,7 +148,7 @@ def repeated(plan: Plan, *, sparse: Sequence[int]) -> sql.Composable:
         order=order,
         hash=content_hash(plan, column_names(plan.table.content, "h"), column_name("_eventgen_gone", "h")),
         at=AT,
-        since=instant_before(plan),
+        since=INSTANT_BEFORE,
         same=same_key(plan, "h", "b"),
         run=sql.Literal(plan.run),
         key=key,

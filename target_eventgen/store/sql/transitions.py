@@ -23,8 +23,8 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import GENERATION, INSTANT_HISTORY, VERSION, Column
 from target_eventgen.store.sql.deletions import count_origin, is_gone
 from target_eventgen.store.sql.instants import (
+    INSTANT_BEFORE,
     content_hash,
-    instant_before,
     instant_of,
     is_recorded,
     latest,
@@ -80,11 +80,11 @@ def replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(
         ROW_VERSION
     )
-    at, still, version = version_of(plan, "s"), preceded, version_of(plan, "s")
+    at, still = version_of(plan, "s"), preceded
+    values = dict(zip((column.name for column in plan.table.content), new, strict=True))
     if plan.version is not None:
-        at = sql.SQL("GREATEST({}, {})").format(at, instant_before(plan))
-        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(preceded, at, instant_before(plan))
-        version = new[[column.name for column in plan.table.content].index(plan.version.name)]
+        at = sql.SQL("GREATEST({}, {})").format(at, INSTANT_BEFORE)
+        still = sql.SQL("{} AND {} IS NOT DISTINCT FROM {}").format(preceded, at, INSTANT_BEFORE)
     return sql.SQL(
         "compared AS MATERIALIZED (SELECT {contents}{metadata}, {olds}, s.{n}, {at} AS {at_name},"
         " {stale} AS _eventgen_stale,"
@@ -96,14 +96,14 @@ def replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
         ", transitions AS NOT MATERIALIZED (SELECT * FROM compared WHERE NOT _eventgen_stale)"
     ).format(
         before=rows_of_others(plan),
-        stale=sql.SQL("(({} < {}) IS TRUE)").format(version_of(plan, "s"), instant_before(plan)),
+        stale=sql.SQL("(({} < {}) IS TRUE)").format(version_of(plan, "s"), INSTANT_BEFORE),
         contents=comma_list(contents),
         metadata=sql.Composed([sql.SQL(", {}").format(column_name(column, "s")) for column in plan.table.metadata]),
         olds=comma_list(olds),
         n=NUMBER,
         at=at,
         at_name=AT,
-        instant=stored_instant(plan, version, at),
+        instant=stored_instant(plan, values.__getitem__, at),
         instant_name=ROW_INSTANT,
         existed=existed,
         version=ROW_VERSION,
@@ -242,7 +242,7 @@ def _transitions(plan: Plan) -> sql.Composed:
         " {run}::bigint || {hashes} END AS _eventgen_history, {instant} AS {instant_name}"
         " FROM numbered WINDOW i AS (PARTITION BY {key}, _eventgen_turn ORDER BY {order}))"
     ).format(
-        instant=stored_instant(plan, AT if plan.version is None else column_name(plan.version), AT),
+        instant=stored_instant(plan, column_name, AT),
         instant_name=ROW_INSTANT,
         run=sql.Literal(plan.run),
         hashes=latest(
@@ -291,7 +291,7 @@ def not_stale(plan: Plan) -> sql.Composable:
     accepted = sql.SQL("s.{} > 0").format(NUMBER)
     if plan.version is None:
         return accepted
-    return sql.SQL("{} AND ({} < {}) IS NOT TRUE").format(accepted, version_of(plan, "s"), instant_before(plan))
+    return sql.SQL("{} AND ({} < {}) IS NOT TRUE").format(accepted, version_of(plan, "s"), INSTANT_BEFORE)
 
 
 def history_of_keys(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: bool) -> sql.Composed:
@@ -335,7 +335,7 @@ def history_of_keys(plan: Plan, *, with_before: bool, sparse: Sequence[int], unv
             staged=versions,
             content=column_names(table.content),
             metadata=sql.SQL(", NULL" * len(table.metadata)),
-            since=instant_before(plan),
+            since=INSTANT_BEFORE,
             own=column_names([VERSION, INSTANT_HISTORY]),
         )
     return sql.SQL("history AS ({})").format(versions)

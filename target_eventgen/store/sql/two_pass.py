@@ -24,7 +24,7 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import GENERATION, INSTANT
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events
-from target_eventgen.store.sql.instants import instant_before, staged_instant, version_of
+from target_eventgen.store.sql.instants import INSTANT_BEFORE, staged_instant, version_of
 from target_eventgen.store.sql.names import (
     ABSENT,
     AT,
@@ -183,5 +183,5 @@ def _stale(plan: Plan, *, single: bool) -> sql.Composable:
     if single:
         return sql.SQL("(SELECT count(*) FROM compared WHERE _eventgen_stale)")
     return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
-        stage=stage_of(plan), same=same_key(plan, "s", "b"), new=version_of(plan, "s"), old=instant_before(plan)
+        stage=stage_of(plan), same=same_key(plan, "s", "b"), new=version_of(plan, "s"), old=INSTANT_BEFORE
     )
