@@ -126,7 +126,7 @@ class TargetEventgen(Target):
         self._loader.checkpoint(wait=True)
         try:
             self.mapper.register_raw_stream_schema(stream, schema, key)
-        except SingerSDKError as error:
+        except (SingerSDKError, ValueError) as error:  # the latter of flattening: two properties for one column
             raise InvalidSchemaError(f'stream "{stream}": its stream map can not be applied: {error}') from error
         routes: list[tuple[StreamMap | None, EventgenSink]] = []
         for stream_map in self.mapper.stream_maps[stream]:

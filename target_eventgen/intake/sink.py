@@ -45,6 +45,7 @@ class EventgenSink(Sink):
         self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
         self._validate_deletion: Callable[[Mapping[str, Any]], None] | None = None
         self._bared_warned = self._unordered_warned = False
+        self._separator = self.config.get("flattening_separator") or "__"
         self._surplus_warned: set[str] = set()
         self._replaced_nul_warned: set[str] = set()
         self._clear()
@@ -109,6 +110,7 @@ class EventgenSink(Sink):
         elif self._validate is not None:
             self._validate(record)
         if surplus := self._encoder.surplus(record):
+            record, surplus = self._with_flattened_nulls(record, surplus)
             self._warn_of(surplus)
         metadata = self._metadata(record, message) if self.plan.table.metadata else None
         line, absent = self._encoder.line(len(self._lines) + 1, record, metadata)
@@ -357,6 +359,20 @@ class EventgenSink(Sink):
                 self.stream_name,
                 ", ".join(f'"{name}"' for name in sorted(replaced)),
             )
+
+    def _with_flattened_nulls(self, record: Mapping[str, Any], surplus: set[str]) -> tuple[Mapping[str, Any], set[str]]:
+        """Return a record in which the columns of a flattened object that is null are null, and the rest of surplus.
+
+        The SDK leaves such an object as it is.
+        """
+        if not self.config.get("flattening_enabled"):
+            return record, surplus
+        nulls = tuple(f"{name}{self._separator}" for name in surplus if record[name] is None)
+        columns = [column.name for column in self.plan.table.content if nulls and column.name.startswith(nulls)]
+        flattened = {
+            name for name in surplus if any(column.startswith(f"{name}{self._separator}") for column in columns)
+        }
+        return {**dict.fromkeys(columns), **record}, surplus - flattened
 
     def _warn_of(self, surplus: set[str]) -> None:
         unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned

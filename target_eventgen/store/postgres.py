@@ -19,10 +19,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+import psycopg2
 from psycopg2 import extensions
 
 from target_eventgen import failpoints
@@ -31,9 +32,10 @@ from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
-from target_eventgen.store import catalog, conditions, schema, staging
+from target_eventgen.store import catalog, conditions, culprits, schema, staging, widening
 from target_eventgen.store.connection import Connection, single_value
-from target_eventgen.store.sql import added_columns, deletions, replays, single_pass, stage, two_pass
+from target_eventgen.store.refusals import RefusedByTableError
+from target_eventgen.store.sql import added_columns, deletions, replays, single_pass, stage, tables, two_pass
 from target_eventgen.store.staging import NarrowColumnsError
 
 MIN_UPSERT_SERVER_VERSION: Final = 180000
@@ -96,11 +98,10 @@ class Postgres:
         self._mostly_unchanged: set[str] = set()
         self._stages: dict[str, str] = {}
         self._types: dict[str, tuple[Column, ...]] = {}
+        self._depths: dict[str, int] = {}
         if creates:
-            self._connection.repeat_until_done(self._create)
-
-    def _create(self) -> None:
-        self._connection.alter("making the tables of the schema eventgen", schema.create_own_tables)
+            doing = "making the tables of the schema eventgen"
+            self._connection.repeat_until_done(lambda: self._connection.alter(doing, schema.create_own_tables))
 
     @property
     def database(self) -> str:
@@ -144,6 +145,8 @@ class Postgres:
             types, past = schema.adapt(cursor, table.with_needed(needed), types)
             watching = rules if past.loaded or emit_first_load else ()
             renewable = hard or overwrite or past.remade
+            cursor.execute(tables.foreign_key_depth(table))
+            self._depths[table.quoted] = single_value(cursor)
             return Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
 
         doing = f'stream "{table.stream}": making its table {table.title}'
@@ -189,51 +192,52 @@ class Postgres:
             except _ReplayDetectedError as error:
                 self._two_pass_streams.add(error.stream)
             except NarrowColumnsError as error:
-                self._widen(error.plan, error.columns)
+                self._widen(error)
+            except RefusedByTableError as error:
+                checkpoint = culprits.without_refused(checkpoint, error, self._passes)
 
-    def _widen(self, plan: Plan, narrow: Sequence[tuple[Column, Column]]) -> None:
-        """Widen columns for values that these would change, which the batches of earlier plans then know of.
+    def _passes(self, checkpoint: Checkpoint, stream: str) -> bool:
+        """Return whether a stream's table takes its records of a checkpoint, of which nothing remains."""
+        while True:
+            try:
+                with self._connection.transaction(f'stream "{stream}": looking for a record') as cursor:
+                    self._write_all(cursor, checkpoint)
+                    cursor.connection.rollback()
+            except RefusedByTableError as error:
+                return error.stream != stream
+            except _ReplayDetectedError as error:
+                self._two_pass_streams.add(error.stream)
+            except NarrowColumnsError as error:
+                self._widen(error)
+            else:
+                return True
 
-        Raises:
-            RuleError: a condition that is none over the wider column.
-            TableError: a column can't be widened.
-        """
-        table = plan.table
-        widened = {column.name: wide for column, wide in narrow}
-
-        def work(cursor: extensions.cursor) -> tuple[Column, ...]:
-            conditions.check(cursor, table, tuple(widened.get(each.name, each) for each in plan.types), plan.rules)
-            return schema.widen(cursor, table, narrow)
-
-        doing = f'stream "{table.stream}": widening its table {table.title}'
-        self._types[table.stream] = self._connection.alter(doing, work, table.quoted)
-        for column, wide in narrow:
-            logger.info(
-                'stream "%s": column "%s" of %s is widened from %s to %s, for a value that it would have changed',
-                table.stream,
-                column.name,
-                table.title,
-                column.type,
-                wide.type,
-            )
+    def _widen(self, error: NarrowColumnsError) -> None:
+        """Widen columns for values that these would change, which the batches of earlier plans then know of."""
+        self._types[error.plan.table.stream] = widening.widen(self._connection, error.plan, error.columns)
 
     def _commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
-        # One order of tables for every writer: else two of them could wait for each other.
-        batches = sorted(checkpoint.batches, key=lambda batch: (batch.plan.table.schema, batch.plan.table.name))
         with self._connection.transaction("a checkpoint") as cursor:
             if self._is_done(cursor):
                 return ()
             began = time.monotonic()
             above = 0 if self._before_commit is None else self._before_commit.begin(cursor)
-            outcomes = tuple(
-                replace(self._write(cursor, batch), stream=batch.plan.table.stream, records=batch.rows + batch.repeated)
-                for batch in batches
-            )
+            outcomes = self._write_all(cursor, checkpoint)
             if checkpoint.loaded:
                 cursor.execute(catalog.end_first_load(checkpoint.loaded))
             if self._before_commit is not None and any(outcome.recorded for outcome in outcomes):
                 self._before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
+        return outcomes
+
+    def _write_all(self, cursor: extensions.cursor, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
+        batches = sorted(checkpoint.batches, key=lambda batch: _place(batch, self._depths))
+        cursor.execute(stage.DEFER_CONSTRAINTS)
+        outcomes = tuple(
+            replace(self._write(cursor, batch), stream=batch.plan.table.stream, records=batch.rows + batch.repeated)
+            for batch in batches
+        )
+        _check_deferred(self._connection, cursor, batches)
         return outcomes
 
     def _is_done(self, cursor: extensions.cursor) -> bool:
@@ -357,6 +361,36 @@ class Postgres:
             created -= single_value(cursor)
         failpoints.reach(failpoints.AFTER_EVENTS)
         return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
+
+
+def _place(batch: Batch, depths: Mapping[str, int]) -> tuple[int, str, str]:
+    """Return the place of a batch in its checkpoint.
+
+    One order of tables for every writer: else two of them could wait for each other. What others refer to by foreign
+    keys is written before them, and deleted after them.
+
+    Args:
+        batch: of a stream.
+        depths: of the streams' tables among foreign keys.
+    """
+    table = batch.plan.table
+    depth = depths.get(table.quoted, 0)
+    return (depth if batch.activated is None else -depth, table.schema, table.name)
+
+
+def _check_deferred(connection: Connection, cursor: extensions.cursor, batches: Sequence[Batch]) -> None:
+    """Check the constraints that are deferrable, before anything is published.
+
+    Raises:
+        DatabaseError: one of them doesn't hold.
+    """
+    try:
+        cursor.execute(stage.CHECK_CONSTRAINTS)
+    except psycopg2.Error as error:
+        plans = {(each.plan.table.schema, each.plan.table.name): each.plan for each in batches}
+        plan = plans.get((error.diag.schema_name or "", error.diag.table_name or ""))
+        with connection.translating_errors(f'stream "{plan.table.stream}"' if plan else "a checkpoint", plan):
+            raise
 
 
 class _ReplayDetectedError(Exception):

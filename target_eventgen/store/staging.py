@@ -98,7 +98,7 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
         cursor.execute("SAVEPOINT eventgen_copy")
         try:
             cursor.copy_expert(stage.copy(batch.plan), _Lines(lines), COPY_BYTES)
-        except (errors.DataError, errors.ProgramLimitExceeded) as error:
+        except (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded) as error:
             match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
             if match is None:
                 raise

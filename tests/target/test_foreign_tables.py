@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
+from psycopg2 import errors
 
+from target_eventgen.errors import ConnectionLostError
+from target_eventgen.store.refusals import DELIVERY_REMEDIES, session_refusal
 from tests.support.messages import record, schema, state
+from tests.support.queries import execute
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader
@@ -281,3 +288,59 @@ def test_a_rule_that_the_wider_column_would_break_is_named_before_anything_is_ch
     message = loader.refused([told, record("t", id=2, a=["x", 1])], events=rules)
     assert all(part in message for part in ['the rule "tagged"', "any"]), message
     assert type_of(loader) == "text[]"
+
+
+def test_a_character_that_the_databases_encoding_lacks_is_named_as_that(loader: Loader) -> None:
+    name = f"latin_{secrets.token_hex(4)}"
+    execute(loader.database, f"create database {name} template template0 encoding 'LATIN1' locale 'C'")
+    latin = replace(loader, database=urlsplit(loader.database)._replace(path=f"/{name}").geturl())
+    told = schema("t", {"id": {"type": "integer"}, "a": {"type": "string"}}, version=None)
+    rules = [{"type": "long", "stream": "t", "enters": "length(a) > 3"}]
+    try:
+        for events in ([], rules):
+            message = latin.refused([told, record("t", id=1, a="漢"), state(1)], events=events)
+            assert all(part in message for part in ['stream "t"', "encoding LATIN1 lacks", "UTF8"]), message
+            assert "condition" not in message
+        given = [told, record("t", id=1, a="漢"), record("t", id=2, a="é")]
+        latin.load(given, on_invalid_record="dead_letter")
+        assert latin.query("select id, a from t") == [(2, "é")]
+    finally:
+        execute(loader.database, f"drop database {name} with (force)")
+
+
+def test_a_relay_against_a_read_only_server_without_its_tables_says_so_at_once() -> None:
+    words = "cannot execute CREATE TABLE in a read-only transaction"
+    refused = session_refusal("relay", "h:1", Primary(words), DELIVERY_REMEDIES, closed=False)
+    assert not isinstance(refused, ConnectionLostError)
+    assert all(part in str(refused) for part in ["standby", "target_session_attrs=read-write"])
+    lost = session_refusal(
+        "relay", "h:1", Primary(words.replace("CREATE TABLE", "UPDATE")), DELIVERY_REMEDIES, closed=False
+    )
+    assert isinstance(lost, ConnectionLostError)
+
+
+class Primary(errors.ReadOnlySqlTransaction):
+    """What a standby answers."""
+
+
+FLAT = {
+    "id": {"type": "integer"},
+    "o": {"type": ["object", "null"], "properties": {"x": {"type": ["integer", "null"]}}},
+}
+
+
+def test_a_flattened_object_that_is_null_makes_its_columns_null_without_a_warning(
+    loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = schema("t", FLAT, version=None)
+    settings = {"flattening_enabled": True, "flattening_max_depth": 2}
+    loader.load([told, record("t", id=1, o={"x": 1}), record("t", id=2, o={"x": 2})], **settings)
+    loader.load([told, record("t", id=1, o=None), record("t", id=2)], **settings)
+    assert loader.query("select id, o__x from t order by id") == [(1, None), (2, 2)]
+    assert "that its SCHEMA lacks" not in caplog.text
+
+
+def test_two_properties_that_are_flattened_into_one_column_are_named(loader: Loader) -> None:
+    told = schema("t", {**FLAT, "o__x": {"type": "integer"}}, version=None)
+    message = loader.refused([told], flattening_enabled=True, flattening_max_depth=2)
+    assert all(part in message for part in ['stream "t"', "o__x"]), message

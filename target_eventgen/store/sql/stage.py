@@ -72,6 +72,13 @@ def copy(plan: Plan) -> sql.Composable:
     return sql.SQL("COPY {} ({}) FROM STDIN").format(stage_of(plan), column_names([ARRIVAL, ABSENT, *names]))
 
 
+DEFER_CONSTRAINTS: Final = sql.SQL("SET CONSTRAINTS ALL DEFERRED")
+"""Has deferrable constraints checked after all streams of a checkpoint."""
+
+CHECK_CONSTRAINTS: Final = sql.SQL("SET CONSTRAINTS ALL IMMEDIATE")
+"""Checks them."""
+
+
 def analyze(plan: Plan) -> sql.Composable:
     """Tell the planner how many versions and keys are staged; without it a fresh table may get a far slower plan."""
     return sql.SQL("ANALYZE {} ({})").format(stage_of(plan), column_names([ARRIVAL, *plan.table.key]))

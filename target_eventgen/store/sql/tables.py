@@ -134,6 +134,16 @@ def existing_keys(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.quoted))
 
 
+def foreign_key_depth(table: Table) -> sql.Composable:
+    """Return how many foreign keys lie between the table and one that has none; bounded, for those in a circle."""
+    return sql.SQL(
+        "WITH RECURSIVE referred AS (SELECT to_regclass({})::oid AS relation, 0 AS depth"
+        " UNION SELECT confrelid, depth + 1 FROM referred JOIN pg_catalog.pg_constraint"
+        " ON conrelid = relation AND contype = 'f' AND confrelid <> conrelid WHERE depth < 32)"
+        " SELECT max(depth) FROM referred"
+    ).format(sql.Literal(table.quoted))
+
+
 def has_rows(table: Table) -> sql.Composable:
     """Return whether the table holds anything."""
     return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
