@@ -14,6 +14,7 @@ def checked_by(*words: str, file: str = "test_relay") -> list[str]:
 
 
 PURE = ["-m", "pytest", "-q", "-x", "tests/target/test_delivery.py"]
+WAVES = ["-m", "pytest", "-q", "-x", "tests/publishers/test_waves.py"]
 FILES = ["-m", "pytest", "-q", "-x", "tests/target/test_file_publisher.py"]
 
 MUTANTS = (
@@ -191,6 +192,21 @@ MUTANTS = (
         "dead letters leave exit status 0 though asked for",
         (Edit("complaints_of", "if result.dead and dead_too", "if False"),),
         checked_by("dead_letters_are_a_warning", file="test_relay_processes"),
+    ),
+    Mutant(
+        "a missing part of a name is left out",
+        (Edit("destination", "if not parts[part]:", "if False:"),),
+        WAVES,
+    ),
+    Mutant(
+        "a part of a key may bring dots into a name",
+        (Edit("holds_separator", "return any(separator in", "return False and any(separator in"),),
+        WAVES,
+    ),
+    Mutant(
+        "stream and key of an event are not read",
+        (Edit("recorded", "traceparent, tracestate, stream, key::text", "traceparent, tracestate"),),
+        checked_by("stream_and_key_of", file="test_relay"),
     ),
     Mutant(
         "a call goes on though the receiver is busy",

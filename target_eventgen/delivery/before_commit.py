@@ -48,7 +48,8 @@ A sequence's numbers only grow, so what is visible now is smaller than any that 
 
 _EVENTS: Final = sql.SQL(
     "SELECT sequence, id, source, type, subject, partitionkey, data::text,"
-    " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate FROM eventgen.events"
+    " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text"
+    " FROM eventgen.events"
     " WHERE sequence > {above} AND transaction_id = pg_current_xact_id()"
     " AND ({types} IS NULL OR type LIKE ANY ({types})) AND ({streams} IS NULL OR stream LIKE ANY ({streams}))"
     " ORDER BY sequence LIMIT {page}"

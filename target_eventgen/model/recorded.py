@@ -6,7 +6,10 @@ import msgspec
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """An event as it stands in the outbox. `data` is JSON text; `time` is RFC 3339 in UTC, or None."""
+    """An event as it stands in the outbox.
+
+    `data` and `key` are JSON text; `time` is RFC 3339 in UTC, or None. Who doesn't need stream and key leaves them out.
+    """
 
     sequence: int
     id: str
@@ -18,3 +21,5 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     time: str | None
     traceparent: str | None = None
     tracestate: str | None = None
+    stream: str = ""
+    key: str = ""

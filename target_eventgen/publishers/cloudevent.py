@@ -12,11 +12,21 @@ STRUCTURED: Final = "application/cloudevents+json"
 """The content type of structured mode."""
 
 
-class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """The row that an event is about: its stream, and its key as a JSON object; empty where they are not known."""
+
+    stream: str = ""
+    key: str = ""
+
+
+_NOWHERE: Final = Origin()
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The context attributes under their names in the specification, and the data as JSON.
 
     `partitionkey`, `sequence`, `traceparent` and `tracestate` are documented extensions. A sequence must sort as text,
-    hence its leading zeros.
+    hence its leading zeros. `origin` is not part of the event, and is not sent.
     """
 
     specversion: str = "1.0"
@@ -32,10 +42,16 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tracestate: str | msgspec.UnsetType = msgspec.UNSET
     data: msgspec.Raw
 
+    @property
+    def origin(self) -> Origin:
+        """The row that the event is about."""
+        found: Origin = self.__dict__.get("origin", _NOWHERE)
+        return found
+
 
 def cloud_event(recorded: Recorded) -> CloudEvent:
     """Return the event as its receivers get it. An absent time is left out, since null is not a timestamp."""
-    return CloudEvent(
+    event = CloudEvent(
         id=recorded.id,
         source=recorded.source,
         type=recorded.type,
@@ -47,6 +63,9 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
         sequence=f"{recorded.sequence:019d}",  # as many digits as the greatest bigint has
         data=msgspec.Raw(recorded.data.encode()),
     )
+    if recorded.stream:
+        event.__dict__["origin"] = Origin(recorded.stream, recorded.key)
+    return event
 
 
 def json_line(event: CloudEvent) -> bytes:

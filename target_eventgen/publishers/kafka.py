@@ -14,6 +14,7 @@ time, and what is refused alone is refused for good.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,9 +25,9 @@ import msgspec
 from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publishers import tls
 from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
-from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.destination import check, placed
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
-from target_eventgen.publishers.waves import in_waves
+from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -56,6 +57,9 @@ UNKNOWN: Final = (
 
 DELIVERED: Final = Delivered()
 
+TOPIC: Final = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
+"""The names that topics may have."""
+
 GRACE_SECONDS: Final = 0.5
 """Seconds that the client may take beyond its own deadline to report it."""
 
@@ -65,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         servers: `host:port` of some brokers, from which the client learns the others.
-        topic: of the messages; `{type}` in it is the event's type.
+        topic: of the messages; it may hold parts of the event, such as `{type}`.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
         compression: of batches.
         tls: whether connections are encrypted.
@@ -100,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not all(server.rpartition(":")[0] and server.rpartition(":")[2].isdigit() for server in self.servers):
             raise ValueError("each of servers must be like host:9092")
         check("topic", self.topic)
+        if not TOPIC.fullmatch(re.sub(r"\{[^{}]*\}", "x", self.topic)):
+            raise ValueError("topic may have letters, digits, dots, _ and - beside what stands in braces")
         if (self.sasl_mechanism is None) != (self.username is None and self.password is None):
             raise ValueError("sasl_mechanism, username and password go together")
         if taken := sorted(set(self.options) & set(configuration(self))):
@@ -176,14 +182,20 @@ class Kafka:
         Raises:
             UnreachableError: no broker can be reached, or none has answered.
         """
-        return in_waves(events, self._send)
+        return in_waves(events, lambda wave: sent_where_placed(wave, self._topic, self._send))
 
-    def _send(self, events: list[CloudEvent]) -> list[Outcome]:
-        outcomes = self._give(events)
+    def _topic(self, event: CloudEvent) -> str | Failed:
+        topic = placed("topic", self._settings.topic, event)
+        if isinstance(topic, str) and not TOPIC.fullmatch(topic):
+            return Failed(f"its topic, {self._settings.topic}, would not be a name that Kafka allows", permanent=True)
+        return topic
+
+    def _send(self, events: list[CloudEvent], topics: list[str]) -> list[Outcome]:
+        outcomes = self._give(events, topics)
         if len(events) > 1:
             for index, outcome in enumerate(outcomes):
                 if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
-                    (outcomes[index],) = self._give([events[index]])
+                    (outcomes[index],) = self._give([events[index]], [topics[index]])
         unknown = [outcome for outcome in outcomes if isinstance(outcome, _Refused) and outcome.name in UNKNOWN]
         if any(isinstance(outcome, _Refused) and outcome.name not in TOO_LARGE for outcome in outcomes):
             self._drop()  # the client would remember for minutes that a topic was missing, or closed to its user
@@ -191,11 +203,11 @@ class Kafka:
             raise UnreachableError(f'the publisher "{self._name}": Kafka can\'t be reached: {unknown[0].reason}')
         return [outcome.failed() if isinstance(outcome, _Refused) else outcome for outcome in outcomes]
 
-    def _give(self, events: list[CloudEvent]) -> list[Delivered | _Refused]:
+    def _give(self, events: list[CloudEvent], topics: list[str]) -> list[Delivered | _Refused]:
         """Produce messages, and wait until each is acknowledged or given up."""
         if self._producer is None:
             self._producer = self._open()
-        producer, topic = self._producer, self._settings.topic
+        producer = self._producer
         outcomes: list[Delivered | _Refused | None] = [None] * len(events)
         left = [len(events)]
         self._complaint = None
@@ -208,7 +220,7 @@ class Kafka:
             value, headers = self._message(event)
             try:
                 producer.produce(
-                    destination(topic, event),
+                    topics[index],
                     value,
                     event.partitionkey.encode(),
                     headers=headers,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Coroutine, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
@@ -30,9 +31,9 @@ import msgspec
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers import tls
 from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
-from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.destination import check, has_parts, holds_separator, placed
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
-from target_eventgen.publishers.waves import in_waves
+from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -60,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         servers: `nats://host:port`, or `tls://host:port`; of a cluster, some or all.
-        subject: of each message; `{type}` in it is the event's type.
+        subject: of each message; it may hold parts of the event, such as `{type}`.
         stream: that must store the messages; None: whichever listens to the subject.
         create_stream: whether the stream is made where it doesn't exist.
         copies: of a stream that is made, in a cluster.
@@ -111,8 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("subject must be tokens with dots in between, without blanks, * or >")
         if self.create_stream and not self.stream:
             raise ValueError("create_stream needs the name of the stream, in stream")
-        if self.create_stream and "{type}" in self.subject and not self.subject.endswith(".{type}"):
-            raise ValueError("create_stream needs a subject that ends in .{type} or is without it")
+        if self.create_stream and has_parts(self.subject) and not re.fullmatch(r"[^{}]+\.\{.*\}", self.subject):
+            raise ValueError("create_stream needs a subject that ends in .{type} or the like, or is without any braces")
         tls.check(self, encrypted=any(urlsplit(server).scheme in {"tls", "wss"} for server in self.servers))
 
 
@@ -228,7 +229,19 @@ class JetStream:
             UnreachableError: no server can be reached, or none has answered.
         """
         self._run(self._connect())
-        return in_waves(events, lambda wave: self._run(self._send(wave)))
+        return in_waves(
+            events,
+            lambda wave: sent_where_placed(wave, self._subject, lambda sent, names: self._run(self._send(sent, names))),
+        )
+
+    def _subject(self, event: CloudEvent) -> str | Failed:
+        template = self._settings.subject
+        subject = placed("subject", template, event)
+        if holds_separator(template, event, "."):
+            return Failed(f"its subject, {template}, would have a dot of its key, which parts tokens", permanent=True)
+        if isinstance(subject, str) and not is_subject(subject):
+            return Failed(f"its subject, {template}, would not be one of NATS", permanent=True)
+        return subject
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
@@ -300,7 +313,7 @@ class JetStream:
         except self._nats.js.errors.NotFoundError:
             await streams.add_stream(
                 name=settings.stream,
-                subjects=[settings.subject.replace("{type}", ">")],
+                subjects=[re.sub(r"\{.*", ">", settings.subject)],
                 num_replicas=settings.copies,
                 duplicate_window=settings.duplicate_window,
             )
@@ -323,7 +336,7 @@ class JetStream:
         if self._wave is not None:
             self._wave.end()
 
-    async def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+    async def _send(self, events: list[CloudEvent], subjects: list[str]) -> list[Outcome]:
         client = self._client
         if client is None:
             raise self._unreachable("the connection is gone")
@@ -331,35 +344,37 @@ class JetStream:
         lost = ""
         wave = self._wave = _Wave(self._prefix, self._sent, len(events))
         try:
-            await asyncio.wait_for(self._give(client, events, wave), self._settings.timeout)
+            await asyncio.wait_for(self._give(client, events, subjects, wave), self._settings.timeout)
         except asyncio.TimeoutError:
             lost = self._why(f"no acknowledgement has come within {self._settings.timeout:g} seconds")
         except (self._errors.Error, OSError) as error:
             lost = self._why(error)
         finally:
             self._wave = None
-        for subject in {destination(self._settings.subject, events[index]) for index in wave.unanswered}:
+        for subject in {subjects[index] for index in wave.unanswered}:
             absent = await self._absent(client, subject)
             for index in wave.unanswered:
-                if absent and destination(self._settings.subject, events[index]) == subject:
-                    wave.outcomes[index] = Failed(f'no stream listens to the subject "{subject}"', permanent=True)
+                if absent and subjects[index] == subject:
+                    wave.outcomes[index] = Failed(
+                        f'no stream listens to the subject "{self._shown(subject)}"', permanent=True
+                    )
         return await self._judge(wave, lost or self._why("the connection was lost"))
 
-    async def _give(self, client: Client, events: list[CloudEvent], wave: _Wave) -> None:
+    async def _give(self, client: Client, events: list[CloudEvent], subjects: list[str], wave: _Wave) -> None:
         """Send messages, and wait until each is answered or the connection ends."""
         first = self._sent
         self._sent += len(events)
         for index, event in enumerate(events):
             payload, headers = self._message(event)
-            subject = destination(self._settings.subject, event)
-            if not is_subject(subject):
-                wave.count(index, Failed(f'"{subject}" is not a subject of NATS', permanent=True))
-                continue
             try:
-                await client.publish(subject, payload, reply=f"{self._prefix}{first + index}", headers=headers)
+                await client.publish(subjects[index], payload, reply=f"{self._prefix}{first + index}", headers=headers)
             except (self._errors.MaxPayloadError, self._errors.BadSubjectError) as error:
                 wave.count(index, Failed(str(error), permanent=True))
         await wave.finished
+
+    def _shown(self, subject: str) -> str:
+        """Return a subject as messages show it: one that has parts of a key as the setting has it."""
+        return self._settings.subject if "{key." in self._settings.subject else subject
 
     async def _absent(self, client: Client, subject: str) -> bool:
         """Return whether it is known that no stream listens to a subject."""

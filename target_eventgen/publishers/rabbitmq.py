@@ -25,9 +25,9 @@ import msgspec
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers import tls
 from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
-from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.destination import check, holds_separator, placed
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
-from target_eventgen.publishers.waves import in_waves
+from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
 SCHEMES: Final = ("amqp", "amqps")
 
@@ -53,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         servers: `amqp://host:port/vhost`, or `amqps://…` with TLS; of a cluster, some or all.
         exchange: that takes the messages; the empty one leads to the queue that the routing key names.
-        routing_key: of each message; `{type}` in it is the event's type.
+        routing_key: of each message; it may hold parts of the event, such as `{type}`.
         username: of the broker's user.
         password: of the user.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
@@ -158,7 +158,7 @@ class RabbitMQ:
         """
         try:
             self._connect()
-            return in_waves(events, self._send)
+            return in_waves(events, lambda wave: sent_where_placed(wave, self._key, self._send))
         except UnreachableError:
             self._drop()
             raise
@@ -284,10 +284,21 @@ class RabbitMQ:
             loop.start()
         loop.remove_timeout(timer)
 
-    def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+    def _key(self, event: CloudEvent) -> str | Failed:
+        template = self._settings.routing_key
+        key = placed("routing key", template, event)
+        if isinstance(key, str) and len(key.encode()) > MAX_KEY_BYTES:
+            return Failed(f"its routing key is longer than {MAX_KEY_BYTES} bytes", permanent=True)
+        if holds_separator(template, event, "."):
+            return Failed(
+                f"its routing key, {template}, would have a dot of its key, which parts words", permanent=True
+            )
+        return key
+
+    def _send(self, events: list[CloudEvent], keys: list[str]) -> list[Outcome]:
         if self._channel is None:
             self._connect()  # what the wave before met may have closed it
-        wave = self._give(events)
+        wave = self._give(events, keys)
         lost = [index for index, outcome in enumerate(wave.outcomes) if outcome is None]
         if not lost:
             return [outcome for outcome in wave.outcomes if outcome is not None]
@@ -304,27 +315,21 @@ class RabbitMQ:
             return [Failed(f"RabbitMQ answers {text}", permanent=True)]
         for index in lost:
             try:
-                (wave.outcomes[index],) = self._send([events[index]])
+                (wave.outcomes[index],) = self._send([events[index]], [keys[index]])
             except UnreachableError as error:
                 return self._judge(wave, str(error))
         return [outcome for outcome in wave.outcomes if outcome is not None]
 
-    def _give(self, events: list[CloudEvent]) -> _Wave:
+    def _give(self, events: list[CloudEvent], keys: list[str]) -> _Wave:
         """Send messages, and wait until each is confirmed or the channel ends."""
         wave = self._wave = _Wave([event.id for event in events])
         self._closed = None
         try:
             for index, event in enumerate(events):
-                key = destination(self._settings.routing_key, event)
-                if len(key.encode()) > MAX_KEY_BYTES:
-                    wave.outcomes[index] = Failed(
-                        f"its routing key is longer than {MAX_KEY_BYTES} bytes", permanent=True
-                    )
-                    continue
                 self._number += 1
                 wave.indexes[self._number] = index
                 body, properties = self._message(event)
-                self._channel.basic_publish(self._settings.exchange, key, body, properties, mandatory=True)
+                self._channel.basic_publish(self._settings.exchange, keys[index], body, properties, mandatory=True)
             self._run(
                 self._settings.timeout,
                 lambda: not wave.indexes or self._closed is not None or self._complaint is not None,

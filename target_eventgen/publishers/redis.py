@@ -21,9 +21,9 @@ import msgspec
 from target_eventgen.errors import UnreachableError
 from target_eventgen.publishers import tls
 from target_eventgen.publishers.cloudevent import CloudEvent, attributes, structured
-from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.destination import check, placed
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
-from target_eventgen.publishers.waves import in_waves
+from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         url: `redis://host:port/number`, `rediss://` with TLS, or `unix:///path`.
-        stream: the key of the stream; `{type}` in it is the event's type.
+        stream: the key of the stream; it may hold parts of the event, such as `{type}`.
         username: of the server's user.
         password: of the user, or of the server.
         mode: structured, one field `event` of JSON; or binary, a field for each attribute beside `data`.
@@ -131,15 +131,16 @@ class RedisStreams:
         Raises:
             UnreachableError: the server can't be reached, or a reply was lost.
         """
-        return in_waves(events, self._send)
+        return in_waves(events, lambda wave: sent_where_placed(wave, self._stream, self._send))
 
-    def _send(self, events: list[CloudEvent]) -> list[Outcome]:
+    def _stream(self, event: CloudEvent) -> str | Failed:
+        return placed("stream", self._settings.stream, event)
+
+    def _send(self, events: list[CloudEvent], streams: list[str]) -> list[Outcome]:
         settings = self._settings
         pipeline: Any = self._client.pipeline(transaction=False)
-        for event in events:
-            pipeline.execute_command(
-                "XADD", destination(settings.stream, event), *self._options, b"*", *self._fields(event)
-            )
+        for event, stream in zip(events, streams, strict=True):
+            pipeline.execute_command("XADD", stream, *self._options, b"*", *self._fields(event))
         if settings.replicas:
             pipeline.execute_command("WAIT", settings.replicas, int(settings.timeout * 500))
         try:

@@ -78,3 +78,25 @@ def in_waves(
             if not isinstance(outcomes.setdefault(index, unsent), Delivered):
                 stuck.add(events[index].subject)
     return [outcomes[index] for index in range(len(events))]
+
+
+def sent_where_placed(
+    events: list[CloudEvent],
+    place: Callable[[CloudEvent], str | Failed],
+    send: Callable[[list[CloudEvent], list[str]], Sequence[Outcome]],
+) -> list[Outcome]:
+    """Give a wave's events to a receiver, those that have a place there; the others are refused.
+
+    Args:
+        events: of a wave.
+        place: returns the name of an event's topic, subject or the like, or why it has none.
+        send: gives events with their places to the receiver, and returns each one's outcome.
+
+    Raises:
+        UnreachableError: from `send`.
+    """
+    places = [place(event) for event in events]
+    names = [name for name in places if isinstance(name, str)]
+    sent = [event for event, name in zip(events, places, strict=True) if isinstance(name, str)]
+    outcomes = iter(send(sent, names) if sent else ())
+    return [next(outcomes) if isinstance(name, str) else name for name in places]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publishers.cloudevent import CloudEvent
-from target_eventgen.publishers.destination import check, destination
+from target_eventgen.publishers.cloudevent import CloudEvent, Origin
+from target_eventgen.publishers.destination import check, destination, holds_separator, placed
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
-from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, waves
+from target_eventgen.publishers.waves import CALL_SECONDS, NOT_SENT, TOO_LATE, in_waves, sent_where_placed, waves
 from tests.support.messages import event
 
 pytestmark = pytest.mark.pure
@@ -85,7 +85,60 @@ def test_a_destination_contains_the_events_type() -> None:
     assert destination("events.{type}.v1", event(1, type_="order.paid")) == "events.order.paid.v1"
 
 
-@pytest.mark.parametrize("template", ["", "  ", "a.{kind}", "a.{}", "a.{type", "a.type}", "{{type}}"])
+def row(key: str = '{"id": 7, "region": "eu", "no": null, "empty": ""}') -> CloudEvent:
+    """An event of the stream orders, whose row has this key."""
+    found = event(1, type_="order.paid")
+    found.__dict__["origin"] = Origin("orders", key)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("template", "name"),
+    [
+        ("plain", "plain"),
+        ("{type}", "order.paid"),
+        ("{stream}.{key.region}.{key.id}", "orders.eu.7"),
+        ("{source}-{type}", "target-eventgen/tests-order.paid"),
+    ],
+)
+def test_a_destination_contains_stream_source_and_parts_of_the_key(template: str, name: str) -> None:
+    check("topic", template)
+    assert destination(template, row()) == name
+
+
+@pytest.mark.parametrize("part", ["{key.no}", "{key.empty}", "{key.other}"])
+def test_an_event_without_a_part_has_no_destination_and_is_refused_without_its_values(part: str) -> None:
+    found = placed("topic", f"a.{part}", row())
+    assert found == Failed(
+        f"its topic needs {part} of a.{part}, which the event doesn't have, or which is empty", permanent=True
+    )
+    assert isinstance(placed("topic", "{stream}", event(1)), Failed)
+
+
+def test_a_part_of_a_key_with_the_separator_would_be_another_destination() -> None:
+    assert holds_separator("a.{key.id}", row('{"id": "x.y"}'), ".")
+    assert not holds_separator("a.{key.id}", row('{"id": "x", "other": "y.z"}'), ".")
+    assert not holds_separator("{type}", row(), ".")
+
+
+def test_what_has_no_place_is_refused_and_the_others_are_sent_in_order() -> None:
+    events = keys("abc")
+    sent: list[tuple[str, str]] = []
+
+    def send(given: list[CloudEvent], names: list[str]) -> list[Outcome]:
+        sent.extend((one.subject, name) for one, name in zip(given, names, strict=True))
+        return [Delivered()] * len(given)
+
+    refused = Failed("no place", permanent=True)
+    found = sent_where_placed(events, lambda one: refused if one is events[1] else "there", send)
+    assert found == [Delivered(), refused, Delivered()]
+    assert sent == [(events[0].subject, "there"), (events[2].subject, "there")]
+    assert sent_where_placed(events, lambda _: refused, send) == [refused] * 3
+
+
+@pytest.mark.parametrize(
+    "template", ["", "  ", "a.{kind}", "a.{key.}", "a.{key}", "a.{}", "a.{type", "a.type}", "{{type}}"]
+)
 def test_a_destination_that_no_event_could_have_is_refused(template: str) -> None:
     with pytest.raises(ValueError, match="subject"):
         check("subject", template)

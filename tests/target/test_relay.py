@@ -19,7 +19,7 @@ from target_eventgen import embedded
 from target_eventgen.delivery import decisions, listener, relay, session, status, worker
 from target_eventgen.delivery.sql import turns
 from target_eventgen.errors import ConnectionLostError, SettingsError
-from target_eventgen.publishers.cloudevent import CloudEvent
+from target_eventgen.publishers.cloudevent import CloudEvent, Origin, attributes, structured
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome
 from tests.support.proxy import PostgresProxy
 from tests.support.relaying import EMPTY, Outbox, Receiver, add, in_order, unreachable
@@ -655,6 +655,16 @@ def test_delivered_events_go_by_age_and_others_stay(outbox: Outbox, monkeypatch:
     kept = [id_ for (id_,) in outbox.query("select id from eventgen.events order by id")]
     # dead letters, what waits behind one, and what is young
     assert kept == ["orders-1-1", "orders-1-2", "orders-3-2", "orders-4-2"]
+
+
+def test_a_publisher_knows_stream_and_key_of_an_event_and_does_not_send_them(outbox: Outbox) -> None:
+    receiver = Receiver()
+    outbox.announce(receiver.delivery())
+    outbox.add(stream="order/lines")
+    outbox.drain(receiver.delivery())
+    assert receiver.got[0].origin == Origin("order/lines", '{"id": 1}')
+    assert b"origin" not in structured(receiver.got[0])
+    assert "stream" not in attributes(receiver.got[0])
 
 
 def test_a_publisher_that_delivered_nothing_for_days_goes_on(outbox: Outbox) -> None:

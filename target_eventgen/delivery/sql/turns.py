@@ -87,7 +87,7 @@ def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composa
     """Return events, oldest first.
 
     Each is (how many of them there are, whether an earlier event blocks its key, sequence, id, source, type, subject,
-    partitionkey, data, time, traceparent, tracestate). `data` is NULL of one whose key is blocked.
+    partitionkey, data, time, traceparent, tracestate, stream, key as text). `data` is NULL of one whose key is blocked.
 
     Args:
         publisher: its number.
@@ -97,7 +97,7 @@ def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composa
     # An index is searched for one sorted list several times as fast as for the rows of a join.
     return sql.SQL(
         "SELECT found, is_blocked, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT is_blocked THEN data::text END,"
-        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text"
         " FROM (SELECT event.*, any_blocked AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
         "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS is_blocked,"
         "   count(*) OVER () AS found, sum(pg_column_size(data)) OVER"
