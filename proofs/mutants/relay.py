@@ -209,6 +209,11 @@ MUTANTS = (
         checked_by("stream_and_key_of", file="test_relay"),
     ),
     Mutant(
+        "a deletion counts as delivered before its tombstone",
+        (Edit("Kafka._send", "                outcomes[index] = outcome\n", "                pass\n"),),
+        ["-m", "pytest", "-q", "-x", "tests/publishers/test_kafka.py", "-k", "tombstone"],
+    ),
+    Mutant(
         "a call goes on though the receiver is busy",
         (Edit("WebhookPublisher._run", "elif self._closed or time", "elif time"),),
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],

@@ -10,6 +10,9 @@ received all the same stays, and is recognized by its id.
 
 A broker refuses a batch of messages as a whole, where it is too large: its messages are then sent once more, one at a
 time, and what is refused alone is refused for good.
+
+A tombstone, a message without a value, has a compacted topic forget a key. It is sent once the event of the deletion
+is acknowledged, and the event counts as delivered once both are: what fails in between comes again, the event first.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -71,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         servers: `host:port` of some brokers, from which the client learns the others.
         topic: of the messages; it may hold parts of the event, such as `{type}`.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        tombstones: of rows that are gone, for topics that are compacted: none; after, a null behind their event; or
+            instead, a null that has the event's attributes as headers.
         compression: of batches.
         tls: whether connections are encrypted.
         sasl_mechanism: how the user is verified; None: not at all.
@@ -87,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     topic: str
     mode: Literal["structured", "binary"] = "structured"
+    tombstones: Literal["none", "after", "instead"] = "none"
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     tls: bool = False
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
@@ -111,6 +117,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if taken := sorted(set(self.options) & set(configuration(self))):
             raise ValueError(f"options has {', '.join(taken)}, which settings of their own or the guarantees decide")
         tls.check(self, encrypted=self.tls)
+
+
+class _Versions(msgspec.Struct):
+    """What the data of an event holds of its row; both are null where there is a payload of the key and no key."""
+
+    old: msgspec.Raw = msgspec.Raw(b"null")
+    new: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_decode_versions: Final = msgspec.json.Decoder(_Versions).decode
+
+
+def is_deletion(event: CloudEvent) -> bool:
+    """Return whether the event's row is gone with it."""
+    versions = _decode_versions(event.data)
+    return bytes(versions.new) == b"null" != bytes(versions.old)
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -191,11 +213,12 @@ class Kafka:
         return topic
 
     def _send(self, events: list[CloudEvent], topics: list[str]) -> list[Outcome]:
-        outcomes = self._give(events, topics)
-        if len(events) > 1:
-            for index, outcome in enumerate(outcomes):
-                if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
-                    (outcomes[index],) = self._give([events[index]], [topics[index]])
+        outcomes = self._settled([self._message(event, topic) for event, topic in zip(events, topics, strict=True)])
+        if self._settings.tombstones == "after":
+            gone = [i for i, event in enumerate(events) if outcomes[i] is DELIVERED and is_deletion(event)]
+            settled = self._settled([self._tombstone(events[index], topics[index]) for index in gone])
+            for index, outcome in zip(gone, settled, strict=True):
+                outcomes[index] = outcome
         unknown = [outcome for outcome in outcomes if isinstance(outcome, _Refused) and outcome.name in UNKNOWN]
         if any(isinstance(outcome, _Refused) and outcome.name not in TOO_LARGE for outcome in outcomes):
             self._drop()  # the client would remember for minutes that a topic was missing, or closed to its user
@@ -203,29 +226,31 @@ class Kafka:
             raise UnreachableError(f'the publisher "{self._name}": Kafka can\'t be reached: {unknown[0].reason}')
         return [outcome.failed() if isinstance(outcome, _Refused) else outcome for outcome in outcomes]
 
-    def _give(self, events: list[CloudEvent], topics: list[str]) -> list[Delivered | _Refused]:
+    def _settled(self, messages: list[_Produced]) -> list[Delivered | _Refused]:
+        """Produce messages, and those alone once more that may have been too large together with others."""
+        outcomes = self._give(messages)
+        if len(messages) > 1:
+            for index, outcome in enumerate(outcomes):
+                if isinstance(outcome, _Refused) and outcome.name in TOO_LARGE:
+                    (outcomes[index],) = self._give([messages[index]])
+        return outcomes
+
+    def _give(self, messages: list[_Produced]) -> list[Delivered | _Refused]:
         """Produce messages, and wait until each is acknowledged or given up."""
         if self._producer is None:
             self._producer = self._open()
         producer = self._producer
-        outcomes: list[Delivered | _Refused | None] = [None] * len(events)
-        left = [len(events)]
+        outcomes: list[Delivered | _Refused | None] = [None] * len(messages)
+        left = [len(messages)]
         self._complaint = None
 
         def settle(index: int, error: KafkaError | None, _: Message | None = None) -> None:
             outcomes[index] = DELIVERED if error is None else _Refused(error.name(), error.str())
             left[0] -= 1
 
-        for index, event in enumerate(events):
-            value, headers = self._message(event)
+        for index, (topic, key, value, headers) in enumerate(messages):
             try:
-                producer.produce(
-                    topics[index],
-                    value,
-                    event.partitionkey.encode(),
-                    headers=headers,
-                    on_delivery=partial(settle, index),
-                )
+                producer.produce(topic, value, key, headers=headers, on_delivery=partial(settle, index))
             except BufferError:
                 settle(index, self._library.KafkaError(self._library.KafkaError._QUEUE_FULL))  # noqa: SLF001  public
             except self._errors as error:
@@ -245,12 +270,17 @@ class Kafka:
             return _Refused(outcome.name, f"{outcome.reason} ({self._complaint})")
         return outcome
 
-    def _message(self, event: CloudEvent) -> tuple[bytes, list[tuple[str, str | bytes | None]]]:
+    def _message(self, event: CloudEvent, topic: str) -> _Produced:
+        if self._settings.tombstones == "instead" and is_deletion(event):
+            return self._tombstone(event, topic)
+        key = event.partitionkey.encode()
         if self._settings.mode == "structured":
-            return structured(event), [*STRUCTURED_HEADERS]
-        headers: list[tuple[str, str | bytes | None]] = [("content-type", event.datacontenttype.encode())]
-        headers += [(f"{PREFIX}{name}", value.encode()) for name, value in attributes(event).items()]
-        return bytes(event.data), headers
+            return topic, key, structured(event), [*STRUCTURED_HEADERS]
+        return topic, key, bytes(event.data), _headers(event)
+
+    @staticmethod
+    def _tombstone(event: CloudEvent, topic: str) -> _Produced:
+        return topic, event.partitionkey.encode(), None, _headers(event)
 
     def _drop(self) -> None:
         """Give the producer up, with whatever it was still to send."""
@@ -262,6 +292,16 @@ class Kafka:
     def close(self) -> None:
         """Let the producer go."""
         self._drop()
+
+
+_Produced: TypeAlias = tuple[str, bytes, bytes | None, list[tuple[str, str | bytes | None]]]
+"""A message: topic, key, value, headers. One without a value is a tombstone."""
+
+
+def _headers(event: CloudEvent) -> list[tuple[str, str | bytes | None]]:
+    """Return an event's attributes as headers."""
+    headers: list[tuple[str, str | bytes | None]] = [("content-type", event.datacontenttype.encode())]
+    return headers + [(f"{PREFIX}{name}", value.encode()) for name, value in attributes(event).items()]
 
 
 class _Refused(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
+    from target_eventgen.publishers.cloudevent import CloudEvent
     from target_eventgen.publishers.protocol import Publisher
 
 REQUEST_TIMED_OUT, MSG_SIZE_TOO_LARGE, NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED = 7, 10, 19, 29
@@ -83,6 +84,56 @@ def test_binary_mode_is_the_data_with_the_attributes_in_headers(cluster: KafkaCl
         "ce_partitionkey": "bücher 1".encode(),
         "ce_sequence": b"0000000000000000007",
     }
+
+
+def deletion(number: int, key: str) -> CloudEvent:
+    return event(number, key=key, type_="thing.deleted", data={"old": {"id": key}, "new": None})
+
+
+def messages(servers: list[str], key: str) -> list[tuple[str, bytes | None]]:
+    """The messages with a key, as the type of the event and the value."""
+    consumer = Consumer({"bootstrap.servers": ",".join(servers), "group.id": "reader", "enable.partition.eof": True})
+    found, left = [], set(range(PARTITIONS))
+    try:
+        consumer.assign([TopicPartition("events", partition, 0) for partition in range(PARTITIONS)])
+        while left:
+            for message in consumer.consume(100, 0.1):
+                if message.error() is not None:
+                    left.discard(message.partition() or 0)
+                elif message.key() == key.encode():
+                    headers = dict(message.headers() or [])
+                    found.append((str(headers["ce_type"], "utf-8"), message.value()))  # type: ignore[arg-type]  # bytes
+    finally:
+        consumer.close()
+    return found
+
+
+@pytest.mark.parametrize("how", ["none", "after", "instead"])
+def test_a_deletion_is_followed_by_a_tombstone_or_sent_as_one(cluster: KafkaCluster, how: str) -> None:
+    sent = [event(1, key="a"), deletion(2, "a"), event(3, key="a"), event(4, key="b")]
+    with closing(opened(cluster, mode="binary", tombstones=how)) as publisher:
+        assert publisher.publish(sent) == [Delivered()] * 4
+    changed, deleted = bytes(sent[0].data), bytes(sent[1].data)
+    told: dict[str, list[tuple[str, bytes | None]]] = {
+        "none": [("thing.deleted", deleted)],
+        "after": [("thing.deleted", deleted), ("thing.deleted", None)],
+        "instead": [("thing.deleted", None)],
+    }
+    later = ("thing.changed", bytes(sent[2].data))
+    assert messages(cluster.servers, "a") == [("thing.changed", changed), *told[how], later]
+    assert messages(cluster.servers, "b") == [("thing.changed", bytes(sent[3].data))]
+
+
+def test_a_deletion_counts_as_delivered_only_once_its_tombstone_is(cluster: KafkaCluster) -> None:
+    sent = deletion(1, "a")
+    with closing(opened(cluster, mode="binary", tombstones="after")) as publisher:
+        publisher.publish([event(0, key="b")])
+        cluster.refuse(PRODUCE, 0, TOPIC_AUTHORIZATION_FAILED)
+        (found,) = publisher.publish([sent])
+        assert isinstance(found, Failed)
+        assert publisher.publish([sent]) == [Delivered()]
+    values = [value for _, value in messages(cluster.servers, "a")]
+    assert values == [bytes(sent.data), bytes(sent.data), None]
 
 
 @pytest.mark.parametrize(("key", "hashed"), [("21", -973932308), ("foobar", -790332482)])
