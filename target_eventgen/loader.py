@@ -221,6 +221,7 @@ class Loader:
                 patience=self._settings.delivery_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,
                 retention_days=self._settings.retention_days,
+                source=self._settings.source_in,
                 observer=metrics.Meter(self._tallies),
             )
             results = self._relay.run(follow=False)
@@ -359,7 +360,7 @@ class Committer:
         plan = database.prepare(
             table,
             rules,
-            source=self._settings.source or f"target-eventgen/{database.database}",
+            source=self._settings.source_in(database.database),
             emit_first_load=self._settings.emit_first_load,
             hard=self._settings.hard_delete,
             overwrite=self._settings.overwrites,
@@ -439,5 +440,6 @@ class Committer:
                 before_commit=self._publication,
             )
             if self._settings.routes and self._settings.delivery != "before_commit":
-                registration.announce(embedded.resolve(self._settings.dsn), self._settings.routes)
+                wanted = [each.route for each in configured_publishers(self._settings, os.environ)]
+                registration.announce(embedded.resolve(self._settings.dsn), wanted, self._settings.source_in)
         return self._postgres

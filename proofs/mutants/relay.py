@@ -214,6 +214,26 @@ MUTANTS = (
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_kafka.py", "-k", "tombstone"],
     ),
     Mutant(
+        "a publisher gets the events of all pipelines",
+        (Edit("FITS", "publisher.sources IS NULL OR", "true OR"),),
+        checked_by("of_its_pipeline", file="test_publishers_of_pipelines"),
+    ),
+    Mutant(
+        "a name may be used for another address",
+        (Edit("_refusals", "if other.address and route.address and", "if False and"),),
+        checked_by("another_address", file="test_publishers_of_pipelines"),
+    ),
+    Mutant(
+        "a name may be used by another pipeline",
+        (Edit("_refusals", "elif None not in {other.source, source} and", "elif False and"),),
+        checked_by("is_another_pipelines", file="test_publishers_of_pipelines"),
+    ),
+    Mutant(
+        "a publisher of earlier code loses the events of other pipelines",
+        (Edit("_sources", "        return known.sources\n", "        pass\n"),),
+        checked_by("keeps_getting", file="test_publishers_of_pipelines"),
+    ),
+    Mutant(
         "a call goes on though the receiver is busy",
         (Edit("WebhookPublisher._run", "elif self._closed or time", "elif time"),),
         ["-m", "pytest", "-q", "-x", "tests/publishers/test_webhook.py", "-k", "makes_no_more_requests"],

@@ -37,3 +37,15 @@ def switch_on(name: str, config: tuple[Path, ...], database_url: str | None) -> 
 
     was = registration.switch_on(configuration.database(database_url, config), name)
     click.echo(f"The publisher {name} {'is' if was else 'was'} switched on.", err=True)
+
+
+@publishers.command()
+@click.argument("name")
+@options.CONFIG
+@options.DATABASE
+def move(name: str, config: tuple[Path, ...], database_url: str | None) -> None:
+    """Let one have another address: the next one that is configured gets what is undelivered, and all to come."""
+    from target_eventgen.delivery import registration  # noqa: PLC0415  a slow import, which no help needs
+
+    registration.move(configuration.database(database_url, config), name)
+    click.echo(f"The publisher {name} takes the address that is configured from now on.", err=True)

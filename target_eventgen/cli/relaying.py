@@ -57,6 +57,7 @@ def relay(  # noqa: PLR0913  one argument an option
             patience=given.delivery_timeout,
             reconnect_seconds=given.reconnect_seconds,
             retention_days=given.retention_days,
+            source=given.source_in,
             observer=observer,
         )
         for number in (signal.SIGTERM, signal.SIGINT):

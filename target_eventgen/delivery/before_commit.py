@@ -52,17 +52,20 @@ _EVENTS: Final = sql.SQL(
     " FROM eventgen.events"
     " WHERE sequence > {above} AND transaction_id = pg_current_xact_id()"
     " AND ({types} IS NULL OR type LIKE ANY ({types})) AND ({streams} IS NULL OR stream LIKE ANY ({streams}))"
+    " AND ({sources} IS NULL OR source LIKE ANY ({sources}))"
     " ORDER BY sequence LIMIT {page}"
 )
 
 
 def events_for(route: Route, above: int) -> sql.Composable:
     """Return the next events of this transaction that go to a publisher, in their order; a page at most."""
-    types, streams = (
+    types, streams, sources = (
         sql.SQL("{}::text[]").format(sql.Literal(None if names is None else list(names)))
-        for names in (route.types, route.streams)
+        for names in (route.types, route.streams, route.sources)
     )
-    return _EVENTS.format(above=sql.Literal(above), types=types, streams=streams, page=sql.Literal(PAGE))
+    return _EVENTS.format(
+        above=sql.Literal(above), types=types, streams=streams, sources=sources, page=sql.Literal(PAGE)
+    )
 
 
 class Publication:

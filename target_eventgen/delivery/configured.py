@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from target_eventgen import publishers
 from target_eventgen.model import routes
@@ -35,7 +35,8 @@ def configured_publishers(settings: Settings, environment: Mapping[str, str]) ->
     configured: list[ConfiguredPublisher] = []
     for route in settings.routes:
         given, _ = routes.with_secrets(route, environment, settings.publisher_secrets)
+        addressed = replace(route, address=publishers.fingerprints(route.name, route.kind, given))
         configured.append(
-            ConfiguredPublisher(route, functools.partial(publishers.open_publisher, route.name, route.kind, given))
+            ConfiguredPublisher(addressed, functools.partial(publishers.open_publisher, route.name, route.kind, given))
         )
     return configured

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from psycopg2 import extensions
 
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import registry, replays, tables
 from target_eventgen.errors import SettingsError
-from target_eventgen.model.routes import Route
+from target_eventgen.model.routes import Route, literal
 from target_eventgen.model.spelling import nearest
 from target_eventgen.store import catalog
 
 
-def announce(dsn: str, wanted_routes: Sequence[Route]) -> None:
-    """Make publishers known before there are events for them."""
+@dataclass(frozen=True)
+class Known:
+    """A publisher as the database knows it.
+
+    Attributes:
+        number: by which it is marked.
+        types: LIKE patterns; None: all.
+        streams: LIKE patterns; None: all.
+        sources: LIKE patterns; None: all.
+        source: of the pipeline that it belongs to; None: of none, as of those that older code registered.
+        address: fingerprints of where its events go; none: not known yet.
+    """
+
+    number: int
+    types: list[str] | None
+    streams: list[str] | None
+    sources: list[str] | None
+    source: str | None
+    address: list[str]
+
+
+def announce(dsn: str, wanted_routes: Sequence[Route], source_in: Callable[[str], str] | None = None) -> None:
+    """Make publishers known before there are events for them; `register` says how."""
     with contextlib.closing(Session(dsn, "relay")) as session:
-        register(session, wanted_routes)
+        register(session, wanted_routes, source_in)
 
 
-def register(session: Session, wanted_routes: Sequence[Route]) -> dict[str, int]:
+def register(
+    session: Session, wanted_routes: Sequence[Route], source_in: Callable[[str], str] | None = None
+) -> dict[str, int]:
     """Make the tables where they are missing, and the publishers known; return the number of each publisher.
 
     A publisher that is known already keeps its marks; other patterns count for events from now on.
+
+    Args:
+        session: with the outbox's database.
+        wanted_routes: of the publishers.
+        source_in: returns the pipeline's source for the database's name; a new publisher gets its events. None: it gets
+            those of all pipelines.
+
+    Raises:
+        SettingsError: a name is that of another pipeline's publisher, or of one with another address.
     """
     with session.transaction() as cursor:
         for exist, create in ((catalog.EXIST, catalog.CREATE), (tables.EXIST, tables.CREATE)):
@@ -32,31 +65,74 @@ def register(session: Session, wanted_routes: Sequence[Route]) -> dict[str, int]
             if cursor.fetchall() != [(True,)]:
                 cursor.execute(catalog.LOCK_TABLES)
                 cursor.execute(create)
-        if all(_is_known(registered(cursor), route) for route in wanted_routes):
-            return {name: number for name, (number, *_) in registered(cursor).items()}
+        known = registered(cursor)
+        source = None if source_in is None else source_in(str(cursor.connection.info.dbname))
+        if all(
+            _is_known(known.get(route.name), route) and not _refusals(known, [route], source) for route in wanted_routes
+        ):
+            return {name: each.number for name, each in known.items()}
         cursor.execute(tables.LOCK_EVENTS)
         known = registered(cursor)
+        if refusals := _refusals(known, wanted_routes, source):
+            raise SettingsError(refusals)
         for route in wanted_routes:
-            if _is_known(known, route):
+            if _is_known(known.get(route.name), route):
                 continue
-            cursor.execute(registry.register(route))
+            cursor.execute(registry.register(route, _sources(known.get(route.name), route, source), source))
             ((number,),) = cursor.fetchall()
             if route.name not in known:
                 cursor.execute(registry.make_slots(number))
                 if route.from_beginning:
                     cursor.execute(registry.mark_all(number))
-        return {name: number for name, (number, *_) in registered(cursor).items()}
+        return {name: each.number for name, each in registered(cursor).items()}
 
 
-def registered(cursor: extensions.cursor) -> dict[str, tuple[int, list[str] | None, list[str] | None]]:
-    """Return the publishers that are known: number, patterns of types, patterns of streams."""
+def registered(cursor: extensions.cursor) -> dict[str, Known]:
+    """Return the publishers that are known, by name."""
     cursor.execute(registry.REGISTERED)
-    return {name: (number, types, streams) for name, number, types, streams in cursor.fetchall()}
+    return {name: Known(*row) for name, *row in cursor.fetchall()}
 
 
-def _is_known(known: dict[str, tuple[int, list[str] | None, list[str] | None]], route: Route) -> bool:
+def _is_known(known: Known | None, route: Route) -> bool:
+    """Return whether the database knows all that a route says."""
+    if known is None:
+        return False
     patterns = [None if each is None else list(each) for each in (route.types, route.streams)]
-    return route.name in known and list(known[route.name][1:]) == patterns
+    return (
+        [known.types, known.streams] == patterns
+        and (route.sources is None or list(route.sources) == known.sources)
+        and (not route.address or list(route.address) == known.address)
+    )
+
+
+def _sources(known: Known | None, route: Route, source: str | None) -> Sequence[str] | None:
+    """Return the sources that a publisher is to have: what is configured, what it has, or its pipeline's own."""
+    if route.sources is not None:
+        return route.sources
+    if known is not None:
+        return known.sources
+    return None if source is None else (literal(source),)
+
+
+def _refusals(known: Mapping[str, Known], wanted_routes: Sequence[Route], source: str | None) -> list[str]:
+    """Return why publishers can't be known by their names."""
+    refusals = []
+    for route in wanted_routes:
+        name, other = route.name, known.get(route.name)
+        if other is None:
+            continue
+        if other.address and route.address and not set(other.address) & set(route.address):
+            refusals.append(
+                f'the publisher "{name}" is known to the database with another address; give the one with the new address a '
+                "name of its own, or, where the receiver has moved and is to get what is undelivered, run "
+                f"`target-eventgen publishers move {name}`"
+            )
+        elif None not in {other.source, source} and other.source != source and route.sources is None:
+            refusals.append(
+                f'the publisher "{name}" belongs to the pipeline with the source "{other.source}"; give this one\'s a name of '
+                'its own, or, where both pipelines are to share it, say so with sources, such as sources: ["*"]'
+            )
+    return refusals
 
 
 def number_of(cursor: extensions.cursor, name: str) -> int:
@@ -69,7 +145,7 @@ def number_of(cursor: extensions.cursor, name: str) -> int:
     if name not in known:
         among = f"known are {', '.join(known)}" if known else "none is known"
         raise SettingsError([f'no publisher "{name}" is known to the database{nearest(name, known)}; {among}'])
-    return known[name][0]
+    return known[name].number
 
 
 def exist(cursor: extensions.cursor) -> bool:
@@ -105,3 +181,14 @@ def switch_on(dsn: str, name: str) -> bool:
         changed = bool(cursor.rowcount)
         cursor.execute(replays.NOTIFY)
         return changed
+
+
+def move(dsn: str, name: str) -> None:
+    """Have the next address that is configured for a publisher be its own, and deliver to it again.
+
+    Raises:
+        SettingsError: it is not known.
+    """
+    with contextlib.closing(Session(dsn, "publishers")) as session, session.transaction() as cursor:
+        cursor.execute(registry.move(number_of(cursor, name)))
+        cursor.execute(replays.NOTIFY)

@@ -77,6 +77,7 @@ class Relay:
         patience: float = 60,
         reconnect_seconds: float = 60,
         retention_days: float | None = None,
+        source: Callable[[str], str] | None = None,
         observer: Observer | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -88,10 +89,12 @@ class Relay:
             patience: seconds without progress after which a relay that doesn't follow gives a publisher up for now.
             reconnect_seconds: for how long a lost connection to Postgres is reopened.
             retention_days: the age at which delivered events are deleted; None: they are kept.
+            source: returns the pipeline's for a database's name; a new publisher gets its events. None: it gets all.
             observer: is called with what happens.
             clock: by which workers wait; None: the machine's.
         """
         self._clock = clock or Clock()
+        self._source = source
         self._dsn = dsn
         self._publishers = tuple(publishers)
         self._patience = patience
@@ -117,7 +120,7 @@ class Relay:
         """
         with contextlib.closing(Session(self._dsn, "relay")) as session:
             routes = [each.route for each in self._publishers]
-            numbers = self._reconnecting(session, lambda: registration.register(session, routes))
+            numbers = self._reconnecting(session, lambda: registration.register(session, routes, self._source))
             settings = WorkerSettings(
                 self._dsn, follow, self._patience, self._reconnect_seconds, self._clock, self._stopping
             )

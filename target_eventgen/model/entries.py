@@ -32,6 +32,10 @@ class PublisherEntry(msgspec.Struct):
     name: Annotated[str | None, described(None, "By which its progress is known; its type if not given.")] = None
     events: Annotated[list[str] | None, described(None, "Event types; * stands for any characters.")] = None
     streams: Annotated[list[str] | None, described(None, "Streams; * stands for any characters.")] = None
+    sources: Annotated[
+        list[str] | None,
+        described(None, "Sources, of which it is this pipeline's if not given; * stands for any characters."),
+    ] = None
     start: Annotated[str | None, described(None, "beginning or now: whether it gets the events of the past.")] = None
     max_attempts: Annotated[int | None, described(None, "Failures after which an event is a dead letter.")] = None
     schedule: Annotated[

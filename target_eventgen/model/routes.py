@@ -21,6 +21,9 @@ WORKERS: Final = 2
 
 MAX_WORKERS: Final = 32
 
+ANY: Final = ("%",)
+"""The pattern that every name fits."""
+
 MAX_DELAY_SECONDS: Final = 30 * 86400.0
 """Seconds between two attempts of a schedule, at most."""
 
@@ -33,7 +36,18 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 _COMMON: Final = (
-    *("name", "type", "events", "streams", "start", "max_attempts", "schedule", "rate_limit", "after_dead_letter"),
+    *(
+        "name",
+        "type",
+        "events",
+        "streams",
+        "sources",
+        "start",
+        "max_attempts",
+        "schedule",
+        "rate_limit",
+        "after_dead_letter",
+    ),
     "workers",
 )
 """The keys of every publisher; all others are its type's own."""
@@ -53,6 +67,8 @@ class Route:
         types: LIKE patterns of event types; None: all.
         streams: LIKE patterns of streams; None: all.
         given: its own settings, with references to secrets instead of them.
+        sources: LIKE patterns of sources; None: the pipeline's own, or what the database knows of it.
+        address: fingerprints of where its events go, without secrets; none: nobody asks.
         from_beginning: whether events that were recorded before it was first seen go to it.
         max_attempts: after how many failures an event becomes a dead letter.
         delays: seconds between attempts; None: doubling, from one second to five minutes.
@@ -66,6 +82,8 @@ class Route:
     types: tuple[str, ...] | None
     streams: tuple[str, ...] | None
     given: Mapping[str, Any]
+    sources: tuple[str, ...] | None = None
+    address: tuple[str, ...] = ()
     from_beginning: bool = True
     max_attempts: int = MAX_ATTEMPTS
     delays: tuple[float, ...] | None = None
@@ -101,6 +119,7 @@ def _route(entry: Mapping[str, Any]) -> Route:
         kind=entry["type"],
         types=patterns(entry.get("events")),
         streams=patterns(entry.get("streams")),
+        sources=None if entry.get("sources") is None else patterns(entry["sources"]) or ANY,
         given={key: value for key, value in entry.items() if key not in _COMMON},
         from_beginning=entry.get("start", "beginning") == "beginning",
         max_attempts=entry.get("max_attempts", MAX_ATTEMPTS) if delays is None else len(delays) + 1,
@@ -117,7 +136,7 @@ def _faults(entry: Mapping[str, Any], location: str) -> list[str]:
         messages.append(f"{location}.type must be the type of a publisher, such as file or webhook")
     if not isinstance(entry.get("name", "a"), str) or not entry.get("name", "a").strip():
         messages.append(f"{location}.name must be a text that is not empty")
-    for key in ("events", "streams"):
+    for key in ("events", "streams", "sources"):
         value = entry.get(key)
         if value is not None and not (
             isinstance(value, list) and value and all(isinstance(each, str) and each for each in value)
@@ -164,8 +183,12 @@ def patterns(names: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return LIKE patterns, None where every name fits."""
     if names is None or "*" in names:
         return None
-    escaped = (name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for name in names)
-    return tuple(name.replace("*", "%") for name in escaped)
+    return tuple(literal(name).replace("*", "%") for name in names)
+
+
+def literal(name: str) -> str:
+    """Return the LIKE pattern that one name alone fits."""
+    return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def with_secrets(

@@ -283,6 +283,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The publishers, in the order of the configuration."""
         return routes_.parse(self.publishers)[0]
 
+    def source_in(self, database: str) -> str:
+        """Return the CloudEvents source of this pipeline's events, in a database of this name."""
+        return self.source or f"target-eventgen/{database}"
+
     @property
     def default_schema(self) -> str | None:
         """The Postgres schema of every stream; None: the stream's prefix, or public."""

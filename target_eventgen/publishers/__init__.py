@@ -6,6 +6,7 @@ module as `target_eventgen.publishers.protocol` describes it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast, get_type_hints
@@ -63,6 +64,23 @@ def open_publisher(name: str, kind: str, given: Mapping[str, Any]) -> Publisher:
     if messages:
         raise SettingsError(messages)
     return module.open_publisher(name, settings)
+
+
+def fingerprints(name: str, kind: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return fingerprints of where a publisher's events go, of which its type names the places; none if it names none.
+
+    Args:
+        name: the publisher's in the configuration.
+        kind: its type.
+        given: its own settings, with its secrets resolved.
+    """
+    try:
+        module = _module(name, kind)
+    except SettingsError:
+        return ()
+    settings, messages = _settings(name, module, given)
+    places = () if messages else getattr(module, "places", lambda _: ())(settings)
+    return tuple(sorted(hashlib.sha256(f"{kind} {place}".encode()).hexdigest()[:16] for place in places))
 
 
 def _module(name: str, kind: str) -> PublisherModule:

@@ -50,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("rotate_bytes must be 0 or more")
 
 
+def places(settings: Settings) -> list[str]:
+    """Return where the file is."""
+    return [str(Path(settings.path).resolve())]
+
+
 def open_publisher(name: str, settings: Settings) -> FilePublisher:
     """Return a publisher; its file is made when there is something to write."""
     return FilePublisher(name, settings)

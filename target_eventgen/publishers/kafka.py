@@ -163,6 +163,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return configured | {name: value for name, value in optional.items() if value is not None}
 
 
+def places(settings: Settings) -> list[str]:
+    """Return the topic on each server, any of which says which cluster it is."""
+    return [f"{server} {settings.topic}" for server in settings.servers]
+
+
 def open_publisher(name: str, settings: Settings) -> Kafka:
     """Return a publisher, which connects with the first events.
 

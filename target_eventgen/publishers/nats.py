@@ -136,6 +136,11 @@ def is_subject(text: str) -> bool:
     return all(token and not set(token) & set(" \t\r\n*>\0") for token in text.split("."))
 
 
+def places(settings: Settings) -> list[str]:
+    """Return the subject on each server, any of which says which cluster it is."""
+    return [f"{server} {settings.subject}" for server in settings.servers]
+
+
 def open_publisher(name: str, settings: Settings) -> JetStream:
     """Return a publisher, which connects with the first events.
 

@@ -6,6 +6,9 @@ A publisher is a module that defines two names, registered under its type (`targ
   type `Secret`. A contradiction between fields is a ValueError of `__post_init__`.
 - `open_publisher(name, settings) -> Publisher`, where `name` is the publisher's in the configuration, for messages. It
   imports its client library then, not before, and may leave connecting to the first `publish`.
+
+It may define a third: `places(settings)`, texts that say where the events go, without secrets. The database remembers
+fingerprints of them; a publisher of the same name that has none of them in common with it is refused.
 """
 
 from __future__ import annotations

@@ -88,6 +88,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tls.check(self, encrypted=any(urlsplit(server).scheme == "amqps" for server in self.servers))
 
 
+def places(settings: Settings) -> list[str]:
+    """Return exchange and routing key on each server, any of which says which cluster it is."""
+    return [f"{server} {settings.exchange} {settings.routing_key}" for server in settings.servers]
+
+
 def open_publisher(name: str, settings: Settings) -> RabbitMQ:
     """Return a publisher, which connects with the first events.
 

@@ -84,6 +84,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tls.check(self, encrypted=parts.scheme == "rediss")
 
 
+def places(settings: Settings) -> list[str]:
+    """Return the stream on the server."""
+    return [f"{settings.url} {settings.stream}"]
+
+
 def open_publisher(name: str, settings: Settings) -> RedisStreams:
     """Return a publisher, which connects with the first events.
 

@@ -17,6 +17,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """There are none."""
 
 
+def places(settings: Settings) -> list[str]:  # noqa: ARG001  every publisher's settings are given so
+    """Return that it is always the same place."""
+    return ["stdout"]
+
+
 def open_publisher(name: str, settings: Settings) -> StdoutPublisher:  # noqa: ARG001  every publisher is opened so
     """Return a publisher."""
     return StdoutPublisher(name)

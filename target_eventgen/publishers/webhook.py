@@ -140,6 +140,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             yield "client_private_key needs a client_certificate"
 
 
+def places(settings: Settings) -> list[str]:
+    """Return the URL without its query, which may hold a token that changes."""
+    origin, target = split_url(urlsplit(settings.url.value))
+    return [f"{origin}{target.partition('?')[0]}"]
+
+
 def open_publisher(name: str, settings: Settings) -> WebhookPublisher:
     """Return a publisher; it connects with the first event."""
     return WebhookPublisher(name, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from psycopg2 import sql
@@ -11,16 +12,40 @@ from target_eventgen.delivery.sql.tables import FITS, SLOT
 from target_eventgen.delivery.sql.values import texts
 from target_eventgen.model.routes import Route
 
-REGISTERED: Final = sql.SQL("SELECT name, number, types, streams FROM eventgen.publishers ORDER BY name")
-"""Returns each publisher's (name, number, patterns of types, patterns of streams)."""
+REGISTERED: Final = sql.SQL(
+    "SELECT name, number, types, streams, sources, source, coalesce(address, '{}') FROM eventgen.publishers ORDER BY name"
+)
+"""Returns each publisher's name, and what `registration.Known` has, in its order."""
 
 
-def register(route: Route) -> sql.Composable:
-    """Make a publisher known, or give it other patterns; return its number."""
+def register(route: Route, sources: Sequence[str] | None, source: str | None) -> sql.Composable:
+    """Make a publisher known, or give it other patterns; return its number.
+
+    Args:
+        route: of the publisher.
+        sources: LIKE patterns of its sources; None: all.
+        source: of the pipeline that it belongs to, where it is new.
+    """
     return sql.SQL(
-        "INSERT INTO eventgen.publishers (name, types, streams) VALUES ({name}, {types}, {streams})"
-        " ON CONFLICT (name) DO UPDATE SET types = excluded.types, streams = excluded.streams RETURNING number"
-    ).format(name=sql.Literal(route.name), types=texts(route.types), streams=texts(route.streams))
+        "INSERT INTO eventgen.publishers (name, types, streams, sources, source, address)"
+        " VALUES ({name}, {types}, {streams}, {sources}, {source}, nullif({address}, '{{}}'))"
+        " ON CONFLICT (name) DO UPDATE SET types = excluded.types, streams = excluded.streams, sources = excluded.sources,"
+        " address = coalesce(excluded.address, publishers.address) RETURNING number"
+    ).format(
+        name=sql.Literal(route.name),
+        types=texts(route.types),
+        streams=texts(route.streams),
+        sources=texts(sources),
+        source=sql.Literal(source),
+        address=texts(route.address),
+    )
+
+
+def move(publisher: int) -> sql.Composable:
+    """Forget where a publisher's events went, and deliver to it again: the next address configured is its own."""
+    return sql.SQL(
+        "UPDATE eventgen.publishers SET address = NULL, off_at = NULL, off_reason = NULL, paused_until = NULL WHERE number = {}"
+    ).format(sql.Literal(publisher))
 
 
 def make_slots(publisher: int) -> sql.Composable:

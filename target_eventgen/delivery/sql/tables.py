@@ -20,6 +20,9 @@ The trigger has the rights of whoever made the tables, so that a role which only
 A receiver that wants no requests for a while says so to one relay; `publishers.paused_until` says it to all of them.
 One that wants none any more has the publisher switched off, `off_at`: its events are marked as ever, and wait.
 
+A publisher belongs to the pipeline that registered it, `source`, and gets its events alone where nothing else is
+configured. `address` has fingerprints of where they go: another pipeline can't use the name for something else.
+
 A publisher is registered under a lock that excludes transactions which record events, so that each event is marked for
 it either by the trigger or by the registration, and never by both.
 """
@@ -46,6 +49,7 @@ SLOT: Final = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").for
 FITS: Final = sql.SQL(
     "(publisher.types IS NULL OR event.type LIKE ANY (publisher.types))"
     " AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams))"
+    " AND (publisher.sources IS NULL OR event.source LIKE ANY (publisher.sources))"
 )
 
 
@@ -58,7 +62,9 @@ create table if not exists eventgen.publishers (
 );
 alter table eventgen.publishers
   add column if not exists paused_until timestamptz, add column if not exists pause_reason text,
-  add column if not exists off_at timestamptz, add column if not exists off_reason text;
+  add column if not exists off_at timestamptz, add column if not exists off_reason text,
+  add column if not exists sources text[],  -- LIKE patterns; null is all, as of publishers that older code registered
+  add column if not exists source text, add column if not exists address text[];
 create table if not exists eventgen.slots (
   publisher smallint not null references eventgen.publishers on delete cascade,
   slot smallint not null,
@@ -112,7 +118,7 @@ create or replace trigger enqueue after insert on eventgen.events
 EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
-    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.publishers') AND attname = 'off_reason')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.publishers') AND attname = 'address')"
 )
 
 

@@ -88,6 +88,9 @@ table eventgen.publishers
   pause_reason text
   off_at timestamp with time zone
   off_reason text
+  sources text[]
+  source text
+  address text[]
   CREATE UNIQUE INDEX publishers_name_key ON eventgen.publishers USING btree (name)
   CREATE UNIQUE INDEX publishers_pkey ON eventgen.publishers USING btree (number)
   constraint publishers_name_key UNIQUE (name)
@@ -207,7 +210,7 @@ begin
   end if;
   insert into eventgen.pending (publisher, slot, sequence)
   select publisher.number, (hashtextextended(event.subject, 0) & 63)::smallint, event.sequence
-  from recorded as event join eventgen.publishers as publisher on (publisher.types IS NULL OR event.type LIKE ANY (publisher.types)) AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams));
+  from recorded as event join eventgen.publishers as publisher on (publisher.types IS NULL OR event.type LIKE ANY (publisher.types)) AND (publisher.streams IS NULL OR event.stream LIKE ANY (publisher.streams)) AND (publisher.sources IS NULL OR event.source LIKE ANY (publisher.sources));
   if found then
     perform pg_notify('eventgen', '');
   end if;
