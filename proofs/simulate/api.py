@@ -312,7 +312,11 @@ class Api:
             until -= 1
         cut = quirks.precision
         for row in visible:
-            if quirks.null_request and ("nulls" in params) != (row.updated is None):
+            if (
+                quirks.null_request
+                and ("nulls" in params or not quirks.nulls_told)
+                and ("nulls" in params) != (row.updated is None)
+            ):
                 continue
             if until is not None and (row.updated is None or self._cut(row.updated, cut) > self._cut(until, cut)):
                 continue

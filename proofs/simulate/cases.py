@@ -17,6 +17,8 @@ SWEEP: Final = {"order": "none", "filter": "sweep"}
 OFFSET: Final = {"paginator": "offset"}
 PAGES: Final = {"paginator": "page_number"}
 WINDOWS: Final = {"filter": "inclusive", "paginator": "cursor", "step": 3000}
+TOLD: Final = {"nulls": True, "nulls_told": True}
+BOTH: Final = {"null_request": True, "nulls_told": True, "nulls_turned": True}
 SHIFTY: Final = {"paginator": "cursor", "stable": False}
 
 CASES: Final[dict[str, dict[str, Any]]] = {
@@ -149,6 +151,26 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "traversal, tokens": {"filter": "traversal", "paginator": "cursor", "faults": True},
     "traversal, pages": {"filter": "traversal", "paginator": "page_number"},
     "traversal, in a circle": {"filter": "traversal", "paginator": "json_link", "cycle": 2},
+    "nulls first, tokens": TOKENS | TOLD,
+    "nulls last, tokens": TOKENS | TOLD | {"nulls_turned": True},
+    "nulls last, links, short and empty pages, faults": TOKENS
+    | TOLD
+    | {"paginator": "json_link", "filter": "exclusive", "nulls_turned": True}
+    | {"short_pages": True, "empty_pages": True, "faults": True},
+    "nulls first, descending": DESC | TOLD | {"paginator": "cursor", "nulls_turned": True},
+    "nulls last, descending, offsets": DESC | TOLD | OFFSET | {"filter": "inclusive"},
+    "nulls last, descending, pages": DESC | TOLD | PAGES,
+    "nulls, unordered, tokens": UNORDERED | TOLD | {"paginator": "cursor"},
+    "nulls, unordered, offsets": UNORDERED | TOLD | OFFSET,
+    "nulls last, children": TOKENS | TOLD | {"parents": 4, "nulls_turned": True},
+    "nulls first, audit": TOKENS | TOLD | {"audit": True, "silent": True},
+    "nulls listed and by request, keyset": KEYSET | BOTH,
+    "nulls listed first and by request, keyset": KEYSET | BOTH | {"nulls_turned": False, "initial": True},
+    "nulls listed and by request, tokens": TOKENS | BOTH | {"silent": True},
+    "nulls listed first and by request, tokens": TOKENS | BOTH | {"nulls_turned": False},
+    "nulls listed and by request, offsets": TOKENS | OFFSET | BOTH,
+    "nulls listed and by request, descending": DESC | OFFSET | BOTH,
+    "nulls listed and by request, swept": TOKENS | BOTH | {"audit": True, "silent": True},
 }
 """By a name; what isn't said is as in `Quirks`."""
 

@@ -288,7 +288,8 @@ def _outlined(page: Page | AnswerError) -> str:
     if isinstance(page, AnswerError):
         return str(page)
     records = [dict(record) for record in page.records]
-    return " ".join(f"{record['id']}@{record['updated_at'][-3:-1]}#{record['rev']}" for record in records) or "nothing"
+    shown_records = (f"{record['id']}@{(record['updated_at'] or '--Z')[-3:-1]}#{record['rev']}" for record in records)
+    return " ".join(shown_records) or "nothing"
 
 
 @dataclass(frozen=True)

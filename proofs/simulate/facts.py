@@ -133,6 +133,8 @@ def _incremental(quirks: Quirks) -> dict[str, Any]:
         incremental["end"] = quirks.ends
     if quirks.lookback:
         incremental["lookback"] = f"{quirks.late + quirks.tick}ms"
+    if quirks.nulls_told:
+        incremental["nulls"] = quirks.nulls_at
     if quirks.null_request:
         incremental["null_params"] = {"nulls": "1"}
     return incremental
@@ -175,7 +177,7 @@ def _excuses(quirks: Quirks, api: Api, *, busy: bool) -> list[str]:
     needs_clock = needs_clock or (quirks.lookback and quirks.order == "asc")
     repeating = quirks.duplicates or quirks.overlap
     signs = {
-        "it is null": quirks.nulls,
+        "it is null": quirks.nulls and not quirks.nulls_told,
         "there is no way to ask for what comes after it": single and quirks.null_request,
         "go in a circle": bool(quirks.cycle),
         "was answered 400": bool(quirks.window) and not quirks.declared,

@@ -156,12 +156,23 @@ LIES: Final = (
     Lie("unique tie-breaker", "shared", _ranked, {"tie": "shared"}, {"tie": "rank"}),
     Lie("primary key", "shared", _ranked, {"same_ids": True}, {"tie": "rank"}),
     Lie("primary key", "shared", _by(ids="random", filter="sweep"), {"same_ids": True}),
-    Lie("no null replication key", "some, first", _and(_timed, _by(null_request=False)), {"nulls": True}),
+    Lie(
+        "no null replication key",
+        "some, first",
+        _and(_timed, _by(null_request=False, nulls_told=False)),
+        {"nulls": True},
+    ),
     Lie(
         "no null replication key",
         "some, last",
-        _and(_timed, _by(null_request=False)),
+        _and(_timed, _by(null_request=False, nulls_told=False)),
         {"nulls": True, "nulls_turned": True},
+    ),
+    Lie(
+        "no null replication key",
+        "some, besides those by request",
+        _by(null_request=True, nulls_told=False),
+        {"nulls_told": True},
     ),
     Lie("time zone of values", "two hours ahead, unnamed", _plain, {"zone": 2 * HOUR, "local": True}),
     Lie("time zone of values", "two hours behind, unnamed", _plain, {"zone": -2 * HOUR, "local": True}),
@@ -194,6 +205,20 @@ LIES: Final = (
     ),
     Lie("the list is whole", "some are in no list", lambda quirks: quirks.filter != "traversal", {"omits": True}),
     Lie("the list is whole", "some are in no list", _by(filter="traversal"), {"omits": True}),
+    *(
+        Lie(
+            "place of null keys",
+            way,
+            _by(nulls_told=True, order=order, nulls_turned=turned),
+            {"nulls_turned": not turned},
+        )
+        for way, order, turned in (
+            ("last, not first", "asc", False),
+            ("first, not last", "asc", True),
+            ("last, not first", "desc", True),
+            ("first, not last", "desc", False),
+        )
+    ),
 )
 
 
@@ -205,7 +230,10 @@ def lie_at(place: int) -> Lie:
 NOISY: Final = ("faults", "expiring", "cycle", "nulls", "duplicates", "overlap", "undone", "future")
 """Quirks with which a walk may stop, or log, for reasons of their own: cases that have one tell nothing of a lie."""
 TRUTHFUL: Final = tuple(
-    name for name in CASES if case(name).clock and not any(getattr(case(name), quirk) for quirk in NOISY)
+    name
+    for name in CASES
+    if case(name).clock
+    and not any(getattr(case(name), quirk) for quirk in NOISY if not (quirk == "nulls" and case(name).nulls_told))
 )
 """The cases whose configurations lie."""
 

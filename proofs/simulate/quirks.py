@@ -50,6 +50,8 @@ class Quirks:
         undone: writes are taken back at times, so that the list is again what it was.
         etag: weak or strong: the answer has an ETag, by its content, and 304 where the request says that it is known.
         null_request: records without time are in no list but one of their own, which the configuration asks for.
+        nulls_told: the configuration says where in the list records without time are; those that a request of its own
+            asks for (`null_request`) are in the list as well.
         tie: the tie-breaker: id; rank, a unique number beside it; shared, a rank that several records have.
         first: the number of its first page, where they are counted.
 
@@ -111,6 +113,7 @@ class Quirks:
     undone: bool = False
     etag: str = ""
     null_request: bool = False
+    nulls_told: bool = field(default=False, repr=False)
     tie: str = field(default="id", repr=False)
     first: int = field(default=0, repr=False)
     ignored: str = field(default="", repr=False)
@@ -184,6 +187,13 @@ class Quirks:
             and not self.whole
             and not (self.keeps_places and ((self.tokens and self.stable) or self.paginator == "offset"))
         )
+
+    @property
+    def nulls_at(self) -> str:
+        """Where records without time are in the list."""
+        if self.order == "none":
+            return "last"
+        return "first" if (self.order == "asc") != self.nulls_turned else "last"
 
     @property
     def lag(self) -> int:

@@ -153,7 +153,7 @@ class Schedule(Runs):
         quirks = self.quirks
         if quirks.timeless or quirks.nulls or quirks.initial or quirks.parents or quirks.ranges or quirks.lookback:
             return None
-        if quirks.audit or quirks.null_request:
+        if quirks.audit or quirks.null_request or quirks.nulls_told:
             return None
         others: dict[str, dict[str, Any]] = {
             "compound": {"filter": "compound", "order": "asc", "precision": 1},

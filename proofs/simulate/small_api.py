@@ -18,7 +18,7 @@ MOST_MOVES: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record: the second of its last write, and which write of it in that second it was.
+    """A record: the second of its last write (`UNTIMED`: it has no time), and which write of it in that second it was.
 
     Of one that is not there (`gone`), no more is kept than makes a version of it in this second a new one.
     """
@@ -28,7 +28,8 @@ class Entry:
     gone: bool = False
 
 
-NEVER: Final = Entry(-1, 0, gone=True)
+UNTIMED: Final = -1
+NEVER: Final = Entry(UNTIMED, 0, gone=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class SmallApi(Api):
         self.now = BASE + world.now * SECOND + SECOND // 2
         for key, entry in enumerate(world.entries, 1):
             if not entry.gone:
-                self.rows[key] = Row(key, BASE + entry.instant * SECOND, entry.rev, 0)
+                time = None if entry.instant == UNTIMED else BASE + entry.instant * SECOND
+                self.rows[key] = Row(key, time, entry.rev, 0)
         self.issued = _Positions()
         if quiet:
             self.settle()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from proofs.simulate.quirks import Quirks
-from proofs.simulate.small_api import NEVER, Entry, World
+from proofs.simulate.small_api import NEVER, UNTIMED, Entry, World
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,19 @@ class SmallCase:
     def worlds(self) -> list[World]:
         """What may be there at the start; with a lag, the clock is as far ahead as lets the eldest be settled."""
         now = 1 + -(-self.quirks.lag // 1000)
-        if self.quirks.filter == "unique":
-            starts: list[tuple[int | None, ...]] = [(0, 0, now) + (None,) * (self.records - 3)]
+        starts: list[tuple[int | None, ...]]
+        if self.quirks.nulls_told:
+            null = UNTIMED
+            starts = [(null, 0, now, null), (null, null, 0, None), (0, null, 0, now), (null, null, null, null)]
+        elif self.quirks.filter == "unique":
+            starts = [(0, 0, now) + (None,) * (self.records - 3)]
         else:
             starts = [(0, 0, now, now), (now, now, now, now), (0, now, now, None), (None, 0, 0, now)]
         return [World(tuple(NEVER if each is None else Entry(each, 1) for each in start), now) for start in starts]
 
 
 TOKENS: Final[dict[str, Any]] = {"filter": "inclusive", "paginator": "cursor", "page": 2}
+TOLD: Final[dict[str, Any]] = {"nulls": True, "nulls_told": True}
 CASES: Final = {
     "compound keyset": SmallCase(Quirks(filter="compound", paginator="single_page", page=2)),
     "compound keyset, late": SmallCase(Quirks(filter="compound", paginator="single_page", page=2, late=1000)),
@@ -35,6 +40,8 @@ CASES: Final = {
     "stable tokens": SmallCase(Quirks(**TOKENS)),
     "stable tokens, late": SmallCase(Quirks(**TOKENS | {"late": 1000})),
     "stable tokens, exclusive": SmallCase(Quirks(**TOKENS | {"filter": "exclusive"})),
+    "stable tokens, null keys first": SmallCase(Quirks(**TOKENS | TOLD)),
+    "stable tokens, null keys last": SmallCase(Quirks(**TOKENS | TOLD | {"nulls_turned": True})),
     "restart keyset, offsets": SmallCase(Quirks(**TOKENS | {"paginator": "offset"})),
     "restart keyset, page numbers": SmallCase(Quirks(**TOKENS | {"paginator": "page_number"})),
     "single page": SmallCase(Quirks(**TOKENS | {"paginator": "single_page", "page": 5})),
@@ -43,6 +50,10 @@ CASES: Final = {
     "descending, page numbers": SmallCase(
         Quirks(**TOKENS | {"order": "desc", "filter": "none", "paginator": "page_number"})
     ),
+    "descending, null keys first": SmallCase(
+        Quirks(**TOKENS | TOLD | {"order": "desc", "filter": "none", "nulls_turned": True})
+    ),
+    "unordered, null keys": SmallCase(Quirks(**TOKENS | TOLD | {"order": "none"})),
     "unordered, tokens": SmallCase(Quirks(**TOKENS | {"order": "none"})),
     "unordered, offsets": SmallCase(Quirks(**TOKENS | {"order": "none", "paginator": "offset"})),
     "windows": SmallCase(Quirks(**TOKENS | {"step": 3000})),

@@ -112,6 +112,13 @@ UNNOTICEABLE: Final = (
         evidence.a_null_is_shown,
     ),
     Unnoticeable(
+        "place of null keys",
+        "",
+        "from the first bookmark on a filter by time leaves out the records that have none; nothing shows where they stand "
+        "unless a whole list does",
+        evidence.a_null_is_shown,
+    ),
+    Unnoticeable(
         "limit",
         "smaller",
         "records that share the newest value, beyond where the API cuts an answer, can be asked for by nobody; nothing shows "
