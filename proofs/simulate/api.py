@@ -172,6 +172,8 @@ class Api:
 
     def answer(self, path: str, params: dict[str, str], known: str | None = None) -> Reply:
         """What the API answers now: on /list, /list/1, /parents, or /parents/1/list; 304 where its ETag is known."""
+        if params.get("after") == "":
+            return Reply(400, self._headers(), {"message": "after is empty"})
         reply = self._answer(path, params)
         if self.quirks.etag and reply.status == 200:
             tag = f'{"W/" if self.quirks.etag == "weak" else ""}"{zlib.crc32(repr(reply.body).encode())}"'
@@ -326,8 +328,12 @@ class Api:
                 continue
             elif quirks.filter == "compound":
                 place = (self._cut(row.updated, cut), self._tie(row))
-                tie = (int(params["after"]),) if quirks.tie != "id" else self.collated(self._id(params["after"]))
-                if place > (self._cut(since, cut), tie):
+                if "after" not in params:
+                    follows = place[0] > self._cut(since, cut)
+                else:
+                    tie = (int(params["after"]),) if quirks.tie != "id" else self.collated(self._id(params["after"]))
+                    follows = place > (self._cut(since, cut), tie)
+                if follows:
                     yield row
             else:
                 here = self._cut(row.born if quirks.filters_by == "born" else row.updated, cut)

@@ -64,6 +64,17 @@ def names_zone(form: str | None) -> bool:
     return form is None or form in FORMS or form.endswith(("Z", "+00:00")) or bool(re.search("%[zZs]", form))
 
 
+def leaves_hole(template: Any, name: str) -> bool:
+    """Return whether an empty value of this name would leave a hole in a text: `id > {cursor.id}`, without quotes."""
+    if isinstance(template, str):
+        found = [match for match in PLACEHOLDER.finditer(template) if match["name"] == name]
+        return any(match[0] != template and template[: match.start()][-1:] not in {"'", '"'} for match in found)
+    if isinstance(template, (Mapping, list)):
+        parts = template.values() if isinstance(template, Mapping) else template
+        return any(leaves_hole(part, name) for part in parts)
+    return False
+
+
 def _mentioned(template: Any) -> Iterator[re.Match[str]]:
     if isinstance(template, str):
         yield from PLACEHOLDER.finditer(template)

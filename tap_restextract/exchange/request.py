@@ -1,7 +1,9 @@
 """Requests as values, and how a stream's settings become its next request.
 
 A part (parameter, header, top key of the JSON body) that mentions `{cursor.…}` is sent only once there is a cursor; the
-path has no such choice, so a path that mentions one needs `initial_value`.
+path has no such choice, so a path that mentions one needs `initial_value`. A cursor that has no tie-breaker yet (see
+`keyset`) is sent without the parts that hold the tie-breaker alone; one that holds the replication key, too, gets an
+empty text in its place, unless that would leave a hole.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import msgspec
 
 from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
-from tap_restextract.exchange.placeholders import OwnForm, fill, fill_path, mentions, names, text
+from tap_restextract.exchange.placeholders import OwnForm, fill, fill_path, leaves_hole, mentions, names, text
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.values.own_forms import written
 
@@ -57,13 +59,16 @@ def request_for(
     if until is not None and stream.incremental is not None:
         scope[f"until.{stream.incremental.cursor_path}"] = _in_own_form(stream.incremental, until)
     zone = None if stream.incremental is None else stream.incremental.timezone
+    missing = _missing_tie(stream, cursor)
+    if missing is not None and (holes := hole_faults(stream)):
+        raise ConfigurationError([f"stream {stream.name}: {hole}" for hole in holes])
     try:
         path = fill_path(stream.path, scope, zone)
         params = tuple(
-            pair for name, value in _sent(stream.params, scope, zone).items() for pair in _pairs(name, value)
+            pair for name, value in _sent(stream.params, scope, zone, missing).items() for pair in _pairs(name, value)
         )
-        headers = {name: text(value) for name, value in _sent(stream.headers, scope, zone).items()}
-        body = None if stream.json is None else _sent(stream.json, scope, zone)
+        headers = {name: text(value) for name, value in _sent(stream.headers, scope, zone, missing).items()}
+        body = None if stream.json is None else _sent(stream.json, scope, zone, missing)
     except ConfigurationError as error:
         raise ConfigurationError([f"stream {stream.name}: {fault}" for fault in error.faults]) from error
     below = path.lstrip("/")
@@ -104,7 +109,7 @@ def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until
     zone = None if stream.incremental is None else stream.incremental.timezone
     parts = []
     for part in ({"the path": stream.path}, stream.params, stream.headers, stream.json or {}):
-        for name, value in _sent(part, scope | other, zone).items():
+        for name, value in _sent(part, scope | other, zone, _missing_tie(stream, cursor)).items():
             forms = tuple(form for named, form in mentions(part[name]) if named == f"{family}.{key}")
             if forms:
                 shown = value if isinstance(value, str) else _encoder.encode(value).decode()
@@ -112,6 +117,30 @@ def sent_parts(stream: StreamSettings, family: str, cursor: Cursor | None, until
                 cut = shown if len(shown) <= MAX_SHOWN_CHARACTERS else f"{shown[:MAX_SHOWN_CHARACTERS]}…"
                 parts.append(SentPart(name, cut, forms))
     return parts
+
+
+def hole_faults(stream: StreamSettings) -> list[str]:
+    """Return the faults of those parts of a request in which a cursor without tie-breaker would leave a hole."""
+    incremental = stream.incremental
+    if incremental is None or incremental.tie_breaker is None:
+        return []
+    tie = incremental.tie_breaker
+    parts = {**stream.params, **stream.headers, **(stream.json or {})}
+    holes = [
+        name for name, part in parts.items() if _is_joined(part, incremental) and leaves_hole(part, f"cursor.{tie}")
+    ]
+    holes += ["the path"] * (f"cursor.{tie}" in names(stream.path))
+    return [
+        f"a request from a {incremental.cursor_path} alone (initial_value, lookback, STATE of another walk) has no {tie} yet, which leaves a hole in {hole}; "
+        f"declare its type (schema: {{properties: {{{tie}: {{type: integer}}}}}}), by which the least one is sent; or, where it is a text, write quotes around "
+        f"{{cursor.{tie}}}; or send it in a parameter of its own, which is left out then"
+        for hole in holes
+    ]
+
+
+def _is_joined(part: Any, incremental: Incremental) -> bool:
+    """Return whether a part of the request holds both the replication key and the tie-breaker."""
+    return {f"cursor.{incremental.cursor_path}", f"cursor.{incremental.tie_breaker}"} <= {*names(part)}
 
 
 def has_joined_ends(stream: StreamSettings) -> bool:
@@ -189,6 +218,14 @@ def _scope(stream: StreamSettings, cursor: Cursor | None) -> dict[str, Any]:
     return scope
 
 
+def _missing_tie(stream: StreamSettings, cursor: Cursor | None) -> str | None:
+    """Return the placeholder of the tie-breaker where the cursor has none; None where it has one, or there is none."""
+    incremental = stream.incremental
+    if cursor is None or cursor.tie is not None or incremental is None or incremental.filter != "compound":
+        return None
+    return f"cursor.{incremental.tie_breaker}"
+
+
 def _in_own_form(incremental: Incremental, value: Any) -> Any:
     """Return a value of the replication key as the API writes it, by the first of `cursor_formats`."""
     if not incremental.cursor_formats or not isinstance(value, str):
@@ -196,13 +233,24 @@ def _in_own_form(incremental: Incremental, value: Any) -> Any:
     return OwnForm(value, written(value, incremental.cursor_formats[0], incremental.timezone))
 
 
-def _sent(part: Mapping[str, Any], scope: Mapping[str, Any], zone: str | None) -> dict[str, Any]:
-    """Return the parts whose cursor or end there is; a compound cursor's parts come together."""
+def _sent(
+    part: Mapping[str, Any], scope: Mapping[str, Any], zone: str | None, missing: str | None = None
+) -> dict[str, Any]:
+    """Return the parts whose cursor or end there is; a compound cursor's parts come together.
+
+    Args:
+        part: the parameters, headers or top keys of the body.
+        scope: the values by their names.
+        zone: of instants without an offset.
+        missing: the tie-breaker's name, where the cursor has none yet.
+    """
     families = {name.partition(".")[0] for name in scope}
+    filled = scope if missing is None else {**scope, missing: ""}
     return {
-        name: fill(template, scope, zone)
+        name: fill(template, filled, zone)
         for name, template in part.items()
         if not {mentioned.partition(".")[0] for mentioned in names(template)} & (OPTIONAL - families)
+        and not (missing is not None and {each for each in names(template) if each.startswith("cursor.")} == {missing})
     }
 
 

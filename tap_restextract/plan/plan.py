@@ -27,7 +27,7 @@ from tap_restextract.config.paginators import SinglePage
 from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.exchange import paginators
-from tap_restextract.exchange.request import cursor_names
+from tap_restextract.exchange.request import cursor_names, hole_faults
 from tap_restextract.plan import walks
 from tap_restextract.plan.bookmarks.cursors import replication_key
 from tap_restextract.plan.checks import stream_faults
@@ -187,10 +187,11 @@ def plan_for(stream: StreamSettings, schema: dict[str, Any] | None = None) -> Pl
         ConfigurationError: with every reason why no walk is, each with what would make it safe.
     """
     walk = _walk(stream)
-    faults = [f"stream {stream.name}: {fault}" for fault in (*stream_faults(stream), *null_faults(stream, walk))]
-    if faults:
+    floor = _tie_floor(stream.incremental, schema)
+    found = (*stream_faults(stream), *null_faults(stream, walk), *_tie_faults(stream, floor))
+    if faults := [f"stream {stream.name}: {fault}" for fault in found]:
         raise ConfigurationError(faults)
-    return Plan(stream, walk, _tie_floor(stream.incremental, schema))
+    return Plan(stream, walk, floor)
 
 
 def _walk(stream: StreamSettings) -> Walk[Any]:
@@ -214,14 +215,24 @@ def _walk(stream: StreamSettings) -> Walk[Any]:
     return walks.TOKENS if paginators.is_stable(stream.paginator) else walks.RESTART
 
 
+def _tie_faults(stream: StreamSettings, floor: Any) -> list[str]:
+    """Return the faults of a request that is sent with a replication key alone, though it needs both."""
+    incremental = stream.incremental
+    begins_so = incremental is not None and (incremental.initial_value is not None or incremental.lookback is not None)
+    return hole_faults(stream) if begins_so and floor is None else []
+
+
 def _tie_floor(incremental: Incremental | None, schema: dict[str, Any] | None) -> Any:
-    """Return the least tie-breaker of its type, with which a cursor that has none is asked for."""
+    """Return the least tie-breaker of its type, with which a cursor that has none is asked for; None of texts.
+
+    Nothing is before the least text, the empty one, but many APIs refuse that.
+    """
     if incremental is None or incremental.tie_breaker is None:
         return None
     described = _described(schema, incremental.tie_breaker)
     if {"integer", "number"} & set(described["type"]):
         return 0
-    return NIL_UUID if described.get("format") == "uuid" else ""
+    return NIL_UUID if described.get("format") == "uuid" else None
 
 
 def _described(schema: Any, name: str) -> dict[str, Any]:

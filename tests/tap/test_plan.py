@@ -102,9 +102,9 @@ def test_all_faults_of_a_streams_facts_are_reported_at_once() -> None:
     [
         ({"type": "integer"}, 0),
         ({"type": ["number", "null"]}, 0),
-        ({"type": "string"}, ""),
+        ({"type": "string"}, None),
         ({"type": "string", "format": "uuid"}, NIL_UUID),
-        ({}, ""),
+        ({}, None),
     ],
 )
 def test_a_cursor_without_a_tie_breaker_is_asked_with_the_least_of_its_type(
