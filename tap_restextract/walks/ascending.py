@@ -24,7 +24,7 @@ from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
 from tap_restextract.walks.order import OrderCheck, check_follows
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_read, is_ordered
-from tap_restextract.walks.probing import Proof
+from tap_restextract.walks.proving import Proof
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MIN_TIED_RECORDS: Final = 2
@@ -39,6 +39,7 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
     page = yield Step(request=request)
     endless = isinstance(plan.stream.paginator, SinglePage)
     records: list[Record] = []
+    has_checked_limit = False
     guard, watch = CycleGuard(plan), CompoundWatch(plan, is_first_run=bookmark is None or bookmark.cursor is None)
     while page.records or page.following is not None:
         ranks = order_check.check(deduplicator.position, page.records)
@@ -56,6 +57,9 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
         page = yield Step(records, deduplicator.bookmark, request)
         if above.records:
             yield from watch.check(source, above, ranks, page)
+            if page.records and not has_checked_limit and (limit := _limit_of_nulls(plan)) is not None:
+                has_checked_limit = len(above.records) < limit
+                yield from _check_limit(plan, limit, source, above, deduplicator.request_cursor)
         records = []
     deduplicator.finish()
     yield Step(records, deduplicator.bookmark)
@@ -140,6 +144,13 @@ def _check_limit(
             f"more, each time, so the API gives fewer than that at once; set limit: {len(page.records)}, or what the API grants, or the "
             "parameter by which it is asked for"
         )
+
+
+def _limit_of_nulls(plan: Plan) -> int | None:
+    """Return what one answer of the records without replication key holds, whose list nothing else leads through."""
+    paginator = plan.stream.paginator
+    has_nulls = incremental_of(plan).null_params is not None
+    return paginator.limit if has_nulls and isinstance(paginator, SinglePage) else None
 
 
 def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:

@@ -17,7 +17,7 @@ on from STATE, and lists whose every page says how it goes on, cost nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -30,18 +30,16 @@ from tap_restextract.plan.bookmarks.children import ChildrenBookmark
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
-from tap_restextract.plan.keys import content_hash, record_identity
+from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
-from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.cycles import shown_continuation
+from tap_restextract.walks.lateness import LateWatch
 from tap_restextract.walks.order import cursor_of, has_key, rank_in
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
+from tap_restextract.walks.proving import Probing, Proof, identities
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
-ROUNDS: Final = 2
-ATTEMPTS: Final = 2
-"""How often a probe is sent whose answer is empty, and yet has what asks for the page behind it."""
 MAX_END_PROBES: Final = 5
 """A run's."""
 MAX_PROBES_OF_A_LENGTH: Final = 2
@@ -51,7 +49,6 @@ MAX_UNTRIED: Final = 2
 MAX_EMPTY_FIRST_PAGES: Final = 2
 """Of a run: the first list may be an empty one."""
 RECENT_PAGES: Final = 4
-Probing = Generator[Step, Page, None]
 
 
 @dataclass(slots=True)
@@ -100,6 +97,8 @@ class Watch:
         is_first_page_known, is_empty_first_page_known: nothing comes before a first page, with records or without.
         told: what notices were about, and the lists' names: each is told once.
         empty_first_pages: how many lists whose page 0 is empty were asked for their page 1.
+        late: looks for records that come later than declared.
+        doubts: what a person should know of facts that no probe proved or disproved.
     """
 
     plans: Mapping[str, Plan]
@@ -112,6 +111,8 @@ class Watch:
     is_empty_first_page_known: bool = False
     told: set[tuple[str, str]] = field(default_factory=set)
     empty_first_pages: int = 0
+    late: LateWatch = field(default_factory=LateWatch)
+    doubts: list[str] = field(default_factory=list)
 
     def over(self, steps: Steps) -> Steps:
         """Yield a walk's steps, and probes before it gets the pages that call for them."""
@@ -128,7 +129,12 @@ class Watch:
                 listed.take(request, page)
                 shown = _without_repeated_end(plan, listed, request, page)
                 yield from self._look(plan, listed, request, shown)
-                notices = self._notices(plan, request, shown)
+                notices = (
+                    *self._notices(plan, request, shown),
+                    *self.doubts,
+                    *self.late.look(plan, request, page),
+                )
+                self.doubts.clear()
             step = steps.send(page)
             if notices:
                 step = replace(step, notices=(*step.notices, *notices))
@@ -142,7 +148,7 @@ class Watch:
             if page.end is not None:
                 yield from self._check_end(plan, listed, request, page, page.end)
             elif self.is_first and request.at is None and not self.has_continued:
-                yield from self._check_untried(plan, request, page)
+                yield from self._check_untried(plan, listed, request, page)
         self.longest = max(self.longest, page.counted)
 
     def _notices(self, plan: Plan, request: PageRequest, page: Page) -> tuple[str, ...]:
@@ -170,6 +176,9 @@ class Watch:
     def _check_end(self, plan: Plan, listed: List, request: PageRequest, page: Page, end: StatedEnd) -> Probing:
         """Check that nothing is behind a page that states the end.
 
+        Where what is behind it is another page each time, nothing is proven; but records that are older than the page
+        must have been on it, or on one before it.
+
         Raises:
             WalkError: where records are; or where the total is less than what came, and a page behind it isn't empty.
         """
@@ -189,6 +198,8 @@ class Watch:
             yield from proof.seek(lambda again: again.end is not None)
             if proof.count:
                 raise _end_error(plan, request, end, proof.count)
+            if count := proof.older_count(listed.recent.values()):
+                self.doubts.append(_end_doubt(plan, request, end, count))
 
     def _check_first_page(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         """Check that nothing is before the first page.
@@ -243,8 +254,11 @@ class Watch:
                 "from 1: set base_page: 1"
             )
 
-    def _check_untried(self, plan: Plan, request: PageRequest, page: Page) -> Probing:
+    def _check_untried(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         """Check that what stands beside the records, and looks like what asks for the next page, doesn't.
+
+        Nothing is proven where it is gone from the same page, asked for again; but what does so once the page holds
+        what it brought is likely to be what asks for the rest.
 
         Raises:
             WalkError: where it does.
@@ -257,67 +271,8 @@ class Watch:
             yield from proof.seek(partial(_has_untried, path))
             if proof.count:
                 raise _untried_error(plan, path, continuation, proof.count)
-
-
-@dataclass(slots=True)
-class Proof:
-    """The proof that a probe's records aren't in a page, and are in the list.
-
-    Attributes:
-        plan: the list's.
-        request: what asked for the page.
-        page: the page.
-        probe: what is asked besides.
-        others: records of other pages of the list, which prove nothing.
-        probed: what the probe was answered last.
-        count: how many records are proven to be there; 0 without proof.
-        clock: the Date of the last answer that had one, in seconds.
-    """
-
-    plan: Plan
-    request: PageRequest
-    page: Page
-    probe: PageRequest
-    others: Sequence[Record] = ()
-    probed: Page = field(default_factory=lambda: Page(()))
-    count: int = 0
-    clock: float | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.clock = self.page.server_time
-
-    def seek(self, holds: Callable[[Page], bool]) -> Probing:
-        """Ask in turn for the probe and the page; `holds` says of the page that it is still what the fact is about."""
-        found = yield from self._missing_in(self.page)
-        for _ in range(ROUNDS):
-            if not found:
-                return
-            again = yield Step(request=replace(self.request, probe=True))
-            if not self._is_new(again) or not holds(again):
-                return
-            found &= yield from self._missing_in(again)
-        self.count = len(found)
-
-    def _missing_in(self, page: Page) -> Generator[Step, Page, set[str]]:
-        """Ask for the probe; return the content of those records in its answer that aren't in the page."""
-        for _ in range(ATTEMPTS):
-            self.probed = yield Step(request=self.probe)
-            if not self._is_new(self.probed):
-                return set()
-            if self.probed.records or not _goes_on(self.probed):
-                break
-        held = _identities(self.plan, (*page.records, *self.others))
-        return {
-            content_hash(record)
-            for record in self.probed.records
-            if str(record_identity(self.plan, record)) not in held
-        }
-
-    def _is_new(self, answer: Page) -> bool:
-        """Return whether an answer is no older than the one before it, and so no cache's."""
-        is_new = not is_cached(self.clock, answer)
-        self.clock = answer.server_time if answer.server_time is not None else self.clock
-        return is_new
+            if count := proof.older_count(listed.recent.values()) or proof.joined_count:
+                self.doubts.append(_untried_doubt(plan, path, continuation, count))
 
 
 @dataclass(slots=True)
@@ -353,21 +308,12 @@ def probed(walk: StreamWalk, plan: Plan, bookmark: Bookmark | None, parents: Pla
     return ProbedWalk(walk, Watch(plans, is_first=main is None or begins))
 
 
-def _identities(plan: Plan, records: Iterable[Record]) -> set[str]:
-    return {str(record_identity(plan, record)) for record in records}
-
-
 def _without_repeated_end(plan: Plan, listed: List, request: PageRequest, page: Page) -> Page:
     """Return a page without the end of another one, which the API answers in place of a page that isn't there."""
     if page.end is None or not page.end.is_too_small:
         return page
-    is_repeated = _identities(plan, page.records) <= _identities(plan, listed.others(request.at))
+    is_repeated = identities(plan, page.records) <= identities(plan, listed.others(request.at))
     return replace(page, end=None) if is_repeated else page
-
-
-def _goes_on(page: Page) -> bool:
-    """Return whether a page has what asks for the page behind it, whether or not the paginator reads it."""
-    return page.following is not None or bool(page.untried) or bool(page.unread)
 
 
 def _has_untried(path: str, page: Page) -> bool:
@@ -392,17 +338,17 @@ def _before_the_first(plan: Plan) -> Continuation | None:
 def _precedes(plan: Plan, before: Page, first: Page, listed: List) -> bool:
     """Return whether a page lies before the first one."""
     held = [record_identity(plan, record) for record in first.records]
-    identities = [record_identity(plan, record) for record in before.records]
-    if not identities or identities[0] in held or not held:
-        return bool(identities) and not held
+    came = [record_identity(plan, record) for record in before.records]
+    if not came or came[0] in held or not held:
+        return bool(came) and not held
     if isinstance(plan.stream.paginator, Offset):
-        return identities[1:2] == held[:1]
-    if not {*map(str, identities)}.isdisjoint(map(str, held)):
+        return came[1:2] == held[:1]
+    if not {*map(str, came)}.isdisjoint(map(str, held)):
         return False
     if _is_sorted(plan):
         return _is_before(plan, before.records, first.records)
-    known = _identities(plan, (record for records in listed.recent.values() for record in records))
-    return known.isdisjoint(map(str, identities))
+    known = identities(plan, (record for records in listed.recent.values() for record in records))
+    return known.isdisjoint(map(str, came))
 
 
 def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) -> bool:
@@ -427,6 +373,14 @@ def _end_error(plan: Plan, request: PageRequest, end: StatedEnd, count: int) -> 
     )
 
 
+def _end_doubt(plan: Plan, request: PageRequest, end: StatedEnd, count: int) -> str:
+    here = "the first page" if request.at is None else shown_continuation(request.at)
+    return (
+        f"{label_of(plan)}: {here} says that it is the last one ({end.sign}), and {shown_continuation(end.behind)} behind it held {count} records "
+        f"that are older than that answer, and were on no page before it; {end.remedy}"
+    )
+
+
 def _too_small_error(plan: Plan, end: StatedEnd) -> WalkError:
     return WalkError(
         f"{label_of(plan)}: {end.sign}, which is less than what came, and {shown_continuation(end.behind)} holds records, too, so it "
@@ -446,10 +400,21 @@ def _untried_error(plan: Plan, path: str, continuation: Continuation, count: int
     kind = type(continuation).__name__.lower()
     paginator = plan.stream.paginator
     read = getattr(paginator, "cursor_path", None) or getattr(paginator, "next_url_path", "")
-    remedy = (
-        f"set next_url_path: {path}, in a paginator of type json_link" if kind == "link" else f"set cursor_path: {path}"
-    )
     return WalkError(
         f"{label_of(plan)}: no answer has anything at {read}, and the {kind} at {path}, asked for, brought {count} other records, each "
-        f"time, so that more follows what would be the end; {remedy}"
+        f"time, so that more follows what would be the end; {_remedy(kind, path)}"
+    )
+
+
+def _untried_doubt(plan: Plan, path: str, continuation: Continuation, count: int) -> str:
+    kind = type(continuation).__name__.lower()
+    return (
+        f"{label_of(plan)}: the {kind} at {path}, which nothing reads, brought {count} records that the page beside it should have held, if it "
+        f"was the last one; if it asks for the next page, {_remedy(kind, path)}, or else ignored_marks: [{path}]"
+    )
+
+
+def _remedy(kind: str, path: str) -> str:
+    return (
+        f"set next_url_path: {path}, in a paginator of type json_link" if kind == "link" else f"set cursor_path: {path}"
     )

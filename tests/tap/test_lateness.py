@@ -1,0 +1,78 @@
+"""Late records: what comes later than `lag` allows is told where a page that is read again shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tap_restextract.plan.plan import Plan
+from tap_restextract.values.cursor import rank
+from tap_restextract.walks.lateness import LateWatch
+from tap_restextract.walks.steps import Page, PageRequest, Record
+from tests.support.streams import INCLUSIVE, UNIQUE, plan
+from tests.support.walks import at
+
+pytestmark = pytest.mark.pure
+
+
+def told(made: Plan, *pages: tuple[Sequence[Record], float], request: Sequence[PageRequest] = ()) -> str:
+    """What is told of pages, each with the second of the server's clock at which it came."""
+    watch, texts = LateWatch(), []
+    for index, (records, second) in enumerate(pages):
+        clock = float(rank(at(0)["updated_at"])) + second
+        texts += watch.look(made, request[index] if request else PageRequest(), Page(records, server_time=clock))
+    return "\n".join(texts)
+
+
+def facts(**more: Any) -> Plan:
+    """The plan of a list sorted by time."""
+    return plan(**INCLUSIVE | {"incremental": {"cursor_path": "updated_at", **more}})
+
+
+LATE = at(4, 9)
+EARLY, AGAIN = [at(2, 1), at(3, 2), at(6, 3)], [at(2, 1), at(3, 2), LATE, at(6, 3)]
+
+
+def test_a_record_that_was_to_be_on_an_earlier_page_is_told_with_the_least_lag() -> None:
+    assert told(facts(), (EARLY, 9), (AGAIN, 11)) == (
+        "stream things (single page): a record at updated_at '2026-01-01T00:00:04Z' came 5 s or more after that time: an earlier "
+        "answer had records before and after it, and not this one. What comes later than lag (none is declared) allows may be passed over; "
+        "declare lag in incremental, at least 5s, or what the API may take to show a change"
+    )
+    assert "later than lag (2s) allows" in told(facts(lag="2s"), (EARLY, 9), (AGAIN, 11))
+    assert "at least 5s" in told(facts(lag="2s"), (EARLY, 9), (AGAIN, 11))
+    falling = facts(order="desc")
+    assert "came 5 s or more" in told(falling, (EARLY[::-1], 9), (AGAIN[::-1], 11))
+    assert told(facts(), (EARLY, 9), (AGAIN, 11), (EARLY, 12), (AGAIN, 13)).count("came 5 s") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "first", "then"),
+    [
+        ({"lag": "3s"}, (EARLY, 9), (AGAIN, 11)),  # the newest of the page wasn't settled
+        ({}, (EARLY, 6), (AGAIN, 11)),  # likewise: its second may be joined
+        ({}, (EARLY, 9), (EARLY, 11)),
+        ({}, (EARLY[:2], 9), (AGAIN, 11)),  # it lies behind the page
+        ({}, (EARLY[2:], 9), (AGAIN, 11)),
+        ({}, (EARLY, 9), ([at(2, 1), at(5, 2), at(6, 3)], 11)),  # a record that was there, and moved
+        ({"lookback": "1h"}, (EARLY, 9), (AGAIN, 11)),
+        ({"order": "none"}, (EARLY, 9), (AGAIN, 11)),
+    ],
+)
+def test_what_an_honest_api_may_do_is_not_told(more: dict[str, Any], first: Any, then: Any) -> None:
+    assert told(facts(**more), first, then) == ""
+
+
+def test_lists_without_clock_key_or_time_and_of_other_parents_are_not_compared() -> None:
+    watch, made = LateWatch(), facts()
+    assert watch.look(made, PageRequest(), Page(EARLY)) == watch.look(made, PageRequest(), Page(AGAIN)) == ()
+    keyless = plan(**INCLUSIVE | {"primary_key": []})
+    assert told(keyless, (EARLY, 9), (AGAIN, 11)) == ""
+    assert told(plan(**UNIQUE), (EARLY, 9), (AGAIN, 11)) == ""
+    assert told(plan(), (EARLY, 9), (AGAIN, 11)) == ""
+    parents = [PageRequest(scope=(("parent", 1),)), PageRequest(scope=(("parent", 2),))]
+    assert told(made, (EARLY, 9), (AGAIN, 11), request=parents) == ""
+    without_time = [{"id": 1, "updated_at": None}, *EARLY]
+    assert told(made, (without_time, 9), (AGAIN, 11)) == ""
