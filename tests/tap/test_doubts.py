@@ -28,7 +28,8 @@ CLOCK = float(rank(at(20)["updated_at"]))
 
 def notices(made: Plan, *script: Page) -> str:
     """What is told of these pages, which come in turn."""
-    left, told = [*script], []
+    left = [*script]
+    told: list[str] = []
     sub_walk = probed(stream_walk_for(made, None), made, None).next()
     assert sub_walk is not None
     step = next(sub_walk.steps)

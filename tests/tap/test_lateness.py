@@ -19,7 +19,8 @@ pytestmark = pytest.mark.pure
 
 def told(made: Plan, *pages: tuple[Sequence[Record], float], request: Sequence[PageRequest] = ()) -> str:
     """What is told of pages, each with the second of the server's clock at which it came."""
-    watch, texts = LateWatch(), []
+    watch = LateWatch()
+    texts: list[str] = []
     for index, (records, second) in enumerate(pages):
         clock = float(rank(at(0)["updated_at"])) + second
         texts += watch.look(made, request[index] if request else PageRequest(), Page(records, server_time=clock))
