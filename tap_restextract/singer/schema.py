@@ -26,6 +26,9 @@ MAX_EXACT_FLOAT: Final = 2**53
 REFERENCE: Final = re.compile(r"(?:^|_)id$|[a-z0-9]I[dD]$", re.ASCII)
 """Names of properties that refer to something: id, order_id, orderId, orderID."""
 
+WHOLE: Final = re.compile(r"^(0|-?[1-9]\d{0,37})$", re.ASCII)
+"""A number as JSON writes it, so that it is the same text again."""
+
 UNTYPED: Final[Schema] = {"type": ["null"]}
 """The definition of a property that only ever was null."""
 
@@ -186,6 +189,14 @@ def kinds_in(definition: Any) -> frozenset[str] | None:
     if "string" in kinds and definition.get("format") == "date-time":
         kinds = kinds - {"string"} | {"date-time"}
     return frozenset(kinds - {"null"})
+
+
+def typed_key(definition: Any, value: Any) -> Any:
+    """Return a key that isn't from a record, such as an event's "12", as the SCHEMA has it, where it can be."""
+    kinds = kinds_in(definition) or frozenset()
+    if isinstance(value, str) and kinds and kinds <= {"integer", "number"} and WHOLE.match(value):
+        return int(value)
+    return str(value) if type(value) is int and kinds == frozenset({"string"}) else value
 
 
 def fits(kind: str, allowed: AbstractSet[str]) -> bool:

@@ -22,10 +22,11 @@ from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.bookmarks.state import from_state
 from tap_restextract.plan.derived import event_object_plan, feed_of, feed_plan, lookup_plan, null_key_plan
 from tap_restextract.plan.plan import Plan
-from tap_restextract.plan.tombstones import as_deletion, is_tombstone
+from tap_restextract.plan.tombstones import DELETED_AT, as_deletion, is_tombstone
 from tap_restextract.singer.emitting import EmittingStream, now
 from tap_restextract.singer.nested_keys import with_nested_key
 from tap_restextract.singer.sampling import Described, OpenClient
+from tap_restextract.singer.schema import typed_key
 from tap_restextract.values.paths import steps
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
@@ -226,6 +227,14 @@ class RestStream(EmittingStream):
             extracted = now()
             records = [
                 as_deletion(self._plan, record, extracted) if is_tombstone(self._plan.stream, record) else record
+                for record in records
+            ]
+        if self._plan.walk.follows_feed:
+            properties, keys = self.schema["properties"], self._plan.stream.primary_key
+            records = [
+                record
+                if record.get(DELETED_AT) is None
+                else {**record, **{name: typed_key(properties.get(name), record.get(name)) for name in keys}}
                 for record in records
             ]
         for name in self._plan.stream.primary_key:

@@ -12,15 +12,9 @@ import pytest
 from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import AnswerError, ConfigurationError, TapError, WalkError
 from tap_restextract.plan.plan import plans_for
-from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.feed_events import deleted_key, object_scope
-from tap_restextract.walks.steps import Page
-from tap_restextract.walks.table import stream_walk_for
 from tests.support.api import Api, Asked, Reply, serving
 from tests.support.processes import tap
 from tests.support.runs import Came, Runs
-from tests.support.streams import COMPOUND, UNIQUE, plan
-from tests.support.walks import LATER
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": ["integer", "string"]}}}
 FEED: dict[str, Any] = {
@@ -210,6 +204,22 @@ def test_events_without_a_type_are_an_error_unless_all_types_are_asked_for() -> 
     ).ids == [1]
 
 
+def test_a_deletion_has_its_key_as_the_schema_has_it_however_the_event_writes_it(tmp_path: Path) -> None:
+    """The text "2" is no key of a column of integers: the target refused it, or made its key a text."""
+    items = Items()
+    with serving(items.answer) as api:
+        made = config(api, fetch_path="/items/{event.item}", key={"id": "item"})
+        made["streams"][0]["schema"] = None
+        first = tap(tmp_path, made)
+        items.add(7, item="1")
+        items.add(8, item="2", type="item.deleted")
+        items.add(9, item="3")
+        run = tap(tmp_path, made, state=first.states[-1])
+    assert run.code == 0, run.err
+    assert [(record["id"], "_sdc_deleted_at" in record) for record in run.records] == [(1, False), (2, True), (3, True)]
+    assert len([message for message in run.messages if message["type"] == "SCHEMA"]) == 1
+
+
 def test_types_that_never_come_are_told_with_those_that_do(tmp_path: Path) -> None:
     items = Items()
     with serving(items.answer) as api:
@@ -383,45 +393,3 @@ def test_a_feed_that_is_not_read_behind_its_cursor_stops_with_an_error(answered:
         items.feed = lambda after: Reply({"data": answered(items.events, after)})
 
     assert "n" in refused(items, change, WalkError)
-
-
-@pytest.mark.pure
-def test_an_event_without_what_its_object_is_fetched_by_is_an_error_and_no_deletion() -> None:
-    made = plan(feed={"path": "/events", **UNIQUE, "types": ["*"], "fetch_path": "/things/{event.item}"})
-    for event in ({"id": 7}, {"id": 7, "item": None}):
-        with pytest.raises(AnswerError, match="an event has no item, which fetch_path needs"):
-            object_scope(made, event)
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize(("zone", "is_told"), [({}, True), ({"timezone": "UTC"}, False)])
-def test_events_at_times_of_no_zone_are_told(zone: dict[str, str], *, is_told: bool) -> None:
-    facts = {"cursor_path": "updated_at", "tie_breaker": "id", "filter": "compound", "initial_value": "24.11.2026"}
-    incremental = {**facts, **zone, "cursor_formats": ["%d.%m.%Y", "%d.%m.%Y %H:%M:%S"]}
-    made = plan(feed={**COMPOUND, "path": "/events", "types": ["*"], "incremental": incremental})
-    sub_walk = stream_walk_for(made, None, now="2026-11-24T12:00:00Z").next()
-    assert sub_walk is not None
-    step, events, told = next(sub_walk.steps), [{"id": 1, "updated_at": "2026-11-24T10:00:00", "data": {"id": 2}}], 0
-    assert step.request is not None
-    assert step.request.cursor == Cursor("2026-11-23", "")
-    while step.request is not None:
-        page, events = Page(events, None, LATER), []
-        step = sub_walk.steps.send(page)
-        told += sum("has no offset from UTC" in notice for notice in step.notices)
-    assert told == is_told
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize(
-    ("path", "key"), [("/shops/{event.data.shop}/{event.data.id}", (1, 12)), ("/things/{event.data.id}", None)]
-)
-def test_what_an_event_has_for_a_key_of_two_parts_is_believed_where_the_object_is_fetched_by_both(
-    path: str, key: tuple[int, int] | None
-) -> None:
-    feed = {"path": "/events", **UNIQUE, "types": ["*"], "object_path": "data", "fetch_path": path}
-    made, event = plan(primary_key=["shop", "id"], feed=feed), {"id": 7, "data": {"shop": 1, "id": 12}}
-    if key is not None:
-        assert deleted_key(made, event, is_confirmed=None) == key
-    else:
-        with pytest.raises(AnswerError, match="isn't what its object is fetched by"):
-            deleted_key(made, event, is_confirmed=None)
