@@ -7,7 +7,14 @@ import pytest
 from tap_restextract.errors import AnswerError
 from tap_restextract.singer.schema import typed_key
 from tap_restextract.values.cursor import Cursor
-from tap_restextract.walks.feed_events import carried_object, deleted_key, key_text, object_scope
+from tap_restextract.walks.feed_events import (
+    MAX_SHOWN_TYPES,
+    SeenTypes,
+    carried_object,
+    deleted_key,
+    key_text,
+    object_scope,
+)
 from tap_restextract.walks.steps import Page
 from tap_restextract.walks.table import stream_walk_for
 from tests.support.streams import COMPOUND, UNIQUE, plan
@@ -67,3 +74,11 @@ def test_what_an_event_has_for_a_key_of_two_parts_is_believed_where_the_object_i
     else:
         with pytest.raises(AnswerError, match="isn't what its object is fetched by"):
             deleted_key(made, event, is_confirmed=None)
+
+
+def test_as_many_types_of_other_events_are_kept_as_are_shown() -> None:
+    seen = SeenTypes()
+    for number in range(50):
+        seen.take(f"kind.{number}", is_told=False)
+    seen.take("mine", is_told=True)
+    assert (len(seen.others), seen.told_count) == (MAX_SHOWN_TYPES, 1)

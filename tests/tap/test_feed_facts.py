@@ -99,6 +99,17 @@ def test_an_event_names_its_object_where_key_says() -> None:
 
 
 @pytest.mark.in_process
+def test_objects_come_in_the_order_of_their_last_events() -> None:
+    items = Items()
+
+    def change() -> None:
+        for number, item in ((7, 1), (8, 2), (9, 1)):
+            items.add(number, item=item)
+
+    assert followed(items, change, **FETCHED).ids == [2, 1]
+
+
+@pytest.mark.in_process
 def test_an_event_that_carries_its_object_takes_the_key_from_where_key_says_and_may_not_contradict_it() -> None:
     items = Items()
     facts: dict[str, Any] = {"object_path": "is", "key": {"id": "item"}}
