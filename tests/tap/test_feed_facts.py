@@ -106,7 +106,7 @@ def test_objects_come_in_the_order_of_their_last_events() -> None:
         for number, item in ((7, 1), (8, 2), (9, 1)):
             items.add(number, item=item)
 
-    assert followed(items, change, **FETCHED).ids == [2, 1]
+    assert [record["id"] for record in followed(items, change, **FETCHED).records] == [2, 1]
 
 
 @pytest.mark.in_process
