@@ -18,7 +18,7 @@ import msgspec
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.cursor import EPOCH, NoRankError, is_local, rank
-from tap_restextract.values.own_forms import shown_unit
+from tap_restextract.values.own_forms import in_form, shown_unit
 from tap_restextract.values.zones import instant_rank, local_rank, odd_hour, zone_named
 
 PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{(?P<name>[A-Za-z_][\w.\-]*)(?::(?P<form>[^{}]*))?\}")
@@ -164,14 +164,14 @@ def _formed(value: Any, form: str, name: str, zone: str | None) -> Any:
             odd = None if names_zone(form) else odd_hour(zone, shown)
             # What comes twice bounds nothing: a range begins before the first, and ends behind the last.
             shown = shown if odd is None else Decimal(odd.end if is_end else odd.start - 1)
-            return _moment(shown).replace(tzinfo=zone_named(zone)).strftime(form)
+            return in_form(_moment(shown).replace(tzinfo=zone_named(zone)), form)
     except OverflowError as error:
         raise ConfigurationError(
             [f"the placeholder {{{name}:{form}}} is beyond the year 9999; a number is taken as seconds since 1970"]
         ) from error
     if form == "iso":
         return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
-    return moment.strftime(form)
+    return in_form(moment, form)
 
 
 def _moment(seconds: Decimal) -> datetime:

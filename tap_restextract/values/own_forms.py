@@ -28,6 +28,7 @@ _MAILED_ZONE: Final = re.compile(r"(?<![-+:\d])\d\d:\d\d(:\d\d)?(?: +(?P<zone>[+
 _MAILED_NAMES: Final = frozenset({"UT", "UTC", "GMT", "Z", *(f"{place}{kind}T" for place in "ECMP" for kind in "SD")})
 """The zones that RFC 2822 names; of any other name it says that nobody knows its offset."""
 _DIRECTIVE: Final = re.compile(r"%[-_0^#]?([A-Za-z])")
+_DIRECTIVE_OR_PERCENT: Final = re.compile("%.")
 _DIRECTIVE_UNITS: Final = (
     ("1us", "f"),
     ("1s", "SsTXcr"),
@@ -40,6 +41,8 @@ MONTH, YEAR = "31d", "366d"
 _FIRST_DAYS: Final = {MONTH: (7, "-01"), YEAR: (4, "-01-01")}
 """How many characters of a date are the month, or the year, and how its first day goes on."""
 _REMEDY: Final = "write a strptime form such as %d.%m.%Y %H:%M, rfc2822, or dotnet"
+_FIRST_MOMENT: Final = datetime.min.replace(tzinfo=timezone.utc)
+_LAST_MOMENT: Final = datetime.max.replace(microsecond=0, tzinfo=timezone.utc)
 _SAMPLES: Final = tuple(
     datetime.fromisoformat(text) for text in ("1999-12-31T13:45:56.123456", "2004-02-29T00:59:01.000001")
 )
@@ -90,7 +93,7 @@ def form_fault(form: str) -> str | None:
     unit = shown_unit(form)
     for sample in _SAMPLES:
         try:
-            text = sample.replace(tzinfo=timezone.utc).strftime(form)
+            text = in_form(sample.replace(tzinfo=timezone.utc), form)
             read = datetime.strptime(text, form)  # noqa: DTZ007  what a form doesn't say, the instant doesn't
         except ValueError:
             return f"is no form of an instant; {_REMEDY}"
@@ -153,13 +156,13 @@ def _fraction_digits(text: str, moment: datetime, form: str) -> int:
     """Return how many digits of a second a text has: those of %f that write it as it is, or six."""
     if "%f" not in form:
         return 0
-    digits = (each for each in range(1, 6) if moment.strftime(_with_fraction(form, moment, each)) == text)
-    return next(digits, 6)
+    return next((each for each in range(1, 6) if in_form(moment, form, each) == text), 6)
 
 
-def _with_fraction(form: str, moment: datetime, digits: int) -> str:
-    """Return a form with the fraction of a second in its place."""
-    return form.replace("%f", f"{moment.microsecond:06d}"[:digits])
+def in_form(moment: datetime, form: str, fraction_digits: int = 6) -> str:
+    """Return a moment in a strftime form: its year with four digits, as strptime wants it, and %f with so many."""
+    parts = {"%Y": f"{moment.year:04}", "%f": f"{moment.microsecond:06}"[:fraction_digits]}
+    return moment.strftime(_DIRECTIVE_OR_PERCENT.sub(lambda match: parts.get(match[0], match[0]), form))
 
 
 def _mailed(text: str) -> str | None:
@@ -182,8 +185,7 @@ def written(instant: str, form: str, zone: str | None = None) -> str:
         form: which.
         zone: of instants without an offset, and of forms without one; UTC where there is none.
 
-    Raises:
-        OverflowError: beyond the years 1 and 9999.
+    What lies before the year 1, or after 9999, in UTC or in the zone is sent as its first or last moment.
     """
     place = Decimal(rank(instant))
     seconds = Decimal(instant_rank(zone, place)) if zone is not None and is_local(instant) else place
@@ -200,11 +202,13 @@ def written(instant: str, form: str, zone: str | None = None) -> str:
         shown = _moment(place if is_local(instant) or zone is None else Decimal(local_rank(zone, seconds)))
     match = INSTANT.match(instant)
     digits = min(len((match and match["fraction"]) or ""), 6) or 6
-    return shown.strftime(_with_fraction(form, shown, digits))
+    return in_form(shown, form, digits)
 
 
 def _moment(seconds: Decimal) -> datetime:
-    return EPOCH + timedelta(microseconds=int((seconds * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
+    least, most = (Decimal((each - EPOCH).total_seconds()) for each in (_FIRST_MOMENT, _LAST_MOMENT))
+    within = min(max(seconds, least), most)
+    return EPOCH + timedelta(microseconds=int((within * 1_000_000).to_integral_value(rounding=ROUND_FLOOR)))
 
 
 def _offset(instant: str) -> timezone:

@@ -232,7 +232,6 @@ class EventFeedWalk:
                 record = yield from self._fetched(event)
                 if record is not None and not self.is_missing:
                     latest[key_text(self.plan, record)] = record
-        self.is_missing = False
         return list(latest.values())
 
     def _object(self, event: Record, kind: str) -> Generator[Step, Page, Record | None]:

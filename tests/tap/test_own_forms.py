@@ -12,6 +12,7 @@ import pytest
 from tap_restextract.config.reading import read_settings
 from tap_restextract.errors import AnswerError, ConfigurationError
 from tap_restextract.exchange.answer import Answer, facts_of
+from tap_restextract.exchange.placeholders import fill
 from tap_restextract.exchange.request import request_for
 from tap_restextract.http.pages import page_of
 from tap_restextract.singer.schema import completed
@@ -79,6 +80,16 @@ def test_a_value_is_read_as_an_instant_and_written_as_it_was(form: str, value: s
 def test_an_offset_that_the_value_does_not_say_is_not_made_up(form: str, value: str, instant: str | None) -> None:
     """CET was read as UTC, and an hour was passed over."""
     assert instant_of(value, [form]) == instant
+
+
+@pytest.mark.pure
+def test_years_of_one_digit_are_sent_with_four_and_none_before_the_first() -> None:
+    """An API's 0001-01-01 stands for no date; it was asked for as 1-01-01."""
+    assert written("0001-01-01", "%Y-%m-%d (%%Y)") == "0001-01-01 (%Y)"
+    assert fill("{cursor.at:%Y-%m-%d}", {"cursor.at": "0999-05-05T00:00:00Z"}) == "0999-05-05"
+    assert fill("{cursor.at:%Y-%m-%d}", {"cursor.at": "0999-05-05T00:00:00Z"}, "Europe/Berlin") == "0999-05-05"
+    assert written("0001-01-01T00:00:00", "rfc2822", "Europe/Berlin") == "Mon, 01 Jan 0001 00:00:00 GMT"
+    assert written("9999-12-31T23:59:59", "rfc2822", "America/Los_Angeles") == "Fri, 31 Dec 9999 23:59:59 GMT"
 
 
 @pytest.mark.pure
