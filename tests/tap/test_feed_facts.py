@@ -161,9 +161,18 @@ def test_what_events_have_for_a_key_is_believed_once_an_object_that_was_fetched_
 
     def contradicting() -> None:
         other.add(7, item=1, data={"id": 71})
-        other.add(8, item=72, data={"id": 72})
+        other.add(8, item=2, data={"id": 2})
+        other.add(9, item=72, data={"id": 72})
 
     assert "isn't what its object is fetched by" in refused(other, contradicting, **facts)
+    named = Items()
+
+    def merged() -> None:
+        named.items[1] = {"id": 2}  # what `key` says of one event holds, whatever another's object has become
+        named.add(7, item=1)
+        named.add(8, item=5, type="item.deleted")
+
+    assert followed(named, merged, **FETCHED).records == [{"id": 2}, deleted(5)]
 
 
 @pytest.mark.pure
