@@ -19,7 +19,6 @@ import itertools
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,7 +27,9 @@ import psycopg2
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from proofs.histories import enumeration
 from proofs.histories.reference import Reference
+from proofs.histories.vocabulary import DETAILS, ORDERS, RULES, STATUSES, UNORDERED, VALUES, VERSIONS, in_order
 from target_eventgen import embedded, failpoints
 from target_eventgen.intake.general import GeneralEncoder
 from target_eventgen.model import rules, tables
@@ -41,49 +42,6 @@ if TYPE_CHECKING:
 
     from target_eventgen.model.plan import Plan
 
-RULES: list[dict[str, Any]] = [
-    {"type": "created", "stream": "things", "on": "created"},
-    {"type": "entered", "stream": "things", "enters": "value > 10"},
-    {"type": "left", "stream": "things", "leaves": "value > 10"},
-    {"type": "changed", "stream": "things", "changes": ["status"]},
-    {"type": "updated", "stream": "things", "on": "updated"},
-    {"type": "doubled", "stream": "things", "when": "new.value >= 2 * old.value"},
-    {"type": "deleted", "stream": "things", "on": "deleted"},
-    {"type": "unknown", "stream": "things", "when": "new.value is null and old.value is null"},
-]
-
-VERSIONS: dict[str, tuple[dict[str, Any] | None, dict[Any, Any]]] = {
-    "none": ({"type": ["integer", "null"]}, {1: 1, 2: 2, 3: 3, None: None}),
-    "integer": ({"type": ["integer", "null"]}, {1: 1, 2: 2, 10: 10, None: None}),
-    "number": ({"type": ["number", "null"]}, {Decimal("0.1"): 1, Decimal("0.10000000000000000001"): 2, 10: 3}),
-    "string": ({"type": ["string", "null"]}, {"": "", "B": "B", "a": "a", "ä": "ä", None: None}),
-    "instants": (
-        {"type": ["string", "null"]},
-        {
-            "2026-01-01T10:30:00Z": "2026-01-01T10:30:00",
-            "2026-01-01T10:30:00.5Z": "2026-01-01T10:30:00.5",
-            "2026-01-01T12:30:00.750+02:00": "2026-01-01T10:30:00.75",
-            "2026-01-01T11:00:00+01:00": "2026-01-01T10:00:00",
-            "tomorrow": "tomorrow",
-            None: None,
-        },
-    ),
-    "date-time": (
-        {"type": ["string", "null"], "format": "date-time"},
-        {
-            "2026-01-01T10:30:00Z": 2,
-            "2026-01-01T12:00:00+02:00": 1,
-            "2026-01-01T11:00:00+01:00": 1,
-            "2026-01-01T10:30:00.000001Z": 3,
-            None: None,
-        },
-    ),
-}
-"""By name of a table: its replication key's SCHEMA, and what each value that is sent means."""
-
-VALUES: dict[Any, Any] = {4: 4, 8: 8, Decimal("8.0"): 8, 16: 16, Decimal("1.6e1"): 16, None: None}
-STATUSES: dict[Any, Any] = {"": "", "a": "a", "a\\\n\t": "a\\\n\t", None: None}
-DETAILS: list[Any] = [None, {"a": 1, "b": [True, None]}, {"b": [True, None], "a": Decimal("1.0")}, [], "x"]
 PLACES = ["after_staging", "after_lock", "after_events", "before_commit", "before_state"]
 STATE_LOST = "state_lost"
 """Where a run is killed whose last STATE left the target, but was not stored: the next begins from the one before."""
@@ -153,7 +111,11 @@ def feeds(draw: st.DrawFn) -> History:
     told = []
     for key in (1, 2):
         sent = sorted(
-            (value for value in draw(st.lists(st.sampled_from(list(meant)), max_size=8)) if value is not None),
+            (
+                value
+                for value in draw(st.lists(st.sampled_from(list(meant)), max_size=8))
+                if value not in {None, *UNORDERED.get(version, ())}
+            ),
             key=meant.__getitem__,
         )
         contents = draw(
@@ -179,6 +141,11 @@ def feeds(draw: st.DrawFn) -> History:
     batches = [batch for a, b in itertools.pairwise([0, *cuts, len(feed)]) if (batch := feed[a:b])]
     places = st.sampled_from([None, None, *PLACES, "before_state", "before_state", STATE_LOST])
     return History(version, [batches], [Step(0, place) for place in draw(st.lists(places, max_size=8))])
+
+
+def referee(version: str) -> Reference:
+    """A reference model for a table."""
+    return Reference(versioned=version != "none", unordered=UNORDERED.get(version, frozenset()))
 
 
 def meaning(record: dict[str, Any], version: str, base: int) -> dict[str, Any]:
@@ -225,6 +192,8 @@ class Stage:
                 default_schema=None,
                 with_metadata=False,
             )
+            table = replace(table, order=ORDERS.get(name, table.order))
+            table = table.with_fine() if name == "finer" else table
             self._plans[name] = [
                 writer.postgres.prepare(table, parsed, source="here", emit_first_load=True) for writer in self.writers
             ]
@@ -243,14 +212,14 @@ class Stage:
 
     def follow(self, history: History) -> None:
         """Tell a history to both, and compare."""
-        reference = Reference(versioned=history.version != "none")
+        reference = referee(history.version)
         base = self._tell(history, reference)
         self._compare(history, reference, base)
 
     def follow_feed(self, feed: History) -> None:
         """Tell a feed; what is left must be what comes of telling it at once."""
-        base = self._tell(feed, Reference(versioned=feed.version != "none"))
-        reference = Reference(versioned=feed.version != "none")
+        base = self._tell(feed, referee(feed.version))
+        reference = referee(feed.version)
         reference.commit([meaning(record, feed.version, base) for batch in feed.batches[0] for record in batch], 1)
         self._compare(feed, reference, base)
 
@@ -339,7 +308,7 @@ class Stage:
             "".join(lines),
             len(lines),
             tuple(sorted(sparse)),
-            unversioned=any(record.get("version") is None for record in batch),
+            unversioned=any(record.get("version") in {None, *UNORDERED.get(version, ())} for record in batch),
             single=len(set(keys)) == len(keys),
         )
         writer.postgres.commit(Checkpoint((told,)))
@@ -365,12 +334,6 @@ class Stage:
             ]
             assert_continuous([(old, new) for _, of, old, new, _ in events if of == key])
         assert len(events) == len(reference.events)
-
-
-def in_order(event: tuple[str, int, int]) -> tuple[int, int]:
-    """By transition, then in the order of the rules."""
-    kind, _, count = event
-    return count, [rule["type"] for rule in RULES].index(kind)
 
 
 def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
@@ -425,8 +388,6 @@ def main() -> None:
         url = options.url or embedded.up(Path(folder) / "postgres")
         try:
             if options.exhaustive:
-                from proofs.histories import enumeration  # noqa: PLC0415  it imports from this module
-
                 for line in enumeration.report(url, range(1, options.exhaustive + 1)):
                     print(line, flush=True)  # noqa: T201 - it is what the command is for
                 return

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 import psycopg2
 
-from proofs.histories.campaign import RULES, in_order
 from proofs.histories.reference import GONE, Reference
+from proofs.histories.vocabulary import RULES, in_order
 from target_eventgen.intake.general import GeneralEncoder, Metadata
 from target_eventgen.model import rules, tables
 from target_eventgen.model.checkpoint import Batch, Checkpoint

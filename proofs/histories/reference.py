@@ -43,6 +43,8 @@ class Reference:
     """
 
     versioned: bool = True
+    unordered: frozenset[Any] = frozenset()
+    """Versions that are neither older nor newer than any, so that arrival decides."""
     hard: bool = False
     rows: dict[int, Row] = field(default_factory=dict)
     held: dict[int, tuple[int, list[Content]]] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Reference:
         ordered: list[tuple[tuple[Any, ...], Any, Content]] = []
         for arrival, record in enumerate(records):
             version = record.get("version") if self.versioned else None
+            version = None if version in self.unordered else version
             if version is not None and since is not None and version < since:
                 continue
             newest = version if newest is None or (version is not None and version > newest) else newest

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proofs.histories.campaign import RULES, assert_continuous, in_order
+from proofs.histories.campaign import assert_continuous
 from proofs.histories.reference import Reference
+from proofs.histories.vocabulary import RULES, in_order
 from target_eventgen.target import TargetEventgen
 from tests.support.messages import lines, record, schema, state
 from tests.support.queries import query
