@@ -43,6 +43,7 @@ from target_eventgen.model.settings import Settings
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table
 from target_eventgen.observe import metrics
+from target_eventgen.observe.stale import StaleRecords
 from target_eventgen.observe.tallies import Tallies
 from target_eventgen.store.postgres import Postgres
 
@@ -179,6 +180,7 @@ class Loader:
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
+            self._committer.stale.warn(self._logger, self._settings.stale_of)
             if not self._comes_again():
                 self._committer.forget()
             self._committer.close()
@@ -317,6 +319,7 @@ class Committer:
         self._committing: Future[None] | None = None
         self._logged_at = time.monotonic()
         self._records = self._events = 0
+        self.stale = StaleRecords()
 
     def prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA, and wait for it."""
@@ -409,8 +412,7 @@ class Committer:
     def _report(self, outcome: Outcome) -> None:
         if outcome.rejected:
             self._logger.warning("%d invalid records went to eventgen.invalid_records", outcome.rejected)
-        if outcome.stale:
-            self._logger.info("%d records were older than their rows and were dropped", outcome.stale)
+        self.stale.add(outcome)
         if outcome.fired != outcome.recorded:
             self._logger.warning("%d events were in the outbox already", outcome.fired - outcome.recorded)
 

@@ -91,6 +91,7 @@ class Outcome:
         records: how many the batch had.
         types: recorded events by type.
         lock_seconds: how long it took until all its rows were locked; None where none needed to be.
+        stale_key: the key of one of the records that were older than their rows, as a JSON array.
     """
 
     created: int
@@ -103,3 +104,4 @@ class Outcome:
     records: int = 0
     types: Mapping[str, int] = field(default_factory=dict)
     lock_seconds: float | None = None
+    stale_key: str | None = None

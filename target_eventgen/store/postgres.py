@@ -28,6 +28,7 @@ from psycopg2 import extensions
 
 from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
+from target_eventgen.model import versions
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
@@ -314,13 +315,25 @@ class Postgres:
         replayed, parked, stale, *_ = cursor.fetchone() or (False, False, False)
         if replayed or parked:
             raise _ReplayDetectedError(plan.table.stream)
+        old, key = 0, None
         if stale:
             cursor.execute(single_pass.older(plan))
-            stale = single_value(cursor)
+            old, key = cursor.fetchone() or (0, None)
+            self._keep_stale(cursor, plan, locked=False)
         failpoints.reach(failpoints.AFTER_EVENTS)
+        recorded = sum(types.values())
         return Outcome(
-            created, updated, stale or 0, fired, sum(types.values()), rejected, types=types, lock_seconds=locked
+            created, updated, old, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
         )
+
+    def _keep_stale(self, cursor: extensions.cursor, plan: Plan, *, locked: bool) -> None:
+        """Keep the records that are older than their rows, where the stream says so; see `two_pass.keep_stale`."""
+        if plan.version is not None and plan.table.stale == versions.KEEP:
+            reason = (
+                f'stream "{plan.table.stream}": a record is older than its row, by its replication key, and `stale` is '
+                "keep; load it with stale set to apply, if it is the truth"
+            )
+            cursor.execute(two_pass.keep_stale(plan, reason, locked=locked))
 
     def _write_keyed(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
         plan = batch.plan
@@ -344,10 +357,11 @@ class Postgres:
         if created == batch.rows and not plan.rules and not (batch.deletes or batch.judges_parked):
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
+        self._keep_stale(cursor, plan, locked=True)
         cursor.execute(two_pass.record(plan, **shape))
         row = cursor.fetchone()
         assert row is not None
-        updated, fired, types, stale = row
+        updated, fired, types, stale, key = row
         if checked:
             cursor.execute(replays.mark_history_checked(plan, checked))
         if plan.generation:
@@ -360,7 +374,10 @@ class Postgres:
             )
             created -= single_value(cursor)
         failpoints.reach(failpoints.AFTER_EVENTS)
-        return Outcome(created, updated, stale, fired, sum(types.values()), rejected, types=types, lock_seconds=locked)
+        recorded = sum(types.values())
+        return Outcome(
+            created, updated, stale, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
+        )
 
 
 def _place(batch: Batch, depths: Mapping[str, int]) -> tuple[int, str, str]:

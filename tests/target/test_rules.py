@@ -173,6 +173,8 @@ def test_settings_of_tls_are_part_of_the_dsn_however_it_is_given() -> None:
         ({"user": "y"}, "host is missing beside user"),
         ({"batch_size_rows": -1}, "batch_size_rows must be greater than 0"),
         ({"checkpoint_seconds": 0}, "checkpoint_seconds must be greater than 0"),
+        ({"stale": {"a": "keep", "b*": "lose"}}, "stale.b* must be one of drop, keep, apply"),
+        ({"version_order": {"a": "time"}}, "version_order.a must be one of instant, number, text, arrival"),
         (
             {"schema_mapping": {"crm": {"target_schema": "sales", "indices": {}}}},
             'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone',

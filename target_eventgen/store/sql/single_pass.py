@@ -31,6 +31,7 @@ from target_eventgen.store.sql.names import (
     column_name,
     column_names,
     comma_list,
+    key_array,
     old_name,
     qualified,
     same_key,
@@ -160,8 +161,11 @@ def overtaken(plan: Plan) -> sql.Composable:
 
 
 def older(plan: Plan) -> sql.Composable:
-    """Return how many staged records are older than their rows."""
-    return sql.SQL("SELECT count(*) FROM {stage} AS s JOIN {table} AS t ON {same} WHERE {new} < {old}").format(
+    """Return how many staged records are older than their rows, and the key of one of them, as a JSON array."""
+    return sql.SQL(
+        "SELECT count(*), min({key}::text) FROM {stage} AS s JOIN {table} AS t ON {same} WHERE {new} < {old}"
+    ).format(
+        key=key_array(plan, "s"),
         stage=stage_of(plan),
         table=qualified(plan.table),
         same=same_key(plan, "s", "t"),

@@ -21,12 +21,14 @@ from collections.abc import Sequence
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.tables import GENERATION, INSTANT
+from target_eventgen.model.tables import DELETED_AT, GENERATION, INSTANT
+from target_eventgen.model.versions import FINE
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events
-from target_eventgen.store.sql.instants import INSTANT_BEFORE, staged_instant, version_of
+from target_eventgen.store.sql.instants import INSTANT_BEFORE, instant_of, staged_instant, version_of
 from target_eventgen.store.sql.names import (
     ABSENT,
+    ARRIVAL,
     AT,
     COUNT,
     NUMBER,
@@ -36,6 +38,7 @@ from target_eventgen.store.sql.names import (
     column_name,
     column_names,
     comma_list,
+    key_array,
     qualified,
     same_key,
     stage_of,
@@ -86,11 +89,11 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
         single: whether each staged record has a key of its own; else the stage must have been filled, if it is sparse.
 
     Returns one row: rows updated, events fired, events recorded by type (a smaller number means that the outbox knew
-    some), versions dropped because they are older than the row.
+    some), versions dropped because they are older than the row, and the key of one of these, as a JSON array.
     """
     return sql.SQL(
         "WITH {chain}, written AS ({update} RETURNING transition._eventgen_base){events}"
-        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, {stale}"
+        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, dropped.number, dropped.key FROM ({stale}) AS dropped"
     ).format(
         chain=replaced(plan, sparse)
         if single
@@ -177,11 +180,62 @@ def _update(plan: Plan, *, created: bool) -> sql.Composed:
 
 
 def _stale(plan: Plan, *, single: bool) -> sql.Composable:
-    """Return the number of staged versions that are older than their rows."""
+    """Return the number of staged versions that are older than their rows, and the key of one of them."""
     if plan.version is None:
-        return sql.SQL("0")
+        return sql.SQL("SELECT 0 AS number, NULL::text AS key")
     if single:
-        return sql.SQL("(SELECT count(*) FROM compared WHERE _eventgen_stale)")
-    return sql.SQL("(SELECT count(*) FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old})").format(
-        stage=stage_of(plan), same=same_key(plan, "s", "b"), new=version_of(plan, "s"), old=INSTANT_BEFORE
+        return sql.SQL("SELECT count(*) AS number, min({}::text) AS key FROM compared WHERE _eventgen_stale").format(
+            key_array(plan)
+        )
+    return sql.SQL(
+        "SELECT count(*) AS number, min({key}::text) AS key FROM {stage} AS s JOIN before AS b ON {same} WHERE {new} < {old}"
+    ).format(
+        key=key_array(plan, "s"),
+        stage=stage_of(plan),
+        same=same_key(plan, "s", "b"),
+        new=version_of(plan, "s"),
+        old=INSTANT_BEFORE,
+    )
+
+
+def keep_stale(plan: Plan, reason: str, *, locked: bool) -> sql.Composable:
+    """Store the staged records that are older than their rows among those that were not loaded.
+
+    Args:
+        plan: of the stream, which has versions.
+        reason: why a record is there.
+        locked: whether the rows are still those that the batch was staged against; else it was written in one pass,
+            which leaves the rows of such records alone.
+    """
+    named = sql.SQL("unnest({}::text[]) WITH ORDINALITY AS c(name, number)").format(
+        sql.Literal([column.name for column in plan.table.content])
+    )
+    ours = [ARRIVAL, ABSENT, FINE, *(column.name for column in plan.table.metadata if column.name != DELETED_AT)]
+    if not plan.deletable:
+        alive: sql.Composable = sql.SQL("")
+    else:
+        alive = sql.SQL(" - CASE WHEN {} IS NULL THEN {}::text ELSE '' END").format(
+            column_name(DELETED_AT, "s"), sql.Literal(DELETED_AT)
+        )
+    return sql.SQL(
+        "WITH {before}old AS (SELECT (to_jsonb(s.*) - {ours}::text[]{alive}"
+        " - ARRAY(SELECT c.name FROM {named} WHERE get_bit(s.{absent}, c.number::int - 1) = 1))::text AS record"
+        " FROM {stage} AS s JOIN {rows} AS b ON {same} WHERE s.{n} > 0 AND {new} < {since})"
+        " INSERT INTO eventgen.invalid_records (id, stream, reason, record)"
+        " SELECT encode(sha256(convert_to({stream} || {reason} || record, 'UTF8')), 'hex'), {stream}, {reason}, record::json"
+        " FROM old ON CONFLICT (id) DO NOTHING"
+    ).format(
+        before=sql.Composed([rows_before(plan), sql.SQL(", ")]) if locked else sql.SQL(""),
+        rows=sql.SQL("before") if locked else qualified(plan.table),
+        since=INSTANT_BEFORE if locked else instant_of(plan, "b"),
+        ours=sql.Literal(ours),
+        alive=alive,
+        named=named,
+        absent=sql.Identifier(ABSENT),
+        stage=stage_of(plan),
+        same=same_key(plan, "s", "b"),
+        n=NUMBER,
+        new=version_of(plan, "s"),
+        stream=sql.SQL("{}::text").format(sql.Literal(plan.table.stream)),
+        reason=sql.SQL("{}::text").format(sql.Literal(reason)),
     )
