@@ -253,8 +253,8 @@ MUTANTS = (
         (
             Edit(
                 "PublisherWorker._deliver",
-                "self.wake.wait(min(pause, POLL_SECONDS))",
-                "self.wake.wait(60 if self._settings.follow else pause)",
+                "self._clock.wait(self.wake, min(pause, POLL_SECONDS))",
+                "self._clock.wait(self.wake, 60 if self._settings.follow else pause)",
             ),
         ),
         checked_by("looks_by_itself"),
