@@ -32,6 +32,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -310,9 +311,9 @@ def explored(name: str, most: int) -> Counted:
     sys.setrecursionlimit(20_000)
     begun, case = time.process_time(), CASES[name]
     exploration, schedules = Exploration(case), (0,) * (most + 1)
-    for world in case.worlds:
-        schedules = added(schedules, exploration.count(world, most))
-    exploration.player.close()
+    with closing(exploration.player):
+        for world in case.worlds:
+            schedules = added(schedules, exploration.count(world, most))
     return Counted(
         name,
         schedules,
