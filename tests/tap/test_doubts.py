@@ -40,18 +40,18 @@ def notices(made: Plan, *script: Page) -> str:
     return "\n".join(told)
 
 
-def last_page(*records: dict[str, Any]) -> Page:
+def last_page(*records: dict[str, Any], clock: float = CLOCK) -> Page:
     """A page that says that it is the last one."""
     made = plan(paginator=PAGES)
     end = stated_end(made.stream.paginator, Answer("http://x", facts_of(200, {}), {"more": False}), None, len(records))
     assert end is not None
-    return Page([*records], None, CLOCK, end=end)
+    return Page([*records], None, clock, end=end)
 
 
 def test_records_behind_a_stated_end_that_are_older_than_it_are_told_where_the_page_is_another_one_each_time() -> None:
     made = plan(**FALLING | {"paginator": PAGES})
     first, behind = last_page(at(9, 1), at(8, 2)), Page([at(7, 3), at(6, 4)], Number(2), CLOCK + 1)
-    again = last_page(at(9, 1), at(7, 3), at(6, 4))
+    again = last_page(at(9, 1), at(7, 3), at(6, 4), clock=CLOCK + 1)
     assert notices(made, first, behind, again, behind) == (
         "stream things (descending): the first page says that it is the last one (more is false), and page 1 behind it held 2 records that "
         "are older than that answer, and were on no page before it; set has_more_path to the flag that is true where more "

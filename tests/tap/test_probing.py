@@ -87,9 +87,9 @@ def test_a_later_run_looks_neither_behind_an_end_nor_before_the_first_page_nor_f
         assert (ran.error, len(ran.asked)) == ("", 1)
 
 
-def test_an_empty_list_that_says_so_is_asked_once() -> None:
+def test_an_empty_list_that_says_so_is_asked_for_one_page_more_as_its_first_may_be_page_1() -> None:
     ran = run({"paginator": FLAGGED}, lambda _: {"data": [], "more": False})
-    assert (ran.error, len(ran.asked)) == ("", 1)
+    assert (ran.error, [params["page"] for params in ran.asked]) == ("", ["0", "1"])
 
 
 def test_what_is_found_behind_an_end_must_be_the_same_each_time() -> None:
