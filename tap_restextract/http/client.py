@@ -72,13 +72,20 @@ def _unless_behind_the_end(
     """Fetch a page; None where the answer says, twice, that there is no such page behind the others.
 
     A 404 in passing, as gateways have them, would cut the list without a word.
+
+    Raises:
+        AnswerError: where no good answer comes; with the paginator's remedy, where it has one.
     """
     for _ in range(2):
         try:
             return fetch()
         except AnswerError as error:
-            if page_request.probe or not is_behind_the_end(stream, page_request, error.status):
+            if not page_request.probe and is_behind_the_end(stream, page_request, error.status):
+                continue
+            remedy = page_remedy(stream.paginator, page_request.at, error.status or 0)
+            if error.rule is not None or not remedy:
                 raise
+            raise AnswerError(f"{error}{remedy}", error.status) from error
     return None
 
 
@@ -161,13 +168,7 @@ class Client:
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
-        try:
-            judged = _unless_behind_the_end(fetch, self._stream, page_request)
-        except AnswerError as error:
-            more = page_remedy(self._stream.paginator, page_request.at, error.status or 0) if error.rule is None else ""
-            if not more:
-                raise
-            raise AnswerError(f"{error}{more}", error.status) from error
+        judged = _unless_behind_the_end(fetch, self._stream, page_request)
         if judged is None:
             return Page([])
         answer, verdict, rule, _ = judged
