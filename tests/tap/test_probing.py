@@ -206,6 +206,12 @@ def test_whatever_is_answered_to_the_number_before_the_first_page_the_list_is_be
     assert [params["page"] for params in ran.asked].count("0") == 1
 
 
+def test_a_sample_in_place_of_the_page_before_the_first_is_not_taken_for_it() -> None:
+    """Its first record comes before those of the first page, and its last one behind them."""
+    ran = run({**INCLUSIVE, "paginator": FROM_ONE}, numbered(ROWS, lambda rows: [at(0, 0), rows[-1]]))
+    assert (ran.error, sorted({*ran.ids})) == ("", [*range(1, 10)])
+
+
 @pytest.mark.parametrize(("facts", "rows"), [LISTS[0], LISTS[1], *LISTS[3:5]], ids=["traversal", "asc", "none", "desc"])
 @pytest.mark.parametrize("count", [2, 9], ids=["one page", "three pages"])
 def test_a_page_before_the_first_is_found_before_state_moves(
