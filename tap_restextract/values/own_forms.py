@@ -48,6 +48,7 @@ _SAMPLES: Final = tuple(
 )
 
 
+@functools.lru_cache(maxsize=256)
 def shown_unit(form: str) -> str:
     """Return the duration that a strftime form shows alike: 1d for %Y-%m-%d, `MONTH` and `YEAR` at their longest."""
     letters = {match[1] for match in _DIRECTIVE.finditer(form)}

@@ -121,6 +121,7 @@ def test_every_number_comes_once_however_the_list_is_sorted_filtered_and_paged(s
         emitted += ids
         assert sorted(emitted) == [row["id"] for row in api.rows]
         assert state.get("replication_key_value") == (top or None)
+        assert len(state.get("boundary", [])) == bool(top)  # of the highest number alone
     ids, _ = run(made, api, state)
     assert ids == []
 
@@ -143,6 +144,28 @@ def test_a_gap_of_any_length_costs_two_requests_more() -> None:
     assert ids == [5, 10**15]
     assert state["replication_key_value"] == 10**15
     assert [request.until for request in api.asked] == [11, 21, None]
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize("order", ["asc", "desc", "none"])
+@pytest.mark.parametrize("facts", [{"max_window_results": 12}, {"step": "1000", "max_window_results": 12}], ids=str)
+def test_numbers_that_jump_by_millions_and_are_deleted_at_the_end_cost_few_requests(
+    facts: dict[str, Any], order: str
+) -> None:
+    """Snowflakes lie beyond 2^53, millions apart; a bookmark stands on one that is gone."""
+    made = plan(**ranged(**facts), paginator={"type": "cursor", "stable": True})
+    clusters = [1, 5_000_000, 2**53 + 1, 2**62 + 7]
+    api = Ids([{"id": first + 3 * each} for first in clusters for each in range(9)], order, 3, 12)
+    ids, state = run(made, api, {})
+    assert sorted(ids) == [row["id"] for row in api.rows]
+    assert len(api.asked) < 60 * len(clusters)
+    gone = api.rows.pop()["id"]
+    assert state["replication_key_value"] == gone
+    api.rows += [{"id": gone + 1}, {"id": gone + 4_000_001}]
+    api.asked.clear()
+    ids, state = run(made, api, state)
+    assert (sorted(ids), state["replication_key_value"]) == ([gone + 1, gone + 4_000_001], gone + 4_000_001)
+    assert len(api.asked) < 30
 
 
 @pytest.mark.pure
