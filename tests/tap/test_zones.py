@@ -118,6 +118,28 @@ def test_a_local_time_that_no_clock_decides_about_is_read_with_a_warning(order: 
     assert not any(step.notices for step in noticed(plan(**STABLE, **facts(order=order)), [zoned]))
 
 
+def test_values_with_and_without_an_offset_do_not_meet_on_any_page() -> None:
+    """The first record of the first page had an offset, and nobody looked at the others."""
+    zoned: dict[str, Any] = {"id": 2, "updated_at": "2026-01-01T08:00:00Z"}
+    zones: tuple[tuple[dict[str, Any], str], ...] = (
+        ({}, "'2026-01-01T09:00:00' has no offset from UTC, and the walk's"),
+        ({"timezone": LA}, "one"),
+    )
+    for zone, said in zones:
+        for script in (
+            [Page([zoned, NAIVE], None, LATER)],
+            [Page([zoned], Token("b"), LATER), Page([NAIVE], None, LATER)],
+        ):
+            with pytest.raises(WalkError) as refused:
+                drive(plan(**STABLE, **facts(order="none", **zone)), pages(*script))
+            assert said in str(refused.value)
+            assert ("have no order in a zone whose clocks change" in str(refused.value)) == bool(zone)
+    in_utc = plan(**STABLE, **facts(order="none", timezone="UTC"))
+    assert drive(in_utc, pages(Page([zoned, NAIVE], None, LATER))).ids == [2, 1]
+    mixed = noticed(plan(**STABLE, **facts()), [zoned, NAIVE])
+    assert sum("declare timezone: UTC" in notice for step in mixed for notice in step.notices) == 1
+
+
 def noticed(made: Plan, records: list[dict[str, Any]]) -> list[Step]:
     """The steps of a walk of one page."""
     sub_walk = stream_walk_for(made, None).next()
