@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from psycopg2 import errors, extensions
 
+from target_eventgen.errors import ValueRefusedError
 from target_eventgen.intake import general
 from target_eventgen.model.arrival import arrivals, wide_enough
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.model.plan import Plan
-from target_eventgen.model.tables import Column
+from target_eventgen.model.tables import DELETED_AT, Column
 from target_eventgen.store import catalog
 from target_eventgen.store import replays as store_replays
 from target_eventgen.store.connection import single_value
@@ -55,7 +56,12 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
     elif batch.judges_parked:
         cursor.execute(replays.judge_parked(plan))
     elif batch.activated is None:
-        cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
+        try:
+            cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
+        except errors.DataError as error:
+            if (refused := _refused_deletion(batch, batch.lines, error)) is None:
+                raise
+            raise refused from error
     else:
         cursor.execute(deletions.stage_deletions(plan, batch.activated))
     if arriving:
@@ -103,7 +109,8 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
             if match is None:
                 raise
             number = int(match.group(1))
-            reason = str(refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
+            refused = _refused_deletion(batch, lines, error)
+            reason = str(refused or refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
             rejected.append((reason, originals.pop(number - 1)))
             lines = general.without_line(lines, number)
             # Both, since a savepoint outlives the return to it, and rows written within one have its transaction id.
@@ -111,6 +118,26 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
         else:
             cursor.execute("RELEASE SAVEPOINT eventgen_copy")
             return tuple(rejected)
+
+
+def _refused_deletion(
+    batch: Batch, lines: str, error: errors.DataError | errors.ProgramLimitExceeded
+) -> ValueRefusedError | None:
+    """Return the error for a deletion whose time is none; None where COPY refuses anything else.
+
+    It names the key: by its content, such a deletion can't be found.
+    """
+    plan = batch.plan
+    match = re.search(rf"^COPY \S+, line (\d+), column {DELETED_AT}: ", error.diag.context or "", flags=re.MULTILINE)
+    if match is None or not plan.table.key:
+        return None
+    fields = lines.split("\n")[int(match.group(1)) - 1].split("\t")[2:]
+    names = [column.name for column in plan.table.content]
+    key = ", ".join(fields[names.index(name)] for name in plan.table.key)
+    return ValueRefusedError(
+        f'stream "{plan.table.stream}", the deletion of the key ({key}): its {DELETED_AT} is not an instant that Postgres '
+        "reads; correct it in the tap or a stream map, or set on_invalid_record to dead_letter"
+    )
 
 
 def complete_stage(

@@ -196,13 +196,23 @@ def test_a_rule_of_a_stream_that_never_comes_is_a_warning(loader: Loader) -> Non
     assert 'did you mean "subscriptions"' in done.stderr
 
 
-@pytest.mark.parametrize(("described", "warned"), [({}, True), ({"format": "date-time"}, False)])
-def test_a_replication_key_that_is_a_plain_text_is_a_warning(
-    loader: Loader, described: dict[str, str], *, warned: bool
+@pytest.mark.parametrize(
+    ("described", "settings", "version", "warned"),
+    [
+        ({}, {}, "9", True),
+        ({}, {}, "2026-01-01T00:00:00Z", False),
+        ({}, {"version_order": {"*": "number"}}, "9", False),
+        ({}, {"version_order": {"*": "number"}}, "nine", True),
+        ({}, {"version_order": {"*": "arrival"}}, "nine", False),
+        ({"format": "date-time"}, {}, "2026-01-01T00:00:00Z", False),
+    ],
+)
+def test_a_replication_key_that_orders_nothing_is_a_warning(
+    loader: Loader, described: dict[str, str], settings: dict[str, Any], version: str, *, warned: bool
 ) -> None:
     properties = {"id": {"type": "integer"}, "updated_at": {"type": "string"} | described}
-    run = loader.run([schema(properties=properties), record(id=1, updated_at="2026-01-01T00:00:00Z"), state(1)])
-    assert ('its replication key "updated_at" is a text' in run.stderr) is warned
+    run = loader.run([schema(properties=properties), record(id=1, updated_at=version), state(1)], **settings)
+    assert ('its replication key "updated_at" has values that are not' in run.stderr) is warned
 
 
 def test_a_condition_that_fails_on_a_record_names_the_rule_but_no_value(loader: Loader) -> None:
