@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from target_eventgen.errors import RuleError
 from target_eventgen.model.rules import Changes, Rule
 from target_eventgen.model.spelling import nearest
-from target_eventgen.model.tables import DELETED_AT, ORDERED_TYPES, Column, Table
+from target_eventgen.model.tables import DELETED_AT, MAX_PAIRED_COLUMNS, ORDERED_TYPES, Column, Table
 from target_eventgen.model.trace import Trace
 from target_eventgen.model.versions import APPLY, ARRIVAL, TEXT, TEXTS
 
@@ -45,6 +45,11 @@ class Plan:
     def generation(self) -> int:
         """The number of the last widening; 0 where the table is as it was made."""
         return max(self.generations.values(), default=0)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the content before a transition is one value, since a row can't hold both contents in columns."""
+        return len(self.table.content) > MAX_PAIRED_COLUMNS
 
     @property
     def deletable(self) -> bool:

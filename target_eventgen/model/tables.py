@@ -67,8 +67,8 @@ OWN: Final[tuple[tuple[str, str], ...]] = (
 MAX_TABLE_COLUMNS: Final = 1600
 """Columns that a table of Postgres's can have."""
 
-MAX_KEYED_COLUMNS: Final = 500
-"""Columns of a stream with a key.
+MAX_PAIRED_COLUMNS: Final = 500
+"""Columns of a version that stand beside those of the one before it; where there are more, that one is a single value.
 
 A version stands beside the one before it, and beside what is needed to fill what it doesn't mention, in a row of at
 most 1,664 values.
@@ -314,7 +314,8 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
 
 
 def _check_count(stream: str, content: Sequence[Column], *, has_key: bool) -> None:
-    most = MAX_KEYED_COLUMNS if has_key else MAX_TABLE_COLUMNS - len(METADATA) - len(OWN)
+    # A table with a key may get GENERATION, too.
+    most = MAX_TABLE_COLUMNS - len(METADATA) - len(OWN) - has_key
     if len(content) > most:
         raise InvalidSchemaError(
             f'stream "{stream}": it has {len(content)} properties, and a table can have {most} columns for a stream '

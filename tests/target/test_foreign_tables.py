@@ -344,3 +344,33 @@ def test_two_properties_that_are_flattened_into_one_column_are_named(loader: Loa
     told = schema("t", {**FLAT, "o__x": {"type": "integer"}}, version=None)
     message = loader.refused([told], flattening_enabled=True, flattening_max_depth=2)
     assert all(part in message for part in ['stream "t"', "o__x"]), message
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_a_stream_with_a_key_has_as_many_properties_as_a_table_has_columns(loader: Loader, *, single: bool) -> None:
+    names = [f"c{number}" for number in range(830)]
+    told = schema(
+        "t", {"id": {"type": "integer"}, **{name: {"type": ["integer", "null"]} for name in names}}, version="c0"
+    )
+    rules = [
+        {"type": "came", "stream": "t", "on": "created"},
+        {"type": "many", "stream": "t", "enters": "c829 > 5"},
+        {"type": "moved", "stream": "t", "changes": ["c828"]},
+        {"type": "both", "stream": "t", "when": "new.c829 = old.c829 + 2"},
+    ]
+    first = record("t", id=1, c0=1, c828=1, c829=5)
+    second, third = record("t", id=1, c0=2, c828=2, c829=7), record("t", id=1, c0=3, c829=8)
+    if single:
+        for each in (first, second, third):
+            loader.load([told, each], events=rules)
+    else:
+        loader.load([told, first], events=rules)
+        loader.load([told, third, record("t", id=2, c0=1), second], events=rules)
+    assert loader.query("select c0, c828, c829 from t where id = 1") == [(3, 2, 8)]
+    told_of = loader.events("type, key->>'id', data->'old'->>'c829', data->'new'->>'c829', data->>'changed'")
+    changed = '["c0", "c828", "c829"]'
+    assert [each for each in told_of if each[1] == "1" and each[0] != "came"] == [
+        (kind, "1", "5", "7", changed) for kind in ("many", "moved", "both")
+    ]
+    loader.load([told, first, second, third], events=rules)
+    assert len(loader.events()) == len(told_of)

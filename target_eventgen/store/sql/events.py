@@ -26,7 +26,7 @@ from target_eventgen.store.sql.names import (
     column_name,
     column_names,
     comma_list,
-    old_name,
+    old_value,
     same_key,
     stage_of,
 )
@@ -45,11 +45,11 @@ def _content(plan: Plan, *, new: bool) -> sql.Composed:
 def _values(plan: Plan, *, new: bool) -> list[sql.Composable]:
     qualifier = "_eventgen_transition"
     names = [
-        sql.Identifier(qualifier, column.name if new else f"_eventgen_old_{index}")
+        column_name(column, qualifier) if new else old_value(plan, index, qualifier)
         for index, column in enumerate(plan.table.content)
     ]
     if not plan.deletable:
-        return list(names)
+        return names
     there = "NOT _eventgen_gone" if new else "_eventgen_existed"
     return [sql.SQL(f"CASE WHEN {there} THEN {{}} END").format(name) for name in names]
 
@@ -85,7 +85,7 @@ def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, list[s
                 fires.append(
                     sql.SQL("(_eventgen_existed AND NOT _eventgen_gone AND ROW({}) IS DISTINCT FROM ROW({}))").format(
                         column_names(columns, "_eventgen_transition"),
-                        comma_list(old_name(indexes[name]) for name in columns),
+                        comma_list(old_value(plan, indexes[name]) for name in columns),
                     )
                 )
             case Created():

@@ -5,7 +5,7 @@ Every name of ours begins with `_eventgen_`, which no property's name may.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from psycopg2 import sql
@@ -18,6 +18,9 @@ ARRIVAL: Final = "_eventgen_n"
 
 ABSENT: Final = "_eventgen_absent"
 """A bit for each content column, set where a staged record doesn't mention it; NULL where it mentions all."""
+
+BEFORE: Final = "_eventgen_before"
+"""The content before a transition as one value, a row of the stage's type, where there are too many columns for two."""
 
 AT: Final = sql.Identifier("_eventgen_at")
 NUMBER: Final = sql.Identifier(ARRIVAL)
@@ -50,6 +53,29 @@ def column_name(column: Column | str, qualifier: str | None = None) -> sql.Ident
 def old_name(index: int) -> sql.Identifier:
     """Return the name of a content column's value before the transition."""
     return sql.Identifier(f"_eventgen_old_{index}")
+
+
+def old_value(plan: Plan, index: int, qualifier: str | None = None) -> sql.Composable:
+    """Return a content column's value before the transition, of a relation that has what `old_content` returns."""
+    if plan.is_wide:
+        whole = sql.Identifier(qualifier, BEFORE) if qualifier else sql.Identifier(BEFORE)
+        return sql.SQL("({}).{}").format(whole, column_name(plan.table.content[index]))
+    return sql.Identifier(qualifier, f"_eventgen_old_{index}") if qualifier else old_name(index)
+
+
+def old_content(plan: Plan, values: Sequence[sql.Composable], form: str = "{}") -> list[sql.Composable]:
+    """Return what a relation selects of the content before the transition: a column for each value, or one for all.
+
+    Args:
+        plan: of the stream.
+        values: of the content columns.
+        form: an expression over each of them.
+    """
+    if plan.is_wide:
+        nulls = sql.SQL(", NULL" * len(plan.table.metadata))
+        row = sql.SQL("ROW(NULL, NULL, {}{})::{}").format(comma_list(values), nulls, stage_of(plan))
+        return [sql.SQL(f"{form} AS {{}}").format(row, sql.Identifier(BEFORE))]
+    return [sql.SQL(f"{form} AS {{}}").format(value, old_name(index)) for index, value in enumerate(values)]
 
 
 def qualified(table: Table) -> sql.Identifier:

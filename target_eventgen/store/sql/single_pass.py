@@ -32,7 +32,7 @@ from target_eventgen.store.sql.names import (
     column_names,
     comma_list,
     key_array,
-    old_name,
+    old_content,
     qualified,
     same_key,
     stage_of,
@@ -125,10 +125,7 @@ def _transition(plan: Plan) -> sql.Composed:
         columns += [
             *(column_name(column, "_eventgen_w") for column in content),
             *(column_name(c, "_eventgen_w") for c in plan.table.metadata if c.name == DELETED_AT),
-            *(
-                sql.SQL("{} AS {}").format(column_name(c, "_eventgen_o"), old_name(index))
-                for index, c in enumerate(content)
-            ),
+            *old_content(plan, [column_name(column, "_eventgen_o") for column in content]),
             sql.SQL("{} AS {}").format(version_of(plan, "_eventgen_w"), AT),
             sql.SQL("_eventgen_w.{} AS {}").format(ROW_VERSION, COUNT),
             sql.SQL(existed + " AS _eventgen_existed").format(ROW_VERSION, is_gone(plan, "_eventgen_o")),

@@ -45,7 +45,8 @@ from target_eventgen.store.sql.names import (
     column_name,
     column_names,
     comma_list,
-    old_name,
+    old_content,
+    old_value,
     qualified,
     same_key,
     stage_of,
@@ -75,7 +76,7 @@ def replaced(plan: Plan, sparse: Sequence[int]) -> sql.Composed:
     contents = [
         sql.SQL("{} AS {}").format(value, column_name(c)) for value, c in zip(new, plan.table.content, strict=True)
     ]
-    olds = [sql.SQL("{} AS {}").format(value, old_name(index)) for index, value in enumerate(old)]
+    olds = old_content(plan, old)
     preceded = sql.SQL("b.{} IS NOT NULL").format(ROW_VERSION)
     existed = sql.SQL("b.{} IS NOT NULL AND NOT b._eventgen_gone" if plan.deletable else "b.{} IS NOT NULL").format(
         ROW_VERSION
@@ -169,16 +170,13 @@ def chain(plan: Plan, *, with_before: bool, sparse: Sequence[int], unversioned: 
     return comma_list(parts)
 
 
-def _old_names(plan: Plan) -> list[sql.Identifier]:
-    return [old_name(index) for index in range(len(plan.table.content))]
+def _old_names(plan: Plan) -> list[sql.Composable]:
+    return [old_value(plan, index) for index in range(len(plan.table.content))]
 
 
 def _linked(plan: Plan) -> sql.Composed:
     """Return `chain`: each version beside the content before it."""
-    olds = [
-        sql.SQL("lag({}) OVER w AS {}").format(column_name(column), name)
-        for column, name in zip(plan.table.content, _old_names(plan), strict=True)
-    ]
+    olds = old_content(plan, [*map(column_name, plan.table.content)], "lag({}) OVER w")
     return sql.SQL(
         "chain AS (SELECT *, {existed} AS _eventgen_existed, {preceded} AS _eventgen_preceded, {olds},"
         " {preceded} AND {at} IS NOT DISTINCT FROM lag({at}) OVER w AS _eventgen_still,"
