@@ -172,6 +172,11 @@ class Column:
         """The type of the column's values, without length, precision or scale."""
         return _MODIFIER.sub("", self.domain_of or self.type)
 
+    @property
+    def ignores_case(self) -> bool:
+        """Whether values that differ in case alone are equal to Postgres."""
+        return self.bare.rpartition(".")[2] == "citext"
+
 
 @dataclass(frozen=True)
 class Table:

@@ -152,6 +152,15 @@ class Postgres:
 
         doing = f'stream "{table.stream}": making its table {table.title}'
         plan = self._connection.repeat_until_done(lambda: self._connection.alter(doing, work, table.quoted))
+        for column in plan.types:
+            if column.ignores_case and column.name in {each.name for each in table.content}:
+                logger.warning(
+                    'stream "%s": column "%s" of %s is citext, to which values that differ in case alone are equal: '
+                    "such a change is none, and such keys are one row",
+                    table.stream,
+                    column.name,
+                    table.title,
+                )
         self._stages[table.stream] = name
         self._types.pop(table.stream, None)
         return plan

@@ -374,3 +374,31 @@ def test_a_stream_with_a_key_has_as_many_properties_as_a_table_has_columns(loade
     ]
     loader.load([told, first, second, third], events=rules)
     assert len(loader.events()) == len(told_of)
+
+
+def test_a_column_that_ignores_case_is_named_and_one_row_has_one_key(
+    loader: Loader, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader.query("create extension citext; create table t (id citext primary key, a citext, n bigint)")
+    kinds = {"id": {"type": "string"}, "a": {"type": "string"}, "n": {"type": "integer"}}
+    rules = [{"type": "came", "stream": "t", "on": "created"}, {"type": "touched", "stream": "t", "on": "updated"}]
+    for number, key in enumerate(["Abc", "abc", "ABC"]):
+        loader.load([schema("t", kinds, version=None), record("t", id=key, a="McDonald", n=number)], events=rules)
+    assert loader.events("type, partitionkey") == [("came", "abc"), ("touched", "abc"), ("touched", "abc")]
+    assert all(f'column "{name}" of "public"."t" is citext' in caplog.text for name in ("id", "a"))
+
+
+def test_enums_and_columns_of_other_types_beside_the_streams_are_taken_as_they_are(loader: Loader) -> None:
+    loader.query(
+        "create type mood as enum ('sad', 'glad');"
+        " create table t (id bigint primary key, a mood, row bigint generated always as identity, two bigint generated always"
+        " as (id * 2) stored, must text not null default 'm', at timestamp default now())"
+    )
+    told = schema("t", {"id": {"type": "integer"}, "a": {"type": "string"}}, version=None)
+    rules = [{"type": "touched", "stream": "t", "on": "updated"}]
+    for mood in ("sad", "glad", "glad"):
+        loader.load([told, record("t", id=1, a=mood)], events=rules)
+    assert loader.query("select a::text, two, must from t") == [("glad", 2, "m")]
+    assert loader.events() == [("touched", "1")]
+    message = loader.refused([told, record("t", id=2, a="mad"), state(1)])
+    assert all(part in message for part in ['column "a"', "mood"]), message

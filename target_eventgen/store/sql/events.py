@@ -277,7 +277,14 @@ def _trace(plan: Plan) -> sql.Composable:
 
 def _subject(plan: Plan) -> sql.Composable:
     """Return the key as text: the value itself, or a JSON array of a compound key's values."""
-    names = [column_name(name, "_eventgen_transition") for name in plan.table.key]
+    stored = {column.name: column for column in plan.types}
+    # One row has one subject, in whatever case its key comes.
+    names = [
+        sql.SQL("lower({}::text)" if name in stored and stored[name].ignores_case else "{}").format(
+            column_name(name, "_eventgen_transition")
+        )
+        for name in plan.table.key
+    ]
     if len(names) == 1:
         return sql.SQL("{}::text").format(names[0])
     return sql.SQL("jsonb_build_array({})::text").format(comma_list(names))
