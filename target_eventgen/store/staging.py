@@ -121,7 +121,7 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
 
 
 def _refused_deletion(
-    batch: Batch, lines: str, error: errors.DataError | errors.ProgramLimitExceeded
+    batch: Batch, lines: str, error: errors.DataError | errors.IntegrityError | errors.ProgramLimitExceeded
 ) -> ValueRefusedError | None:
     """Return the error for a deletion whose time is none; None where COPY refuses anything else.
 
