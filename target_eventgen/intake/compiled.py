@@ -20,14 +20,23 @@ Three shortcuts, each of which falls back to the general encoder:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, Literal
 
 import msgspec
 
-from target_eventgen.intake.blocks import TYPE_ERRORS, UNSET, LineBlock
-from target_eventgen.intake.general import NULL, encoder, noting
+from target_eventgen.intake.blocks import TYPE_ERRORS, LineBlock
+from target_eventgen.intake.expressions import (
+    SCALARS,
+    TYPES,
+    decode_json,
+    decoded,
+    expression,
+    functions,
+    is_dated,
+    is_moment,
+)
+from target_eventgen.intake.general import NULL, noting
 from target_eventgen.model.arrival import PLAIN, encoded_as
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import (
@@ -36,8 +45,6 @@ from target_eventgen.model.tables import (
     EXTRACTED_AT,
     METADATA,
     MOMENTS,
-    WORDS,
-    has_whole_year,
     postgres_type,
 )
 from target_eventgen.model.versions import FINE_TYPES, TEXTS, is_finer, is_ordered, split
@@ -51,15 +58,6 @@ _SCHEMA_KEYWORDS: Final = frozenset(
     {"type", "properties", "required", "title", "description", "$schema", "$id", "additionalProperties"}
 )
 """Keywords of a SCHEMA that is compiled; a record with additional properties is not taken anyway."""
-
-_NUMERIC: Final = frozenset({"numeric", "real", "double precision"})
-_BOOLEANS: Final = {True: "t", False: "f", None: NULL, msgspec.UNSET: UNSET}
-_DECODE: Final = msgspec.json.Decoder(float_hook=Decimal).decode
-_STARTS: Final = b"-0123456789"
-
-
-class MisfitError(ValueError):
-    """A value is not of its type."""
 
 
 class CompiledEncoder:
@@ -106,7 +104,7 @@ class CompiledEncoder:
         version = plan.version
         self._version: Callable[[Any], Any] = _one if version is None else attrgetter(f"record.{fields[version.name]}")
         required = {
-            name: is_required and base in _NULLABLE and not nullable for name, base, nullable, is_required in types
+            name: is_required and base in SCALARS and not nullable for name, base, nullable, is_required in types
         }
         self._is_ordered = None if version is None else is_ordered(version.type, plan.table.order)
         may_be_unordered = version is not None and version.type in {*TEXTS, "jsonb"}
@@ -145,7 +143,7 @@ class CompiledEncoder:
         """Return whether a record has no version that is ordered, though its stream has versions."""
         version = self._version(message)
         if type(version) is msgspec.Raw:
-            version = _DECODE(version)
+            version = decode_json(version)
         return (
             version is None or version is msgspec.UNSET or not (self._is_ordered is None or self._is_ordered(version))
         )
@@ -163,13 +161,13 @@ class CompiledEncoder:
         A value is UNSET where the record doesn't mention the property.
         """
         values: list[Any] = []
-        for get, base, nullable, is_moment in self._content:
+        for get, base, nullable, is_text in self._content:
             value = get(message.record)
-            if is_moment is not None and type(value) is str and not is_moment(value):
+            if is_text is not None and type(value) is str and not is_text(value):
                 return None
             if type(value) is msgspec.Raw:
                 try:
-                    value = _decoded(value, base, nullable=nullable)
+                    value = decoded(value, base, nullable=nullable)
                 except TYPE_ERRORS:
                     return None
             values.append(value)
@@ -185,9 +183,9 @@ def _message_type(plan: Plan, types: Sequence[tuple[str, str, bool, bool]], fiel
     record = msgspec.defstruct(
         "Record",
         [
-            (fields[name], _TYPES[base, nullable])
+            (fields[name], TYPES[base, nullable])
             if is_required
-            else (fields[name], _TYPES[base, nullable] | msgspec.UnsetType, msgspec.UNSET)
+            else (fields[name], TYPES[base, nullable] | msgspec.UnsetType, msgspec.UNSET)
             for name, base, nullable, is_required in types
         ],
         rename={field: name for name, field in fields.items()},
@@ -232,19 +230,6 @@ def _index_of_fine(plan: Plan) -> int | None:
     return [column.name for column in plan.table.properties].index(plan.table.replication_key.name)
 
 
-def _whole(text: Any) -> Any:
-    """Return the text of an instant to the microsecond."""
-    return split(text)[0] if type(text) is str else text
-
-
-def _finer(text: Any) -> Any:
-    """Return what the text of an instant has beyond the microsecond."""
-    if type(text) is not str:
-        return NULL if text is None else text
-    finer = split(text)[1]
-    return NULL if finer is None else finer
-
-
 def compile_encoder(
     plan: Plan, schema: Mapping[str, Any], *, validates: bool, loose: set[str] | None = None
 ) -> CompiledEncoder | None:
@@ -266,12 +251,7 @@ def compile_encoder(
     types: list[tuple[str, str, bool, bool]] = []
     expressions: list[str] = []
     moments: dict[str, Callable[[str], bool]] = {}
-    names: dict[str, Any] = {
-        "booleans": _BOOLEANS,
-        "UNSET": msgspec.UNSET,
-        "moment": _moment(_is_moment),
-        "dated": _moment(_is_dated),
-    }
+    names = functions()
     for index, (name, definition) in enumerate(properties.items()):
         kind = _kind(definition, validates=validates)
         # msgspec wants names without what JSON escapes.
@@ -293,38 +273,35 @@ def compile_encoder(
         if column is None:
             return None
         types.append((name, base, nullable, is_required))
-        wanted = postgres_type(definition)
-        check = "" if base != "string" or wanted not in MOMENTS else "dated" if wanted in DATED else "moment"
+        check = _check_of(base, postgres_type(definition))
         if check:
-            moments[name] = _is_dated if check == "dated" else _is_moment
-        expression = _expression(index, base, encoded_as(column, wanted), names, nullable=nullable, check=check)
+            moments[name] = is_dated if check == "dated" else is_moment
+        arriving = encoded_as(column, postgres_type(definition))
+        written = expression(index, base, arriving, names, nullable=nullable, check=check)
         if column.bare in PLAIN:
             names[f"n{index}"] = noting(name, column.bare, set() if loose is None else loose)
-            expression = f"n{index}({expression})"
-        expressions.append(expression)
+            written = f"n{index}({written})"
+        expressions.append(written)
     fine = _index_of_fine(plan)
     if fine is not None:
         name = plan.table.properties[fine].name
-        field = f"r.f{[each for each, *_ in types].index(name)}"
         if name not in moments:
             return None
         expressions[fine] = f"whole({expressions[fine]})"
-        expressions.append(f"finer({field})")
-        names |= {"whole": _whole, "finer": _finer}
+        expressions.append(f"finer(r.f{[each for each, *_ in types].index(name)})")
     return CompiledEncoder(plan, types, expressions, names, moments)
+
+
+def _check_of(base: str, wanted: str) -> Literal["", "dated", "moment"]:
+    """Return the name of the function that checks a text, by the type that its definition asks for; "" for none."""
+    if base != "string" or wanted not in MOMENTS:
+        return ""
+    return "dated" if wanted in DATED else "moment"
 
 
 _DECODED_LATE: Final = frozenset({"number", "object", "array"})
 _PROPERTIES: Final = frozenset({"string", "integer", "boolean", "number", "object", "array"})
 _SPELT_ALIKE: Final = frozenset({("integer", "bigint"), ("string", "text")})
-_NULLABLE: Final[dict[str, Any]] = {"string": str, "integer": int, "boolean": bool}
-_TYPES: Final[dict[tuple[str, bool], Any]] = {
-    **{(name, False): type_ for name, type_ in _NULLABLE.items()},
-    **{(name, True): type_ | None for name, type_ in _NULLABLE.items()},
-    ("null", False): None,
-    ("null", True): None,
-    **{(name, nullable): msgspec.Raw for name in ("number", "object", "array", "any") for nullable in (False, True)},
-}
 
 
 def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
@@ -345,106 +322,6 @@ def _kind(definition: Any, *, validates: bool) -> tuple[str, bool] | None:
         return "null" if nullable else "any", True
     only = kinds.pop() if len(kinds) == 1 else None
     return (only, nullable) if only in _PROPERTIES else None
-
-
-def _expression(  # noqa: PLR0913  each is a fact of the property
-    index: int, base: str, column: str, names: dict[str, Any], *, nullable: bool, check: str
-) -> str:
-    """Return the expression that writes a field of the record `r`; add the functions that it calls to the names."""
-    field = f"r.f{index}"
-    if _TYPES[base, nullable] is msgspec.Raw:
-        as_spelt = base == "number" and column in _NUMERIC
-        names[f"w{index}"] = _number(nullable=nullable) if as_spelt else _raw(base, column, nullable=nullable)
-        return f"w{index}({field})"
-    if base == "boolean" and column == "boolean":
-        return f"booleans[{field}]"
-    if (base == "boolean") or (base == "string" and column in {"jsonb", "json"}):
-        names[f"w{index}"] = encoder(column)
-        value = f"{check}({field})" if check else field
-        return f"NULL if {field} is None else '{UNSET}' if {field} is UNSET else w{index}({value})"
-    if check:
-        return f"{check}({field})"
-    return f"NULL if {field} is None else {field}" if nullable else field
-
-
-def _is_moment(text: str) -> bool:
-    """Return whether a date or time begins with a digit and has no words.
-
-    Text with words (such as "10:00 today") is left to the general encoder.
-    """
-    return "/" < text[:1] < ":" and (text[4:5] == "-" or WORDS.search(text) is None)
-
-
-def _is_dated(text: str) -> bool:
-    """Return whether a text is one of `_is_moment` that names its year."""
-    return "/" < text[:1] < ":" and has_whole_year(text) and (text[4:5] == "-" or WORDS.search(text) is None)
-
-
-def _moment(is_one: Callable[[str], bool]) -> Callable[[Any], Any]:
-    """Return the function that writes the text of a date or time."""
-
-    def written(text: Any) -> Any:
-        if text is None:
-            return NULL
-        if text is msgspec.UNSET or is_one(text):
-            return text
-        raise MisfitError
-
-    return written
-
-
-def _number(*, nullable: bool) -> Callable[[Any], str]:
-    """Return the function that writes a number as it is spelt."""
-
-    def written(raw: Any) -> str:
-        if raw is msgspec.UNSET:
-            return UNSET
-        text = bytes(raw)
-        if text[0] in _STARTS:
-            return text.decode()
-        if nullable and text == b"null":
-            return NULL
-        raise MisfitError
-
-    return written
-
-
-_CLASSES: Final[dict[str, tuple[type, ...]]] = {
-    "object": (dict,),
-    "array": (list,),
-    "number": (int, Decimal),
-    "any": (object,),
-}
-
-
-def _raw(base: str, column: str, *, nullable: bool) -> Callable[[Any], str]:
-    """Return the function that writes a value which has to be decoded first."""
-    encode = encoder(column)
-
-    def written(raw: Any) -> str:
-        if raw is msgspec.UNSET:
-            return UNSET
-        value = _decoded(raw, base, nullable=nullable)
-        return NULL if value is None else encode(value)
-
-    return written
-
-
-def _decoded(raw: Any, base: str, *, nullable: bool) -> Any:
-    """Return a value from its JSON.
-
-    Raises:
-        MisfitError: the value is not of its type.
-    """
-    value = _DECODE(raw)
-    fits = (
-        nullable
-        if value is None
-        else isinstance(value, _CLASSES[base]) and (base != "number" or value is not bool(value))
-    )
-    if not fits:
-        raise MisfitError
-    return value
 
 
 def _one(_: Any) -> int:
