@@ -138,7 +138,7 @@ MUTANTS = (
         "what another run told is written in one pass",
         (
             Edit(
-                "Postgres._upsert",
+                "KeyedWriter._upsert",
                 "        if replayed or parked:\n            raise",
                 "        if parked:\n            raise",
             ),
@@ -239,7 +239,7 @@ MUTANTS = (
     ),
     Mutant(
         "a run that went through a story doesn't say so",
-        (Edit("Postgres._write_keyed", "        if checked:\n", "        if checked and not plan:\n"),),
+        (Edit("KeyedWriter.write", "        if checked:\n", "        if checked and not plan:\n"),),
         INSTANTS,
     ),
     Mutant(
@@ -262,7 +262,7 @@ MUTANTS = (
         "nothing remembers a row that was taken out",
         (
             Edit(
-                "Postgres._write_keyed",
+                "KeyedWriter.write",
                 "keep_tombstones=plan.hard and batch.activated is None",
                 "keep_tombstones=False",
             ),
@@ -293,12 +293,12 @@ MUTANTS = (
                 "    cursor.execute('DROP TABLE IF EXISTS pg_temp.' + plan.stage)\n    cursor.execute(stage.create_stage(plan, arriving).as_string(cursor).replace('ON COMMIT DROP', ''))\n",
             ),
             Edit(
-                "Postgres._upsert",
+                "KeyedWriter._upsert",
                 "        failpoints.reach(failpoints.AFTER_LOCK)",
                 "        cursor.connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
             ),
             Edit(
-                "Postgres._write_keyed",
+                "KeyedWriter.write",
                 "        failpoints.reach(failpoints.AFTER_LOCK)",
                 "        cursor.connection.commit()\n        failpoints.reach(failpoints.AFTER_LOCK)",
             ),

@@ -21,7 +21,7 @@ from target_eventgen.errors import (
     RuleError,
     SettingsError,
 )
-from target_eventgen.model import plan, rules, settings
+from target_eventgen.model import database_address, plan, rules, settings
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table, table
@@ -161,7 +161,7 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
                 ) from error
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
-                given = {key: value for key, value in config.items() if key not in {*settings.PARTS, *_OUTWARD}}
+                given = {key: value for key, value in config.items() if key not in {*database_address.PARTS, *_OUTWARD}}
                 with contextlib.redirect_stdout(io.StringIO()):
                     singer_target.load({**given, "database_url": throw_away, "initial_load": "emit"}, source)
                 yield throw_away

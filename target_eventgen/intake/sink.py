@@ -12,7 +12,9 @@ from target_eventgen.errors import InvalidRecordError
 from target_eventgen.intake import blocks, compiled, validation
 from target_eventgen.intake.blocks import LineBlock
 from target_eventgen.intake.compiled import CompiledEncoder
-from target_eventgen.intake.general import GeneralEncoder, Metadata, as_line, as_moment, identity
+from target_eventgen.intake.general import GeneralEncoder, Metadata, as_line, identity
+from target_eventgen.intake.record_warnings import RecordWarnings
+from target_eventgen.intake.stamps import Stamp, metadata_at
 from target_eventgen.model import versions
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.model.tables import EXTRACTED_AT, PER_BATCH
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk.sinks.core import BaseJSONSchemaValidator
 
     from target_eventgen.model.plan import Plan
+    from target_eventgen.model.tables import Table
 
 
 class EventgenSink(Sink):
@@ -44,10 +47,8 @@ class EventgenSink(Sink):
         )
         self._keeps_originals = self.config.get("on_invalid_record") == "dead_letter"
         self._validate_deletion: Callable[[Mapping[str, Any]], None] | None = None
-        self._bared_warned = self._unordered_warned = False
+        self._warnings = RecordWarnings(stream_name, self.logger)
         self._separator = self.config.get("flattening_separator") or "__"
-        self._surplus_warned: set[str] = set()
-        self._replaced_nul_warned: set[str] = set()
         self._clear()
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
@@ -72,7 +73,7 @@ class EventgenSink(Sink):
         self._identities = [identity("" if column is None else column.type) for column in stored]
         self._single = bool(stored)
         first = next(iter(plan.table.metadata), None)
-        self._has_extraction = first is not None and first.name == EXTRACTED_AT
+        self._stamp = Stamp(self._encoder, has_extraction=first is not None and first.name == EXTRACTED_AT)
         self._compiled = compiled.compile_encoder(
             plan, self._record_schema, validates=self._validate is not None, loose=self._encoder.loose
         )
@@ -89,9 +90,6 @@ class EventgenSink(Sink):
         self._repeated = 0
         self._single = bool(self._identities)
         self._batched_at = datetime.now(tz=timezone.utc).isoformat()
-        self._stamp = ""
-        self._stamped_from = self._stamped_to = 0.0
-        self._stamped_version: int | None = None
 
     def add(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> int:
         """Take one record; return how many characters it takes until the next checkpoint.
@@ -110,11 +108,13 @@ class EventgenSink(Sink):
         elif self._validate is not None:
             self._validate(record)
         if surplus := self._encoder.surplus(record):
-            record, surplus = self._with_flattened_nulls(record, surplus)
-            self._warn_of(surplus)
+            if self.config.get("flattening_enabled"):
+                record, surplus = _with_flattened_nulls(self.plan.table, self._separator, record, surplus)
+            self._warnings.surplus(surplus)
         metadata = self._metadata(record, message) if self.plan.table.metadata else None
         line, absent = self._encoder.line(len(self._lines) + 1, record, metadata)
-        self._warn_of_replaced_nul()
+        if self._encoder.replaced_nul:
+            self._warnings.replaced_nul(self._encoder.replaced_nul)
         if absent:
             self._sparse.update(absent)
         if self._version_name is not None:
@@ -144,9 +144,7 @@ class EventgenSink(Sink):
         try:
             self._validate_deletion(record)
         except InvalidRecordError as error:
-            if not self._bared_warned:
-                self.logger.warning("%s; it is a deletion, which is done: its row keeps the content that it had", error)
-            self._bared_warned = True
+            self._warnings.bare_deletion(error)
             return self._encoder.bare(record)
         return record
 
@@ -165,16 +163,9 @@ class EventgenSink(Sink):
         return False
 
     def _warn_of_unordered(self) -> None:
-        if not self._unordered_warned:
-            self.logger.warning(
-                'stream "%s": its replication key "%s" has values that are not %s: nothing says which of two is older, so '
-                "records are taken in the order of their arrival; say with version_order what they are (number, text, or "
-                "arrival), or have the tap declare it",
-                self.stream_name,
-                self._version_name,
-                "numbers" if self.plan.table.order == versions.NUMERIC else "instants",
-            )
-        self._unordered_warned = True
+        self._warnings.unordered(
+            self._version_name, "numbers" if self.plan.table.order == versions.NUMERIC else "instants"
+        )
 
     def accept(self, block: LineBlock) -> int | None:
         """Take a block of plain records in one step; return how many characters they take until the next checkpoint.
@@ -204,7 +195,8 @@ class EventgenSink(Sink):
                 return None
             if self._is_repeat(self._key_of(encoder.key(messages[0])), lines[0]):
                 return 0
-        self._warn_of_replaced_nul()
+        if self._encoder.replaced_nul:
+            self._warnings.replaced_nul(self._encoder.replaced_nul)
         self._sparse |= absent
         if encoder.may_lack_version and (unversioned := next(filter(encoder.is_unversioned, messages), None)):
             self._unversioned = True
@@ -224,11 +216,9 @@ class EventgenSink(Sink):
 
         None where a message is not plain.
         """
-        now, first = time.time(), len(self._lines) + 1
-        if not self._stamped_from <= now < self._stamped_to or version != self._stamped_version:
-            self._renew_stamp(now, version)
+        first, stamp = len(self._lines) + 1, self._stamp.at(time.time(), version)
         # The work of one call for all of them, since there is little else to a record.
-        lines = encoder.lines(first, messages, self._stamp)
+        lines = encoder.lines(first, messages, stamp)
         if lines is None:
             return None
         absent: set[int] = set()
@@ -236,7 +226,7 @@ class EventgenSink(Sink):
             values = encoder.values(messages[index])
             if values is None:
                 return None
-            tail = f"{self._extraction(messages[index].time_extracted)}{self._stamp}"
+            tail = f"{self._stamp.extraction(messages[index].time_extracted)}{stamp}"
             lines[index], absent_here = self._encoder.line_of_values(first + index, values, tail)
             absent.update(absent_here)
         return lines, absent
@@ -319,29 +309,6 @@ class EventgenSink(Sink):
         """Return the fields of a line for its absent columns and its content."""
         return line.split("\t")[1 : 2 + len(self.plan.table.content)]
 
-    def _renew_stamp(self, now: float, version: int | None) -> None:
-        """Write the metadata fields of the records of this millisecond; records come faster."""
-        milliseconds = int(now * 1000)
-        self._stamped_from, self._stamped_to = milliseconds / 1000, (milliseconds + 1) / 1000
-        self._stamped_version = version
-        metadata = self._metadata_at(milliseconds / 1000, version)
-        self._stamp = self._encoder.tail(metadata).removeprefix(self._extraction(None))
-
-    def _extraction(self, extracted: str | None) -> str:
-        """Return the field of a record's time of extraction; nothing where the table has no such column."""
-        if not self._has_extraction:
-            return ""
-        return f"\t{as_moment(extracted)}"
-
-    def _metadata_at(self, now: float, version: int | None, extracted: Any = None, deleted: Any = None) -> Metadata:
-        return Metadata(
-            extracted_at=extracted,
-            received_at=datetime.fromtimestamp(now, tz=timezone.utc).isoformat(),
-            deleted_at=deleted,
-            sequence=round(now * 1000),
-            table_version=version,
-        )
-
     def _constants(self) -> tuple[tuple[str, str], ...]:
         """Return (column, text) of the metadata that is the same for the whole batch."""
         texts = dict(zip(PER_BATCH, (self._batched_at, str(self.sync_started_at)), strict=True))
@@ -349,38 +316,7 @@ class EventgenSink(Sink):
 
     def _metadata(self, record: Mapping[str, Any], message: Mapping[str, Any]) -> Metadata:
         version = message.get("version") or self._table_version
-        return self._metadata_at(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
-
-    def _warn_of_replaced_nul(self) -> None:
-        if replaced := self._encoder.replaced_nul - self._replaced_nul_warned:
-            self._replaced_nul_warned |= replaced
-            self.logger.warning(
-                'stream "%s": NUL characters, which Postgres can not store, are replaced by U+FFFD in %s',
-                self.stream_name,
-                ", ".join(f'"{name}"' for name in sorted(replaced)),
-            )
-
-    def _with_flattened_nulls(self, record: Mapping[str, Any], surplus: set[str]) -> tuple[Mapping[str, Any], set[str]]:
-        """Return a record in which the columns of a flattened object that is null are null, and the rest of surplus.
-
-        The SDK leaves such an object as it is.
-        """
-        if not self.config.get("flattening_enabled"):
-            return record, surplus
-        nulls = tuple(f"{name}{self._separator}" for name in surplus if record[name] is None)
-        columns = [column.name for column in self.plan.table.content if nulls and column.name.startswith(nulls)]
-        flattened = {
-            name for name in surplus if any(column.startswith(f"{name}{self._separator}") for column in columns)
-        }
-        return {**dict.fromkeys(columns), **record}, surplus - flattened
-
-    def _warn_of(self, surplus: set[str]) -> None:
-        unknown = {name for name in surplus if not name.startswith("_sdc_")} - self._surplus_warned
-        for name in sorted(unknown):
-            self.logger.warning(
-                'stream "%s": records have a property "%s" that its SCHEMA lacks', self.stream_name, name
-            )
-        self._surplus_warned |= unknown
+        return metadata_at(time.time(), version, message.get("time_extracted"), record.get("_sdc_deleted_at"))
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
         """Take one record; the SDK's name for `add`."""
@@ -395,3 +331,16 @@ class EventgenSink(Sink):
 def _values(record: Mapping[str, Any], names: Sequence[str]) -> Any:
     """Return the value of one property, or a tuple of those of several."""
     return record[names[0]] if len(names) == 1 else tuple(record[name] for name in names)
+
+
+def _with_flattened_nulls(
+    table: Table, separator: str, record: Mapping[str, Any], surplus: set[str]
+) -> tuple[Mapping[str, Any], set[str]]:
+    """Return a record in which the columns of a flattened object that is null are null, and the rest of surplus.
+
+    The SDK leaves such an object as it is.
+    """
+    nulls = tuple(f"{name}{separator}" for name in surplus if record[name] is None)
+    columns = [column.name for column in table.content if nulls and column.name.startswith(nulls)]
+    flattened = {name for name in surplus if any(column.startswith(f"{name}{separator}") for column in columns)}
+    return {**dict.fromkeys(columns), **record}, surplus - flattened

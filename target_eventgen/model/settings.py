@@ -14,13 +14,11 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from psycopg2 import ProgrammingError
-from psycopg2.extensions import make_dsn
 
 from target_eventgen.errors import SettingsError
+from target_eventgen.model import database_address, versions
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
-from target_eventgen.model import versions
 from target_eventgen.model.entries import PublisherEntry, RuleEntry
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.routes import Route
@@ -34,17 +32,6 @@ DELIVERY_TIMEOUT_SECONDS: Final = 60
 MAX_LOCK_SECONDS: Final = 30
 MAX_TIMEOUT_SECONDS: Final = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
-
-PARTS: Final = ("host", "port", "user", "password", "database")
-"""The settings that make up a URL."""
-
-_TLS: Final = {
-    "ssl_mode": "sslmode",
-    "ssl_certificate_authority": "sslrootcert",
-    "ssl_client_certificate": "sslcert",
-    "ssl_client_private_key": "sslkey",
-}
-"""Our settings of TLS, which are called as in another target of the SDK, with libpq's names for them."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -258,7 +245,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @functools.cached_property
     def dsn(self) -> str | None:
         """Where Postgres is; None: the project's own."""
-        return _dsn(self)
+        return database_address.dsn_of(self)
 
     @property
     def schemas_by_prefix(self) -> Mapping[str, str]:
@@ -349,12 +336,12 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         known: the settings that exist.
     """
     found = [f'there is no setting "{name}"{nearest(name, known)}' for name in config if name not in known]
-    parts = [name for name in PARTS if config.get(name) not in {None, ""}]
+    parts = [name for name in database_address.PARTS if config.get(name) not in {None, ""}]
     if config.get("database_url") and parts:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")
     elif parts and "host" not in parts:
         found.append(f"host is missing beside {', '.join(parts)}")
-    tls = [name for name in _TLS if config.get(name)]
+    tls = [name for name in database_address.TLS if config.get(name)]
     if tls and not config.get("database_url") and "host" not in parts:
         found.append(f"{', '.join(tls)} needs a database_url or a host; the embedded Postgres has no TLS")
     found.extend(_out_of_bounds(config))
@@ -433,23 +420,3 @@ def _target_schema(value: Any) -> str:
     """Return the schema that an entry of the mapping names, nothing where it names none."""
     named = value.get("target_schema") if isinstance(value, dict) else value
     return named if isinstance(named, str) else ""
-
-
-def _dsn(settings: Settings) -> str | None:
-    if settings.database_url:
-        # SQLAlchemy's way of naming the driver; libpq knows only the scheme.
-        return _with_tls(str(settings.database_url).replace("postgresql+psycopg2://", "postgresql://", 1), settings)
-    if not settings.host:
-        return None
-    given = {name: value for name in PARTS if (value := getattr(settings, name)) is not None}
-    return _with_tls(
-        str(make_dsn(**{"dbname" if name == "database" else name: value for name, value in given.items()})), settings
-    )
-
-
-def _with_tls(dsn: str, settings: Settings) -> str:
-    given = {libpq: value for name, libpq in _TLS.items() if (value := getattr(settings, name))}
-    try:
-        return str(make_dsn(dsn, **given)) if given else dsn
-    except ProgrammingError:
-        return dsn  # the connection's own error says so, without quoting it

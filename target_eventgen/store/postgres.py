@@ -21,26 +21,23 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 import psycopg2
 from psycopg2 import extensions
 
 from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
-from target_eventgen.model import versions
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store import catalog, conditions, culprits, schema, staging, widening
 from target_eventgen.store.connection import Connection, single_value
+from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
 from target_eventgen.store.refusals import RefusedByTableError
-from target_eventgen.store.sql import added_columns, deletions, replays, single_pass, stage, tables, two_pass
+from target_eventgen.store.sql import deletions, replays, single_pass, stage, tables
 from target_eventgen.store.staging import NarrowColumnsError
-
-MIN_UPSERT_SERVER_VERSION: Final = 180000
-"""libpq's number of the oldest Postgres whose RETURNING gives the row before."""
 
 logger = logging.getLogger("target-eventgen")
 
@@ -95,8 +92,7 @@ class Postgres:
         self._run = run
         self._before_commit = before_commit
         self._confirmed = 0
-        self._two_pass_streams: set[str] = set()
-        self._mostly_unchanged: set[str] = set()
+        self._keyed = KeyedWriter(self._connection)
         self._stages: dict[str, str] = {}
         self._types: dict[str, tuple[Column, ...]] = {}
         self._depths: dict[str, int] = {}
@@ -152,15 +148,7 @@ class Postgres:
 
         doing = f'stream "{table.stream}": making its table {table.title}'
         plan = self._connection.repeat_until_done(lambda: self._connection.alter(doing, work, table.quoted))
-        for column in plan.types:
-            if column.ignores_case and column.name in {each.name for each in table.content}:
-                logger.warning(
-                    'stream "%s": column "%s" of %s is citext, to which values that differ in case alone are equal: '
-                    "such a change is none, and such keys are one row",
-                    table.stream,
-                    column.name,
-                    table.title,
-                )
+        _warn_of_citext(plan)
         self._stages[table.stream] = name
         self._types.pop(table.stream, None)
         return plan
@@ -199,8 +187,8 @@ class Postgres:
         while True:
             try:
                 return self._commit(checkpoint)
-            except _ReplayDetectedError as error:
-                self._two_pass_streams.add(error.stream)
+            except ReplayDetectedError as error:
+                self._keyed.two_pass_streams.add(error.stream)
             except NarrowColumnsError as error:
                 self._widen(error)
             except RefusedByTableError as error:
@@ -215,8 +203,8 @@ class Postgres:
                     cursor.connection.rollback()
             except RefusedByTableError as error:
                 return error.stream != stream
-            except _ReplayDetectedError as error:
-                self._two_pass_streams.add(error.stream)
+            except ReplayDetectedError as error:
+                self._keyed.two_pass_streams.add(error.stream)
             except NarrowColumnsError as error:
                 self._widen(error)
             else:
@@ -290,103 +278,7 @@ class Postgres:
             if not plan.table.key:
                 cursor.execute(single_pass.append(plan))
                 return Outcome(cursor.rowcount, 0, 0, 0, 0, rejected)
-            return self._write_keyed(cursor, batch, rejected)
-
-    def _may_upsert(self, batch: Batch) -> bool:
-        """Return whether each staged record has a key and a version of its own, and mentions all there is to say."""
-        plan = batch.plan
-        is_plain = batch.single and not (
-            batch.unversioned or batch.sparse or batch.deletes or batch.judges_parked or batch.has_table_version
-        )
-        return (
-            is_plain
-            and self._connection.server_version >= MIN_UPSERT_SERVER_VERSION
-            and plan.table.stream not in self._two_pass_streams
-            and single_pass.upsertable(plan)
-        )
-
-    def _upsert(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
-        """Write what may be written in one pass.
-
-        Raises:
-            _ReplayDetectedError: records may repeat those of another run, so that the transaction must be done in two
-            passes.
-        """
-        plan, began = batch.plan, time.monotonic()
-        cursor.execute(single_pass.upsert(plan, skip_unchanged=plan.table.stream in self._mostly_unchanged))
-        created, updated, fired, types = cursor.fetchone() or (0, 0, 0, {})
-        # What comes next is most often like what came last: a replay is not over at once.
-        unchanged = 2 * (created + updated) < batch.rows
-        (self._mostly_unchanged.add if unchanged else self._mostly_unchanged.discard)(plan.table.stream)
-        locked = time.monotonic() - began
-        failpoints.reach(failpoints.AFTER_LOCK)
-        cursor.execute(single_pass.overtaken(plan))
-        replayed, parked, stale, *_ = cursor.fetchone() or (False, False, False)
-        if replayed or parked:
-            raise _ReplayDetectedError(plan.table.stream)
-        old, key = 0, None
-        if stale:
-            cursor.execute(single_pass.older(plan))
-            old, key = cursor.fetchone() or (0, None)
-            self._keep_stale(cursor, plan, locked=False)
-        failpoints.reach(failpoints.AFTER_EVENTS)
-        recorded = sum(types.values())
-        return Outcome(
-            created, updated, old, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
-        )
-
-    def _keep_stale(self, cursor: extensions.cursor, plan: Plan, *, locked: bool) -> None:
-        """Keep the records that are older than their rows, where the stream says so; see `two_pass.keep_stale`."""
-        if plan.version is not None and plan.table.stale == versions.KEEP:
-            reason = (
-                f'stream "{plan.table.stream}": a record is older than its row, by its replication key, and `stale` is '
-                "keep; load it with stale set to apply, if it is the truth"
-            )
-            cursor.execute(two_pass.keep_stale(plan, reason, locked=locked))
-
-    def _write_keyed(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
-        plan = batch.plan
-        if self._may_upsert(batch):
-            return self._upsert(cursor, batch, rejected)
-        cursor.execute(stage.force_index_lookups(by_key=batch.single))
-        if not batch.single:
-            cursor.execute(stage.analyze(plan))
-        shape: dict[str, Any] = {"sparse": batch.sparse, "unversioned": batch.unversioned, "single": batch.single}
-        began = time.monotonic()
-        cursor.execute(two_pass.claim(plan, unversioned=batch.unversioned, single=batch.single))
-        locked = time.monotonic() - began
-        created, restored = cursor.rowcount, 0
-        if plan.hard:
-            cursor.execute(deletions.restore_tombstoned(plan))
-            restored = cursor.rowcount
-            created -= restored
-        if plan.generation:
-            cursor.execute(added_columns.backfill_new_columns(plan))
-        failpoints.reach(failpoints.AFTER_LOCK)
-        if created == batch.rows and not plan.rules and not (batch.deletes or batch.judges_parked):
-            return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
-        shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
-        self._keep_stale(cursor, plan, locked=True)
-        cursor.execute(two_pass.record(plan, **shape))
-        row = cursor.fetchone()
-        assert row is not None
-        updated, fired, types, stale, key = row
-        if checked:
-            cursor.execute(replays.mark_history_checked(plan, checked))
-        if plan.generation:
-            cursor.execute(added_columns.mark_backfilled(plan))
-        if batch.has_table_version:
-            cursor.execute(deletions.stamp_table_version(plan))
-        if batch.deletes or restored or (batch.judges_parked and plan.deletable):
-            cursor.execute(
-                deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
-            )
-            created -= single_value(cursor)
-        failpoints.reach(failpoints.AFTER_EVENTS)
-        recorded = sum(types.values())
-        return Outcome(
-            created, updated, stale, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
-        )
+            return self._keyed.write(cursor, batch, rejected)
 
 
 def _place(batch: Batch, depths: Mapping[str, int]) -> tuple[int, str, str]:
@@ -419,9 +311,14 @@ def _check_deferred(connection: Connection, cursor: extensions.cursor, batches: 
             raise
 
 
-class _ReplayDetectedError(Exception):
-    """A stream's records may repeat those of another run, which is to be judged before anything is written."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self.stream = stream
+def _warn_of_citext(plan: Plan) -> None:
+    table = plan.table
+    for column in plan.types:
+        if column.ignores_case and column.name in {each.name for each in table.content}:
+            logger.warning(
+                'stream "%s": column "%s" of %s is citext, to which values that differ in case alone are equal: '
+                "such a change is none, and such keys are one row",
+                table.stream,
+                column.name,
+                table.title,
+            )
