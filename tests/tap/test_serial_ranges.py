@@ -198,6 +198,8 @@ def test_dates_in_digits_are_no_serial_numbers() -> None:
         run(made, Ids([{"id": 20261124}]), {})
     made = plan(**ranged(step="1000", initial_value=20261120), paginator={"type": "cursor", "stable": True})
     assert run(made, Ids([{"id": 20261124}, {"id": 20261199}]), {})[0] == [20261124, 20261199]
+    made = plan(**ranged(step="1000", initial_value=1), paginator={"type": "cursor", "stable": True})
+    assert run(made, Ids([{"id": 20261124}]), {})[0] == [20261124]
 
 
 @pytest.mark.pure
@@ -209,6 +211,8 @@ def test_dates_in_digits_are_no_serial_numbers() -> None:
         (20261124235959, "%Y%m%d%H%M%S"),
         (20261399, None),
         (12345678, None),
+        (12340615, None),
+        (21010101, None),
         (1, None),
     ],
 )
