@@ -123,6 +123,7 @@ def test_a_parent_that_was_read_before_goes_on_from_where_it_was_once_it_can_be_
     ("form", "facts"),
     [
         ("%Y-%m-%d", {"timezone": "UTC", "initial_value": "2026-01-01"}),
+        ("%Y-%m-%d", {"timezone": "UTC", "initial_value": "2026-01-01T00:00:00"}),
         ("%d.%m.%Y", {"timezone": "UTC", "initial_value": "01.01.2026", "cursor_formats": ["%d.%m.%Y"]}),
     ],
 )
