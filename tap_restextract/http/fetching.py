@@ -126,9 +126,11 @@ class Prefetcher:
         self._pending: dict[PageRequest, PendingFetch] = {}
 
     def __call__(self, request: PageRequest) -> Page:
-        """Return the page, which may have been asked for already; a probe is asked for beside the others."""
+        """Return the page, which may have been asked for already; a probe says nothing of what comes next."""
         if request.probe:
-            return self._workers.submit(request).result()
+            probing = self._workers.submit(request)
+            on_request_sent()
+            return probing.result()
         pending = self._pending.pop(request, None)
         if pending is None:
             # Counted otherwise than foreseen: what flies is of no use, and asking ahead begins again.
