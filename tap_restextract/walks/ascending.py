@@ -22,10 +22,11 @@ from tap_restextract.walks.behind import CompoundWatch
 from tap_restextract.walks.boundary import SeamWatch
 from tap_restextract.walks.cycles import CycleGuard
 from tap_restextract.walks.deduplication import Deduplicator
-from tap_restextract.walks.order import OrderCheck, check_follows
+from tap_restextract.walks.order import OrderCheck, ascending_ranks, check_follows
 from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, check_read, is_ordered
 from tap_restextract.walks.proving import Proof
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+from tap_restextract.walks.ties import TieOrder
 
 MIN_TIED_RECORDS: Final = 2
 """Of an answer of one tie that may be cut."""
@@ -155,7 +156,7 @@ def _limit_of_nulls(plan: Plan) -> int | None:
 
 def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     """Ask again, after each page, from its last key; count pages, or follow tokens, only inside a tie."""
-    deduplicator, seams = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan)
+    deduplicator, seams, ties = Deduplicator.inclusive(plan, bookmark), SeamWatch(plan), TieOrder(plan)
     step = Step(request=PageRequest(deduplicator.request_cursor))
     tied: Sequence[Record] = ()
     source: PageRequest | None = None
@@ -164,19 +165,20 @@ def restart(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
         page = yield from listing.first_page(step.records, step.bookmark)
         yield from seams.check(listing.start, tied, source, page)
         records = deduplicator.fresh(page, asked=listing.start)
-        # A tie that fills a page is left by a later one.
-        source = PageRequest(listing.start) if deduplicator.request_cursor != listing.start else None
-        tied = () if source is None else deduplicator.at_the_end(page.records)
-        step = yield from _through_tie(plan, deduplicator, listing, records)
-        tied = tied or ([] if deduplicator.last is None else [deduplicator.last])
+        step, listing = yield from _through_tie(plan, deduplicator, listing, records, ties)
+        # A tie that fills a page is left by a later one, which may have shifted.
+        source = PageRequest(listing.start, listing.at, probe=listing.at is not None)
+        tied = deduplicator.at_the_end(listing.page.records)
     deduplicator.finish()
     yield Step(step.records, deduplicator.bookmark)
 
 
 def _through_tie(
-    plan: Plan, deduplicator: Deduplicator, listing: Listing, records: Sequence[Record]
-) -> Generator[Step, Page, Step]:
-    """Read on while a tie fills the pages; return the step that leaves it. A tie that moves is read again.
+    plan: Plan, deduplicator: Deduplicator, listing: Listing, records: Sequence[Record], ties: TieOrder
+) -> Generator[Step, Page, tuple[Step, Listing]]:
+    """Read on while a tie fills the pages; return the step that leaves it, and the reading that did.
+
+    A tie that moves is read again.
 
     While the server's clock hasn't left a tie it may be joined; the mark then stands still before it, so that the next
     run reads it again. Once it has, records only leave it, and a seam that holds can't have shifted to and fro. Where
@@ -192,6 +194,7 @@ def _through_tie(
         try:
             agreed, several = True, False
             while agreed and deduplicator.request_cursor == start and not listing.ended:
+                ties.check(listing.page.records, ascending_ranks(plan, listing.page.records))
                 page = yield from listing.next_page(records, deduplicator.bookmark)
                 tied, leaves = deduplicator.hashes_in_window(page.records), deduplicator.leaves_window(page.records)
                 reading, several = reading + tied, several or bool(tied) or listing.moved_count > 0
@@ -201,11 +204,9 @@ def _through_tie(
                     agreed, closed = believed and (closed or not leaves), closed or leaves
                 records = deduplicator.fresh(page, asked=start) if agreed else ()
             if agreed:
-                return Step(
-                    records,
-                    deduplicator.bookmark,
-                    PageRequest(deduplicator.request_cursor) if deduplicator.request_cursor != start else None,
-                )
+                position = deduplicator.request_cursor
+                left = Step(records, deduplicator.bookmark, None if position == start else PageRequest(position))
+                return left, listing
             earlier = reading
         except MovedSeamError:
             earlier = []

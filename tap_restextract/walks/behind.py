@@ -126,6 +126,6 @@ class CompoundWatch:
             "zone), or rounds it up (declare filter: inclusive, and its precision)"
         )
         return WalkError(
-            f"{label_of(self.plan)}: asked for what is behind ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({pairs_of(self.plan, before)}), the API leaves "
+            f"{label_of(self.plan)}: asked for what is after ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({pairs_of(self.plan, before)}), the API leaves "
             f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {pairs_of(self.plan, source)}; {remedy}; {RESET}"
         )

@@ -83,6 +83,33 @@ class SeamWatch:
             yield from _ask_before(self.plan, PageRequest(asked), known, lacks, source)
 
 
+@dataclass(slots=True)
+class _EmptyAnswers:
+    """Empty answers to "from T on", and what shows that they can't be whole.
+
+    Attributes:
+        known: says of a page that it has a record of the boundary.
+        clock: the server's clock at the last empty answer, in seconds; None where it shows none.
+    """
+
+    plan: Plan
+    asked: Cursor
+    known: Lacks
+    clock: float | None
+
+    def lack(self, page: Page) -> bool:
+        """Return whether an answer is empty again."""
+        if not _is_empty(page):
+            return False
+        self.clock = page.server_time
+        return True
+
+    def meet(self, page: Page) -> bool:
+        """Return whether a page has a record that the last empty answer should have had."""
+        is_older = partial(_is_older_than, self.plan, self.asked, self.clock)
+        return self.known(page) or any(map(is_older, page.records))
+
+
 def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Steps) -> Steps:
     """Yield a walk's steps; where the bookmark's own records don't come, ask for them from before the bookmark.
 
@@ -105,9 +132,8 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
         came, is_first = came or bool(page.records) or page.following is not None, False
         step = steps.send(page)
     if not came and asked is not None and boundary:
-        known, is_older = _known(plan, asked, boundary), partial(_is_older_than, plan, asked, clock)
-        meets: Lacks = lambda page: known(page) or any(map(is_older, page.records))  # noqa: E731  of this question alone
-        yield from _ask_earlier(plan, PageRequest(asked), meets, _is_empty, WANTED)
+        answers = _EmptyAnswers(plan, asked, _known(plan, asked, boundary), clock)
+        yield from _ask_earlier(plan, PageRequest(asked), answers.meet, answers.lack, WANTED)
     yield step
 
 
@@ -347,7 +373,7 @@ def pairs_of(plan: Plan, cursor: Cursor | None) -> Any:
 def _left_out(plan: Plan, asked: Cursor, before: Cursor | None, record: str = KNOWN) -> str:
     incremental = incremental_of(plan)
     key, tie = incremental.cursor_path, incremental.tie_breaker
-    declared = {"inclusive": ">=", "compound": f"behind ({key}, {tie})"}.get(incremental.filter, ">")
+    declared = {"inclusive": ">=", "compound": f"after ({key}, {tie})"}.get(incremental.filter, ">")
     return (
         f"{label_of(plan)}: {record} is missing from the answer to {pairs_of(plan, asked)}, and is there, unchanged, in "
         f"the answer to {pairs_of(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"

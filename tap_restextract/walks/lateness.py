@@ -4,6 +4,9 @@ A record that becomes visible later than `lag` allows is asked for by nobody onc
 shows only where a walk reads a part of a list once more: a page that held records before and after it, both settled,
 didn't hold it. Walks read so at seams and in ties anyway, so nothing is asked for here. That a record came late is no
 proof that another one was passed over; so it is told, and the walk goes on.
+
+A rising list that said that it ended with a page had all settled records up to there. Where the walk asks on from the
+page's last key nevertheless, and an older record comes, the end was none; that is told likewise.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import Rank
 from tap_restextract.values.paths import MISSING, find
+from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.order import rank_in
 from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, PageRequest, Record
@@ -36,7 +40,7 @@ class _Span:
         of: which list: the scope and the name of its request.
         page: the page.
         low: the least rank on it.
-        high: the greatest rank on it that was settled.
+        high: the greatest rank on it that was settled; `bound`, where the list said that it ended with the page.
         bound: the rank from which on records weren't settled when the page came.
     """
 
@@ -66,27 +70,35 @@ class LateWatch:
         ends = [_rank(plan, record) for record in (page.records[0], page.records[-1])]
         if ends[0] is None or ends[1] is None or (bound := horizon(plan, page)) is None:
             return ()
+        lookback = incremental_of(plan).lookback
+        bound -= measure(incremental_of(plan), lookback) if lookback else 0
         low, high = min(ends[0], ends[1]), max(ends[0], ends[1])
         of = (request.scope, request.list_name)
         for before in self.spans:
-            if before.of == of and low < before.high and high > before.low:
+            if (
+                before.of == of
+                and low < before.high
+                and high > before.low
+                and not is_cached(before.page.server_time, page)
+            ):
                 late = _late(plan, before, page.records)
                 if late is not None:
                     self.is_told = True
                     return (_text(plan, before, late),)
         settled = high if high < bound else _greatest_settled(plan, page.records, bound)
+        if page.end is not None and request.until is None and incremental_of(plan).order == "asc":
+            settled = bound
         if settled is not None and settled > low:
             self.spans.append(_Span(of, page, low, settled, bound))
         return ()
 
 
 def _is_watched(plan: Plan) -> bool:
-    """Return whether the list is sorted by time, what comes late isn't read again, and its records have a key."""
+    """Return whether the list is sorted by time, and its records have a key."""
     incremental = plan.stream.incremental
     return (
         incremental is not None
         and incremental.order != "none"
-        and not incremental.lookback
         and bool(plan.stream.primary_key)
         and not plan.walk.has_unique_cursor
     )
@@ -118,13 +130,18 @@ def _late(plan: Plan, before: _Span, records: Sequence[Record]) -> Record | None
 def _text(plan: Plan, before: _Span, late: Record) -> str:
     incremental = incremental_of(plan)
     key, value = incremental.cursor_path, find(incremental.cursor_path, late)
+    if (end := before.page.end) is not None:
+        return (
+            f"{label_of(plan)}: a list said that it ended ({end.sign}), and a record at {key} {value!r}, which is older than that answer, and was "
+            f"not in it, came in another; {end.remedy}"
+        )
     rank = _rank(plan, late)
     assert rank is not None
-    distance = (Decimal(before.bound) - Decimal(rank)) / measure(incremental, "1s")
-    declared = Decimal(measure(incremental, incremental.lag) / measure(incremental, "1s") if incremental.lag else 0)
-    seconds = (distance + declared).to_integral_value(rounding=ROUND_CEILING)
+    name, declared = ("lookback", incremental.lookback) if incremental.lookback else ("lag", incremental.lag)
+    distance = Decimal(before.bound) - Decimal(rank) + (measure(incremental, declared) if declared else 0)
+    seconds = (distance / measure(incremental, "1s")).to_integral_value(rounding=ROUND_CEILING)
     return (
         f"{label_of(plan)}: a record at {key} {value!r} came {seconds} s or more after that time: an earlier answer had records "
-        f"before and after it, and not this one. What comes later than lag ({incremental.lag or 'none is declared'}) allows may be passed "
-        f"over; declare lag in incremental, at least {seconds}s, or what the API may take to show a change"
+        f"before and after it, and not this one. What comes later than {name} ({declared or 'none is declared'}) allows may be passed "
+        f"over; declare {name} in incremental, at least {seconds}s, or what the API may take to show a change"
     )

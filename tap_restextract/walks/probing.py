@@ -11,7 +11,8 @@ place. So records of the pages that were read aren't such ones, and neither is a
 the one before it, as caches have them.
 
 All of it comes before the walk is given the page that shows the fact, and so before STATE moves over it. Runs that go
-on from STATE, and lists whose every page says how it goes on, cost nothing.
+on from STATE ask for nothing but what a token may lead to that nothing reads, as a later list may be the first of
+several pages; lists whose every page says how it goes on cost nothing.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Watch:
         if page.following is None:
             if page.end is not None:
                 yield from self._check_end(plan, listed, request, page, page.end)
-            elif self.is_first and request.at is None and not self.has_continued:
+            elif request.at is None and not self.has_continued:
                 yield from self._check_untried(plan, listed, request, page)
         self.longest = max(self.longest, page.counted)
 

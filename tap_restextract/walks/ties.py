@@ -35,7 +35,7 @@ class TieOrder:
     plan: Plan
     left: set[tuple[str, str]] = field(default_factory=lambda: {*ORDERS})
 
-    def check(self, records: Sequence[Record], ranks: Sequence[Rank]) -> None:
+    def check(self, records: Sequence[Record], ranks: Sequence[Rank | None]) -> None:
         """Compare the tie-breakers of neighbours that share a rank.
 
         Raises:

@@ -47,7 +47,7 @@ def test_a_filter_that_compares_the_key_alone_is_found_where_a_page_holds_a_tie(
     with pytest.raises(WalkError) as caught:
         drive(plan(**COMPOUND), other_filter(TIED, "key"))
     assert str(caught.value) == (
-        "stream things (compound keyset): asked for what is behind (updated_at, id) ('2026-01-01T00:00:02Z', 2) "
+        "stream things (compound keyset): asked for what is after (updated_at, id) ('2026-01-01T00:00:02Z', 2) "
         "(since=2026-01-01T00:00:02Z), the API leaves out the record at ('2026-01-01T00:00:02Z', 3), which stands unchanged in the "
         "answer to the request without a cursor; the filter compares updated_at alone: let it compare both (updated_at equal, and id "
         "greater), or declare filter: exclusive. Or it reads updated_at in another zone: send it in a form that names its zone; then reset this "
@@ -100,7 +100,7 @@ def test_what_an_earlier_run_emitted_beyond_its_mark_must_come_again() -> None:
     clock = float(rank(at(3)["updated_at"]))
     state = drive(plan(**COMPOUND), compound(TIED[:5], 9, clock)).state
     assert len(state["boundary"]) == 1
-    with pytest.raises(WalkError, match=r"isn't behind \(updated_at, id\), as declared"):
+    with pytest.raises(WalkError, match=r"isn't after \(updated_at, id\), as declared"):
         drive(plan(**COMPOUND), other_filter(TIED, "zone", 9), state)
     assert drive(plan(**COMPOUND), compound(TIED[:4], 9), state).ids == []
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tap_restextract.exchange.answer import Answer, facts_of
+from tap_restextract.exchange.stated_ends import stated_end
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.lateness import LateWatch
@@ -44,6 +46,9 @@ def test_a_record_that_was_to_be_on_an_earlier_page_is_told_with_the_least_lag()
     )
     assert "later than lag (2s) allows" in told(facts(lag="2s"), (EARLY, 9), (AGAIN, 11))
     assert "at least 5s" in told(facts(lag="2s"), (EARLY, 9), (AGAIN, 11))
+    assert "later than lookback (1s) allows may be passed over; declare lookback" in told(
+        facts(lookback="1s"), (EARLY, 9), (AGAIN, 11)
+    )
     falling = facts(order="desc")
     assert "came 5 s or more" in told(falling, (EARLY[::-1], 9), (AGAIN[::-1], 11))
     assert told(facts(), (EARLY, 9), (AGAIN, 11), (EARLY, 12), (AGAIN, 13)).count("came 5 s") == 1
@@ -59,6 +64,7 @@ def test_a_record_that_was_to_be_on_an_earlier_page_is_told_with_the_least_lag()
         ({}, (EARLY[2:], 9), (AGAIN, 11)),
         ({}, (EARLY, 9), ([at(2, 1), at(5, 2), at(6, 3)], 11)),  # a record that was there, and moved
         ({"lookback": "1h"}, (EARLY, 9), (AGAIN, 11)),
+        ({}, (EARLY, 9), (AGAIN, 8)),  # an answer of before, that came later
         ({"order": "none"}, (EARLY, 9), (AGAIN, 11)),
     ],
 )
@@ -77,3 +83,23 @@ def test_lists_without_clock_key_or_time_and_of_other_parents_are_not_compared()
     assert told(made, (EARLY, 9), (AGAIN, 11), request=parents) == ""
     without_time = [{"id": 1, "updated_at": None}, *EARLY]
     assert told(made, (without_time, 9), (AGAIN, 11)) == ""
+
+
+def test_a_list_that_ended_before_an_older_record_of_another_answer_is_told() -> None:
+    made = plan(**INCLUSIVE | {"paginator": {"type": "page_number", "has_more_path": "more"}})
+    end = stated_end(made.stream.paginator, Answer("http://x", facts_of(200, {}), {"more": False}), None, 2)
+    clock = float(rank(at(9)["updated_at"]))
+    ended = Page([at(2, 1), at(3, 2)], None, clock, end=end)
+
+    def heard(*records: Record, first: Page = ended, until: str | None = None) -> str:
+        watch = LateWatch()
+        assert watch.look(made, PageRequest(until=until), first) == ()
+        return "".join(watch.look(made, PageRequest(), Page([*records], None, clock + 5)))
+
+    assert heard(at(3, 2), at(4, 3)).startswith(
+        "stream things (restart keyset): a list said that it ended (more is false), and a record at updated_at '2026-01-01T00:00:04Z', "
+        "which is older than that answer, and was not in it, came in another; set has_more_path"
+    )
+    assert heard(at(3, 2), at(4, 3), until=at(3)["updated_at"]) == ""
+    assert heard(at(3, 2), at(9, 3)) == heard(at(3, 1), at(9, 3)) == ""
+    assert heard(at(3, 2), at(4, 3), first=Page([at(2, 1), at(3, 2)], None, clock)) == ""

@@ -303,6 +303,12 @@ def test_a_tie_whose_order_changes_at_each_reading_is_reported_with_its_value_an
         return Page(records, Number(number + 1), LATER)
 
     with pytest.raises(WalkError, match=r"share '2026-01-01T00:00:01Z' \(\d+ seen\).*tie_breaker"):
+        drive(
+            plan(**INCLUSIVE | {"incremental": {"cursor_path": "updated_at"}, "paginator": {"type": "page_number"}}),
+            shuffled,
+            most=500,
+        )
+    with pytest.raises(WalkError, match="stand in no order of id"):
         drive(BY_PAGE, shuffled, most=500)
 
 
