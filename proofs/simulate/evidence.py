@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
 from proofs.simulate.api import Api, Reply, Row
 from proofs.simulate.quirks import Quirks
+from tap_restextract.plan.keys import content_hash
+
+Version = tuple[Any, int]
+"""A record's id and its revision."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,11 @@ class Answer:
         seen: every row that anybody could see then.
         continued: something asks for a page behind this one.
         run: which run of the tap asked; what a run knows of those before it is what STATE keeps.
+        kept: which versions STATE named when that run began.
+        resumed: that STATE was not empty.
+        leads_on: what asks for the next page is where the configuration reads it.
+        flag: what the answer's has_more says; None where it says nothing.
+        total: the total in it, likewise.
     """
 
     path: str
@@ -40,6 +50,11 @@ class Answer:
     seen: tuple[Row, ...]
     continued: bool
     run: int = 0
+    kept: frozenset[Version] = frozenset()
+    resumed: bool = False
+    leads_on: bool = False
+    flag: bool | None = None
+    total: int | None = None
 
     def is_first(self, claimed: Quirks) -> bool:
         """Whether it is the first page of its list, as the configuration counts pages."""
@@ -53,6 +68,15 @@ class WitnessedApi(Api):
 
     answers: list[Answer] = field(default_factory=list)
     run: int = 0
+    kept: frozenset[Version] = frozenset()
+    resumed: bool = False
+    versions: dict[str, Version] = field(default_factory=dict)
+
+    def begin(self, state: Mapping[str, Any]) -> None:
+        """Take down that a run begins with a STATE."""
+        self.run += 1
+        self.kept = frozenset(self.versions[each] for each in _boundaries(state) if each in self.versions)
+        self.resumed = bool(state)
 
     def answer(self, path: str, params: dict[str, str], known: str | None = None) -> Reply:
         """What the API answers now, kept."""
@@ -64,8 +88,35 @@ class WitnessedApi(Api):
             continued = "next" in reply.body or bool(self.quirks.renamed and self.quirks.renamed in reply.body)
             at = self.now + self.quirks.skew
             seen = tuple(by_rev.values())
-            self.answers.append(Answer(path, tuple(params.items()), at, records, rows, seen, continued, self.run))
+            self.versions |= {
+                content_hash(record): (row.id, row.rev) for record, row in zip(records, rows, strict=True)
+            }
+            asked = tuple(params.items())
+            self.answers.append(
+                Answer(
+                    path,
+                    asked,
+                    at,
+                    records,
+                    rows,
+                    seen,
+                    continued,
+                    self.run,
+                    self.kept,
+                    self.resumed,
+                    "next" in reply.body,
+                    reply.body.get("has_more"),
+                    reply.body.get("total"),
+                )
+            )
         return reply
+
+
+def _boundaries(part: Any) -> Iterator[str]:
+    """Yield the hashes that a STATE, or a part of it, has as boundaries."""
+    if isinstance(part, Mapping):
+        for name, below in part.items():
+            yield from below if name == "boundary" else _boundaries(below)
 
 
 Answers = Sequence[Answer]
@@ -96,21 +147,28 @@ def out_of_order(claimed: Quirks, answers: Answers) -> bool:
 def a_known_one_is_missing(claimed: Quirks, answers: Answers) -> bool:
     """Whether a record that was shown before, and is still as it was, is not where the stated filter must have it.
 
-    Of each path alone: the list of one parent says nothing of another's.
+    Of each path alone: the list of one parent says nothing of another's. What was shown in the same run may be asked
+    for again where it was shown, unless it changes in the run: then two copies of the data, one of which lags, look
+    alike. Of the runs before it, a run knows the hashes that STATE keeps; that one is missing is what a change looks
+    like, too, so an answer of the run must have it.
     """
-    shown: defaultdict[str, set[tuple[Any, int]]] = defaultdict(set)
+    shown: defaultdict[tuple[str, int], set[Version]] = defaultdict(set)
+    lasting = {answer.run: {(row.id, row.rev) for row in answer.seen} for answer in answers}
+    later = {answer.run: set[Version]() for answer in answers}
     for answer in answers:
-        known = shown[answer.path]
+        later[answer.run] |= {(row.id, row.rev) for row in answer.rows}
+    for answer in answers:
+        here = {(row.id, row.rev) for row in answer.rows}
+        known = shown[answer.path, answer.run] | (answer.kept & later[answer.run])
         if answer.is_first(claimed) and "since" in dict(answer.params):
-            expected = _stated_selection(claimed, answer, known)
-            here = {(row.id, row.rev) for row in answer.rows}
+            expected = _stated_selection(claimed, answer, known & lasting[answer.run])
             if any((row.id, row.rev) not in here for row in _reached(claimed, answer, expected)):
                 return True
-        known |= {(row.id, row.rev) for row in answer.rows}
+        shown[answer.path, answer.run] |= here
     return False
 
 
-def _stated_selection(claimed: Quirks, answer: Answer, shown: set[tuple[Any, int]]) -> list[Row]:
+def _stated_selection(claimed: Quirks, answer: Answer, shown: AbstractSet[Version]) -> list[Row]:
     parent = int(answer.path.split("/")[2]) if answer.path.count("/") > 1 else 0
     known = {
         row.id: replace(row, visible=0)
@@ -137,19 +195,17 @@ def _before(claimed: Quirks, updated: int, last: int) -> bool:
 def came_late(claimed: Quirks, answers: Answers) -> bool:
     """Whether a version came that an answer of the same run should have had, as its time and the stated lag were over.
 
-    Of what the runs before it were told a run knows what STATE keeps: the boundary, and nothing of what is behind it.
+    Of what the runs before it were told a run knows what STATE keeps: the boundary, and nothing of what is before it.
+    What shares the newest settled time of an answer may still come: a time may stand for a minute, and be read again.
     """
-    over, met = claimed.lag + 1000, set()
+    met = set()
     for index, answer in enumerate(answers):
         for row in answer.rows:
             if row.updated is None or (row.id, row.rev) in met:
                 continue
             met.add((row.id, row.rev))
             if any(
-                before.run == answer.run
-                and before.path == answer.path
-                and row.updated + over < before.at
-                and _covered(claimed, before, row)
+                before.run == answer.run and before.path == answer.path and _covered(claimed, before, row)
                 for before in answers[:index]
             ):
                 return True
@@ -157,13 +213,38 @@ def came_late(claimed: Quirks, answers: Answers) -> bool:
 
 
 def _covered(claimed: Quirks, before: Answer, row: Row) -> bool:
-    """Whether an earlier answer had the row's place, and not this row."""
-    if row.updated is None or any((row.id, row.rev) == (other.id, other.rev) for other in before.rows):
+    """Whether an earlier answer had the row's place, between two times that were settled, and not this row."""
+    if row.updated is None or any(row.id == other.id for other in before.rows):
         return False
+    least = 1 if claimed.tick % 1000 else 1000
+    over = claimed.lag + (claimed.late + claimed.tick if claimed.lookback else 0)
+    bound = (before.at // 1000 * 1000 - over) // least * least
     times = [other.updated for other in before.rows if other.updated is not None]
-    if not times:
-        return False
-    return min(times) < row.updated < max(times) and claimed.order != "none"
+    settled = [each for each in times if each < bound]
+    return bool(settled) and min(times) < row.updated < max(settled) and claimed.order != "none"
+
+
+def ties_stand_in_no_order(claimed: Quirks, answers: Answers) -> bool:
+    """Whether ties of one run rise and fall by their tie-breaker, as numbers and as texts.
+
+    Texts are ordered by rules that nobody tells.
+    """
+    left: dict[int, set[str]] = {}
+    for answer in answers:
+        orders = left.setdefault(answer.run, {"numbers rise", "numbers fall", "texts rise", "texts fall"})
+        for one, other in pairwise(answer.records):
+            above, below = (each.get("rank" if claimed.tie != "id" else "id") for each in (one, other))
+            if (
+                one["updated_at"] == other["updated_at"]
+                and isinstance(above, int)
+                and isinstance(below, int)
+                and above != below
+            ):
+                orders -= {f"numbers {'fall' if above < below else 'rise'}"}
+                orders -= {f"texts {'fall' if str(above) < str(below) else 'rise'}"}
+        if not orders:
+            return True
+    return False
 
 
 def two_share_a_tie(claimed: Quirks, answers: Answers) -> bool:
@@ -199,6 +280,40 @@ def cut_short(claimed: Quirks, answers: Answers) -> bool:
             if any((row.id, row.rev) not in here for row in _stated_selection(claimed, answer, shown)):
                 return True
     return False
+
+
+def more_was_there(claimed: Quirks, answers: Answers) -> bool:
+    """Whether records are behind an end that an answer states, and were shown, or could be by one page more.
+
+    A run without STATE may ask for that page, behind its first list that ends so, where anything asks for it: a token,
+    or a number. What is shown must have been there when the end was stated.
+    """
+    ended: set[tuple[int, str]] = set()
+    for index, answer in enumerate(answers):
+        same = [each for each in answers if (each.run, each.path) == (answer.run, answer.path)]
+        before = {(row.id, row.rev) for each in answers[: index + 1] if each in same for row in each.rows}
+        pages = sum(each in same for each in answers[: index + 1])
+        reached = pages if claimed.paginator == "page_number" else len(before)
+        is_end = (claimed.has_more and answer.flag is False) or (
+            claimed.total and answer.total is not None and answer.total <= reached
+        )
+        if not is_end:
+            continue
+        is_first_end, ended = (answer.run, answer.path) not in ended, ended | {(answer.run, answer.path)}
+        there = {(row.id, row.rev) for row in answer.seen}
+        after = [each for each in answers[index + 1 :] if each in same]
+        if any((row.id, row.rev) in there - before for each in after for row in each.rows):
+            return True
+        may_ask = claimed.counted or answer.leads_on
+        if is_first_end and not after and may_ask and not answer.resumed and there - before:
+            return True
+    return False
+
+
+def more_is_told(claimed: Quirks, answers: Answers) -> bool:
+    """Whether an answer has a token, a total of more than it holds, or a flag by which more follows."""
+    del claimed
+    return any(answer.continued or answer.flag is True or (answer.total or 0) > len(answer.rows) for answer in answers)
 
 
 def never(claimed: Quirks, answers: Answers) -> bool:

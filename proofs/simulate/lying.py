@@ -141,7 +141,7 @@ class LyingSchedule(Schedule):
         super()._busy_part()
 
     def _run(self, state: State, *, deadly: bool = False) -> bool:
-        self.witness.run += 1
+        self.witness.begin(state)
         over = self.noticed or not {ENDLESS, CRASH}.isdisjoint(self.outcome.kinds)
         return not over and super()._run(state, deadly=deadly)
 

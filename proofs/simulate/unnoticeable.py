@@ -35,14 +35,14 @@ UNNOTICEABLE: Final = (
     Unnoticeable(
         "lag",
         "",
-        "what comes later than it is declared to, behind the bookmark, is asked for by nobody; it shows only in an answer "
+        "what comes later than it is declared to, older than the bookmark, is asked for by nobody; it shows only in an answer "
         "whose range an earlier answer had without it",
         evidence.came_late,
     ),
     Unnoticeable(
         "lookback",
         "",
-        "what comes later than it is declared to, behind the lookback, is asked for by nobody",
+        "what comes later than it is declared to, beyond the lookback, is asked for by nobody",
         evidence.came_late,
     ),
     Unnoticeable(
@@ -102,8 +102,14 @@ UNNOTICEABLE: Final = (
     Unnoticeable(
         "order",
         "",
-        "a page or two may be in order by chance, and what lies behind them before their end is asked for by nobody",
+        "a page or two may be in order by chance, and what is older than their end is asked for by nobody",
         evidence.out_of_order,
+    ),
+    Unnoticeable(
+        "order of ties",
+        "",
+        "ties that come in another order each time are in one order by chance; nothing shows it unless two of them rise and two fall",
+        evidence.ties_stand_in_no_order,
     ),
     Unnoticeable(
         "no null replication key",
@@ -126,9 +132,23 @@ UNNOTICEABLE: Final = (
         evidence.cut_short,
     ),
     Unnoticeable(
+        "end mark",
+        "",
+        "an end that an answer states is one, unless the page behind it, asked for in a first run, has other records; nothing "
+        "shows it where no token asks for that page, or where the API doesn't look at what does",
+        evidence.more_was_there,
+    ),
+    Unnoticeable(
+        "total",
+        "",
+        "a total that is reached is an end, unless the page behind it, asked for in a first run, has other records",
+        evidence.more_was_there,
+    ),
+    Unnoticeable(
         "paginator type",
         "page numbers",
         "one page of an answer without token, total or has_more is an answer that is whole: no client guesses parameters",
+        evidence.more_is_told,
     ),
 )
 
@@ -138,7 +158,7 @@ def is_unseen(claim: Claim, answers: Answers) -> bool:
     return any(
         entry.fact == lie.fact
         and entry.way in lie.way
-        and not (entry.fact == "paginator type" and (claim.claimed.counted or claim.real.has_more))
+        and not (entry.fact == "paginator type" and claim.claimed.counted)
         and not entry.unless(claim.claimed, answers)
         for lie in claim.lies
         for entry in UNNOTICEABLE
