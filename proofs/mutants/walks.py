@@ -569,14 +569,19 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a record without a replication key is passed over",
+        (Edit("NullKeys._take", "            self.taken.append(record)", "            pass"),),
+        "nulls",
+    ),
+    Mutant(
+        "STATE moves before the end of a list whose last records have no replication key",
         (
             Edit(
-                "cursor_of",
-                "    if value is MISSING or value is None:\n        raise AnswerError(",
-                "    if value is None:\n        value = 0\n    if value is MISSING:\n        raise AnswerError(",
+                "NullKeys._bookmark",
+                "if self.is_whole and step.request is not None and holds_first_pass(self.plan.stream):",
+                "if not holds_first_pass:",
             ),
         ),
-        "nulls",
+        "nulls last",
     ),
     Mutant(
         "a range ends before its upper edge is asked for",
