@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import is_stable
@@ -26,9 +26,11 @@ from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.null_keys import holds_first_pass
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.values.paths import MISSING, find_each
+from tap_restextract.values.paths import Missing, find_each
 from tap_restextract.walks.order import MIN_TELLING_RECORDS, is_given, no_key_text
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+
+ABSENT: Final = frozenset({type(None), Missing})
 
 
 def with_null_keys(plan: Plan, bookmark: Bookmark | None, steps: Steps) -> Steps:
@@ -91,7 +93,7 @@ class NullKeys:
             WalkError: where one stands elsewhere than declared.
         """
         values = find_each(incremental_of(self.plan).cursor_path, page.records)
-        has_nulls = None in values or MISSING in values
+        has_nulls = not ABSENT.isdisjoint(map(type, values))
         if has_nulls and incremental_of(self.plan).nulls == "none":
             raise self._refusal(page.records, values)
         self._check_place(request, page.records, values)
