@@ -300,7 +300,8 @@ def more_was_there(claimed: Quirks, answers: Answers) -> bool:
         if not is_end:
             continue
         is_first_end, ended = (answer.run, answer.path) not in ended, ended | {(answer.run, answer.path)}
-        there = {(row.id, row.rev) for row in answer.seen}
+        seen = {(row.id, row.rev) for row in answer.seen}
+        there = {(row.id, row.rev) for row in _stated_selection(claimed, answer, seen)}
         after = [each for each in answers[index + 1 :] if each in same]
         if any((row.id, row.rev) in there - before for each in after for row in each.rows):
             return True
