@@ -6,8 +6,8 @@ same record, unchanged, in an answer to "from before T on", while the answer to 
 can't be there, and what was deleted neither. So where a boundary is missing it is looked for in the answer that it came
 in, or, at the begin of a run, in those from a step, a second, a minute, an hour and a day before it, since a filter may
 round up, or take its value for a time of another zone. Where it isn't there it is gone, and the walk goes on. Else both
-are asked in turn, twice in opposite orders, so that two copies of the API's data, one of which lags behind, and which
-answer by turns, are told from a filter.
+are asked three times, in opposite orders, so that two copies of the API's data, one of which lags behind, and which
+answer by turns, in pairs or by chance, are told from a filter.
 
 It is asked so in four places, each of which is rare with an API whose filter is as declared:
 
@@ -229,13 +229,14 @@ def _ask_earlier(  # noqa: PLR0913  likewise
 
 
 def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
-    """Ask from before the boundary, twice from it, and from before it; return whether it is left out each time.
+    """Ask from before the boundary and from it, three times; return whether it is left out each time.
 
     An API may refuse to go back so far, which says nothing.
     """
     clock: float | None = None
     before = replace(before, probe=True)
-    for request, is_as_expected in ((before, meets), (asked, lacks), (asked, lacks), (before, meets)):
+    both = ((before, meets), (asked, lacks))
+    for request, is_as_expected in (*both, *reversed(both), *reversed(both)):
         page = yield from answered(request)
         if not is_as_expected(page) or is_cached(clock, page):
             return False

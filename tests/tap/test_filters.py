@@ -293,7 +293,7 @@ def test_a_strict_filter_is_found_in_the_first_run_at_its_first_seam(paginator: 
 
     with pytest.raises(WalkError, match="declare filter: exclusive"):
         drive(made, answers)
-    assert len(asked) == 7  # two pages, the first again, then both in turn from a step before
+    assert len(asked) == 9  # two pages, the first again, then both in turn, three times, from a step before
 
 
 def test_an_empty_page_with_a_token_proves_nothing_of_the_boundary() -> None:

@@ -186,6 +186,17 @@ def test_a_boundary_that_is_gone_is_looked_for_by_one_run_and_not_by_each(
     assert costs[1:] == [1, 1]
 
 
+@pytest.mark.parametrize("copies", ["babbaaaa", "babababa", "baabaabb"])
+def test_two_copies_of_the_data_of_which_one_lags_behind_are_told_from_a_filter(copies: str) -> None:
+    """The last record is deleted in one of them; they answer by turns, in pairs, or by chance."""
+    made = {**INCLUSIVE, **STABLE}
+    old, new = ROWS[:4], [*ROWS[:3], at(5, 5)]
+    state = run(made, lambda params: {"data": since(old, params)}).state
+    turns = iter(copies)
+    ran = run(made, lambda params: {"data": since(new if next(turns) == "b" else old, params)}, state)
+    assert ran.error == ""
+
+
 LATER_RUN = {"replication_key": "updated_at", "replication_key_value": "2026-01-01T00:00:00Z"}
 TOTALS = [
     ({"type": "offset", "limit": SIZE, "total_path": "total"}, ["total", "$.total"]),
