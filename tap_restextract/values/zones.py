@@ -13,14 +13,11 @@ import functools
 import zoneinfo
 from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.values.cursor import EPOCH, Rank
 from tap_restextract.values.spelling import nearest
-
-MAX_SHIFT_HOURS: Final = 25
-"""No clock was ever set back by more."""
 
 
 class OddHour(NamedTuple):
@@ -69,17 +66,11 @@ def local_rank(name: str, instant: Rank) -> Rank:
 def settled_rank(name: str, instant: Rank) -> Rank:
     """Return the local time before which nothing will come from an instant (seconds since 1970, UTC) on.
 
-    It is the least local time from then on: where the clock is about to be set back, that to which it will be.
+    It is the local time itself, but in an hour that comes twice the last second before that hour, both times.
     """
-    least, second = local_rank(name, instant), _whole(instant)
-    before = _offset_at(name, second)
-    for hour in range(1, MAX_SHIFT_HOURS + 1):
-        after = _offset_at(name, second + 3600 * hour)
-        if after < before:
-            least = min(least, _change(name, second + 3600 * (hour - 1), second + 3600 * hour) + after)
-        before = after
-    odd = odd_hour(name, least)
-    return least if odd is None else odd.start - 1
+    local = local_rank(name, instant)
+    odd = odd_hour(name, local)
+    return local if odd is None else odd.start - 1
 
 
 def odd_hour(name: str, local: Rank) -> OddHour | None:
