@@ -86,8 +86,8 @@ def _incremental_faults(incremental: Incremental, mentioned: set[str]) -> Iterat
         yield "filter: compound needs tie_breaker, a unique value by which the API orders ties, such as tie_breaker: id"
     if incremental.filter != "none" and f"cursor.{key}" not in mentioned:
         yield (
-            f"filter: {incremental.filter}{', the default,' if incremental.filter == 'inclusive' else ''} needs {{cursor.{key}}} in the request, "
-            "and no part of it mentions that; "
+            f"filter: {incremental.filter}{', the default,' if incremental.filter == 'inclusive' else ''} needs the cursor, and no part of the request "
+            f"mentions {{cursor.{key}}}; "
             "put it where the API filters, such as params: {since: " + f'"{{cursor.{key}}}"' + "}"
         )
     if incremental.filter == "compound" and tie and f"cursor.{tie}" not in mentioned:

@@ -272,4 +272,7 @@ def test_records_that_join_an_empty_list_between_its_pages_are_no_contradiction(
 def test_the_default_filter_is_told_as_one_that_nobody_declared(tmp_path: Path) -> None:
     """Newcomer, 13: "filter: inclusive is declared", which it wasn't."""
     said = error(tmp_path, lambda _: Reply(ROWS), incremental={"cursor_path": "updated_at"})
-    assert "filter: inclusive, the default, needs {cursor.updated_at} in the request" in said
+    assert (
+        "filter: inclusive, the default, needs the cursor, and no part of the request mentions {cursor.updated_at}"
+        in said
+    )
