@@ -28,6 +28,8 @@ PROMISES = ["-m", "pytest", "-q", "-x", "tests/target/test_promises.py", "-k", "
 INSTANTS = ["-m", "pytest", "-q", "-x", "tests/target/test_promises.py", "-k", "e1"]
 DELETIONS = ["-m", "pytest", "-q", "-x", "tests/target/test_inputs.py", "-k", "delete"]
 EMPTY = ["-m", "pytest", "-q", "-x", "tests/proofs/test_histories.py", "-k", "empty"]
+EVERY = ["-m", "pytest", "-q", "-x", "tests/proofs/test_histories.py", "-k", "every_history"]
+ORDER = ["-m", "pytest", "-q", "-x", "tests/target/test_inputs.py", "-k", "order"]
 REPEATS = ["-m", "pytest", "-q", "-x", "tests/target/test_inputs.py", "-k", "repeated or version"]
 PLAIN = ["-m", "pytest", "-q", "-x", "tests/target/test_records.py"]
 INPUTS = [
@@ -203,7 +205,7 @@ MUTANTS = (
     ),
     Mutant(
         "a property that is not mentioned becomes null",
-        (Edit("fill", "= 1 AND NOT f._eventgen_gone THEN", "= 1 AND f._eventgen_gone THEN"),),
+        (Edit("fill", "= 1 AND {continues} THEN", "= 1 AND NOT {continues} THEN"),),
         HISTORIES,
     ),
     Mutant(
@@ -213,7 +215,7 @@ MUTANTS = (
     ),
     Mutant(
         "a property that is not mentioned is not the row's",
-        (Edit("history_of_keys", "THEN CASE WHEN NOT b._eventgen_gone THEN", "THEN CASE WHEN b._eventgen_gone THEN"),),
+        (Edit("history_of_keys", "THEN CASE WHEN NOT b._eventgen_gone OR", "THEN CASE WHEN b._eventgen_gone OR"),),
         HISTORIES,
     ),
     Mutant(
@@ -244,7 +246,13 @@ MUTANTS = (
     ),
     Mutant(
         "a row without version is of no instant",
-        (Edit("instant_of", "(CASE WHEN {version} IS NULL THEN {instant}::{type} ELSE {version} END)", "({version})"),),
+        (
+            Edit(
+                "instant_of",
+                'return sql.SQL("coalesce({}, {})").format(version_of(plan, qualifier), kept)',
+                "return version_of(plan, qualifier)",
+            ),
+        ),
         HISTORIES,
     ),
     Mutant(
@@ -268,6 +276,47 @@ MUTANTS = (
             ),
         ),
         DELETIONS,
+    ),
+    Mutant(
+        "a deletion of a deleted row leaves its version",
+        (
+            Edit(
+                "_changes",
+                " OR NOT _eventgen_preceded OR ROW({new}) IS DISTINCT FROM ROW({old})))",
+                " OR NOT _eventgen_preceded OR (NOT _eventgen_gone AND ROW({new}) IS DISTINCT FROM ROW({old}))))",
+            ),
+        ),
+        EVERY,
+    ),
+    Mutant(
+        "a row that arrives deleted is told to rules",
+        (Edit("events", "(_eventgen_existed OR NOT _eventgen_gone) AND ", "true AND "),),
+        EVERY,
+    ),
+    Mutant(
+        "a deletion of an unknown key is forgotten",
+        (Edit("delete_gone_rows", " AND ROW({}) IS NULL", " AND (ROW({}) IS NULL OR true)"),),
+        EVERY,
+    ),
+    Mutant(
+        "what comes back has something of the deleted row",
+        (Edit("fill", "c._eventgen_was_gone AND NOT {gone} THEN NULL", "c._eventgen_was_gone AND {gone} THEN NULL"),),
+        EVERY,
+    ),
+    Mutant(
+        "nothing remains of a tombstone",
+        (Edit("restore_tombstoned", "d.remains IS NOT NULL OR ", ""),),
+        EVERY,
+    ),
+    Mutant(
+        "what is finer than a microsecond is no version",
+        (Edit("compared", "({} + coalesce({}, 0))", "({0} + 0 * coalesce({1}, 0))"),),
+        ORDER,
+    ),
+    Mutant(
+        "of several replication keys the first alone counts",
+        (Edit("compared", "THEN v[:coalesce", "THEN v[:0 * coalesce"),),
+        ORDER,
     ),
     Mutant(
         "empty JSON is taken for null",
