@@ -41,9 +41,11 @@ def test_a_table_is_altered_without_a_queue_behind_a_long_reader(loader: Loader)
             said = said_by(process, [GROWN, TWO, state(1)], "waits for a lock")
             pid = reader.info.backend_pid
             assert all(part in said for part in ["WARNING", '"public"."subscriptions"', f"process {pid} (dump)"]), said
-            for _ in range(5):
-                assert loader.query("set lock_timeout = 3000; select value from subscriptions") == [(1,)]
-            reader.rollback()
+            try:
+                for _ in range(5):
+                    assert loader.query("set lock_timeout = 3000; select value from subscriptions") == [(1,)]
+            finally:
+                reader.rollback()
             assert process.stdout is not None
             assert process.stdout.read() == "1\n"
         assert process.returncode == 0
