@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proofs.deliver import chaos
+from proofs.deliver import chaos, slow
+from tests.support.receiver import Answer
 from tests.support.rigs import Arrived, FileRig, KafkaRig, NatsClusterRig, RedisRig, Rig, WebhookRig
 
 if TYPE_CHECKING:
@@ -27,6 +28,22 @@ def test_nothing_is_lost_or_overtaken_whatever_befalls_relays_brokers_and_connec
         f"{verdict}\n{(tmp_path / 'relays.log').read_text()[-3000:]}"
     )
     assert verdict.events >= 1500
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        slow.Case("5/s, else 429 and 1 s", lambda: slow.a_rate(5, Answer(429, slow.LATER)), 400, most=1.2),
+        slow.Case("503 for an hour", lambda: slow.an_outage(Answer(503), hours=1.0), 400),
+        slow.Case("500 to one key", lambda: slow.an_event(slow.ONE_KEY, Answer(500)), 400, dead=1),
+    ],
+    ids=lambda case: case.name,
+)
+def test_a_receiver_that_is_slow_or_away_makes_no_dead_letter_and_is_not_stormed(
+    case: slow.Case, database: str
+) -> None:
+    verdict = slow.play(case, database)
+    assert verdict.is_right, slow.table([verdict])
 
 
 def some(text: str) -> list[Arrived]:
