@@ -152,7 +152,7 @@ INCREMENTAL: Final[Table] = MappingProxyType({
     "row_order": (DLT, "write `order`"),
     "range_start": (DLT, "write `filter: inclusive` or `filter: exclusive`"),
     "range_end": (DLT, f"ranges overlap by nothing and miss nothing; {_NEEDLESS}"),
-    "on_cursor_value_missing": (DLT, "write `null_params`, the parameters that ask for such records"),
+    "on_cursor_value_missing": (DLT, "write `nulls`, where such records stand, and `null_params`, what asks for them"),
     "primary_key": (DLT, "it stands in the stream; the boundary's records are known by their content"),
     "allow_external_schedulers": (DLT, _NEEDLESS),
     "convert": (DLT, "a placeholder has forms: {cursor.PATH:unix}, {cursor.PATH:%Y-%m-%d}"),
