@@ -252,7 +252,7 @@ def _batch(plan: Plan, records: Sequence[Message], *, single: bool) -> Batch:
 
 
 def tell_all(
-    database: str, lengths: Sequence[int], *, every: int = 1, most: int = 20_000
+    database: str, lengths: Sequence[int], *, every: int = 1, most: int = 2_000
 ) -> Iterator[tuple[Way, int, list[str]]]:
     """Tell all sequences of these lengths in every way; yield of each pack the way, their number, and differences.
 
