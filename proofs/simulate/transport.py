@@ -146,6 +146,8 @@ def outlined(reply: Reply) -> str:
     """A reply in a line."""
     if not isinstance(reply.body, dict) or "data" not in reply.body:
         return ""
-    records = " ".join(f"{record['id']}@{record['updated_at']}#{record['rev']}" for record in reply.body["data"])
+    data = reply.body["data"]
+    listed = [data] if isinstance(data, dict) else data
+    records = " ".join(f"{record['id']}@{record['updated_at']}#{record['rev']}" for record in listed)
     rest = {key: value for key, value in reply.body.items() if key != "data"}
     return f"[{records}] {rest or ''} {reply.headers.get('Date', '')[17:25]}"

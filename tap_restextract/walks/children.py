@@ -36,8 +36,14 @@ from tap_restextract.values.cursor import Cursor, Rank, format_like, rank, resol
 from tap_restextract.values.cursor import floor as floor_to
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.child_keys import ChildKeys
-from tap_restextract.walks.pages import SEAM_ATTEMPTS, Listing, MovedSeamError, is_counted, with_list_check
+from tap_restextract.walks.pages import (
+    SEAM_ATTEMPTS,
+    Listing,
+    MovedSeamError,
+    with_list_check,
+)
 from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.repeated_pages import is_counted
 from tap_restextract.walks.settling import horizon_at
 from tap_restextract.walks.steps import Begin, Page, Record, Step, Steps, with_scope
 

@@ -43,10 +43,10 @@ from tap_restextract.walks.pages import (
     Listing,
     MovedSeamError,
     check_list,
-    is_counted,
     unstable_list_error,
 )
 from tap_restextract.walks.protocol import SubWalk
+from tap_restextract.walks.repeated_pages import is_counted
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
 from tap_restextract.walks.zones import with_zone_check
 

@@ -21,12 +21,10 @@ from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
     Listing,
     MovedSeamError,
-    check_distinct,
-    is_counted,
     is_last_page,
-    repeated_page_error,
     unstable_list_error,
 )
+from tap_restextract.walks.repeated_pages import check_distinct, is_counted, repeated_page_error
 from tap_restextract.walks.settling import horizon
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 from tap_restextract.walks.units import check_unit
@@ -44,7 +42,7 @@ def traversal(plan: Plan, bookmark: Bookmark | None) -> Steps:
     while page.following is not None:
         next_request = PageRequest(None, guard.admit(page))
         next_page = yield Step(page.records, None, next_request)
-        yield from check_distinct(plan, page, next_page, request)
+        yield from check_distinct(plan, page, next_page, request, next_request)
         # Without a key two pages may be alike; so many in a row are one that the API gives to whatever number.
         repeats = repeats + 1 if page.records and page.records == next_page.records else 0
         if repeats == MAX_IDENTICAL_PAGES and is_counted(plan):

@@ -37,12 +37,12 @@ from tap_restextract.walks.pages import (
     SEAM_ATTEMPTS,
     Listing,
     MovedSeamError,
-    check_distinct,
     check_read,
     is_last_page,
     may_overlap,
     unstable_list_error,
 )
+from tap_restextract.walks.repeated_pages import check_distinct
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 LOOKUP: Final = "a record by its key"
@@ -198,7 +198,7 @@ class Comparison:
         while page.following is not None:
             next_request = PageRequest(at=guard.admit(page), list_name=list_name)
             next_page = yield Step(self._fresh(page), None, next_request)
-            yield from check_distinct(plan, page, next_page, request)
+            yield from check_distinct(plan, page, next_page, request, next_request)
             page, request = next_page, next_request
             self._keep_witnesses(request, page)
         is_last_page(plan, page)
