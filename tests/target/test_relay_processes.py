@@ -232,7 +232,7 @@ def test_dead_letters_are_a_warning_or_an_error_of_a_load_and_of_a_relay(
 
 def test_sigterm_ends_a_load_that_delivers_after_the_call_and_the_next_goes_on(loader: Loader) -> None:
     settings: dict[str, Any] = {"events": RULES, "publishers": [{**FILE, "workers": 1}]}
-    loader.load([schema(), *rows(2500), state(1)], **settings, delivery="relay")
+    assert loader.run([schema(), *rows(2500), state(1)], **settings, delivery="relay").returncode == 0
     gate = loader.folder / "gate"
     process = subprocess.Popen(
         loader.command(**settings),
