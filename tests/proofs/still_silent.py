@@ -49,12 +49,5 @@ class Silent:
 # A row is one line, so that its removal is one.
 # fmt: off
 STILL_SILENT: Final = (
-    Silent(SILENT, "filter: by the time of creation", "restart keyset", "filter=inclusive stable=0", "filters_by=born", 5, Size(40, 0, 0, deaths=False)),
-    Silent(SILENT, "filter: exclusive", "unordered", "order=none filter=inclusive", "filter=exclusive", 0, Size(10, 2, 0, deaths=False)),
-    Silent(SILENT, "lag: late writes", "restart keyset", "filter=inclusive paginator=offset unstable_ties=1", "late=8000", 0, Size(20, 4, 2, deaths=False)),
-    Silent(SILENT, "limit: smaller", "compound keyset", "paginator=single_page page=6 null_request=1", "page=2", 4081, Size(120, 0, 0, deaths=False)),
-    Silent(SILENT, "order of ties: another each time", "windows", "filter=inclusive paginator=offset window=12 declared=1", "unstable_ties=1", 6, Size(20, 0, 0, deaths=False)),
-    Silent(SILENT, "precision: a minute", "windows", "filter=exclusive step=3000", "precision=60000", 4, Size(20, 2, 0, deaths=False)),
-    Silent(SILENT, "time zone of the filter: an hour too late", "descending", "order=desc filter=inclusive", "misread=60", 5, Size(2, 2, 0, deaths=False)),
 )
 # fmt: on
