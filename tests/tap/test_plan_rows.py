@@ -162,7 +162,7 @@ UNSAFE: list[tuple[str, dict[str, Any]]] = [
     ("reads the whole list each run", {"incremental": {"cursor_path": "at", "filter": "none"}}),
     ("has no use for at", {"incremental": {"cursor_path": "at", "order": "none", "filter": "none"}}),
     ("needs tie_breaker", {"params": SINCE, "incremental": {"cursor_path": "at", "filter": "compound"}}),
-    ("no part of it mentions", {"incremental": {"cursor_path": "at"}}),
+    ("no part of the request mentions", {"incremental": {"cursor_path": "at"}}),
     (
         "need filter: inclusive or exclusive",
         {
@@ -199,7 +199,7 @@ UNSAFE: list[tuple[str, dict[str, Any]]] = [
     ),
     ("is not a stream; did you mean 'parents'", {"path": "/x/{parent.parent.id}"}),
     ("a stream has one", {"path": "/x/{parent.parents.id}/{parent.others.id}"}),
-    ("no part of it mentions a parent", {"include_from_parent": ["id"]}),
+    ("no part of the request mentions a parent", {"include_from_parent": ["id"]}),
     ("can't be read as sweep yet", {"path": "/x/{parent.parents.id}", "sweep": True}),
     ("have nothing to do", {"feed": FEED, "sweep": True}),
     ("feed needs primary_key", {"feed": FEED, "primary_key": []}),
