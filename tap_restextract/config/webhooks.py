@@ -20,10 +20,7 @@ Tolerance = Annotated[
 
 
 class StandardWebhooks(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="standard_webhooks"):
-    """Standard Webhooks, as many APIs sign: id, timestamp and body, in `webhook-signature` or Svix's `svix-signature`.
-
-    A secret that begins with `whpk_` is a public key of Ed25519, any other one of HMAC-SHA256.
-    """
+    """Standard Webhooks, in its headers or Svix's: HMAC-SHA256, or Ed25519 where a secret is a public key (whpk_…)."""
 
     tolerance: Tolerance = TOLERANCE
 
