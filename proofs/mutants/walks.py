@@ -83,9 +83,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
-                "        page = yield Step((), deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n"
-                "        yield Step(records, None, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
+                "        page = yield Step(records, deduplicator.bookmark, request)\n        if above.records",
+                "        page = yield Step((), deduplicator.bookmark, request)\n"
+                "        yield Step(records, None, request)\n        if above.records",
             ),
         ),
         "keyset",
@@ -413,7 +413,7 @@ MUTANTS: Final = (
         (
             Edit(
                 "_keyset_start",
-                "return Cursor(window(incremental, step_back(value, resolution_of(value))), plan.tie_floor), rank(value)",
+                "return Cursor(window(incremental, step_back(first, resolution_of(first))), plan.tie_floor), rank(first)",
                 "return Cursor(value, plan.tie_floor or 10**6), rank(value)",
             ),
         ),
@@ -745,9 +745,9 @@ MUTANTS: Final = (
         (
             Edit(
                 "keyset",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n        if is_first_page",
-                "        page = yield Step(records, deduplicator.bookmark, PageRequest(deduplicator.request_cursor))\n"
-                "        page = yield Step(request=PageRequest(deduplicator.request_cursor))\n        if is_first_page",
+                "        page = yield Step(records, deduplicator.bookmark, request)\n        if above.records",
+                "        page = yield Step(records, deduplicator.bookmark, request)\n"
+                "        page = yield Step(request=request)\n        if above.records",
             ),
         ),
         "keyset",
