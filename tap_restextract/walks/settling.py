@@ -16,7 +16,7 @@ from typing import Any
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.plan.ranges import clock_rank, first_shown
+from tap_restextract.plan.ranges import clock_rank, first_shown, measure
 from tap_restextract.values.cursor import Rank, format_like, precision_of, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Page, Record
@@ -77,9 +77,14 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
 
 
 def is_settled(plan: Plan, server_time: float | None, record: Record, record_rank: Rank) -> bool:
-    """Return whether a record must have been there when the server's clock (seconds since 1970, UTC) was this."""
+    """Return whether a record must have been there when the server's clock (seconds since 1970, UTC) was this.
+
+    A record may show up as late as `lookback` says.
+    """
     bound = horizon(plan, Page((record,), server_time=server_time))
-    return bound is not None and record_rank < bound
+    lookback = incremental_of(plan).lookback
+    late = measure(incremental_of(plan), lookback) if lookback else 0
+    return bound is not None and record_rank < bound - late
 
 
 def horizon_at(incremental: Incremental, server_time: float | None, like: Any = None) -> Rank | None:
