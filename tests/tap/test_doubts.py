@@ -69,7 +69,7 @@ def test_records_that_may_show_up_as_late_as_lookback_says_are_not_told() -> Non
     late = {"cursor_path": "updated_at", "order": "desc", "lookback": "15s"}
     made = plan(**FALLING | {"paginator": PAGES, "incremental": late})
     behind, again = Page([at(7, 3)], None, CLOCK + 1), last_page(at(9, 1), at(7, 3), clock=CLOCK + 1)
-    assert notices(made, last_page(at(9, 1)), behind, again) == ""
+    assert notices(made, last_page(at(9, 1)), behind, again, behind) == ""
 
 
 def test_what_is_gone_from_a_page_once_that_holds_what_it_brought_is_told() -> None:
