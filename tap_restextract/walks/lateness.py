@@ -100,7 +100,7 @@ def _is_watched(plan: Plan) -> bool:
         incremental is not None
         and incremental.order != "none"
         and bool(plan.stream.primary_key)
-        and not plan.walk.has_unique_cursor
+        and not plan.walk.is_keyset  # which reads nothing twice
     )
 
 

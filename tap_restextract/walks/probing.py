@@ -127,7 +127,8 @@ class Watch:
             if plan is not None and not page.unchanged and not request.probe:
                 if listed is None or (request.at is None and request != listed.request):
                     listed = List(request, page)
-                listed.take(request, page)
+                if request.at is None or _may_compare_pages(plan):
+                    listed.take(request, page)
                 shown = _without_repeated_end(plan, listed, request, page)
                 yield from self._look(plan, listed, request, shown)
                 notices = (
@@ -325,6 +326,13 @@ def _has_untried(path: str, page: Page) -> bool:
 def _is_sorted(plan: Plan) -> bool:
     incremental = plan.stream.incremental
     return incremental is not None and incremental.order != "none"
+
+
+def _may_compare_pages(plan: Plan) -> bool:
+    """Return whether a page of the list may be compared with those before it; to keep these costs memory, so time."""
+    paginator = plan.stream.paginator
+    states_end = any(getattr(paginator, f"{name}_path", None) is not None for name in ("has_more", "total", "end"))
+    return states_end or _before_the_first(plan) is not None
 
 
 def _before_the_first(plan: Plan) -> Continuation | None:
