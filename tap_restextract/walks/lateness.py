@@ -101,6 +101,7 @@ def _is_watched(plan: Plan) -> bool:
         and incremental.order != "none"
         and bool(plan.stream.primary_key)
         and not plan.walk.is_keyset  # which reads nothing twice
+        and plan.stream.concurrency == 1  # else an answer may be older than one that is looked at before it
     )
 
 
