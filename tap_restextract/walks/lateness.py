@@ -26,7 +26,7 @@ from tap_restextract.values.cursor import Rank
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.order import rank_in
-from tap_restextract.walks.settling import horizon
+from tap_restextract.walks.settling import shown_horizon
 from tap_restextract.walks.steps import Page, PageRequest, Record
 
 REMEMBERED_PAGES: Final = 4
@@ -68,10 +68,8 @@ class LateWatch:
         if self.is_told or not page.records or not _is_watched(plan):
             return ()
         ends = [_rank(plan, record) for record in (page.records[0], page.records[-1])]
-        if ends[0] is None or ends[1] is None or (bound := horizon(plan, page)) is None:
+        if ends[0] is None or ends[1] is None or (bound := shown_horizon(plan, page)) is None:
             return ()
-        lookback = incremental_of(plan).lookback
-        bound -= measure(incremental_of(plan), lookback) if lookback else 0
         low, high = min(ends[0], ends[1]), max(ends[0], ends[1])
         of = (request.scope, request.list_name)
         for before in self.spans:

@@ -76,15 +76,16 @@ def horizon(plan: Plan, page: Page) -> Rank | None:
     return rank(first_shown(incremental, format_like(like, settled))) if incremental.cursor_formats else settled
 
 
-def is_settled(plan: Plan, server_time: float | None, record: Record, record_rank: Rank) -> bool:
-    """Return whether a record must have been there when the server's clock (seconds since 1970, UTC) was this.
+def shown_horizon(plan: Plan, page: Page) -> Rank | None:
+    """Return the horizon before which all records have shown up, as late as `lookback` says; None without a horizon."""
+    bound, incremental = horizon(plan, page), incremental_of(plan)
+    return bound if bound is None or not incremental.lookback else bound - measure(incremental, incremental.lookback)
 
-    A record may show up as late as `lookback` says.
-    """
-    bound = horizon(plan, Page((record,), server_time=server_time))
-    lookback = incremental_of(plan).lookback
-    late = measure(incremental_of(plan), lookback) if lookback else 0
-    return bound is not None and record_rank < bound - late
+
+def is_settled(plan: Plan, server_time: float | None, record: Record, record_rank: Rank) -> bool:
+    """Return whether a record must have been there when the server's clock (seconds since 1970, UTC) was this."""
+    bound = shown_horizon(plan, Page((record,), server_time=server_time))
+    return bound is not None and record_rank < bound
 
 
 def horizon_at(incremental: Incremental, server_time: float | None, like: Any = None) -> Rank | None:
