@@ -55,7 +55,14 @@ KINDS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 }
 """A SCHEMA's property, a value that the other target stores, and one that comes to ours."""
 
-PACKAGES = {"meltanolabs": "meltanolabs-target-postgres==0.8.1", "pipelinewise": "pipelinewise-target-postgres==2.1.2"}
+PACKAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "meltanolabs": (("meltanolabs-target-postgres==0.8.1",), None),
+    "pipelinewise": (
+        ("pipelinewise-singer-python==1.3.0", "psycopg2-binary==2.9.13", "inflection==0.3.1", "joblib==1.2.0"),
+        "pipelinewise-target-postgres==2.1.2",  # pins psycopg2-binary 2.9.5, which Python 3.13 can't load
+    ),
+}
+"""What is installed for each peer, and what is installed then, without what it asks for."""
 TOLD = schema(
     "things", {"id": {"type": "integer"}, **{name: kind for name, (kind, *_) in KINDS.items()}}, version="moment"
 )
@@ -65,7 +72,8 @@ SECOND = {name: second for name, (*_, second) in KINDS.items()}
 
 def loaded_by(peer: str, loader: Loader, folder: Path, *messages: dict[str, Any]) -> None:
     """Load messages with the real target of this name, into the schema `peer`."""
-    program = environment(f"target-postgres-{peer}", PACKAGES[peer]) / "target-postgres"
+    requirements, alone = PACKAGES[peer]
+    program = environment(f"target-postgres-{peer}", *requirements, alone=alone) / "target-postgres"
     parts = urlsplit(loader.database)
     database = parts.path[1:]
     config = {

@@ -45,8 +45,11 @@ def made(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def environment(name: str, *requirements: str) -> Path:
-    """The `bin` folder of a virtual environment with these requirements and nothing of ours."""
+def environment(name: str, *requirements: str, alone: str | None = None) -> Path:
+    """The `bin` folder of a virtual environment with these requirements and nothing of ours.
+
+    `alone` is installed without what it asks for: a package that pins libraries which its requirements replace.
+    """
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -58,7 +61,9 @@ def environment(name: str, *requirements: str) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        finished = subprocess.run([*pip, *requirements], check=False, capture_output=True, text=True)
-        assert finished.returncode == 0, finished.stderr[-4000:]
+        for more in (requirements, ("--no-deps", alone) if alone else ()):
+            if more:
+                finished = subprocess.run([*pip, *more], check=False, capture_output=True, text=True)
+                assert finished.returncode == 0, finished.stderr[-4000:]
 
-    return made(f"{name}-py{PYTHON}", " ".join(requirements), make) / "bin"
+    return made(f"{name}-py{PYTHON}", " ".join((*requirements, alone or "")).rstrip(), make) / "bin"
