@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -23,6 +23,9 @@ class RuleEntry(msgspec.Struct):
         None
     )
     include: Annotated[list[str] | None, described(None, "Columns that the event may hold beside the key.")] = None
+    guard: Annotated[
+        dict[str, Any] | None, described(None, "This rule's own events_per_run and share_of_rows; {} is no guard.")
+    ] = None
 
 
 class PublisherEntry(msgspec.Struct):

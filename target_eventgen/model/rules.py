@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from target_eventgen.model import guard as guards
+from target_eventgen.model.guard import Guard
 from target_eventgen.model.spelling import nearest
 
 
@@ -86,6 +88,9 @@ class Rule:
     include: tuple[str, ...] | None = None
     """The columns that the event may hold beside the key, and name as changed; None: all."""
 
+    guard: Guard | None = None
+    """The rule's own guard; None: that of its stream. It is no part of the definition, and so of no event's id."""
+
 
 def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
     """Return the rules of the setting `events`, and every fault found in it."""
@@ -109,7 +114,7 @@ def parse(entries: list[Any]) -> tuple[tuple[Rule, ...], list[str]]:
 def _rule(entry: Any, location: str) -> Rule | list[str]:
     if not isinstance(entry, dict):
         return [f"{location} must be an object like {{type: order.paid, stream: orders, enters: \"status = 'paid'\"}}"]
-    known = ("type", "stream", *FORMS, "payload", "include")
+    known = ("type", "stream", *FORMS, "payload", "include", "guard")
     faults = [f"{location} has an unknown key {_unknown(key, known)}" for key in entry if key not in known]
     faults.extend(
         f"{location}.{key} must be a text that is not empty"
@@ -121,6 +126,7 @@ def _rule(entry: Any, location: str) -> Rule | list[str]:
         faults.append(f"{location}.payload must be one of {', '.join(PAYLOADS)}")
     if include is not None and not (isinstance(include, list) and all(isinstance(name, str) for name in include)):
         faults.append(f"{location}.include must be a list of column names")
+    faults.extend(guards.faults(entry.get("guard"), f"{location}.guard"))
     forms = [form for form in FORMS if form in entry]
     if not forms and any(str(key).lower() == "true" for key in entry):
         return faults  # one of which says how to write the form that is meant
@@ -134,7 +140,8 @@ def _rule(entry: Any, location: str) -> Rule | list[str]:
         return faults
     if faults:
         return faults
-    definition = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+    watching = {key: value for key, value in entry.items() if key != "guard"}
+    definition = json.dumps(watching, sort_keys=True, ensure_ascii=False)
     return Rule(
         entry["type"],
         entry["stream"],
@@ -143,6 +150,7 @@ def _rule(entry: Any, location: str) -> Rule | list[str]:
         f"{location}.{forms[0]}",
         payload or "full",
         None if include is None else tuple(include),
+        None if entry.get("guard") is None else guards.parse(entry["guard"]),
     )
 
 

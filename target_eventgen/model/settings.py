@@ -11,19 +11,23 @@ import functools
 import typing
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from target_eventgen.errors import SettingsError
 from target_eventgen.model import database_address, versions
+from target_eventgen.model import guard as guards
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
 from target_eventgen.model.entries import PublisherEntry, RuleEntry
+from target_eventgen.model.guard import Guard
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.routes import Route
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
+
+T = TypeVar("T")
 
 BATCH_SIZE_ROWS: Final = 10_000
 CHECKPOINT_SECONDS: Final = 5
@@ -115,6 +119,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "Stale records",
             "By stream (or a pattern with *): drop, keep or apply: what becomes of a record that is older than its row. "
             "drop leaves it out, keep stores it in eventgen.invalid_records, apply takes records as they come.",
+        ),
+    ] = {}
+    guard: Annotated[
+        dict[str, Any],
+        described(
+            "Guard",
+            "events_per_run and share_of_rows (of the table's rows as the run begins): how many events of one rule a run may "
+            "hand on. Those beyond are held until `target-eventgen events release` or `discard`. streams: {stream or pattern: "
+            "the same}; a rule may have a guard of its own.",
         ),
     ] = {}
     ssl_mode: Annotated[
@@ -260,6 +273,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return what becomes of a stream's records that are older than their rows."""
         return _of_stream(self.stale, stream, versions.DROP)
 
+    def guard_of(self, rule: Rule) -> Guard:
+        """Return the guard of a rule: its own, or else that of its stream, or else that of all."""
+        if rule.guard is not None:
+            return rule.guard
+        return guards.parse(_of_stream(self.guard.get("streams") or {}, rule.stream, self.guard))
+
     @functools.cached_property
     def rules(self) -> tuple[Rule, ...]:
         """The event rules, in the order of the configuration."""
@@ -356,6 +375,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
             for stream, choice in (given.items() if isinstance(given, dict) else ())
             if choice not in choices
         )
+    found.extend(guards.faults_of_setting(config.get("guard")))
     entries = config.get("events")
     if isinstance(entries, list):
         found.extend(rules_.parse(entries)[1])
@@ -410,10 +430,10 @@ def parse(config: Mapping[str, Any]) -> Settings:
     return Settings(**given)
 
 
-def _of_stream(choices: Mapping[str, str], stream: str, default: str) -> str:
+def _of_stream(choices: Mapping[str, T], stream: str, default: T) -> T:
     """Return the choice for a stream: that of its name, or else of the first pattern that fits."""
     fitting = (choice for pattern, choice in choices.items() if "*" in pattern and fnmatchcase(stream, pattern))
-    return choices.get(stream) or next(fitting, default)
+    return choices[stream] if choices.get(stream) is not None else next(fitting, default)
 
 
 def _target_schema(value: Any) -> str:
