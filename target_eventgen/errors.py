@@ -12,6 +12,7 @@ EventgenError
 │   ├── ConnectionLostError  the database is down, or went away
 │   ├── TableError           a table that can't take the stream
 │   └── ValueRefusedError    a value that doesn't fit its column
+├── EventsHeldError          whoever knows the source: a run fired more than its guard allows; exit status 3
 ├── DeliveryError            the receiver's owner: events that a publisher could not deliver
 │   └── UnreachableError     the receiver can't be reached, or its answer was lost
 ├── OutputError              the reader of STATE is gone
@@ -26,6 +27,8 @@ from __future__ import annotations
 
 class EventgenError(Exception):
     """Something that a person must act on; its text is the whole message."""
+
+    exit_status = 1
 
 
 class SettingsError(EventgenError):
@@ -74,6 +77,12 @@ class TableError(DatabaseError):
 
 class ValueRefusedError(DatabaseError):
     """A value that its column can't hold."""
+
+
+class EventsHeldError(EventgenError):
+    """A run whose events are held in part. All else of it went well: rows are committed, and STATE has left."""
+
+    exit_status = 3
 
 
 class DeliveryError(EventgenError):

@@ -32,18 +32,18 @@ from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import ConfiguredPublisher, configured_publishers
 from target_eventgen.delivery.relay import Relay
 from target_eventgen.delivery.result import complaints_of
-from target_eventgen.errors import DeliveryError, EventgenError, OutputError, SettingsError
+from target_eventgen.errors import DeliveryError, EventgenError, EventsHeldError, OutputError, SettingsError
 from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.model import trace
-from target_eventgen.model.checkpoint import Checkpoint, Outcome, activation, judgement_of_parked
+from target_eventgen.model.checkpoint import Checkpoint, activation, judgement_of_parked
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.settings import Settings
 from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table
 from target_eventgen.observe import metrics
-from target_eventgen.observe.stale import StaleRecords
+from target_eventgen.observe.outcomes import OutcomeLog
 from target_eventgen.observe.tallies import Tallies
 from target_eventgen.store.postgres import Postgres
 
@@ -54,9 +54,6 @@ MAX_CHARACTERS: Final = 32 * 1024 * 1024
 
 MAX_BATCHES: Final = 5
 """Multiples of `batch_size_rows` that may gather before rows are committed without a STATE."""
-
-PROGRESS_SECONDS: Final = 30.0
-"""Seconds between two lines that report the progress of a load."""
 
 SWITCH_SECONDS: Final = 0.0005
 """Seconds after which the thread that decodes lets the one that commits run."""
@@ -167,6 +164,9 @@ class Loader:
 
         Args:
             is_interrupted: whether a signal has ended the input; asked again at each step.
+
+        Raises:
+            EventsHeldError: a guard held events; all else of the run went well.
         """
         try:
             if is_interrupted():
@@ -180,7 +180,8 @@ class Loader:
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
-            self._committer.stale.warn(self._logger, self._settings.stale_of)
+            self._committer.log.stale.warn(self._logger, self._settings.stale_of)
+            too_many = self._committer.held()
             if not self._comes_again():
                 self._committer.forget()
             self._committer.close()
@@ -191,6 +192,8 @@ class Loader:
             self.write_metrics()
             raise
         self.write_metrics("interrupted" if is_interrupted() else "finished")
+        if too_many is not None:
+            raise too_many
 
     def stop(self) -> None:
         """End a delivery that is under way. May be called from a signal handler."""
@@ -317,9 +320,8 @@ class Committer:
         self._publication: Publication | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
-        self._logged_at = time.monotonic()
-        self._records = self._events = 0
-        self.stale = StaleRecords()
+        self._run = secrets.randbits(62)
+        self.log = OutcomeLog(logger)
 
     def prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA, and wait for it."""
@@ -339,6 +341,12 @@ class Committer:
         committing, self._committing = self._committing, None
         if committing is not None:
             committing.result()
+
+    def held(self) -> EventsHeldError | None:
+        """Say what waits, and what earlier runs have left; return the error where guards hold events of this run."""
+        if self._postgres is None:
+            return None
+        return self.log.held.summed(self._run, self._at_work(self._postgres.held))
 
     def forget(self) -> None:
         """Forget what a repetition of this run would need."""
@@ -365,6 +373,7 @@ class Committer:
             rules,
             source=self._settings.source_in(database.database),
             emit_first_load=self._settings.emit_first_load,
+            guards=tuple(map(self._settings.guard_of, rules)),
             hard=self._settings.hard_delete,
             overwrite=self._settings.overwrites,
         )
@@ -381,9 +390,7 @@ class Committer:
             began = time.monotonic()
             outcomes = database.commit(checkpoint)
             metrics.committed(self._tallies, outcomes, time.monotonic() - began)
-            self._log_progress(outcomes)
-            for outcome in outcomes:
-                self._report(outcome)
+            self.log.add(outcomes)
         if checkpoint.state is not None:
             failpoints.reach(failpoints.BEFORE_STATE)
             line = checkpoint.state + "\n"
@@ -399,22 +406,6 @@ class Committer:
                     f"STATE can't be written to standard output ({error.strerror}), though its records are committed; "
                     "check what reads the target's output"
                 ) from error
-
-    def _log_progress(self, outcomes: Sequence[Outcome]) -> None:
-        """Log now and then how far a long load has come."""
-        self._records += sum(outcome.records for outcome in outcomes)
-        self._events += sum(outcome.recorded for outcome in outcomes)
-        now = time.monotonic()
-        if now - self._logged_at >= PROGRESS_SECONDS:
-            self._logged_at = now
-            self._logger.info("%d records are committed so far, %d events recorded", self._records, self._events)
-
-    def _report(self, outcome: Outcome) -> None:
-        if outcome.rejected:
-            self._logger.warning("%d invalid records went to eventgen.invalid_records", outcome.rejected)
-        self.stale.add(outcome)
-        if outcome.fired != outcome.recorded:
-            self._logger.warning("%d events were in the outbox already", outcome.fired - outcome.recorded)
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         if self._thread is None:
@@ -435,7 +426,7 @@ class Committer:
                 )
             self._postgres = Postgres(
                 embedded.resolve(self._settings.dsn),
-                secrets.randbits(62),
+                self._run,
                 lock_timeout=self._settings.lock_timeout,
                 statement_timeout=self._settings.statement_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,

@@ -28,8 +28,8 @@ from target_eventgen.model.tables import Table, table
 from target_eventgen.store.connection import connect, location_of
 from target_eventgen.store.postgres import Postgres
 
-_OUTWARD: Final = ("publishers", "delivery", "metrics_textfile")
-"""Settings by which a load has an effect outside of its database."""
+_OUTWARD: Final = ("publishers", "delivery", "metrics_textfile", "guard")
+"""Settings by which a load has an effect outside of its database, or keeps events from having one."""
 
 
 def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[tuple[Rule, str | None]]:
@@ -162,6 +162,9 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
                 given = {key: value for key, value in config.items() if key not in {*database_address.PARTS, *_OUTWARD}}
+                given["events"] = [
+                    {key: value for key, value in rule.items() if key != "guard"} for rule in given.get("events") or []
+                ]
                 with contextlib.redirect_stdout(io.StringIO()):
                     singer_target.load({**given, "database_url": throw_away, "initial_load": "emit"}, source)
                 yield throw_away

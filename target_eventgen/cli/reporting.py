@@ -1,4 +1,4 @@
-"""Errors that a person must act on, as one message on standard error and exit status 1; others keep their traceback."""
+"""Errors that a person must act on, as one message on standard error and an exit status; others keep a traceback."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SDK_ERRORS: Final = (("singer_sdk.exceptions", "SingerSDKError"), ("singer_sdk.
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turn an error that a person must act on into one message and exit status 1."""
+    """Turn an error that a person must act on into one message and its exit status, which is 1 but for held events."""
     try:
         yield
     except _expected() as error:
         faults = getattr(error, "errors", None)
         message = str(error) if isinstance(error, EventgenError) or not faults else "; ".join(faults)
         click.echo(f"Error: {message}", err=True)
-        raise SystemExit(1) from error
+        raise SystemExit(error.exit_status if isinstance(error, EventgenError) else 1) from error
     except OSError as error:
         file = error.filename or "a file, or standard output"
         click.echo(f"Error: {file}: {error.strerror or type(error).__name__}", err=True)

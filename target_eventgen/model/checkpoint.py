@@ -85,13 +85,15 @@ class Outcome:
         updated: rows that got other content.
         stale: records that were older than their rows.
         fired: events of all rules.
-        recorded: those of them that the outbox didn't know.
+        recorded: those of them that went into the outbox.
         rejected: records that went to eventgen.invalid_records.
         stream: whose batch it was.
         records: how many the batch had.
         types: recorded events by type.
         lock_seconds: how long it took until all its rows were locked; None where none needed to be.
         stale_key: the key of one of the records that were older than their rows, as a JSON array.
+        held: events that a guard holds, by type.
+        waiting: events that wait for held ones of their keys.
     """
 
     created: int
@@ -105,3 +107,10 @@ class Outcome:
     types: Mapping[str, int] = field(default_factory=dict)
     lock_seconds: float | None = None
     stale_key: str | None = None
+    held: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
+
+    @property
+    def known(self) -> int:
+        """Events that fired and had been recorded, or held, before."""
+        return self.fired - self.recorded - sum(self.held.values()) - self.waiting

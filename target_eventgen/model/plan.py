@@ -28,6 +28,9 @@ class Plan:
         generations: columns that were added to a table that had rows, with the number of the widening that added each.
         renewable: whether a key may come again of which the table remembers nothing.
         trace: where the trace of its events comes from; None: they have none.
+        allowed: for each rule, how many events the run may hand on, by its guard; None: any number. None at all where
+            no rule has a guard.
+        may_hold: whether events of the stream may be held: a rule has a guard, or some had been held as the run began.
     """
 
     table: Table
@@ -40,6 +43,8 @@ class Plan:
     renewable: bool = False
     generations: Mapping[str, int] = field(default_factory=dict)
     trace: Trace | None = None
+    allowed: tuple[int | None, ...] = ()
+    may_hold: bool = False
 
     @property
     def generation(self) -> int:

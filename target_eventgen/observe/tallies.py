@@ -36,6 +36,7 @@ FAMILIES: Final = (
     Family("eventgen_invalid_records", "counter", "Records that went to eventgen.invalid_records.", ("stream",)),
     Family("eventgen_transitions", "counter", "Rows that were created, or got other content.", ("stream", "kind")),
     Family("eventgen_events_recorded", "counter", "Events recorded, by the rule's type.", ("stream", "type")),
+    Family("eventgen_events_held", "counter", "Events held by a guard, by the rule's type.", ("stream", "type")),
     Family("eventgen_checkpoint_seconds", "histogram", "Time of a checkpoint, from its first statement to its commit."),
     Family(
         "eventgen_lock_wait_seconds", "histogram", "Time until all rows of a stream's batch are locked.", ("stream",)

@@ -13,9 +13,13 @@ again is there once.
 
 `runs` holds the number of the last checkpoint of each run that is under way, written in the checkpoint's own
 transaction: how a run that lost its connection finds out whether its COMMIT was done. The number of a run that was
-killed stays for 30 days: what the run recorded may be replayed (see `replays`). `parked` has the records, with which
+killed stays for 30 days: what the run recorded may be replayed (see `replays`). `guarded` counts there, by rule, the
+events of the run: `{definition: {"events": …, "held": …}}`. `parked` has the records, with which
 another run may be repeating it, `tombstones` the rows that such a run took out of their tables; what `remains` of a row
 once its run is over (`run` 0) says since when it is gone.
+
+`held_events` has the events that a guard keeps from everybody (see `store/sql/guard`): they are in the outbox once they
+are released. `before_commit` says of those that wait that a load must publish them.
 """
 
 from __future__ import annotations
@@ -65,7 +69,9 @@ create table if not exists eventgen.invalid_records (
 create table if not exists eventgen.runs (
   run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
-alter table eventgen.runs add column if not exists began_at timestamptz not null default clock_timestamp();
+alter table eventgen.runs
+  add column if not exists began_at timestamptz not null default clock_timestamp(),
+  add column if not exists guarded jsonb not null default '{{}}';
 create table if not exists eventgen.parked (
   sequence bigint generated always as identity primary key,
   table_schema text not null, table_name text not null, key jsonb not null, run bigint not null, record jsonb not null
@@ -77,6 +83,19 @@ create table if not exists eventgen.tombstones (
 );
 alter table eventgen.tombstones add column if not exists remains jsonb;
 create index if not exists tombstones_of_runs on eventgen.tombstones (run) where run <> 0;
+create table if not exists eventgen.held_events (
+  sequence bigint generated always as identity primary key,
+  id text not null unique,
+  source text not null, type text not null, subject text not null, time timestamptz, partitionkey text not null,
+  stream text not null, key jsonb not null, data jsonb not null, traceparent text, tracestate text,
+  run bigint not null, state text not null,  -- held, waiting or discarded
+  before_commit boolean not null,
+  recorded_at timestamptz not null default clock_timestamp(),
+  transaction_id xid8 not null default pg_current_xact_id(),
+  decided_at timestamptz
+);
+create index if not exists held_events_of_keys on eventgen.held_events (subject, sequence) where state <> 'discarded';
+create index if not exists held_events_of_streams on eventgen.held_events (stream);
 """).format(rename_parked=renames.PARKED)
 
 EXIST: Final = sql.SQL(
@@ -86,6 +105,8 @@ EXIST: Final = sql.SQL(
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.tombstones') AND attname = 'remains')"
+    " AND to_regclass('eventgen.held_events') IS NOT NULL"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.runs') AND attname = 'guarded')"
 )
 
 LOCK_TABLES: Final = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))

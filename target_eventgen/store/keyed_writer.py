@@ -7,7 +7,8 @@ another run's records, which it notices before anything is written.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from psycopg2 import extensions
@@ -18,14 +19,14 @@ from target_eventgen.model.checkpoint import Batch, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.store import staging
 from target_eventgen.store.connection import Connection, single_value
-from target_eventgen.store.sql import added_columns, deletions, replays, single_pass, stage, two_pass
+from target_eventgen.store.sql import added_columns, deletions, guard, replays, single_pass, stage, two_pass
 
 MIN_UPSERT_SERVER_VERSION: Final = 180000
 """libpq's number of the oldest Postgres whose RETURNING gives the row before."""
 
 
 class ReplayDetectedError(Exception):
-    """A stream's records may repeat those of another run, which is to be judged before anything is written."""
+    """A stream's records may repeat another run's, or their events follow held ones, which is to be known first."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -63,20 +64,20 @@ class KeyedWriter:
         """Write what may be written in one pass.
 
         Raises:
-            ReplayDetectedError: records may repeat those of another run, so that the transaction must be done in two
-            passes.
+            ReplayDetectedError: records may repeat those of another run, or their keys have held events, so that the
+            transaction must be done in two passes.
         """
         plan, began = batch.plan, time.monotonic()
         cursor.execute(single_pass.upsert(plan, skip_unchanged=plan.table.stream in self.mostly_unchanged))
-        created, updated, fired, types = cursor.fetchone() or (0, 0, 0, {})
+        created, updated, fired, types, held = cursor.fetchone() or (0, 0, 0, {}, {})
         # What comes next is most often like what came last: a replay is not over at once.
         unchanged = 2 * (created + updated) < batch.rows
         (self.mostly_unchanged.add if unchanged else self.mostly_unchanged.discard)(plan.table.stream)
         locked = time.monotonic() - began
         failpoints.reach(failpoints.AFTER_LOCK)
         cursor.execute(single_pass.overtaken(plan))
-        replayed, parked, stale, *_ = cursor.fetchone() or (False, False, False)
-        if replayed or parked:
+        doubtful, stale, *_ = cursor.fetchone() or (False, False)
+        if doubtful:
             raise ReplayDetectedError(plan.table.stream)
         old, key = 0, None
         if stale:
@@ -84,10 +85,8 @@ class KeyedWriter:
             old, key = cursor.fetchone() or (0, None)
             self._keep_stale(cursor, plan, locked=False)
         failpoints.reach(failpoints.AFTER_EVENTS)
-        recorded = sum(types.values())
-        return Outcome(
-            created, updated, old, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
-        )
+        written = Outcome(created, updated, old, fired, 0, rejected, lock_seconds=locked, stale_key=key)
+        return _with_events(written, types, held)
 
     def _keep_stale(self, cursor: extensions.cursor, plan: Plan, *, locked: bool) -> None:
         """Keep the records that are older than their rows, where the stream says so; see `two_pass.keep_stale`."""
@@ -126,10 +125,10 @@ class KeyedWriter:
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
         self._keep_stale(cursor, plan, locked=True)
-        cursor.execute(two_pass.record(plan, **shape))
+        cursor.execute(two_pass.record(plan, **shape, may_hold=self._may_hold(cursor, plan)))
         row = cursor.fetchone()
         assert row is not None
-        updated, fired, types, stale, key = row
+        updated, fired, types, held, stale, key = row
         if checked:
             cursor.execute(replays.mark_history_checked(plan, checked))
         if plan.generation:
@@ -142,7 +141,24 @@ class KeyedWriter:
             )
             created -= single_value(cursor)
         failpoints.reach(failpoints.AFTER_EVENTS)
-        recorded = sum(types.values())
-        return Outcome(
-            created, updated, stale, fired, recorded, rejected, types=types, lock_seconds=locked, stale_key=key
-        )
+        written = Outcome(created, updated, stale, fired, 0, rejected, lock_seconds=locked, stale_key=key)
+        return _with_events(written, types, held)
+
+    @staticmethod
+    def _may_hold(cursor: extensions.cursor, plan: Plan) -> bool:
+        """Return whether events of claimed keys may be held, or wait for held ones; so it stays until the commit."""
+        if plan.may_hold or not plan.rules:
+            return plan.may_hold
+        cursor.execute(guard.of_stream(plan.table))
+        return bool(single_value(cursor))
+
+
+def _with_events(outcome: Outcome, types: Mapping[str, int], held: Mapping[str, Sequence[int]]) -> Outcome:
+    """Return an outcome with its events: recorded ones, and (held, waiting) ones, by type."""
+    return replace(
+        outcome,
+        recorded=sum(types.values()),
+        types=types,
+        held={type_: number for type_, (number, _) in held.items() if number},
+        waiting=sum(number for _, number in held.values()),
+    )

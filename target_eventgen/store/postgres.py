@@ -17,6 +17,7 @@ forgot a commit, which nothing here can repair.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from psycopg2 import extensions
 from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
+from target_eventgen.model.guard import Guard, HeldByGuards, HeldOfRule
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
@@ -37,6 +39,7 @@ from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
 from target_eventgen.store.refusals import RefusedByTableError
 from target_eventgen.store.sql import deletions, replays, single_pass, stage, tables
+from target_eventgen.store.sql import guard as guarding
 from target_eventgen.store.staging import NarrowColumnsError
 
 logger = logging.getLogger("target-eventgen")
@@ -96,6 +99,9 @@ class Postgres:
         self._stages: dict[str, str] = {}
         self._types: dict[str, tuple[Column, ...]] = {}
         self._depths: dict[str, int] = {}
+        self._rows: dict[str, int | None] = {}
+        self._source: str | None = None
+        self._may_hold = False
         if creates:
             doing = "making the tables of the schema eventgen"
             self._connection.repeat_until_done(lambda: self._connection.alter(doing, schema.create_own_tables))
@@ -116,6 +122,7 @@ class Postgres:
         *,
         source: str,
         emit_first_load: bool,
+        guards: Sequence[Guard] = (),
         hard: bool = False,
         overwrite: bool = False,
     ) -> Plan:
@@ -126,6 +133,7 @@ class Postgres:
             rules: those that watch the stream.
             source: the CloudEvents source.
             emit_first_load: whether a table's very first load records events.
+            guards: of the rules, one each; none: nothing is held.
             hard: whether deletions take rows out of the table.
             overwrite: whether rows that don't come in this run are taken out at its end.
 
@@ -144,14 +152,46 @@ class Postgres:
             renewable = hard or overwrite or past.remade
             cursor.execute(tables.foreign_key_depth(table))
             self._depths[table.quoted] = single_value(cursor)
-            return Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
+            plan = Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
+            return self._guarded(cursor, plan, guards if watching else (), loaded=past.loaded)
 
         doing = f'stream "{table.stream}": making its table {table.title}'
         plan = self._connection.repeat_until_done(lambda: self._connection.alter(doing, work, table.quoted))
+        self._source = source
         _warn_of_citext(plan)
         self._stages[table.stream] = name
         self._types.pop(table.stream, None)
         return plan
+
+    def _guarded(self, cursor: extensions.cursor, plan: Plan, guards: Sequence[Guard], *, loaded: bool) -> Plan:
+        """Return a plan with the bounds of its rules, which stay those of the run's beginning."""
+        table = plan.table
+        if table.quoted not in self._rows and any(guard.share_of_rows is not None for guard in guards):
+            self._rows[table.quoted] = schema.count_rows(cursor, table) if loaded else None
+        allowed = tuple(guard.allows(self._rows.get(table.quoted)) for guard in guards)
+        cursor.execute(guarding.of_stream(table))
+        may_hold = single_value(cursor) or any(bound is not None for bound in allowed)
+        self._may_hold |= may_hold
+        return replace(plan, allowed=allowed, may_hold=bool(plan.rules) and may_hold)
+
+    def held(self) -> HeldByGuards:
+        """Return what guards hold of this run's events, and of the pipeline's."""
+        if not self._may_hold:
+            return HeldByGuards()
+        return self._connection.repeat_until_done(self._held)
+
+    def _held(self) -> HeldByGuards:
+        with self._connection.transaction("looking for held events") as cursor:
+            cursor.execute(guarding.counted(self._run))
+            counts: dict[str, dict[str, int]] = single_value(cursor) or {}
+            cursor.execute(guarding.undecided(self._source or ""))
+            undecided, seconds = cursor.fetchone() or (0, None)
+        rules = ((json.loads(definition), each) for definition, each in counts.items() if each["held"])
+        return HeldByGuards(
+            tuple(HeldOfRule(rule["type"], rule["stream"], each["events"], each["held"]) for rule, each in rules),
+            undecided,
+            seconds,
+        )
 
     def check(self, table: Table, rules: Sequence[Rule]) -> None:
         """Let Postgres judge rules over a table that need not exist; nothing remains of it.
@@ -177,6 +217,8 @@ class Postgres:
             ConnectionLostError: Postgres went away and did not come back in time.
             DatabaseError: anything else that Postgres refuses. Nothing of the checkpoint is written then.
         """
+        if self._before_commit is not None or not self._confirmed:
+            self._connection.repeat_until_done(self._move_released)
         outcomes = self._connection.repeat_until_done(lambda: self._commit_either_way(checkpoint))
         self._confirmed += 1
         self._connection.has_committed = True
@@ -227,6 +269,21 @@ class Postgres:
                 self._before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
         return outcomes
+
+    def _move_released(self) -> None:
+        """Move the released events that a load must publish into the outbox, and publish them, in one transaction."""
+        if self._source is None:
+            return
+        with self._connection.transaction("released events") as cursor:
+            cursor.execute(guarding.released_to_loads(self._source))
+            if not single_value(cursor):
+                return
+            began = time.monotonic()
+            cursor.execute(guarding.LOCK_EVENTS)
+            above = 0 if self._before_commit is None else self._before_commit.begin(cursor)
+            cursor.execute(guarding.move(self._source))
+            if self._before_commit is not None:
+                self._before_commit.publish(cursor, above, began)
 
     def _write_all(self, cursor: extensions.cursor, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         batches = sorted(checkpoint.batches, key=lambda batch: _place(batch, self._depths))

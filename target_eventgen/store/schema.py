@@ -15,10 +15,11 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from target_eventgen.errors import TableError, first_line
+from target_eventgen.model.guard import MAX_COUNTED_ROWS
 from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import single_value
-from target_eventgen.store.sql import renames, tables
+from target_eventgen.store.sql import guard, renames, tables
 
 CANT_WIDEN: Final = (errors.FeatureNotSupported, errors.DatatypeMismatch, errors.InvalidTableDefinition)
 """Errors of an ALTER by which Postgres says that something depends on a column."""
@@ -44,6 +45,16 @@ def create_own_tables(cursor: extensions.cursor) -> None:
     if cursor.fetchone() != (True,):
         cursor.execute(catalog.LOCK_TABLES)
         cursor.execute(catalog.CREATE)
+
+
+def count_rows(cursor: extensions.cursor, table: Table) -> int:
+    """Return how many rows a table has, marked ones among them; of a large one, how many Postgres takes it to have."""
+    cursor.execute(guard.rows_up_to(table))
+    rows = int(single_value(cursor))
+    if rows <= MAX_COUNTED_ROWS:
+        return rows
+    cursor.execute(guard.estimated_rows(table))
+    return max(rows, int(single_value(cursor)[0]["Plan"]["Plan Rows"]))
 
 
 def table_of(cursor: extensions.cursor, stream: str) -> Table | None:

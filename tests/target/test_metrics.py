@@ -20,7 +20,7 @@ import psycopg2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from target_eventgen import loader as the_loader
+from target_eventgen.observe import outcomes
 from tests.support.messages import record, schema, state
 from tests.support.queries import waits_for_a_lock
 from tests.support.receiver import Answer, Receiver
@@ -201,7 +201,7 @@ def test_the_log_of_a_relay_is_json_where_that_is_asked_for(loader: Loader, rece
 def test_a_long_load_says_how_far_it_has_come(
     loader: Loader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(the_loader, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(outcomes, "PROGRESS_SECONDS", 0.0)
     caplog.set_level("INFO", "target-eventgen")
     messages = [schema(), version(1, 50), state({"a": 1}), version(2, 50), version(3, 50), state({"a": 2})]
     loader.load(messages, events=[CREATED], batch_size_rows=1)

@@ -34,6 +34,7 @@ from typing import Final
 from psycopg2 import sql
 
 from target_eventgen.delivery.decisions import SLOTS
+from target_eventgen.store.sql import guard
 
 CHANNEL: Final = "eventgen"
 """The channel on which a transaction notifies that it has events to deliver."""
@@ -122,5 +123,5 @@ EXIST: Final = sql.SQL(
 )
 
 
-LOCK_EVENTS: Final = sql.SQL("LOCK TABLE eventgen.events IN SHARE ROW EXCLUSIVE MODE")
+LOCK_EVENTS: Final = guard.LOCK_EVENTS
 """Excludes transactions that record events and other registrations, but no reader."""

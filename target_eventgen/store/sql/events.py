@@ -18,6 +18,7 @@ from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leave
 from target_eventgen.model.tables import DELETED_AT
 from target_eventgen.model.trace import PATTERN
 from target_eventgen.model.versions import FINE
+from target_eventgen.store.sql import guard
 from target_eventgen.store.sql.names import (
     AT,
     COUNT,
@@ -115,12 +116,13 @@ def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, list[s
     return sql.Composed(laterals), fires
 
 
-def events(plan: Plan, *, with_numbers: bool = True) -> sql.Composed:
+def events(plan: Plan, *, with_numbers: bool = True, may_hold: bool = False) -> sql.Composed:
     """Return the expressions that judge the transitions and insert what fires into the outbox.
 
     Args:
         plan: of the stream.
         with_numbers: whether transitions have the numbers of their records in the stage; else these are joined by key.
+        may_hold: whether events may be held, or wait for held ones.
     """
     laterals, fires = _judgements(plan, plan.rules)
     judged = sql.SQL(
@@ -136,7 +138,7 @@ def events(plan: Plan, *, with_numbers: bool = True) -> sql.Composed:
         # From no row to none, as where a deleted row is deleted once more, there is nothing to tell.
         told=sql.SQL("(_eventgen_existed OR NOT _eventgen_gone) AND " if plan.deletable else ""),
     )
-    return judged + _described(plan, with_numbers=with_numbers) + _recorded(plan)
+    return judged + _described(plan, with_numbers=with_numbers) + _recorded(plan, may_hold=may_hold)
 
 
 def _described(plan: Plan, *, with_numbers: bool) -> sql.Composed:
@@ -194,17 +196,13 @@ def _rules(plan: Plan) -> sql.Composed:
     )
 
 
-def _recorded(plan: Plan) -> sql.Composed:
+def _recorded(plan: Plan, *, may_hold: bool) -> sql.Composed:
     """Return `recorded`: the events that were inserted, in the order of their transitions."""
-    return sql.SQL(
-        ", recorded AS (INSERT INTO eventgen.events"
-        " (id, source, type, subject, time, partitionkey, stream, key, data, traceparent, tracestate)"
-        " SELECT encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
+    values = sql.SQL(
+        "encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
         " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new)::text, 'UTF8')), 'hex'),"
         " {source}, _eventgen_type, {stream} || '/' || _eventgen_subject, _eventgen_time, _eventgen_subject, {stream},"
         " _eventgen_key, {data}, _eventgen_trace, CASE WHEN _eventgen_trace = {parent} THEN {state} END"
-        " FROM described ORDER BY _eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule"
-        " ON CONFLICT (id) DO NOTHING RETURNING type)"
     ).format(
         stream=sql.Literal(plan.table.stream),
         source=sql.Literal(plan.source),
@@ -212,6 +210,12 @@ def _recorded(plan: Plan) -> sql.Composed:
         parent=sql.Literal(None if plan.trace is None else plan.trace.parent),
         state=sql.Literal(None if plan.trace is None else plan.trace.state),
     )
+    if may_hold:
+        return guard.recorded(plan, values)
+    return sql.SQL(
+        ", recorded AS (INSERT INTO eventgen.events ({columns}) SELECT {values} FROM described ORDER BY {order}"
+        " ON CONFLICT (id) DO NOTHING RETURNING type)"
+    ).format(columns=guard.COLUMNS, values=values, order=guard.ORDER)
 
 
 def _data(plan: Plan) -> sql.Composable:
@@ -290,14 +294,15 @@ def _subject(plan: Plan) -> sql.Composable:
     return sql.SQL("jsonb_build_array({})::text").format(comma_list(names))
 
 
-def counts(plan: Plan) -> dict[str, sql.Composable]:
-    """Return the expressions for the events that fired, and for those of them that were recorded, by type."""
+def counts(plan: Plan, *, may_hold: bool = False) -> dict[str, sql.Composable]:
+    """Return the expressions for the events that fired, and for those of them that were recorded or held, by type."""
     if not plan.rules:
-        return {"fired": sql.SQL("0"), "recorded": sql.SQL("'{}'::jsonb")}
+        return {"fired": sql.SQL("0"), "recorded": sql.SQL("'{}'::jsonb"), "held": sql.SQL("'{}'::jsonb")}
     return {
         "fired": sql.SQL("(SELECT count(*) FROM fired)"),
         "recorded": sql.SQL(
             "(SELECT coalesce(jsonb_object_agg(type, number), '{}')"
             " FROM (SELECT type, count(*) AS number FROM recorded GROUP BY type) AS by_type)"
         ),
+        "held": guard.HELD_BY_TYPE if may_hold else sql.SQL("'{}'::jsonb"),
     }

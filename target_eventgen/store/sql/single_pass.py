@@ -18,6 +18,7 @@ from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT
+from target_eventgen.store.sql import guard
 from target_eventgen.store.sql.deletions import count_origin, is_gone
 from target_eventgen.store.sql.events import counts, events
 from target_eventgen.store.sql.instants import content_hash, instant_of, latest, version_of
@@ -62,8 +63,9 @@ def upsert(plan: Plan, *, skip_unchanged: bool) -> sql.Composable:
             had been written before whatever happens to the rows meanwhile. That pays where most records equal their
             rows.
 
-    Returns one row: rows created, rows updated, events fired, events recorded by type. Left as it is, and reported by
-    `overtaken`, is a row that is newer than its record, or has an instant history of another run which may be replayed.
+    Returns one row: rows created, rows updated, events fired, events recorded by type and held by type. Left as it is,
+    and reported by `overtaken`, is a row that is newer than its record, or has an instant history of another run which
+    may be replayed.
     """
     written = [column for column in plan.table.columns if column.name not in plan.table.key]
     content = plan.table.content
@@ -89,7 +91,7 @@ def upsert(plan: Plan, *, skip_unchanged: bool) -> sql.Composable:
         " ELSE {gone} OR ROW({values}) IS DISTINCT FROM ROW({before}) END"
         " RETURNING WITH (OLD AS _eventgen_o, NEW AS _eventgen_w) {transition}){events}"
         " SELECT count(*) FILTER (WHERE NOT _eventgen_preceded), count(*) FILTER (WHERE _eventgen_preceded), {fired},"
-        " {recorded} FROM transitions"
+        " {recorded}, {held} FROM transitions"
     ).format(
         table=qualified(plan.table),
         columns=column_names(plan.table.columns),
@@ -111,8 +113,8 @@ def upsert(plan: Plan, *, skip_unchanged: bool) -> sql.Composable:
         values=comma_list(values),
         before=comma_list(before),
         transition=_transition(plan),
-        events=events(plan, with_numbers=False) if plan.rules else sql.SQL(""),
-        **counts(plan),
+        events=events(plan, with_numbers=False, may_hold=plan.may_hold) if plan.rules else sql.SQL(""),
+        **counts(plan, may_hold=plan.may_hold),
     )
 
 
@@ -150,11 +152,15 @@ def _unlike_rows(plan: Plan) -> sql.Composable:
 
 
 def overtaken(plan: Plan) -> sql.Composable:
-    """Return what `upsert` has met: an instant history that may be replayed, parked records, newer rows."""
+    """Return what `upsert` has met: a history that may be replayed, or parked records or held events; newer rows."""
     return sql.SQL(
-        "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({}), current_setting('eventgen.stale', true) = 'yes',"
+        "SELECT current_setting('eventgen.replay_detected', true) = 'yes' OR EXISTS ({parked}){held},"
+        " current_setting('eventgen.stale', true) = 'yes',"
         " set_config('eventgen.replay_detected', '', true), set_config('eventgen.stale', '', true)"
-    ).format(parked(plan))
+    ).format(
+        parked=parked(plan),
+        held=sql.SQL(" OR EXISTS ({})").format(guard.others(plan)) if plan.rules else sql.SQL(""),
+    )
 
 
 def older(plan: Plan) -> sql.Composable:

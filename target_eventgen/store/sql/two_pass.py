@@ -79,7 +79,9 @@ def claim(plan: Plan, *, unversioned: bool, single: bool = False) -> sql.Composa
     )
 
 
-def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False) -> sql.Composable:
+def record(
+    plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool = False, may_hold: bool = False
+) -> sql.Composable:
     """Write the last version of each row that was there, and the events of every transition.
 
     Args:
@@ -87,21 +89,24 @@ def record(plan: Plan, *, sparse: Sequence[int], unversioned: bool, single: bool
         sparse: indexes of the content columns that some staged record doesn't mention.
         unversioned: whether some staged record has no version.
         single: whether each staged record has a key of its own; else the stage must have been filled, if it is sparse.
+        may_hold: whether events may be held, or wait for held ones.
 
-    Returns one row: rows updated, events fired, events recorded by type (a smaller number means that the outbox knew
-    some), versions dropped because they are older than the row, and the key of one of these, as a JSON array.
+    Returns one row: rows updated, events fired, events recorded by type and held by type (a smaller number means that
+    the outbox knew some), versions dropped because they are older than the row, and the key of one of these, as a JSON
+    array.
     """
     return sql.SQL(
         "WITH {chain}, written AS ({update} RETURNING transition._eventgen_base){events}"
-        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, dropped.number, dropped.key FROM ({stale}) AS dropped"
+        " SELECT (SELECT count(_eventgen_base) FROM written), {fired}, {recorded}, {held}, dropped.number, dropped.key"
+        " FROM ({stale}) AS dropped"
     ).format(
         chain=replaced(plan, sparse)
         if single
         else chain(plan, with_before=True, sparse=sparse, unversioned=unversioned),
         update=_update(plan, created=bool(sparse) and not single),
-        events=events(plan) if plan.rules else sql.SQL(""),
+        events=events(plan, may_hold=may_hold) if plan.rules else sql.SQL(""),
         stale=_stale(plan, single=single),
-        **counts(plan),
+        **counts(plan, may_hold=may_hold),
     )
 
 

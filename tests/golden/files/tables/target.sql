@@ -48,6 +48,32 @@ table eventgen.events
   constraint events_id_key UNIQUE (id)
   constraint events_pkey PRIMARY KEY (sequence)
 
+table eventgen.held_events
+  sequence bigint not null generated always as identity
+  id text not null
+  source text not null
+  type text not null
+  subject text not null
+  "time" timestamp with time zone
+  partitionkey text not null
+  stream text not null
+  key jsonb not null
+  data jsonb not null
+  traceparent text
+  tracestate text
+  run bigint not null
+  state text not null
+  before_commit boolean not null
+  recorded_at timestamp with time zone not null default clock_timestamp()
+  transaction_id xid8 not null default pg_current_xact_id()
+  decided_at timestamp with time zone
+  CREATE INDEX held_events_of_keys ON eventgen.held_events USING btree (subject, sequence) WHERE (state <> 'discarded'::text)
+  CREATE INDEX held_events_of_streams ON eventgen.held_events USING btree (stream)
+  CREATE UNIQUE INDEX held_events_id_key ON eventgen.held_events USING btree (id)
+  CREATE UNIQUE INDEX held_events_pkey ON eventgen.held_events USING btree (sequence)
+  constraint held_events_id_key UNIQUE (id)
+  constraint held_events_pkey PRIMARY KEY (sequence)
+
 table eventgen.invalid_records
   sequence bigint not null generated always as identity
   id text not null
@@ -101,6 +127,7 @@ table eventgen.runs with (fillfactor=50)
   checkpoint bigint not null
   committed_at timestamp with time zone not null default clock_timestamp()
   began_at timestamp with time zone not null default clock_timestamp()
+  guarded jsonb not null default '{}'::jsonb
   CREATE UNIQUE INDEX runs_pkey ON eventgen.runs USING btree (run)
   constraint runs_pkey PRIMARY KEY (run)
 
