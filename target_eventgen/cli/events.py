@@ -71,6 +71,12 @@ events.add_command(
         "Have recorded events delivered again, with the same ids, to the publishers whose events they are.",
     )
 )
+for _name, _attribute, _help in (
+    ("held", "list_held", "Print how many events a guard holds, by run, stream and rule."),
+    ("release", "release", "Have held events delivered after all, each key's in their order."),
+    ("discard", "discard", "Have held events delivered never, and recorded never again."),
+):
+    events.add_command(LazyCommand(_name, f"target_eventgen.cli.held:{_attribute}", _help))
 
 
 def _polled(looks: Iterable[Recorded | None]) -> Iterator[Recorded | None]:

@@ -202,7 +202,12 @@ class Relay:
 
 
 def tidy(session: Session, days: float, stopping: Callable[[], bool]) -> int:
-    """Delete the events that are older than so many days and delivered to every publisher; return how many."""
+    """Delete the events that are older than so many days and delivered to every publisher; return how many.
+
+    Those that were discarded so long ago are deleted, too.
+    """
+    with session.transaction() as cursor:
+        cursor.execute(retention.tidy_discarded(days))
     after, count, all_old = 0, 0, True
     while all_old and not stopping():
         with session.transaction(turns.LOOK_UPS) as cursor:

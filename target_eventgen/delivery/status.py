@@ -9,7 +9,7 @@ from typing import Any
 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.session import Session
-from target_eventgen.delivery.sql import progress
+from target_eventgen.delivery.sql import held, progress
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,21 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Events that a guard holds, those that wait for them, and the seconds since the oldest held one was recorded."""
+
+    held: int = 0
+    waiting: int = 0
+    oldest_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Status:
-    """The delivery status of all publishers, and the recorded events."""
+    """The delivery status of all publishers, the recorded events, and how many a guard holds."""
 
     publishers: Sequence[Progress]
     events: Sequence[Recorded]
+    held: Held = Held()
 
 
 def read(dsn: str) -> Status:
@@ -100,21 +110,27 @@ def read(dsn: str) -> Status:
             cursor.execute(progress.UNDELIVERED)
             for type_, name, number in cursor.fetchall():
                 undelivered.setdefault(type_, {})[name] = number
+        cursor.execute(held.EXIST)
+        of_guards = Held()
+        if cursor.fetchall() == [(True,)]:
+            cursor.execute(held.NUMBERS)
+            of_guards = Held(*cursor.fetchall()[0])
         cursor.execute(progress.RECORDED)
         recorded = [
             Recorded(type_, number, seconds, undelivered.get(type_, {})) for type_, number, seconds in cursor.fetchall()
         ]
-    return Status(by_publisher, recorded)
+    return Status(by_publisher, recorded, of_guards)
 
 
 def document(status: Status) -> dict[str, Any]:
     """Return it as plain values, for JSON."""
     publishers = [{**asdict(each), "backlog": each.backlog} for each in status.publishers]
-    return {"publishers": publishers, "events": [asdict(each) for each in status.events]}
+    events = [asdict(each) for each in status.events]
+    return {"publishers": publishers, "events": events, "held": asdict(status.held)}
 
 
 def text(status: Status) -> str:
-    """Return it as two tables."""
+    """Return it as two tables, and a line where events are held."""
     publishers = [
         ("PUBLISHER", "BACKLOG", "OLDEST", "RETRYING", "WAITING", "DEAD", "DELIVERED", "PER SECOND", "LAST", "FAILURE"),
         *(
@@ -147,6 +163,11 @@ def text(status: Status) -> str:
     ]
     parts = ["\n".join(columns(publishers)) if status.publishers else "No publishers are known."]
     parts.append("\n".join(columns(recorded)) if status.events else "No events are recorded.")
+    if status.held.held or status.held.waiting:
+        parts.append(
+            f"{status.held.held} events are held, the oldest for {_ago(status.held.oldest_seconds)}; {status.held.waiting} wait: "
+            "see `target-eventgen events held`."
+        )
     return "\n\n".join(parts)
 
 

@@ -64,6 +64,8 @@ def committed(tallies: Tallies, outcomes: Sequence[Outcome], seconds: float) -> 
         tallies.add("eventgen_transitions", outcome.stream, "changed", number=outcome.updated)
         for type_, number in outcome.types.items():
             tallies.add("eventgen_events_recorded", outcome.stream, type_, number=number)
+        for type_, number in outcome.held.items():
+            tallies.add("eventgen_events_held", outcome.stream, type_, number=number)
         if outcome.lock_seconds is not None:
             tallies.observe("eventgen_lock_wait_seconds", outcome.stream, seconds=outcome.lock_seconds)
     tallies.observe("eventgen_checkpoint_seconds", seconds=seconds)
@@ -150,7 +152,14 @@ class Collector:
                 backlog.add_metric((each.publisher, state), getattr(each, state))
             oldest.add_metric((each.publisher,), each.oldest_seconds or 0)
             dead.add_metric((each.publisher,), each.dead_letters)
-        yield from (backlog, oldest, dead)
+        held = core.GaugeMetricFamily(
+            "eventgen_held_events_now",
+            "Events that a guard holds (held), and that wait for these (waiting).",
+            labels=("state",),
+        )
+        held.add_metric(("held",), current.held.held)
+        held.add_metric(("waiting",), current.held.waiting)
+        yield from (backlog, oldest, dead, held)
 
 
 def _cumulative(value: Distribution) -> list[tuple[str, float]]:

@@ -1,4 +1,4 @@
-"""Statements that delete old events which every publisher has had."""
+"""Statements that delete old events which every publisher has had, and old ones that were discarded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from psycopg2 import sql
 
 from target_eventgen.delivery.sql.tables import SLOT
+from target_eventgen.model.guard import DISCARDED
 
 LOCK_TIDYING: Final = sql.SQL("SELECT pg_advisory_xact_lock(x'6576656e7472'::bigint)")
 """Excludes what marks old events again while others delete them, and the other way round."""
@@ -33,3 +34,10 @@ def tidy(after: int, days: float, most: int) -> sql.Composable:
         "  RETURNING 1"
         ") SELECT max(sequence), (SELECT count(*) FROM deleted), bool_and(old) FROM next"
     ).format(days=sql.Literal(days), after=sql.Literal(after), most=sql.Literal(most), slot=SLOT)
+
+
+def tidy_discarded(days: float) -> sql.Composable:
+    """Delete the events that were discarded so many days ago; those that are held, or wait, are as old as they like."""
+    return sql.SQL(
+        "DELETE FROM eventgen.held_events WHERE state = {} AND decided_at < clock_timestamp() - {} * interval '1 day'"
+    ).format(sql.Literal(DISCARDED), sql.Literal(days))
