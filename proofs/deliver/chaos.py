@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 KEYS = 50
 QUIET_SECONDS = 180
+"""Seconds for which nothing gets through, after all troubles, before what is left counts as lost."""
+
 OF_RELAYS = ("kill", "stall")
 
 
@@ -197,13 +199,14 @@ class Campaign:
 
     def quiet(self) -> int:
         """Wait until nothing is left to be delivered; return the number of dead letters."""
-        until = time.monotonic() + QUIET_SECONDS
+        until, fewest = time.monotonic() + QUIET_SECONDS, -1
         while True:
             marks = self.outbox.marks()
-            if not any(marks[table] for table in ("pending", "blocked", "waiting")):
-                return marks["dead_letters"]
-            if time.monotonic() > until:
+            left = sum(marks[table] for table in ("pending", "blocked", "waiting"))
+            if not left or time.monotonic() > until:
                 return marks["dead_letters"]  # what isn't delivered by now counts as lost
+            if left < fewest or fewest < 0:
+                until, fewest = time.monotonic() + QUIET_SECONDS, left
             time.sleep(0.1)
 
 

@@ -10,7 +10,12 @@ Found = TypeVar("Found")
 
 
 def wait_until(
-    condition: Callable[[], Found], seconds: float = 60, *, what: str | Callable[[], str], every: float = 0.01
+    condition: Callable[[], Found],
+    seconds: float = 60,
+    *,
+    what: str | Callable[[], str],
+    every: float = 0.01,
+    effort: Callable[[], float] = float,
 ) -> Found:
     """Ask the condition again and again until its answer is true, and return that answer.
 
@@ -19,10 +24,14 @@ def wait_until(
         seconds: after which the wait fails; the machine may be busy.
         what: names what is waited for, or is called for that name, in the error.
         every: seconds between two questions.
+        effort: how much has been done; where it has grown when the seconds are over, as many are added.
     """
-    deadline = time.monotonic() + seconds
+    deadline, done = time.monotonic() + seconds, effort()
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s still not: {what if isinstance(what, str) else what()}")
+            before, done = done, effort()
+            if done <= before:
+                raise AssertionError(f"after {seconds} s still not: {what if isinstance(what, str) else what()}")
+            deadline = time.monotonic() + seconds
         time.sleep(every)
     return found
