@@ -56,6 +56,9 @@ _CHOICES: Final = {"start": ("beginning", "now"), "after_dead_letter": ("wait", 
 _SOURCES: Final = ("env", "secret")
 """The keys of an object that stands for a secret: where the secret is read from."""
 
+_TEMPLATE: Final = "payload"
+"""The setting whose texts are templates, in which braces are doubled that mean themselves."""
+
 
 @dataclass(frozen=True)
 class Route:
@@ -204,19 +207,19 @@ def with_secrets(
     messages: list[str] = []
     sources: dict[str, Mapping[str, Any]] = {"env": environment, "secret": secrets}
 
-    def put(value: Any) -> Any:
+    def put(value: Any, *, template: bool) -> Any:
         if isinstance(value, list):
-            return [put(each) for each in value]
+            return [put(each, template=template) for each in value]
         if not isinstance(value, Mapping):
             return value
         if len(value) != 1 or (source := next(iter(value))) not in _SOURCES:
-            return {key: put(each) for key, each in value.items()}
+            return {key: put(each, template=template) for key, each in value.items()}
         name = value[source]
-        if isinstance(name, str) and isinstance(sources[source].get(name), str):
-            return sources[source][name]
+        if isinstance(name, str) and isinstance(found := sources[source].get(name), str):
+            return found.replace("{", "{{").replace("}", "}}") if template else found
         where = "the environment has no variable" if source == "env" else "publisher_secrets has no entry"
         known = () if source == "env" else secrets
         messages.append(f'the publisher "{route.name}": {where} "{name}"{nearest(str(name), known)}')
         return ""
 
-    return {key: put(value) for key, value in route.given.items()}, messages
+    return {key: put(value, template=key == _TEMPLATE) for key, value in route.given.items()}, messages

@@ -1,7 +1,8 @@
 """A connection for POST requests alone: to allowed addresses only, and bounded in time whatever the other side does.
 
 Theory of operation. Names are resolved here, at each connection, and what was judged is what is connected to: so
-neither a name that leads into a private network, now or the next time, nor a redirect there can be made use of.
+neither a name that leads into a private network, now or the next time, nor a redirect there can be made use of. A proxy
+resolves names itself; an address that stands in a URL is judged here all the same.
 
 A socket's timeout bounds each of its waits, but not their sum: who answers a byte a second is never silent. So another
 thread may `cut` a connection, at any moment of its life. One that was cut is of no more use, and sends nothing more.
@@ -20,7 +21,10 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from urllib3.util.ssltransport import SSLTransport
+
 from target_eventgen.publishers import webhook_decisions
+from target_eventgen.publishers.proxy import NoTunnelError, Proxy
 
 MAX_BODY_BYTES: Final = 65_536
 """Bytes of an answer that are read, so that its connection can be used again; they are ignored."""
@@ -48,6 +52,8 @@ class ConnectError(Exception):
 
 MAX_HEAD_BYTES: Final = 65_536
 """Bytes of an answer's head, at most."""
+
+NOT_PUBLIC: Final = "leads to an address that is not one of the internet; set allow_private_addresses if it is meant to"
 
 
 class Answer(HTTPResponse):
@@ -99,13 +105,16 @@ class Connection(HTTPConnection):
 
     response_class = Answer
 
-    def __init__(self, origin: Origin, context: ssl.SSLContext | None, *, private: bool) -> None:
+    def __init__(
+        self, origin: Origin, context: ssl.SSLContext | None, *, private: bool, proxy: Proxy | None = None
+    ) -> None:
         super().__init__(origin.host, origin.port)
         self.default_port = 443 if origin.scheme == "https" else 80
         self.origin = origin
         self.deadline = 0.0
         self._context = context
         self._private = private
+        self._proxy = proxy
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._is_cut = False
@@ -118,32 +127,66 @@ class Connection(HTTPConnection):
             ConnectError: nothing answers, or its certificate is not to be trusted, or no address of it is allowed.
             CutError: it took too long.
         """
-        try:
-            plain = self._reached()
-        except OSError as error:
-            raise ConnectError(f"{self.origin} can't be reached ({reason_of(error)})") from error
+        opened = self._reached() if self._proxy is None else self._through(self._proxy)
+        self.sock = opened if self._context is None else self._secured(opened, self._context, self.host, self.origin)
+
+    def _through(self, proxy: Proxy) -> socket.socket:
+        """Return a connection to the proxy, which passes it on to a receiver that has TLS."""
+        if not self._private and webhook_decisions.is_private_name(self.host):
+            raise ConnectError(f"{self.origin} {NOT_PUBLIC}")
+        opened = self._dialed(proxy.host, proxy.port, proxy, private=True)
+        if proxy.context is not None:
+            opened = self._secured(opened, proxy.context, proxy.host, proxy)
         if self._context is None:
-            self.sock = plain
-            return
-        opened = plain
+            return opened
+        host = f"[{self.host}]" if ":" in self.host else self.host
         try:
-            opened = secure = self._context.wrap_socket(plain, server_hostname=self.host, do_handshake_on_connect=False)
+            proxy.open_tunnel(opened, f"{host}:{self.port}", self.left)
+        except (OSError, NoTunnelError) as error:
+            opened.close()
+            self._check()
+            why = str(error) if isinstance(error, NoTunnelError) else f"{proxy} opened no tunnel ({reason_of(error)})"
+            raise ConnectError(f"{self.origin} can't be reached: {why}") from error
+        return opened
+
+    def _secured(self, plain: socket.socket, context: ssl.SSLContext, host: str, place: object) -> Any:
+        """Return a connection that speaks TLS over another one; one over TLS, too, where that is a proxy's."""
+        opened: socket.socket = plain
+        try:
+            if isinstance(plain, ssl.SSLSocket):
+                return SSLTransport(plain, context, server_hostname=host)
+            opened = secure = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
             self._hold(secure)
+            secure.settimeout(self.left())
             secure.do_handshake()
         except (OSError, ValueError) as error:
             opened.close()
             self._check()
-            raise ConnectError(f"{self.origin}: TLS fails ({reason_of(error)})") from error
-        self.sock = secure
+            raise ConnectError(f"{place}: TLS fails ({reason_of(error)})") from error
+        return secure
 
     def _reached(self) -> socket.socket:
-        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        allowed = [entry for entry in addresses if self._private or webhook_decisions.is_public(str(entry[4][0]))]
-        if not allowed:
-            raise ConnectError(
-                f"{self.origin} leads to an address that is not one of the internet; "
-                "set allow_private_addresses if it is meant to"
-            )
+        return self._dialed(self.host, self.port, self.origin, private=self._private)
+
+    def _dialed(self, host: str, port: int, place: object, *, private: bool) -> socket.socket:
+        """Return a connection to the first address of a host that answers.
+
+        Args:
+            host: the name.
+            port: the port.
+            place: both, for messages.
+            private: whether addresses that are not of the internet are allowed.
+        """
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            allowed = [entry for entry in addresses if private or webhook_decisions.is_public(str(entry[4][0]))]
+            if not allowed:
+                raise ConnectError(f"{place} {NOT_PUBLIC}")
+            return self._first(allowed)
+        except OSError as error:
+            raise ConnectError(f"{place} can't be reached ({reason_of(error)})") from error
+
+    def _first(self, allowed: list[Any]) -> socket.socket:
         for number, (family, kind, protocol, _, address) in enumerate(allowed, start=1):
             plain = socket.socket(family, kind, protocol)
             try:
@@ -227,6 +270,8 @@ class Connection(HTTPConnection):
         assert self.sock is not None
         self.sock.settimeout(self.left())
         self._outgoing.clear()
+        if self._proxy is not None and self._context is None:  # it is the proxy that reads this request
+            target, headers = f"{self.origin}{target}", {**headers, **self._proxy.headers}
         self.request("POST", target, body, dict(headers))
         self.sock.sendall(b"".join(self._outgoing))
         answer = self.getresponse()

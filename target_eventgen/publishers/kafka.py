@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publishers import tls
-from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.publishers import payload, tls
+from target_eventgen.publishers.cloudevent import CloudEvent, attributes
 from target_eventgen.publishers.destination import check, placed
+from target_eventgen.publishers.payload import Content
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "ce_"
 """Begins the name of an attribute among the headers, as the Kafka binding of CloudEvents has it."""
-
-STRUCTURED_HEADERS: Final[tuple[tuple[str, str | bytes | None], ...]] = (("content-type", STRUCTURED.encode()),)
 
 PERMANENT: Final = (
     *("MSG_SIZE_TOO_LARGE", "INVALID_MSG", "INVALID_MSG_SIZE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
@@ -74,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         servers: `host:port` of some brokers, from which the client learns the others.
         topic: of the messages; it may hold parts of the event, such as `{type}`.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        payload: the JSON that is sent instead of the event or its data (`target_eventgen.publishers.payload`).
         tombstones: of rows that are gone, for topics that are compacted: none; after, a null behind their event; or
             instead, a null that has the event's attributes as headers.
         compression: of batches.
@@ -92,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     servers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     topic: str
     mode: Literal["structured", "binary"] = "structured"
+    payload: Any = None
     tombstones: Literal["none", "after", "instead"] = "none"
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     tls: bool = False
@@ -116,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("sasl_mechanism, username and password go together")
         if taken := sorted(set(self.options) & set(configuration(self))):
             raise ValueError(f"options has {', '.join(taken)}, which settings of their own or the guarantees decide")
+        payload.check(self.payload)
         tls.check(self, encrypted=self.tls)
 
 
@@ -186,6 +188,7 @@ class Kafka:
         self.most = settings.batch_size
         self._name = name
         self._settings = settings
+        self._content = Content(settings.mode, settings.payload)
         self._library = confluent_kafka
         self._errors = confluent_kafka.KafkaException
         self._complaint: str | None = None  # the client's last complaint outside of any message
@@ -279,9 +282,9 @@ class Kafka:
         if self._settings.tombstones == "instead" and is_deletion(event):
             return self._tombstone(event, topic)
         key = event.partitionkey.encode()
-        if self._settings.mode == "structured":
-            return topic, key, structured(event), [*STRUCTURED_HEADERS]
-        return topic, key, bytes(event.data), _headers(event)
+        if self._content.is_structured:
+            return topic, key, self._content.of(event), [("content-type", self._content.type.encode())]
+        return topic, key, self._content.of(event), _headers(event)
 
     @staticmethod
     def _tombstone(event: CloudEvent, topic: str) -> _Produced:

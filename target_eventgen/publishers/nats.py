@@ -29,9 +29,10 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publishers import tls
-from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.publishers import payload, tls
+from target_eventgen.publishers.cloudevent import CloudEvent, attributes
 from target_eventgen.publishers.destination import check, has_parts, holds_separator, placed
+from target_eventgen.publishers.payload import Content
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
@@ -72,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         nkey_seed: of the user's key, where the server knows its public part.
         credentials: file of a user's JWT and seed.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        payload: the JSON that is sent instead of the event or its data (`target_eventgen.publishers.payload`).
         timeout: seconds that an acknowledgement may take.
         batch_size: events in one call, at most.
         certificate_authority: file of the certificates that the server's is verified with.
@@ -91,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nkey_seed: Secret | None = None
     credentials: str | None = None
     mode: Literal["structured", "binary"] = "structured"
+    payload: Any = None
     timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     certificate_authority: str | None = None
@@ -114,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("create_stream needs the name of the stream, in stream")
         if self.create_stream and has_parts(self.subject) and not re.fullmatch(r"[^{}]+\.\{.*\}", self.subject):
             raise ValueError("create_stream needs a subject that ends in .{type} or the like, or is without any braces")
+        payload.check(self.payload)
         tls.check(self, encrypted=any(urlsplit(server).scheme in {"tls", "wss"} for server in self.servers))
 
 
@@ -204,6 +208,7 @@ class JetStream:
         self.most = settings.batch_size
         self._name = name
         self._settings = settings
+        self._content = Content(settings.mode, settings.payload)
         self._nats = nats
         self._errors = nats.errors
         self._patience = min(CONNECT_SECONDS, ceil(settings.timeout))
@@ -405,13 +410,10 @@ class JetStream:
         headers = {"Nats-Msg-Id": event.id}
         if self._settings.stream:
             headers["Nats-Expected-Stream"] = self._settings.stream
-        if self._settings.mode == "structured":
-            headers["content-type"] = STRUCTURED
-            return structured(event), headers
-        headers["content-type"] = event.datacontenttype
-        for name, value in attributes(event).items():
+        headers["content-type"] = self._content.type
+        for name, value in {} if self._content.is_structured else attributes(event).items():
             headers[f"ce-{name}"] = quote(value, safe=PRINTABLE)
-        return bytes(event.data), headers
+        return self._content.of(event), headers
 
     async def _drop(self) -> None:
         """Give the connection up, with whatever it was still to send."""

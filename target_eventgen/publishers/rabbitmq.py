@@ -23,9 +23,10 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publishers import tls
-from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, attributes, structured
+from target_eventgen.publishers import payload, tls
+from target_eventgen.publishers.cloudevent import CloudEvent, attributes
 from target_eventgen.publishers.destination import check, holds_separator, placed
+from target_eventgen.publishers.payload import Content
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
@@ -57,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         username: of the broker's user.
         password: of the user.
         mode: structured, a message of JSON; or binary, attributes as headers and the data as the message.
+        payload: the JSON that is sent instead of the event or its data (`target_eventgen.publishers.payload`).
         timeout: seconds that a confirm may take.
         batch_size: events in one call, at most.
         certificate_authority: file of the certificates that the server's is verified with.
@@ -70,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     username: str = "guest"
     password: Secret = Secret("guest")
     mode: Literal["structured", "binary"] = "structured"
+    payload: Any = None
     timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
     certificate_authority: str | None = None
@@ -85,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if parts.username or parts.password:
                 raise ValueError("an address in servers holds a user or a password: they have settings of their own")
         check("routing_key", self.routing_key)
+        payload.check(self.payload)
         tls.check(self, encrypted=any(urlsplit(server).scheme == "amqps" for server in self.servers))
 
 
@@ -139,6 +143,7 @@ class RabbitMQ:
         self.most = settings.batch_size
         self._name = name
         self._settings = settings
+        self._content = Content(settings.mode, settings.payload)
         self._pika = pika
         encrypted = any(urlsplit(server).scheme == "amqps" for server in settings.servers)
         self._context = tls.context(name, settings) if encrypted else None
@@ -353,15 +358,15 @@ class RabbitMQ:
         return [Failed(why) if outcome is None else outcome for outcome in wave.outcomes]
 
     def _message(self, event: CloudEvent) -> tuple[bytes, Any]:
-        is_structured = self._settings.mode == "structured"
-        headers = {} if is_structured else {f"{PREFIX}{name}": value for name, value in attributes(event).items()}
+        within = self._content.is_structured
+        headers = {} if within else {f"{PREFIX}{name}": value for name, value in attributes(event).items()}
         properties = self._pika.BasicProperties(
-            content_type=STRUCTURED if is_structured else event.datacontenttype,
+            content_type=self._content.type,
             delivery_mode=2,  # persistent
             message_id=event.id,
             headers=headers or None,
         )
-        return structured(event) if is_structured else bytes(event.data), properties
+        return self._content.of(event), properties
 
     def _drop(self) -> None:
         """Cut the connection, with whatever it was still to send."""

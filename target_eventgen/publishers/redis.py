@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from target_eventgen.errors import UnreachableError
-from target_eventgen.publishers import tls
-from target_eventgen.publishers.cloudevent import CloudEvent, attributes, structured
+from target_eventgen.publishers import payload, tls
+from target_eventgen.publishers.cloudevent import CloudEvent, attributes
 from target_eventgen.publishers.destination import check, placed
+from target_eventgen.publishers.payload import Content
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves, sent_where_placed
 
@@ -51,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         username: of the server's user.
         password: of the user, or of the server.
         mode: structured, one field `event` of JSON; or binary, a field for each attribute beside `data`.
+        payload: the JSON that is sent instead of the event or its data (`target_eventgen.publishers.payload`).
         max_length: entries that the stream keeps, about; None: all.
         replicas: that must have an event before it counts as delivered.
         timeout: seconds that an answer may take.
@@ -65,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     username: str | None = None
     password: Secret | None = None
     mode: Literal["structured", "binary"] = "structured"
+    payload: Any = None
     max_length: Annotated[int, msgspec.Meta(ge=1)] | None = None
     replicas: Annotated[int, msgspec.Meta(ge=0)] = 0
     timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
@@ -81,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if parts.username or parts.password:
             raise ValueError("the url holds a user or a password: they have settings of their own")
         check("stream", self.stream)
+        payload.check(self.payload)
         tls.check(self, encrypted=parts.scheme == "rediss")
 
 
@@ -107,6 +111,7 @@ class RedisStreams:
         self.most = settings.batch_size
         self._name = name
         self._settings = settings
+        self._content = Content(settings.mode, settings.payload)
         self._errors = redis.exceptions
         self._options: tuple[bytes | str, ...] = (
             () if settings.max_length is None else (b"MAXLEN", b"~", str(settings.max_length))
@@ -172,12 +177,12 @@ class RedisStreams:
         ]
 
     def _fields(self, event: CloudEvent) -> list[bytes | str]:
-        if self._settings.mode == "structured":
-            return [b"event", structured(event)]
+        if self._content.is_structured:
+            return [b"event", self._content.of(event)]
         fields: list[bytes | str] = []
         for name, value in attributes(event).items():
             fields += (name, value)
-        return [*fields, b"datacontenttype", event.datacontenttype, b"data", bytes(event.data)]
+        return [*fields, b"datacontenttype", event.datacontenttype, b"data", self._content.of(event)]
 
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(f'the publisher "{self._name}": Redis can\'t be reached: {why}')

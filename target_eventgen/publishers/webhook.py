@@ -16,18 +16,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import quote, urlsplit
-
-import msgspec
 
 from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publishers import cloudevent, webhook_decisions
@@ -42,14 +39,12 @@ from target_eventgen.publishers.connection import (
     split_url,
     url_fault,
 )
-from target_eventgen.publishers.protocol import Failed, Outcome, Secret
+from target_eventgen.publishers.payload import CONTENT_TYPE, Payload
+from target_eventgen.publishers.protocol import Failed, Outcome
+from target_eventgen.publishers.proxy import Proxy, proxy_of
+from target_eventgen.publishers.webhook_settings import Settings
 
 BATCH: Final = "application/cloudevents-batch+json"
-
-RESERVED: Final = re.compile(
-    "webhook-.*|ce-.*|host|content-.*|transfer-encoding|connection|expect|upgrade|te|trailer", re.IGNORECASE
-)
-"""Headers that are not for a configuration to set."""
 
 ROUNDS: Final = 8
 MAX_ROUNDS: Final = 64
@@ -58,20 +53,12 @@ MAX_ROUNDS: Final = 64
 QUICK_SECONDS: Final = 0.5
 """Seconds from which on a call has enough rounds."""
 
-MAX_EVENTS: Final = 1000
-"""In one batch."""
-
 AGENT: Final = "target-eventgen"
 
 MAX_REDIRECTS: Final = 3
 
-MAX_TIMEOUT_SECONDS: Final = 120.0
-"""Seconds that a request may take."""
-
 CALL_SECONDS: Final = 60.0
 """After which a call makes no more requests: it must be over long before its relay is thought to be dead."""
-
-MAX_CONNECTIONS: Final = 256
 
 GRACE_SECONDS: Final = 1.0
 """Between a request's deadline and the moment when its lane is given up, though its thread may still hang."""
@@ -79,65 +66,6 @@ GRACE_SECONDS: Final = 1.0
 NOT_SENT: Final = Failed(
     "not sent yet, since an event of its key before it was not taken, or others took too long", cause="unsent"
 )
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A webhook's settings.
-
-    Attributes:
-        url: where events go. It is not shown, since many hold a token.
-        secrets: `whsec_…`, of which each signs; none: events are not signed.
-        mode: structured (the whole event as JSON, all of it signed), binary (its data as the body, its attributes as
-            headers, which are not signed but for the id) or batch (many events in a JSON array).
-        headers: further ones, such as authorization. They are secrets.
-        timeout: seconds that a request may take, from the look-up of the name to the end of the answer's head.
-        connections: requests under way at once, at most; those of one key never are.
-        batch_size: events in a request of the mode batch.
-        certificate_authority: file of the certificates that the receiver's is verified with, instead of the system's.
-        client_certificate: file of a certificate to show, its private key in the same file or in the next.
-        client_private_key: file of that key.
-        follow_redirects: whether a 307 or 308 is followed, up to three; never from https to http.
-        allow_private_addresses: whether the receiver may be on this machine or in a private network, and without TLS.
-    """
-
-    url: Secret
-    secrets: list[Secret] = []
-    mode: Literal["structured", "binary", "batch"] = "structured"
-    headers: dict[str, Secret] = {}
-    timeout: float = 15.0
-    connections: int = 8
-    batch_size: int = 100
-    certificate_authority: str | None = None
-    client_certificate: str | None = None
-    client_private_key: str | None = None
-    follow_redirects: bool = False
-    allow_private_addresses: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what can't be meant, all of it at once."""
-        if faults := list(self._faults()):
-            raise ValueError("; ".join(faults))
-
-    def _faults(self) -> Iterator[str]:
-        if (fault := url_fault(self.url.value)) is not None:
-            yield f"url {fault}"
-        elif self.url.value.lower().startswith("http:") and not self.allow_private_addresses:
-            yield "url begins with http, so that everybody on the way could read the events; use https, or, within a private network, set allow_private_addresses"
-        if any(webhook_decisions.secret_bytes(secret.value) is None for secret in self.secrets):
-            yield f"secrets must be {webhook_decisions.PREFIX} and at least {webhook_decisions.MIN_SECRET_BYTES} bytes in base64"
-        for name, value in self.headers.items():
-            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[^\t -~]", value.value):
-                yield f'headers: "{name[:40]}" is not a header name, or its value has characters that headers can not have'
-            elif RESERVED.fullmatch(name):
-                yield f'headers: "{name}" is not to be set'
-        if not 0 < self.timeout <= MAX_TIMEOUT_SECONDS:
-            yield f"timeout must be greater than 0 and at most {MAX_TIMEOUT_SECONDS:g} seconds"
-        if not 1 <= self.connections <= MAX_CONNECTIONS:
-            yield f"connections must be from 1 to {MAX_CONNECTIONS}"
-        if not 1 <= self.batch_size <= MAX_EVENTS:
-            yield f"batch_size must be from 1 to {MAX_EVENTS}"
-        if self.client_private_key and not self.client_certificate:
-            yield "client_private_key needs a client_certificate"
 
 
 def places(settings: Settings) -> list[str]:
@@ -169,6 +97,19 @@ def tls(name: str, settings: Settings) -> ssl.SSLContext:
         )
         raise SettingsError([fault]) from error
     return context
+
+
+def proxy(name: str, settings: Settings) -> Proxy | None:
+    """Return the proxy through which requests go.
+
+    Raises:
+        SettingsError: the certificates that its own is verified with can't be read.
+    """
+    try:
+        return None if settings.proxy is None else proxy_of(settings.proxy.value, settings.certificate_authority)
+    except OSError as error:
+        fault = f'the publisher "{name}": the file of certificate_authority can not be used ({reason_of(error)})'
+        raise SettingsError([fault]) from error
 
 
 @dataclass
@@ -220,20 +161,27 @@ class Message:
     body: bytes
 
 
-def message(events: Sequence[CloudEvent], mode: str) -> Message:
+def message(events: Sequence[CloudEvent], mode: str, payload: Payload | None = None) -> Message:
     """Return what carries events.
 
     The id of many is made of theirs: equal for equal ones, so that a redelivery of a batch can be known.
     """
+    body = cloudevent.structured if payload is None else payload.body
     if mode == "batch":
         named = hashlib.sha256("\n".join(event.id for event in events).encode()).hexdigest()
-        return Message(named, {"content-type": BATCH}, b"[" + b",".join(map(cloudevent.structured, events)) + b"]")
+        return Message(named, {"content-type": BATCH if payload is None else CONTENT_TYPE}, _array(map(body, events)))
     (event,) = events
     if mode == "structured":
-        return Message(event.id, {"content-type": cloudevent.STRUCTURED}, cloudevent.structured(event))
+        headers = {"content-type": cloudevent.STRUCTURED if payload is None else CONTENT_TYPE}
+        return Message(event.id, headers, body(event))
     # The binding of CloudEvents to HTTP encodes what headers can't hold.
     headers = {f"ce-{name}": quote(value, safe=SAFE) for name, value in cloudevent.attributes(event).items()}
-    return Message(event.id, {"content-type": event.datacontenttype, **headers}, bytes(event.data))
+    kind = event.datacontenttype if payload is None else CONTENT_TYPE
+    return Message(event.id, {"content-type": kind, **headers}, bytes(event.data) if payload is None else body(event))
+
+
+def _array(bodies: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(bodies) + b"]"
 
 
 SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -271,6 +219,8 @@ class WebhookPublisher:
         self._settings = settings
         self._origin, self._target = split_url(urlsplit(settings.url.value))
         self._context = tls(name, settings)
+        self._proxy = proxy(name, settings)
+        self._payload = None if settings.payload is None else Payload(settings.payload)
         self._secrets = [
             key for text in settings.secrets if (key := webhook_decisions.secret_bytes(text.value)) is not None
         ]
@@ -385,13 +335,13 @@ class WebhookPublisher:
 
     def _connection(self, origin: Origin) -> Connection:
         context = self._context if origin.scheme == "https" else None
-        return Connection(origin, context, private=self._settings.allow_private_addresses)
+        return Connection(origin, context, private=self._settings.allow_private_addresses, proxy=self._proxy)
 
     def _send(self, lane: Lane, events: Sequence[CloudEvent]) -> Outcome:
         """Make one request, and say what became of it."""
         lane.deadline = time.monotonic() + self._settings.timeout
         try:
-            status, headers = self._answered(lane, message(events, self._settings.mode))
+            status, headers = self._answered(lane, message(events, self._settings.mode, self._payload))
         except ConnectError as error:
             if not lane.reached and not lane.cut:
                 self._away = str(error)

@@ -132,3 +132,12 @@ def is_public(address: str) -> bool:
         if parsed.teredo is not None or parsed.is_site_local or parsed in _LOCAL_NAT64:
             return False
     return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
+
+
+def is_private_name(host: str) -> bool:
+    """Return whether a host says of itself, without being resolved, that it is not one of the internet."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host.rstrip(".").lower().rpartition(".")[2] == "localhost"
+    return not is_public(host)

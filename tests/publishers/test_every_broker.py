@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from target_eventgen.errors import UnreachableError
+from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publishers.protocol import Delivered
 from tests.support.delivering import deliver, expected, firsts, fresh, of
 
@@ -69,6 +70,17 @@ def test_large_events_arrive_whole(rig: Rig, publisher: Publisher) -> None:
     events = fresh(3, size=200_000)
     assert deliver(publisher, events) >= 1
     assert firsts(of(events, rig.received())) == expected(events)
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary"])
+def test_a_payload_of_the_receivers_own_form_is_what_arrives(rig: Rig, mode: str) -> None:
+    template = {"id": "{id}", "partitionkey": "{key|}{partitionkey}", "sequence": "{data.new.number}"}
+    events = fresh(5)
+    with closing(rig.open(timeout=30.0, mode=mode, payload=template)) as publisher:
+        assert set(publisher.publish(events)) == {Delivered()}
+    assert firsts(of(events, rig.received())) == expected(events)
+    with pytest.raises(SettingsError, match=r"payload.id has \{ident\}"):
+        rig.open(payload={"id": "{ident}"})
 
 
 def test_a_broker_that_is_away_is_unreachable_and_is_found_again(rig: Rig, publisher: Publisher) -> None:

@@ -17,6 +17,7 @@ from typing_extensions import Self
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
     from types import TracebackType
 
@@ -179,17 +180,23 @@ class PostgresProxy(Proxy):
 class ForwardProxy(Proxy):
     """Goes where each client asks: whole addresses for http, tunnels for https; `asked` remembers both."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        """Take what clients are spoken TLS with."""
         self.asked: list[tuple[str, str, str | None]] = []
         """(method, address, credentials) of each request."""
+        self.refusal: bytes | None = None
+        """The answer to a client that gets no tunnel; None: each gets one."""
+        self._context = context
         super().__init__()
 
     @property
     def url(self) -> str:
         """The proxy's address, with a user and a password."""
-        return f"http://me:s3cret@127.0.0.1:{self.port}"
+        return f"{'http' if self._context is None else 'https'}://me:s3cret@127.0.0.1:{self.port}"
 
     def connect(self, client: socket.socket) -> tuple[socket.socket, socket.socket]:
+        if self._context is not None:
+            client = self._context.wrap_socket(client, server_side=True)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             if not (byte := client.recv(1)):
@@ -199,6 +206,10 @@ class ForwardProxy(Proxy):
         method, address, protocol = first.split()
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         self.asked.append((method, address, fields.get("proxy-authorization")))
+        if self.refusal is not None:
+            client.sendall(self.refusal)
+            client.close()
+            raise ConnectionError
         parts = urlsplit(f"//{address}" if method == "CONNECT" else address)
         server = socket.create_connection((parts.hostname or "", parts.port or 80), 5)
         server.settimeout(None)

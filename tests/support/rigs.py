@@ -137,7 +137,7 @@ class RedisRig(Rig):
     def received(self) -> Sequence[Arrived]:
         with redis.Redis(port=self.server.port) as client:
             entries: Any = client.xrange("events")
-        return [arrived(fields[b"event"]) for _, fields in entries]
+        return [arrived(fields.get(b"event") or fields[b"data"]) for _, fields in entries]
 
 
 class NatsRig(Rig):
