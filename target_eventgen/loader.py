@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from target_eventgen import embedded, failpoints
+from target_eventgen import failpoints
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import ConfiguredPublisher, configured_publishers
@@ -45,6 +45,7 @@ from target_eventgen.model.tables import Table
 from target_eventgen.observe import metrics
 from target_eventgen.observe.outcomes import OutcomeLog
 from target_eventgen.observe.tallies import Tallies
+from target_eventgen.store import opening
 from target_eventgen.store.postgres import Postgres
 
 T = TypeVar("T")
@@ -221,7 +222,7 @@ class Loader:
             return
         try:
             self._relay = Relay(
-                embedded.resolve(self._settings.dsn),
+                opening.address(self._settings),
                 self._publishers,
                 patience=self._settings.delivery_timeout,
                 reconnect_seconds=self._settings.reconnect_seconds,
@@ -425,7 +426,7 @@ class Committer:
                     self._publishers, self._settings.max_lock_seconds, metrics.Meter(self._tallies)
                 )
             self._postgres = Postgres(
-                embedded.resolve(self._settings.dsn),
+                opening.address(self._settings),
                 self._run,
                 lock_timeout=self._settings.lock_timeout,
                 statement_timeout=self._settings.statement_timeout,
@@ -434,5 +435,5 @@ class Committer:
             )
             if self._settings.routes and self._settings.delivery != "before_commit":
                 wanted = [each.route for each in configured_publishers(self._settings, os.environ)]
-                registration.announce(embedded.resolve(self._settings.dsn), wanted, self._settings.source_in)
+                registration.announce(opening.address(self._settings), wanted, self._settings.source_in)
         return self._postgres

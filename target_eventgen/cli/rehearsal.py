@@ -161,7 +161,9 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
                 ) from error
             try:
                 throw_away = str(make_dsn(dsn, dbname=name))
-                given = {key: value for key, value in config.items() if key not in {*database_address.PARTS, *_OUTWARD}}
+                # The dsn says how the database is reached.
+                address = {*database_address.PARTS, *database_address.TLS, "ssh_tunnel"}
+                given = {key: value for key, value in config.items() if key not in {*address, *_OUTWARD}}
                 given["events"] = [
                     {key: value for key, value in rule.items() if key != "guard"} for rule in given.get("events") or []
                 ]

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.model import database_address, versions
+from target_eventgen.model import database_address, database_settings, versions
 from target_eventgen.model import guard as guards
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
+from target_eventgen.model.database_settings import DatabaseSettings
 from target_eventgen.model.entries import PublisherEntry, RuleEntry
 from target_eventgen.model.guard import Guard
 from target_eventgen.model.json_schema import described, object_schema
@@ -38,7 +39,7 @@ MAX_TIMEOUT_SECONDS: Final = 86_400
 """Seconds; Postgres counts its timeouts as 32 bits of milliseconds."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A usable configuration, under the names of its settings; derived values are properties."""
 
     database_url: Annotated[
@@ -135,14 +136,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         described("TLS mode", "libpq's sslmode: whether the connection is encrypted, and how the server is verified."),
     ] = None
     ssl_certificate_authority: Annotated[
-        str | None, described("TLS authority", "File of the certificates that the server's is verified with.")
+        str | None,
+        described(
+            "TLS authority",
+            "The certificates that the server's is verified with, as a file or as text, beginning with -----BEGIN.",
+        ),
     ] = None
     ssl_client_certificate: Annotated[
-        str | None, described("TLS client certificate", "File of the client's certificate.")
+        str | None, described("TLS client certificate", "The client's certificate, as a file or as text.")
     ] = None
     ssl_client_private_key: Annotated[
         str | None,
-        described("TLS client key", "File of the client certificate's private key, readable by nobody else."),
+        described(
+            "TLS client key",
+            "The client certificate's private key, as text, or as a file that is readable by nobody else.",
+            secret=True,
+            writeOnly=True,
+        ),
     ] = None
     source: Annotated[
         str | None, described("Event source", "The CloudEvents source; target-eventgen/<database> if not given.")
@@ -363,6 +373,7 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     tls = [name for name in database_address.TLS if config.get(name)]
     if tls and not config.get("database_url") and "host" not in parts:
         found.append(f"{', '.join(tls)} needs a database_url or a host; the embedded Postgres has no TLS")
+    found.extend(database_settings.faults(config))
     found.extend(_out_of_bounds(config))
     mapping = config.get("schema_mapping")
     for prefix, value in mapping.items() if isinstance(mapping, dict) else ():

@@ -8,8 +8,8 @@ committed is for the caller to find out (see `postgres`). Any other error rolls 
 the remedy.
 
 Commits, the relay's sessions, its listener and the readers of the outbox are all connected by `connect`; commits and
-sessions are repeated by `reconnecting`. The server of a project's own is looked for with a connection of its own
-(`embedded.cluster`).
+sessions are repeated by `reconnecting`. Where the database is behind an SSH server, `connect` goes through `tunnel`.
+The server of a project's own is looked for with a connection of its own (`embedded.cluster`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from psycopg2 import errors, extensions, sql
 
 from target_eventgen.errors import ConnectionLostError, DatabaseError, EventgenError, SettingsError, first_line
 from target_eventgen.model.plan import Plan
-from target_eventgen.store import locks
+from target_eventgen.store import certificates, locks, tunnel
 from target_eventgen.store.refusals import LOST, RETRIED, LockTimeoutError, RetryableError, refusal
 
 MIN_SERVER_VERSION: Final = 150000
@@ -98,19 +98,20 @@ def connect(dsn: str, name: str, *, keepalives: bool = False) -> extensions.conn
     Raises:
         SettingsError: the dsn is neither.
         ConnectionLostError: nothing answers there, or it refuses.
-        DatabaseError: the server is too old.
+        DatabaseError: the server is too old, or an SSH server in front of it is not the one of the host key.
     """
     location = location_of(dsn)
     if keepalives:
         given = extensions.parse_dsn(dsn)
         dsn = extensions.make_dsn(dsn, **{key: value for key, value in _KEEPALIVES.items() if key not in given})
     try:
-        connection = psycopg2.connect(
-            dsn, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
-        )
+        with certificates.in_files(tunnel.through(dsn)) as complete:
+            connection = psycopg2.connect(
+                complete, application_name=name, connect_timeout=CONNECT_SECONDS, client_encoding="UTF8"
+            )
     except psycopg2.OperationalError as error:
         raise ConnectionLostError(
-            f"can't connect to Postgres at {location}: {first_line(error)}; "
+            f"can't connect to Postgres at {location}: {tunnel.refusal(dsn) or first_line(error)}; "
             "check that it runs and that database_url (or host, port, user, password, database) is right"
         ) from error
     if connection.server_version < MIN_SERVER_VERSION:

@@ -14,6 +14,7 @@ import pytest
 from tests.support.loading import Loader
 from tests.support.messages import lines, schema, state, version
 from tests.support.pgbouncer import bouncer
+from tests.support.processes import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +127,31 @@ def test_tls_with_verify_full_and_a_certificate_of_the_client(
     for refused in (authority, stranger + client):
         message = replace(loader, database=encrypted + refused).refused([schema(), state(2)])
         assert "can't connect to Postgres at 127.0.0.1" in message
+
+
+def test_tls_with_certificates_and_a_key_that_are_texts_leaves_no_file_behind(
+    loader: Loader, encrypted: str, certificates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(Loader, "environment", staticmethod(lambda: environment(TMPDIR=str(temporary))))
+    names = {
+        "ssl_certificate_authority": "ca.crt",
+        "ssl_client_certificate": "client.crt",
+        "ssl_client_private_key": "client.key",
+    }
+    texts = {setting: (certificates / file).read_text() for setting, file in names.items()}
+    through = replace(loader, database=encrypted, settings={"ssl_mode": "verify-full", **texts})
+    done = through.run([schema(), version(1, 1, 15), state(1)], events=RULES)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    config = through.write_config(events=RULES)
+    done = through.run_command(["events", "--config", str(config)])
+    assert "created" in done.stdout, done.stderr
+    stranger = {**texts, "ssl_certificate_authority": texts["ssl_client_certificate"]}
+    message = through.refused([schema(), state(2)], **stranger)
+    assert "can't connect to Postgres at 127.0.0.1" in message
+    assert "PRIVATE KEY" not in message
+    assert list(temporary.iterdir()) == []
 
 
 # -- rights -----------------------------------------------------------------------------------------------------------
