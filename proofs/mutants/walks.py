@@ -447,6 +447,18 @@ MUTANTS: Final = (
         "descending",
     ),
     Mutant(
+        "an interrupted pass's stretch is met before what came late to it is read",
+        (
+            Edit(
+                "DescendingPass._emitted_range",
+                "if rank(self.proven) >= self._settled_below(self.emitted_range.high):",
+                "if rank(self.proven) >= self._window(self.emitted_range.high):",
+            ),
+        ),
+        "lookback, descending",
+        Story("order=desc filter=none late=3000 lookback=1", 300496),
+    ),
+    Mutant(
         "an interrupted pass's stretch is thought to reach the top",
         (
             Edit(

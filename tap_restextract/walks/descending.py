@@ -189,7 +189,8 @@ class DescendingPass:
             return None
         if self.emitted_range is None:
             return EmittedRange(self.high, self.proven)
-        if rank(self.proven) >= self._window(self.emitted_range.high):
+        # Within its lookback the range emitted before isn't whole: what came late to it is read by this pass.
+        if rank(self.proven) >= self._settled_below(self.emitted_range.high):
             return None  # the range emitted before isn't met yet, and it is worth more
         return EmittedRange(self.high, min(self.proven, self.emitted_range.low, key=rank))
 

@@ -226,6 +226,12 @@ SIZED = [
         Size(writes=6),
         "a seam that the next one belied was kept in STATE",
     ),
+    (
+        "order=desc filter=none late=3000 lookback=1",
+        300496,
+        Size(),
+        "what came late to an interrupted pass was thought to be emitted before the next one had read it",
+    ),
 ]
 
 

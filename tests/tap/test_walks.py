@@ -369,6 +369,22 @@ def test_offsets_overlap_so_that_a_list_that_shifts_to_and_fro_hides_nothing() -
     assert set(drive(made, shifting).ids) >= set(range(1, 9))
 
 
+def test_what_came_late_to_an_interrupted_pass_comes_from_each_state_of_the_next_one_too() -> None:
+    incremental = {**DESCENDING["incremental"], "lookback": "4s"}
+    made = plan(incremental=incremental, paginator={"type": "cursor", "stable": True})
+    interrupted = {"replication_key": "updated_at", "replication_key_value": at(1)["updated_at"]}
+    interrupted |= {"high": at(14)["updated_at"], "low": at(2)["updated_at"]}
+    late = at(11, 9)
+    script = [at(18, 8), at(13, 4)], [late, at(2, 2)], [at(1, 1), at(0, 0)]
+    shown = [Page(page, Token(str(seam)) if seam < 3 else None, LATER) for seam, page in enumerate(script, 1)]
+    read = drive(made, pages(*shown), interrupted)
+    assert late in [record for page in read.pages for record in page]
+    for place, state in enumerate(read.states):
+        before = [record for page in read.pages[: place + 1] for record in page]
+        again = drive(made, pages(*shown), state or interrupted).pages
+        assert late in [*before, *(record for page in again for record in page)], state
+
+
 def test_an_api_that_ignores_the_page_it_is_asked_for_is_an_error() -> None:
     made = plan(**DESCENDING, paginator={"type": "page_number"})
     with pytest.raises(
