@@ -7,7 +7,8 @@ can't be there, and what was deleted neither. So where a boundary is missing it 
 in, or, at the begin of a run, in those from a step, a second, a minute, an hour and a day before it, since a filter may
 round up, or take its value for a time of another zone. Where it isn't there it is gone, and the walk goes on. Else both
 are asked three times, in opposite orders, so that two copies of the API's data, one of which lags behind, and which
-answer by turns, in pairs or by chance, are told from a filter.
+answer by turns, in pairs or by chance, are told from a filter. Of a rising list any record proves it that lies among
+those of the answer which lacks it: a filter by another time leaves out more than the boundary.
 
 It is asked so in four places, each of which is rare with an API whose filter is as declared:
 
@@ -22,7 +23,7 @@ It is asked so in four places, each of which is rare with an API whose filter is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -30,14 +31,14 @@ from functools import partial
 from typing import Any, Final
 
 from tap_restextract.errors import WalkError
-from tap_restextract.exchange.request import sent_parts
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.keys import content_hash
-from tap_restextract.plan.plan import Plan, incremental_of, label_of
+from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from, least_step, measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, step_back
 from tap_restextract.values.paths import MISSING, find, find_each
-from tap_restextract.walks.order import RESET, cursor_of, rank_in
+from tap_restextract.walks.filter_errors import AMONG, KNOWN, WANTED, excluded_error, other_time_error
+from tap_restextract.walks.order import cursor_of, is_given, rank_in
 from tap_restextract.walks.settling import is_settled
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
@@ -45,10 +46,9 @@ MAX_SEAMS_ASKED_ABOUT: Final = 2
 MAX_EMPTY_PAGES_FOLLOWED: Final = 3
 """Of one question."""
 DISTANCES: Final = ("1s", "1m", "1h", "1d")
-KNOWN: Final = "a record that the last page held"
-WANTED: Final = "a record that was there before"
 Lacks = Callable[[Page], bool]
 Asking = Generator[Step, Page, None]
+Ask = Callable[[PageRequest], Generator[Step, Page, Page]]
 
 
 @dataclass(slots=True)
@@ -79,8 +79,67 @@ class SeamWatch:
         if missing := _missing(self.plan, asked, tied, page):
             self.asked_about += 1
             lacks: Lacks = lambda again: len(_missing(self.plan, asked, missing, again)) == len(missing)  # noqa: E731  of this seam alone
-            known = _known(self.plan, asked, {*map(content_hash, missing)})
-            yield from _ask_before(self.plan, PageRequest(asked), known, lacks, source)
+            hashes = {*map(content_hash, missing)}
+            known, among = _known(self.plan, asked, hashes), _Among(self.plan, asked, hashes, page)
+            yield from ask_before(self.plan, PageRequest(asked), known, lacks, source, among=among)
+
+
+@dataclass(slots=True)
+class _Among:
+    """Records that a rising list's answer to "from T on" must have, and hasn't, while another answer has them.
+
+    Attributes:
+        known: content hashes of those that the walk has seen.
+        answer: the first page of the last answer to "from T on".
+        wanted: the records, by content; None before another answer has shown some.
+    """
+
+    plan: Plan
+    asked: Cursor
+    known: Collection[str]
+    answer: Page
+    wanted: dict[str, Record] | None = None
+
+    def meet(self, page: Page) -> bool:
+        """Return whether a page has such records, and had them the times before."""
+        here = self._due(page.records)
+        self.wanted = here if self.wanted is None else {each: here[each] for each in self.wanted if each in here}
+        return self._are_left()
+
+    def lack(self, page: Page) -> bool:
+        """Return whether another answer to "from T on" hasn't some of them either."""
+        self.answer = page
+        self.wanted = self._due((self.wanted or {}).values())
+        return self._are_left()
+
+    def error(self, before: Cursor, distance: str | None) -> WalkError:
+        """Return the error of a filter that leaves them out, where the answer to `before` has them."""
+        wanted = self.wanted or {}
+        record = KNOWN if not wanted.keys().isdisjoint(self.known) else AMONG
+        if distance is None and not any(_is_in_window(self.plan, self.asked, each) for each in wanted.values()):
+            return other_time_error(self.plan, self.asked, before, record)
+        return excluded_error(self.plan, self.asked, before, distance, record)
+
+    def _are_left(self) -> bool:
+        self.wanted = self.wanted or None
+        return self.wanted is not None
+
+    def _due(self, records: Iterable[Record]) -> dict[str, Record]:
+        """Return those that were asked for, and lie before the end of the answer that lacks them."""
+        key, since = incremental_of(self.plan).cursor_path, rank(self.asked.value)
+        keyed = [record for record in records if is_given(find(key, record))]
+        # An answer of limited length may be cut, though nothing asks for more.
+        is_limited = getattr(self.plan.stream.paginator, "limit", None) is not None and bool(self.answer.records)
+        is_cut = self.answer.following is not None or is_limited
+        end = [_place(self.plan, each) for each in self.answer.records[-1:]] if is_cut else None
+        here = _identities(self.plan, self.answer.records)
+        return {
+            content_hash(record): record
+            for record, identity in zip(keyed, _identities(self.plan, keyed), strict=True)
+            if identity not in here
+            and since <= _place(self.plan, record)
+            and (end is None or any(_place(self.plan, record) < each for each in end))
+        }
 
 
 @dataclass(slots=True)
@@ -137,25 +196,6 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
     yield step
 
 
-def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str], source: PageRequest) -> Asking:
-    """Ask for records at the begin of a time range, which the range before it showed, and which aren't in it.
-
-    They are asked for by a range that ends with them, as many APIs refuse one that is longer than their most.
-
-    Args:
-        plan: the stream's.
-        asked: the range's request.
-        begin: where the range begins, which is where the one before it ends.
-        edge: content hashes of the records.
-        source: what asked for a page that held some of them.
-
-    Raises:
-        WalkError: where it is proven that the filter leaves them out.
-    """
-    meets = _meets(edge)
-    yield from _ask_before(plan, asked, meets, partial(_lacks_edge, plan, asked, meets), source, begin)
-
-
 def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Page) -> Generator[Step, Page, bool]:
     """Check a run's first page, where the bookmark's own records must be in it, if any are left.
 
@@ -167,13 +207,14 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     Raises:
         WalkError: where it is proven that the filter leaves the boundary out.
     """
-    incremental = incremental_of(plan)
+    incremental, among = incremental_of(plan), None
     if plan.walk.is_keyset or plan.parent is not None or (incremental.order == "asc" and incremental.lookback):
         return False
     if incremental.order == "asc":
-        lacks, meets = partial(_lacks_window, plan, asked), _meets(boundary, partial(_is_in_window, plan, asked))
+        lacks, meets = partial(_lacks_window, plan, asked), meets_any(boundary, partial(_is_in_window, plan, asked))
+        among = _Among(plan, asked, boundary, page) if plan.stream.primary_key else None
     else:
-        meets = _meets(boundary)
+        meets = meets_any(boundary)
         lacks = partial(_is_whole_without, meets)
     if not lacks(page):
         return False
@@ -188,13 +229,20 @@ def _check_first(plan: Plan, asked: Cursor, boundary: Collection[str], page: Pag
     gap, earlier = Decimal(first) - Decimal(since), [*_earlier(plan, asked)]
     enough = (each for each in earlier if Decimal(since) - Decimal(rank(each[1].value)) >= gap)
     for distance, cursor in dict.fromkeys((earlier[0], next(enough, earlier[-1]))):
-        if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), meets, lacks)):
-            raise _excluded(plan, asked, cursor, distance)
+        if (yield from _is_left_out(PageRequest(asked), PageRequest(cursor), *_tests(meets, lacks, among))):
+            raise excluded_error(plan, asked, cursor, distance) if among is None else among.error(cursor, distance)
     return True
 
 
-def _ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't come
-    plan: Plan, asked: PageRequest, meets: Lacks, lacks: Lacks, source: PageRequest | None, until: Any = None
+def ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't come
+    plan: Plan,
+    asked: PageRequest,
+    meets: Lacks,
+    lacks: Lacks,
+    source: PageRequest | None,
+    until: Any = None,
+    among: _Among | None = None,
+    ask: Ask | None = None,
 ) -> Asking:
     """Ask for records that didn't come, where an answer that held them may be asked for again.
 
@@ -205,6 +253,8 @@ def _ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't
         lacks: says of the first page of an answer that the whole answer has none.
         source: what they came in the answer to; None where that isn't known.
         until: where the ranges end that are asked from before them; None for where `asked` ends.
+        among: any record that must have come.
+        ask: asks once more for what they didn't come to; None for its first page.
 
     Raises:
         WalkError: where it is proven that the filter leaves one of them out.
@@ -212,32 +262,52 @@ def _ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't
     assert asked.cursor is not None
     if source is not None and not meets((yield from answered(source))):
         return  # gone, or changed
-    yield from _ask_earlier(plan, asked, meets, lacks, until=until)
-    if source is not None and (yield from _is_left_out(asked, source, meets, lacks)):
-        raise _other_time(plan, asked.cursor, source.cursor)
+    among = among if plan.stream.primary_key else None
+    yield from _ask_earlier(plan, asked, meets, lacks, until=until, among=among, ask=ask)
+    if source is not None and (yield from _is_left_out(asked, source, meets, lacks, ask)):
+        raise other_time_error(plan, asked.cursor, source.cursor)
 
 
 def _ask_earlier(  # noqa: PLR0913  likewise
-    plan: Plan, asked: PageRequest, meets: Lacks, lacks: Lacks, record: str = KNOWN, *, until: Any = None
+    plan: Plan,
+    asked: PageRequest,
+    meets: Lacks,
+    lacks: Lacks,
+    record: str = KNOWN,
+    *,
+    until: Any = None,
+    among: _Among | None = None,
+    ask: Ask | None = None,
 ) -> Asking:
     """Ask for records that didn't come from before their value on; `record` names one of them in a message."""
     assert asked.cursor is not None
     for distance, cursor in _earlier(plan, asked.cursor):
         before = replace(asked, cursor=cursor, until=asked.until if until is None else until)
-        if (yield from _is_left_out(asked, before, meets, lacks)):
-            raise _excluded(plan, asked.cursor, cursor, distance, record)
+        if (yield from _is_left_out(asked, before, *_tests(meets, lacks, among), ask)):
+            raise (
+                excluded_error(plan, asked.cursor, cursor, distance, record)
+                if among is None
+                else among.error(cursor, distance)
+            )
 
 
-def _is_left_out(asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks) -> Generator[Step, Page, bool]:
+def _tests(meets: Lacks, lacks: Lacks, among: _Among | None) -> tuple[Lacks, Lacks]:
+    """Return what says of two answers that the one has what the other lacks."""
+    return (meets, lacks) if among is None else (among.meet, lambda page: lacks(page) and among.lack(page))
+
+
+def _is_left_out(
+    asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks, ask: Ask | None = None
+) -> Generator[Step, Page, bool]:
     """Ask from before the boundary and from it, three times; return whether it is left out each time.
 
     An API may refuse to go back so far, which says nothing.
     """
     clock: float | None = None
     before = replace(before, probe=True)
-    both = ((before, meets), (asked, lacks))
-    for request, is_as_expected in (*both, *reversed(both), *reversed(both)):
-        page = yield from answered(request)
+    both = ((before, meets, answered), (asked, lacks, ask or answered))
+    for request, is_as_expected, asks in (*both, *reversed(both), *reversed(both)):
+        page = yield from asks(request)
         if not is_as_expected(page) or is_cached(clock, page):
             return False
         clock = page.server_time
@@ -274,7 +344,7 @@ def _missing(plan: Plan, asked: Cursor, tied: Sequence[Record], page: Page) -> S
         return tied if _is_empty(page) else ()  # an empty page with a token says nothing of what is behind it
     if not plan.stream.primary_key:
         return tied if _lacks_window(plan, asked, page) else ()
-    if page.following is not None and not _is_beyond(plan, asked, page):
+    if page.following is not None and not is_beyond(plan, asked, page):
         return ()
     wanted = _identities(plan, tied)
     if _identities(plan, page.records[: len(tied)]) == wanted:
@@ -294,18 +364,7 @@ def _lacks_window(plan: Plan, asked: Cursor, page: Page) -> bool:
     return _is_empty(page) if not page.records else _place(plan, page.records[0]) > rank(asked.value)
 
 
-def _lacks_edge(plan: Plan, asked: PageRequest, meets: Lacks, page: Page) -> bool:
-    """Return whether nothing of the edge is on a range's first page, or can be on another."""
-    assert asked.cursor is not None
-    if meets(page):
-        return False
-    if page.following is None or not page.records:
-        return page.following is None
-    # The edge's window is the first of the range.
-    return incremental_of(plan).order == "asc" and _is_beyond(plan, asked.cursor, page)
-
-
-def _is_beyond(plan: Plan, asked: Cursor, page: Page) -> bool:
+def is_beyond(plan: Plan, asked: Cursor, page: Page) -> bool:
     """Return whether a rising list has come beyond the window that was asked for by the end of a page."""
     return _place(plan, page.records[-1]) > rank(asked.value)
 
@@ -326,7 +385,7 @@ def _earlier(plan: Plan, asked: Cursor) -> Iterator[tuple[str | None, Cursor]]:
             yield distance, Cursor(step_back(asked.value, measure(incremental, distance)), tie)
 
 
-def _meets(boundary: Collection[str], is_wanted: Callable[[Record], bool] | None = None) -> Lacks:
+def meets_any(boundary: Collection[str], is_wanted: Callable[[Record], bool] | None = None) -> Lacks:
     """Return what says of a page that it has a record of the boundary, which is wanted."""
     return lambda page: any(
         content_hash(record) in boundary and (is_wanted is None or is_wanted(record)) for record in page.records
@@ -351,7 +410,7 @@ def _is_older_than(plan: Plan, asked: Cursor, clock: float | None, record: Recor
 
 def _known(plan: Plan, asked: Cursor, boundary: Collection[str]) -> Lacks:
     """Return what says of a page that it has a record of the boundary; that of a keyset's cursor may be left out."""
-    return _meets(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
+    return meets_any(boundary, partial(_is_behind, plan, asked) if plan.walk.is_keyset else None)
 
 
 def _is_in_window(plan: Plan, asked: Cursor, record: Record) -> bool:
@@ -361,40 +420,3 @@ def _is_in_window(plan: Plan, asked: Cursor, record: Record) -> bool:
 def _is_behind(plan: Plan, asked: Cursor, record: Record) -> bool:
     here, before = rank_in(plan, cursor_of(plan, record).value), rank_in(plan, asked.value)
     return here is not None and before is not None and here > before
-
-
-def pairs_of(plan: Plan, cursor: Cursor | None) -> Any:
-    """Return the parameters that carry a cursor, as a message shows them."""
-    parts = sent_parts(plan.stream, "cursor", cursor)
-    return ", ".join(f"{part.name}={part.value}" for part in parts) or (
-        "the request without a cursor" if cursor is None else cursor.value
-    )
-
-
-def _left_out(plan: Plan, asked: Cursor, before: Cursor | None, record: str = KNOWN) -> str:
-    incremental = incremental_of(plan)
-    key, tie = incremental.cursor_path, incremental.tie_breaker
-    declared = {"inclusive": ">=", "compound": f"after ({key}, {tie})"}.get(incremental.filter, ">")
-    return (
-        f"{label_of(plan)}: {record} is missing from the answer to {pairs_of(plan, asked)}, and is there, unchanged, in "
-        f"the answer to {pairs_of(plan, before)}, so the filter by {key} isn't {declared}, as declared, and leaves out what it should hold"
-    )
-
-
-def _excluded(plan: Plan, asked: Cursor, before: Cursor, distance: str | None, record: str = KNOWN) -> WalkError:
-    is_strict = distance is None and incremental_of(plan).filter == "inclusive"
-    remedy = (
-        "the filter is > and not >=: declare filter: exclusive"
-        if is_strict
-        else f"the filter compares less than the whole value: declare precision: {distance or '1s'}; or it reads the value in "
-        f"another zone: send it in a form that names its zone; or it compares another time than {incremental_of(plan).cursor_path}; {RESET}"
-    )
-    return WalkError(f"{_left_out(plan, asked, before, record)}; {remedy}")
-
-
-def _other_time(plan: Plan, asked: Cursor, before: Cursor | None) -> WalkError:
-    key = incremental_of(plan).cursor_path
-    return WalkError(
-        f"{_left_out(plan, asked, before)}; it seems to compare another time than {key}, such as that of creation: send "
-        f"{{cursor.{key}}} under the name by which the API filters {key}, or declare the time that it compares as cursor_path; {RESET}"
-    )

@@ -39,7 +39,8 @@ from tap_restextract.plan.ranges import (
 )
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
-from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT, check_edge
+from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT
+from tap_restextract.walks.edges import check_edge
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.null_keys import with_null_keys
 from tap_restextract.walks.order import check_kind, rank_of

@@ -146,6 +146,49 @@ def born_filter(records: Sequence[Record], born: Mapping[int, int]) -> Answers:
     return answers
 
 
+def test_a_filter_by_another_time_is_found_by_what_lies_among_a_runs_first_records() -> None:
+    """The boundary was created long ago, so comes from nowhere near; another record does, from a second before it."""
+    made = walked("asc")
+    state = state_at(made, at(7, 1))
+    records, born = [at(7, 1), at(8, 2), at(9, 3), at(10, 4)], {1: -200_000, 2: 8, 3: 6, 4: 9}
+    named = r"a record that lies among those .* answer to since=2026-01-01T00:00:07Z, and is there.*another time than updated_at"
+    with pytest.raises(WalkError, match=named):
+        drive(made, born_filter(records, born), state)
+    honest = drive(made, inclusive(records[1:], 9, kind="token"), state)
+    assert (honest.ids, len(honest.asks)) == ([2, 3, 4], 2)
+
+
+def test_what_lies_among_the_records_behind_a_seam_proves_a_filter_wrong_though_the_seams_own_changes() -> None:
+    made, asked = plan(**INCLUSIVE | {"paginator": {"type": "page_number"}}), list[PageRequest]()
+    held, born = (
+        [at(1, 1), at(2, 2), at(2, 3), at(3, 4), at(3, 5), at(4, 7)],
+        {1: -200_000, 2: -90, 3: 2, 4: 3, 5: -30, 7: 4},
+    )
+
+    def answers(ask: PageRequest) -> Page:
+        asked.append(ask)
+        page = born_filter(held, born)(ask)
+        if len(asked) == 3:  # it was there, when the first page was asked for again
+            held[1:] = [*held[2:], at(9, 2)]
+        return page
+
+    with pytest.raises(WalkError, match=r"a record that lies among those .*, and is there, unchanged, .*precision: 1m"):
+        drive(made, answers)
+
+
+def test_a_record_that_joins_while_a_boundary_is_looked_for_proves_nothing() -> None:
+    made, held, asked = walked("asc"), [at(9, 2), at(11, 4)], list[PageRequest]()
+    state = state_at(made, at(7, 1))
+
+    def answers(ask: PageRequest) -> Page:
+        asked.append(ask)
+        if len(asked) == 2:
+            held.insert(1, at(10, 3))
+        return inclusive(held, 9, kind="token")(ask)
+
+    assert (drive(made, answers, state).ids, len(asked)) == ([2, 4], 4)
+
+
 @pytest.mark.parametrize("empty", [range(1), range(1, 3), range(2, 9)])
 def test_behind_empty_pages_a_compound_filter_is_checked_like_before(empty: range) -> None:
     """Some answers begin with an empty page, whose token leads on; the filter begins two hours later than it should."""

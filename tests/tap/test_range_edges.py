@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tap_restextract.errors import WalkError
-from tap_restextract.exchange.paginators import Start
+from tap_restextract.exchange.paginators import Number, Start
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import stream_walk_for
@@ -33,6 +33,7 @@ def read(
     strict: bool = False,
     gone: Sequence[int] = (),
     born: Mapping[int, int] | None = None,
+    page: int = 0,
     **more: Any,
 ) -> tuple[list[Any], int]:
     """Return what comes out of all ranges, and how many requests they took; the filter compares whole seconds.
@@ -42,10 +43,13 @@ def read(
         strict: the filter is by >.
         gone: records that go when they have been shown.
         born: the seconds that the filter compares instead of updated_at, by the id.
+        page: records of a page, the newest first, where they are counted; 0: one page is all.
         more: of the incremental's facts.
     """
     facts = WINDOWS["incremental"] | more
-    stream_walk, asked, written = stream_walk_for(plan(**WINDOWS | {"incremental": facts}), None), 0, []
+    paginator = {"type": "page_number"} if page else WINDOWS["paginator"]
+    made, asked, written = plan(**WINDOWS | {"incremental": facts, "paginator": paginator}), 0, []
+    stream_walk = stream_walk_for(made, None)
     left_out = {*gone}
 
     def answer(ask: PageRequest) -> Page:
@@ -59,7 +63,12 @@ def read(
 
         kept = [record for record in held if is_in(record)]
         held[:] = [record for record in held if record not in kept or record["id"] not in left_out]
-        return Page(kept, None, CLOCK)
+        if not page:
+            return Page(kept, None, CLOCK)
+        number = ask.at.page if isinstance(ask.at, Number) else 0
+        kept.sort(key=lambda each: (rank(each["updated_at"]), each["id"]), reverse=True)
+        kept = kept[number * page : (number + 1) * page]
+        return Page(kept, Number(number + 1) if kept else None, CLOCK)
 
     while (sub_walk := stream_walk.next()) is not None:
         step = next(sub_walk.steps)
@@ -92,6 +101,21 @@ def test_what_shares_the_edges_second_is_at_the_edge_where_seconds_are_compared(
 def test_a_filter_by_the_time_of_creation_is_found_at_an_edge() -> None:
     with pytest.raises(WalkError, match="or it compares another time than updated_at"):
         read([*RECORDS], born={1: 5, 2: 3, 3: 15, 4: 20, 5: 20})
+
+
+@pytest.mark.parametrize("order", ["desc", "none"])
+def test_an_edge_that_may_be_on_any_page_of_a_range_is_asked_for_alone(order: str) -> None:
+    """Of two records at an edge the filter leaves out the one that was created before it."""
+    records = [at(5, 1), at(10, 2), at(10, 6), at(15, 3), at(20, 4), at(20, 5)]
+    facts: dict[str, Any] = {"page": 2, "order": order, "tie_breaker": "id"}
+    with pytest.raises(WalkError, match=r"since=2026-01-01T00:00:10Z, and is there.*it compares another time than"):
+        read([*records], born={1: 5, 2: 3, 6: 10, 3: 15, 4: 20, 5: 20}, **facts)
+    assert sorted(read([*records], **facts)[0]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_is_gone_from_an_edge_on_any_page_proves_nothing() -> None:
+    records = [at(5, 1), at(10, 2), at(10, 6), at(15, 3)]
+    assert {*read(records, gone=[6], page=9, order="desc", tie_breaker="id")[0]} == {1, 2, 3}
 
 
 def test_an_honest_filter_is_asked_nothing_besides() -> None:
