@@ -167,6 +167,9 @@ class TargetEventgen(Target):
         prepared = self._loader.prepare(table, rules)
         if prepared.type_of(versions.FINE) is not None and table.replication_key is not None:
             prepared = replace(prepared, table=prepared.table.with_fine())
+        if self._settings.backfill and rules:
+            self.logger.warning('stream "%s": backfill is on, so its %d rules record no events', name, len(rules))
+            prepared = replace(prepared, rules=())
         sink.set_plan(prepared, version)
         return sink
 

@@ -12,7 +12,17 @@ from typing import Any, Final
 
 from typing_extensions import assert_never
 
-from target_eventgen.model.rules import Changes, Created, Deleted, Enters, Leaves, Rule, Updated, When
+from target_eventgen.model.rules import (
+    Changes,
+    Created,
+    Deleted,
+    Enters,
+    Leaves,
+    Rule,
+    Updated,
+    When,
+    application_fault,
+)
 from target_eventgen.model.tables import Column, Table
 
 VERSION: Final = "3.0.0"
@@ -188,9 +198,12 @@ def _data(rule: Rule, table: Table) -> dict[str, Any]:
                 "items": {"enum": listed},
                 "description": "Names of the columns in which both versions differ.",
             },
+            **({} if application_fault(rule) else {"applied": _APPLIED}),
         },
     }
 
+
+_APPLIED: Final = {"const": True, "description": "The rule was applied to a row that was there; `old` is null."}
 
 ALWAYS: Final = "always"
 SOMETIMES: Final = "sometimes"

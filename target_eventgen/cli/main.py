@@ -30,7 +30,11 @@ def companions() -> None:
 for _name, _reference, _help in (
     ("db", "db:db", "The embedded Postgres in this folder (.eventgen/postgres), used when no database_url is given."),
     ("events", "events:events", "Print the recorded events, oldest first."),
-    ("rules", "rules:rules", "The event rules of the configuration: check them, or try them on an input."),
+    (
+        "rules",
+        "rules:rules",
+        "The event rules of the configuration: check them, try them on an input, apply one to the rows that are there.",
+    ),
     (
         "relay",
         "relay:relay",

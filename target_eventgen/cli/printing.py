@@ -61,6 +61,12 @@ def table(events: Iterable[Recorded | None]) -> int:
     return count
 
 
+def counted(number: int, type_: str) -> str:
+    """Return a number of events of a type, for a person."""
+    times = "\N{MULTIPLICATION SIGN}"
+    return f"{number:,} {times if _writable(times) else 'x'} {type_}"
+
+
 def _writable(text: str) -> bool:
     try:
         text.encode(sys.stdout.encoding)

@@ -1,4 +1,4 @@
-"""`target-eventgen rules`: event rules, checked or tried before they are relied on."""
+"""`target-eventgen rules`: event rules, checked, tried and applied."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import click
 from target_eventgen.cli.lazy import LazyCommand
 
 
-@click.group(help="The event rules of the configuration: check them, or try them on an input.")
+@click.group(
+    help="The event rules of the configuration: check them, try them on an input, apply one to the rows that are there."
+)
 def rules() -> None:
     """Group the commands of the event rules."""
 
@@ -24,5 +26,12 @@ rules.add_command(
         "try",
         "target_eventgen.cli.rules_try:try_rules",
         "Load an input into a throw-away database, print the events that its rules record, and remove it again.",
+    )
+)
+rules.add_command(
+    LazyCommand(
+        "apply",
+        "target_eventgen.cli.rules_apply:apply_rule",
+        "Record an event of a rule for each row that satisfies it now, as if the row had just been created.",
     )
 )

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from typing_extensions import assert_never
+
 from target_eventgen.model import guard as guards
 from target_eventgen.model.guard import Guard
 from target_eventgen.model.spelling import nearest
@@ -199,3 +201,22 @@ def _trigger(form: str, value: Any) -> Trigger | str:
         return "holds a NUL character, which no Postgres expression can"
     conditions: dict[str, type[Enters | Leaves | When]] = {"enters": Enters, "leaves": Leaves, "when": When}
     return conditions[form](value)
+
+
+def application_fault(rule: Rule) -> str | None:
+    """Return why a rule can't be applied to the rows that are there; None where it can."""
+    match rule.trigger:
+        case Enters() | Created() | When():
+            return None
+        case Leaves():
+            reason = "of a row that doesn't satisfy the condition nothing says that it ever did"
+        case Changes() | Updated():
+            reason = "it compares two versions, and a row that is there has only one"
+        case Deleted():
+            reason = "it fires of rows that go, not of those that are there"
+        case _ as never:
+            assert_never(never)
+    return (
+        f'the rule "{rule.type}" ({rule.location}) can\'t be applied to the rows that are there: {reason}; '
+        "only enters, on: created, and when can"
+    )

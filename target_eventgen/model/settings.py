@@ -87,6 +87,14 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
             "Initial load", "Whether a table's very first load, until an input has ended normally, records events."
         ),
     ] = "suppress"
+    backfill: Annotated[
+        bool,
+        described(
+            "Backfill",
+            "Whether loads store rows and record no events, for a backfill in pieces; transitions count from the first load "
+            "without it.",
+        ),
+    ] = False
     load_method: Annotated[
         Literal["upsert", "append-only", "overwrite"],
         described(

@@ -116,21 +116,12 @@ def _judgements(plan: Plan, rules: Sequence[Rule]) -> tuple[sql.Composed, list[s
     return sql.Composed(laterals), fires
 
 
-def events(plan: Plan, *, with_numbers: bool = True, may_hold: bool = False) -> sql.Composed:
-    """Return the expressions that judge the transitions and insert what fires into the outbox.
-
-    Args:
-        plan: of the stream.
-        with_numbers: whether transitions have the numbers of their records in the stage; else these are joined by key.
-        may_hold: whether events may be held, or wait for held ones.
-    """
+def judged(plan: Plan) -> sql.Composed:
+    """Return the expression for the transitions of which some rule fires."""
     laterals, fires = _judgements(plan, plan.rules)
-    judged = sql.SQL(
+    return sql.SQL(
         ", judged AS (SELECT _eventgen_transition.*, ARRAY[{fires}] AS _eventgen_fires"
         " FROM transitions AS _eventgen_transition{laterals} WHERE {told}({any}))"
-        ", fired AS MATERIALIZED (SELECT judged.*, edge.rule AS _eventgen_rule FROM judged"
-        " CROSS JOIN LATERAL unnest(_eventgen_fires) WITH ORDINALITY AS edge (fires, rule)"
-        " WHERE edge.fires)"
     ).format(
         fires=comma_list(fires),
         any=sql.SQL(" OR ").join(fires),
@@ -138,7 +129,24 @@ def events(plan: Plan, *, with_numbers: bool = True, may_hold: bool = False) -> 
         # From no row to none, as where a deleted row is deleted once more, there is nothing to tell.
         told=sql.SQL("(_eventgen_existed OR NOT _eventgen_gone) AND " if plan.deletable else ""),
     )
-    return judged + _described(plan, with_numbers=with_numbers) + _recorded(plan, may_hold=may_hold)
+
+
+def events(plan: Plan, *, with_numbers: bool = True, may_hold: bool = False, mark: str | None = None) -> sql.Composed:
+    """Return the expressions that judge the transitions and insert what fires into the outbox.
+
+    Args:
+        plan: of the stream.
+        with_numbers: whether transitions have the numbers of their records in the stage; else these are joined by key.
+        may_hold: whether events may be held, or wait for held ones.
+        mark: a key of `data` that is true in these events, and is no part of their ids.
+    """
+    fired = sql.SQL(
+        ", fired AS MATERIALIZED (SELECT judged.*, edge.rule AS _eventgen_rule FROM judged"
+        " CROSS JOIN LATERAL unnest(_eventgen_fires) WITH ORDINALITY AS edge (fires, rule)"
+        " WHERE edge.fires)"
+    )
+    described = _described(plan, with_numbers=with_numbers)
+    return judged(plan) + fired + described + _recorded(plan, mark, may_hold=may_hold)
 
 
 def _described(plan: Plan, *, with_numbers: bool) -> sql.Composed:
@@ -173,7 +181,7 @@ def _described(plan: Plan, *, with_numbers: bool) -> sql.Composed:
         count=COUNT,
         time=_time(plan),
         trace=_trace(plan),
-        subject=_subject(plan),
+        subject=subject(plan),
         key_object=key_object,
         changed=changed,
         rules=_rules(plan),
@@ -196,7 +204,7 @@ def _rules(plan: Plan) -> sql.Composed:
     )
 
 
-def _recorded(plan: Plan, *, may_hold: bool) -> sql.Composed:
+def _recorded(plan: Plan, mark: str | None, *, may_hold: bool) -> sql.Composed:
     """Return `recorded`: the events that were inserted, in the order of their transitions."""
     values = sql.SQL(
         "encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
@@ -206,7 +214,9 @@ def _recorded(plan: Plan, *, may_hold: bool) -> sql.Composed:
     ).format(
         stream=sql.Literal(plan.table.stream),
         source=sql.Literal(plan.source),
-        data=_data(plan),
+        data=_data(plan)
+        if mark is None
+        else sql.SQL("{} || jsonb_build_object({}, true)").format(_data(plan), sql.Literal(mark)),
         parent=sql.Literal(None if plan.trace is None else plan.trace.parent),
         state=sql.Literal(None if plan.trace is None else plan.trace.state),
     )
@@ -279,7 +289,7 @@ def _trace(plan: Plan) -> sql.Composable:
     )
 
 
-def _subject(plan: Plan) -> sql.Composable:
+def subject(plan: Plan) -> sql.Composable:
     """Return the key as text: the value itself, or a JSON array of a compound key's values."""
     stored = {column.name: column for column in plan.types}
     # One row has one subject, in whatever case its key comes.

@@ -1,0 +1,56 @@
+"""The plan of a stream whose SCHEMA hasn't come: what companions that work on its table know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from psycopg2 import extensions
+
+from target_eventgen.errors import RuleError
+from target_eventgen.model.plan import Plan
+from target_eventgen.model.rules import Rule
+from target_eventgen.model.tables import METADATA, Table
+from target_eventgen.model.trace import Trace
+from target_eventgen.store import catalog, schema
+
+STAGE = "eventgen_stage_live"
+
+
+def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
+    cursor: extensions.cursor,
+    stream: str,
+    rules: Sequence[Rule],
+    *,
+    source: str,
+    described: Table | None = None,
+    trace: Trace | None = None,
+) -> tuple[Plan, bool]:
+    """Return a stream's plan by its table as it is, and whether the table's first load has ended.
+
+    Args:
+        cursor: of a transaction.
+        stream: its name.
+        rules: those that are to watch it.
+        source: the CloudEvents source of the database's events.
+        described: the table by a tap's catalog, which knows the replication key and the stream's own columns; None: all
+            columns of the table but the metadata are content.
+        trace: where the trace of events comes from.
+
+    Raises:
+        RuleError: no table of the stream is known here.
+    """
+    table = schema.table_of(cursor, stream)
+    if table is None:
+        raise RuleError(f'stream "{stream}": no table of it is known here yet; load it first')
+    types = schema.columns(cursor, table)
+    names = {column.name for column in types}
+    if described is not None:
+        content = tuple(column for column in described.content if column.name in names)
+        table = replace(described, schema=table.schema, name=table.name, content=content, key=table.key)
+    table = replace(table, metadata=tuple(column for column in types if column.name in METADATA))
+    cursor.execute(catalog.first_load(table))
+    known = cursor.fetchone()
+    assert known is not None  # it is how the table was found
+    _, loaded, _, generations = known
+    return Plan(table, types, tuple(rules), STAGE, source, generations=generations, trace=trace), bool(loaded)
