@@ -61,7 +61,7 @@ SWITCH_SECONDS: Final = 0.0005
 
 
 class Loader:
-    """Gathers the records of all streams, and hands them to the committing thread."""
+    """Gathers the records of all streams, and hands them to the committing thread, which is the `committer`'s."""
 
     def __init__(self, settings: Settings, started_at: int, logger: logging.Logger) -> None:
         """Connect to nothing yet.
@@ -80,7 +80,7 @@ class Loader:
         self._tallies = Tallies()
         if settings.metrics_textfile is not None:
             metrics.read(self._tallies, Path(settings.metrics_textfile))
-        self._committer = Committer(settings, self._publishers, self._tallies, logger)
+        self.committer = Committer(settings, self._publishers, self._tallies, logger)
         self._streams: dict[str, Sequence[EventgenSink]] = {}
         self._unmapped: dict[str, EventgenSink] = {}
         self._rows = 0
@@ -94,7 +94,7 @@ class Loader:
 
     def prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA; return how its stream is stored."""
-        return self._committer.prepare(table, rules)
+        return self.committer.prepare(table, rules)
 
     def route(self, stream: str, sinks: Sequence[EventgenSink], *, unmapped: bool) -> None:
         """Give a stream its sinks, instead of those that it had.
@@ -156,7 +156,7 @@ class Loader:
 
     def idle(self) -> None:
         """Commit what has gathered, since more may never come; raise the error of the checkpoint before."""
-        self._committer.raise_error()
+        self.committer.raise_error()
         if self._uncommitted:
             self.checkpoint()
 
@@ -181,15 +181,15 @@ class Loader:
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
-            self._committer.log.stale.warn(self._logger, self._settings.stale_of)
-            too_many = self._committer.held()
+            self.committer.log.stale.warn(self._logger, self._settings.stale_of)
+            too_many = self.committer.held()
             if not self._comes_again():
-                self._committer.forget()
-            self._committer.close()
+                self.committer.forget()
+            self.committer.close()
             if not is_interrupted():
                 self._deliver()
         except BaseException:
-            self._committer.close()
+            self.committer.close()
             self.write_metrics()
             raise
         self.write_metrics("interrupted" if is_interrupted() else "finished")
@@ -289,21 +289,24 @@ class Loader:
         )
         if state == self._written_state:
             state = None
-        self._committer.join()
+        self.committer.join()
         if gathered or ends or loaded or state is not None:
             parts = [part for part in (gathered, settled, ends) if part] or [()]
             checkpoints = [*map(Checkpoint, parts[:-1]), Checkpoint(parts[-1], state, loaded)]
             self._written_state = state or self._written_state
-            self._committer.commit(checkpoints)
+            self.committer.commit(checkpoints)
         self._rows = self._characters = 0
         self._uncommitted = False
         self._committed_at = time.monotonic()
         if wait:
-            self._committer.join()
+            self.committer.join()
 
 
 class Committer:
-    """The one thread that works with Postgres: it makes tables, commits checkpoints, and writes STATE after them."""
+    """The one thread that works with Postgres: it makes tables, commits checkpoints, and writes STATE after them.
+
+    Its `postgres` is connected once it is needed, unless it is given before.
+    """
 
     def __init__(
         self,
@@ -317,7 +320,7 @@ class Committer:
         self._publishers = publishers
         self._tallies = tallies
         self._logger = logger
-        self._postgres: Postgres | None = None
+        self.postgres: Postgres | None = None
         self._publication: Publication | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._committing: Future[None] | None = None
@@ -345,14 +348,14 @@ class Committer:
 
     def held(self) -> EventsHeldError | None:
         """Say what waits, and what earlier runs have left; return the error where guards hold events of this run."""
-        if self._postgres is None:
+        if self.postgres is None:
             return None
-        return self.log.held.summed(self._run, self._at_work(self._postgres.held))
+        return self.log.held.summed(self._run, self._at_work(self.postgres.held))
 
     def forget(self) -> None:
         """Forget what a repetition of this run would need."""
-        if self._postgres is not None:
-            self._at_work(self._postgres.forget)
+        if self.postgres is not None:
+            self._at_work(self.postgres.forget)
 
     def close(self) -> None:
         """End the thread, once its work is done, and close what it has opened."""
@@ -362,9 +365,9 @@ class Committer:
         if self._publication is not None:
             self._publication.close()
             self._publication = None
-        if self._postgres is not None:
-            self._postgres.close()
-            self._postgres = None
+        if self.postgres is not None:
+            self.postgres.close()
+            self.postgres = None
 
     def _prepare(self, table: Table, rules: tuple[Rule, ...]) -> Plan:
         """Bring the database up to a SCHEMA. Runs in the committing thread."""
@@ -420,12 +423,12 @@ class Committer:
         return self._submit(work).result()
 
     def _database(self) -> Postgres:
-        if self._postgres is None:
+        if self.postgres is None:
             if self._settings.delivery == "before_commit":
                 self._publication = Publication(
                     self._publishers, self._settings.max_lock_seconds, metrics.Meter(self._tallies)
                 )
-            self._postgres = Postgres(
+            self.postgres = Postgres(
                 opening.address(self._settings),
                 self._run,
                 lock_timeout=self._settings.lock_timeout,
@@ -436,4 +439,4 @@ class Committer:
             if self._settings.routes and self._settings.delivery != "before_commit":
                 wanted = [each.route for each in configured_publishers(self._settings, os.environ)]
                 registration.announce(opening.address(self._settings), wanted, self._settings.source_in)
-        return self._postgres
+        return self.postgres

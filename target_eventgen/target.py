@@ -33,6 +33,7 @@ from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.intake.stream_maps import adapt, transformed
 from target_eventgen.loader import Loader
 from target_eventgen.model import plan, settings, tables, versions
+from target_eventgen.store.postgres import Postgres
 
 SAME_SIGNAL_SECONDS: Final = 1.0
 """A signal within this many seconds of the first is treated as the same one (shell and supervisor both forward it)."""
@@ -94,6 +95,10 @@ class TargetEventgen(Target):
             if not isinstance(content, dict):
                 raise SettingsError([f"the file {name} must hold one JSON object"])
         return super().cb_config(ctx, param, value)
+
+    def use(self, database: Postgres) -> None:
+        """Load into a database that is connected already."""
+        self._loader.committer.postgres = database
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Return, or raise, all faults of the configuration at once; no message holds a value."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import IO, Any, Final
@@ -27,6 +29,7 @@ from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table, table
 from target_eventgen.store.connection import connect, location_of
 from target_eventgen.store.postgres import Postgres
+from target_eventgen.store.trial import Trial, TrialConnection
 
 _OUTWARD: Final = ("publishers", "delivery", "metrics_textfile", "guard")
 """Settings by which a load has an effect outside of its database, or keeps events from having one."""
@@ -173,3 +176,25 @@ def rehearsed(config: Mapping[str, Any], dsn: str, source: IO[str]) -> Iterator[
             finally:
                 with contextlib.suppress(psycopg2.Error):
                     cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def tried_live(config: Mapping[str, Any], dsn: str, source: IO[str], max_seconds: float) -> Trial:
+    """Load an input into the live tables in one transaction that is rolled back; return what would have become of it.
+
+    The input is read to its end before anything is locked.
+
+    Raises:
+        ConnectionLostError: nothing answers there, or it refuses.
+        DatabaseError: it takes too long, waits too long for a lock, or meets what a load would end with.
+        EventgenError: whatever else the load meets.
+    """
+    given = {key: value for key, value in config.items() if key not in {*database_address.PARTS, *_OUTWARD}}
+    given["database_url"] = dsn
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as whole:
+        shutil.copyfileobj(source, whole)
+        whole.seek(0)
+        connection = TrialConnection(dsn, lock_timeout=config.get("lock_timeout"), max_seconds=max_seconds)
+        trial = Trial(dsn, secrets.randbits(62), connection)
+        with closing(trial), contextlib.redirect_stdout(io.StringIO()):
+            singer_target.load(given, whole, trial)
+    return trial

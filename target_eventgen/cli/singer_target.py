@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from target_eventgen.cli import configuration
+
+if TYPE_CHECKING:
+    from target_eventgen.store.postgres import Postgres
 
 
 def settings(config: tuple[Path, ...]) -> dict[str, Any]:
@@ -19,9 +22,12 @@ def settings(config: tuple[Path, ...]) -> dict[str, Any]:
     return dict(target.config)
 
 
-def load(config: Mapping[str, Any], source: IO[str]) -> None:
-    """Load Singer messages with these settings alone."""
-    _target(config, parse_env_config=False).listen(source)
+def load(config: Mapping[str, Any], source: IO[str], database: Postgres | None = None) -> None:
+    """Load Singer messages with these settings alone, into a database that is connected already, if one is given."""
+    target = _target(config, parse_env_config=False)
+    if database is not None:
+        target.use(database)
+    target.listen(source)
 
 
 def _target(config: Mapping[str, Any], *, parse_env_config: bool) -> Any:

@@ -68,6 +68,7 @@ class Postgres:
         reconnect_seconds: float = 0,
         creates: bool = True,
         before_commit: BeforeCommit | None = None,
+        connection: Connection | None = None,
     ) -> None:
         """Connect, and create the outbox where it is missing.
 
@@ -80,13 +81,14 @@ class Postgres:
             reconnect_seconds: for how long to keep reconnecting after a loss; 0: a loss ends the run.
             creates: whether the outbox is created where it is missing.
             before_commit: publishes events within their transaction.
+            connection: one that is there already.
 
         Raises:
             SettingsError: the dsn is neither.
             ConnectionLostError: nothing answers there, or it refuses.
             DatabaseError: the outbox can't be created.
         """
-        self._connection = Connection(
+        self._connection = connection or Connection(
             dsn,
             lock_timeout=lock_timeout,
             statement_timeout=statement_timeout,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from tests.support.messages import lines, record, schema
+import psycopg2
+import pytest
+
+from tests.support.messages import PROPERTIES, at, lines, record, schema, state, version
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -94,3 +99,132 @@ def test_try_reports_what_is_wrong_with_an_input_and_leaves_no_trace(loader: Loa
     assert "line 2" in done.stderr
     assert "Traceback" not in done.stderr
     assert loader.query("select to_regnamespace('eventgen')") == [(None,)]
+
+
+LARGE = {"type": "large", "stream": "subscriptions", "enters": "value > 10"}
+RULES = [LARGE, {"type": "left", "stream": "subscriptions", "leaves": "value > 10"}, GOOD]
+EVERYTHING = (
+    "select (select jsonb_agg(s order by id) from subscriptions s), (select count(*) from eventgen.events),"
+    " (select jsonb_agg(s order by table_name) from eventgen.streams s), (select count(*) from eventgen.runs),"
+    " (select array_agg(relname order by oid) from pg_class where relkind = 'r'),"
+    " (select array_agg(attname::text order by attrelid, attnum) from pg_attribute where attrelid > 16384)"
+)
+
+
+def tried_live(
+    loader: Loader, messages: list[Any], *arguments: str, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    source = loader.folder / "input.singer"
+    source.write_text(lines(messages))
+    return commanded(loader, "try", "--live", "--input", str(source), *arguments, **{"events": RULES, **settings})
+
+
+def counts(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Return the numbers that a trial has printed, without those that are zero."""
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    return {each["type"]: each["events"] for each in told if each["events"]}
+
+
+def test_a_live_trial_counts_against_the_rows_that_are_there_and_writes_nothing(loader: Loader) -> None:
+    loader.load([schema(), *(version(key, 1, 15 if key < 3 else 5) for key in range(1, 7)), state(1)], events=RULES)
+    before = loader.query(EVERYTHING)
+    told = [schema(), *(version(key, 2, 15) for key in range(1, 7)), version(1, 3, 5), state(2)]
+    done = tried_live(loader, told)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "would fire 4 \N{MULTIPLICATION SIGN} large, such as subscriptions/3",
+        "would fire 1 \N{MULTIPLICATION SIGN} left, such as subscriptions/1",
+        "would fire 0 \N{MULTIPLICATION SIGN} order.large",
+    ]
+    assert loader.query(EVERYTHING) == before
+    loader.load(told, events=RULES)
+    assert loader.query("select type, count(*) from eventgen.events group by 1 order by 1") == [
+        ("large", 6),
+        ("left", 1),
+    ]
+
+
+def test_a_live_trial_alters_tables_and_makes_new_ones_until_its_end_alone(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1, 5), state(1)], events=RULES)
+    before = loader.query(EVERYTHING)
+    wider = {**PROPERTIES, "note": {"type": ["string", "null"]}, "value": {"type": ["string", "number", "null"]}}
+    new = [ORDERS, record("orders", id=1, total=150)]
+    done = tried_live(
+        loader,
+        [schema(properties=wider), version(1, 2, 15), *new, state(2)],
+        "--json",
+        events=[{**LARGE, "enters": "note is not null or value = '15'"}, GOOD],
+    )
+    assert counts(done) == {"large": 1, "order.large": 1}
+    assert loader.query(EVERYTHING) == before
+
+
+def test_a_live_trial_of_a_first_load_says_that_it_is_suppressed(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1, 5), state(1)], events=RULES)
+    done = tried_live(loader, [ORDERS, record("orders", id=1, total=150), state(2)], "--json", initial_load="suppress")
+    assert counts(done) == {}
+    assert 'first load of the stream "orders"' in done.stderr
+
+
+def test_a_live_trial_delivers_nothing(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1, 5), state(1)], events=RULES)
+    publisher = {"type": "file", "path": str(loader.folder / "events.jsonl")}
+    for delivery in ("after_load", "before_commit"):
+        told = [schema(), version(1, 2, 15), state(2)]
+        assert counts(tried_live(loader, told, "--json", publishers=[publisher], delivery=delivery)) == {"large": 1}
+    assert not (loader.folder / "events.jsonl").exists()
+
+
+def test_a_live_trial_waits_for_a_lock_no_longer_than_it_may(loader: Loader) -> None:
+    loader.load([schema(), version(1, 1, 5), state(1)], events=RULES)
+    with closing(psycopg2.connect(loader.database)) as other, other.cursor() as cursor:
+        cursor.execute("update subscriptions set value = 6")
+        done = tried_live(loader, [schema(), version(1, 2, 15), state(2)], lock_timeout=1)
+        assert done.returncode == 1
+        assert "lock_timeout" in done.stderr
+        done = tried_live(loader, [schema(), version(1, 2, 15), state(2)], "--max-seconds", "0.5")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("keyed", ["updated_at", None])
+def test_a_live_trial_of_many_checkpoints_counts_what_a_load_records(
+    loader: Loader, *, hard: bool, keyed: str | None
+) -> None:
+    drawn = random.Random(f"{hard}{keyed}")
+    rules = [
+        *RULES,
+        {"type": "created", "stream": "subscriptions", "on": "created"},
+        {"type": "deleted", "stream": "subscriptions", "on": "deleted"},
+        {"type": "updated", "stream": "subscriptions", "on": "updated"},
+    ]
+    second = 0
+
+    def drawn_messages(number: int) -> list[Any]:
+        nonlocal second
+        messages: list[Any] = [schema(version=keyed)]
+        for _ in range(number):
+            second += 1
+            key, when = drawn.randint(1, 9), at(max(0, second - drawn.choice([0, 0, 5])))
+            if drawn.random() < 0.2:
+                messages.append(record(id=key, updated_at=when, _sdc_deleted_at=at(second)))
+            else:
+                told: dict[str, Any] = {"id": key, "value": drawn.choice([5, 15]), "updated_at": when}
+                messages.append(record(**told, **({"status": "x"} if drawn.random() < 0.5 else {})))
+            messages.append(state(second))
+        return messages
+
+    settings: dict[str, Any] = {"events": rules, "hard_delete": hard, "batch_size_rows": 4}
+    loader.load(drawn_messages(40), **settings)
+    messages = drawn_messages(60)
+    wider = {**PROPERTIES, "note": {"type": ["string", "null"]}}
+    messages[80] = schema(properties=wider, version=keyed)
+    messages.append(record(id=3, value=15, note="n", updated_at=at(second + 9)))
+    expected = counts(tried_live(loader, messages, "--json", **settings))
+    (last,) = loader.query("select max(sequence) from eventgen.events")[0]
+    loader.load(messages, **settings)
+    recorded = dict(loader.query(f"select type, count(*) from eventgen.events where sequence > {last} group by 1"))
+    assert recorded == expected
+    assert len(recorded) > 4

@@ -13,7 +13,16 @@ from psycopg2 import sql
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import GENERATION
 from target_eventgen.store.sql.instants import instant_of, version_of
-from target_eventgen.store.sql.names import ABSENT, NUMBER, column_names, comma_list, qualified, same_key, stage_of
+from target_eventgen.store.sql.names import (
+    ABSENT,
+    NUMBER,
+    ROW_VERSION,
+    column_names,
+    comma_list,
+    qualified,
+    same_key,
+    stage_of,
+)
 
 
 def backfill_new_columns(plan: Plan) -> sql.Composable:
@@ -41,7 +50,8 @@ def backfill_new_columns(plan: Plan) -> sql.Composable:
     return sql.SQL(
         "UPDATE {table} AS t SET {values} FROM (SELECT DISTINCT ON ({keys}) s.* FROM {stage} AS s JOIN {table} AS b"
         " ON {joined} WHERE ({new} < {old}) IS NOT TRUE ORDER BY {keys}, {new} NULLS FIRST, s.{n}) AS s"
-        " WHERE {same} AND t.{generation} >= 0 AND t.{generation} < {last} AND t.xmin <> pg_current_xact_id()::xid"
+        " WHERE {same} AND t.{generation} >= 0 AND t.{generation} < {last}"
+        " AND (t.xmin <> pg_current_xact_id()::xid OR t.{version} < 0)"
     ).format(
         table=qualified(table),
         values=comma_list(
@@ -56,6 +66,7 @@ def backfill_new_columns(plan: Plan) -> sql.Composable:
         same=same_key(plan, "t", "s"),
         generation=sql.Identifier(GENERATION),
         last=sql.Literal(plan.generation),
+        version=ROW_VERSION,
     )
 
 
