@@ -8,7 +8,7 @@ from psycopg2 import ProgrammingError
 from psycopg2.extensions import make_dsn
 
 if TYPE_CHECKING:
-    from target_eventgen.model.settings import Settings
+    from target_eventgen.model.database_settings import DatabaseSettings
 
 PARTS: Final = ("host", "port", "user", "password", "database")
 """The settings that make up a URL."""
@@ -22,7 +22,7 @@ TLS: Final = {
 """Our settings of TLS, which are called as in another target of the SDK, with libpq's names for them."""
 
 
-def dsn_of(settings: Settings) -> str | None:
+def dsn_of(settings: DatabaseSettings) -> str | None:
     """Return where Postgres is, for libpq; None: the project's own."""
     if settings.database_url:
         # SQLAlchemy's way of naming the driver; libpq knows only the scheme.
@@ -35,7 +35,7 @@ def dsn_of(settings: Settings) -> str | None:
     )
 
 
-def _with_tls(dsn: str, settings: Settings) -> str:
+def _with_tls(dsn: str, settings: DatabaseSettings) -> str:
     given = {libpq: value for name, libpq in TLS.items() if (value := getattr(settings, name))}
     try:
         return str(make_dsn(dsn, **given)) if given else dsn

@@ -1,21 +1,61 @@
-"""Settings of the database that is loaded, beside its address: the SSH tunnel to it."""
+"""Settings of the database that is loaded: its address, TLS, the SSH tunnel to it, and how long it is waited for."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from target_eventgen.model import ssh_tunnel
+from target_eventgen.model import database_address, ssh_tunnel
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.ssh_tunnel import SshTunnel
+
+RECONNECT_SECONDS: Final = 60
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Settings under their names; derived values are properties. `settings.Settings` has all of them."""
 
+    database_url: Annotated[
+        str | None,
+        described(
+            "Database URL",
+            "postgresql://user:password@host:port/database. Without it, and without the parts below, a "
+            "Postgres of the project's own is started in the folder .eventgen/postgres.",
+            secret=True,
+            writeOnly=True,
+        ),
+    ] = None
+    host: Annotated[str | None, described("Host", "Of Postgres; not beside database_url.")] = None
+    port: Annotated[int | None, described("Port", "Of Postgres, 5432 if not given.")] = None
+    user: Annotated[str | None, described("User", "Of Postgres; not beside database_url.")] = None
+    password: Annotated[str | None, described("Password", "Of the user.", secret=True, writeOnly=True)] = None
+    database: Annotated[str | None, described("Database", "Its name; not beside database_url.")] = None
+    ssl_mode: Annotated[
+        Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None,
+        described("TLS mode", "libpq's sslmode: whether the connection is encrypted, and how the server is verified."),
+    ] = None
+    ssl_certificate_authority: Annotated[
+        str | None,
+        described(
+            "TLS authority",
+            "The certificates that the server's is verified with, as a file or as text, beginning with -----BEGIN.",
+        ),
+    ] = None
+    ssl_client_certificate: Annotated[
+        str | None, described("TLS client certificate", "The client's certificate, as a file or as text.")
+    ] = None
+    ssl_client_private_key: Annotated[
+        str | None,
+        described(
+            "TLS client key",
+            "The client certificate's private key, as text, or as a file that is readable by nobody else.",
+            secret=True,
+            writeOnly=True,
+        ),
+    ] = None
     ssh_tunnel: Annotated[
         dict[str, Any],
         described(
@@ -24,6 +64,33 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             properties=object_schema(SshTunnel)["properties"],
         ),
     ] = {}
+
+    lock_timeout: Annotated[
+        int | None,
+        described(
+            "Lock timeout",
+            "Seconds that a statement may wait for a lock before the run ends; 0 is as long as it takes; without it, as "
+            "long as the role's own lock_timeout.",
+        ),
+    ] = None
+    statement_timeout: Annotated[
+        int,
+        described(
+            "Statement timeout", "Seconds that a statement may take before the run ends; 0 is as long as it takes."
+        ),
+    ] = 0
+    reconnect_seconds: Annotated[
+        int,
+        described(
+            "Seconds of reconnecting",
+            "For how long to reconnect after a lost connection before the run ends; 0 ends it at once.",
+        ),
+    ] = RECONNECT_SECONDS
+
+    @functools.cached_property
+    def dsn(self) -> str | None:
+        """Where Postgres is; None: the project's own."""
+        return database_address.dsn_of(self)
 
     @functools.cached_property
     def tunnel(self) -> SshTunnel | None:

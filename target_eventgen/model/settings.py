@@ -32,7 +32,6 @@ T = TypeVar("T")
 
 BATCH_SIZE_ROWS: Final = 10_000
 CHECKPOINT_SECONDS: Final = 5
-RECONNECT_SECONDS: Final = 60
 DELIVERY_TIMEOUT_SECONDS: Final = 60
 MAX_LOCK_SECONDS: Final = 30
 MAX_TIMEOUT_SECONDS: Final = 86_400
@@ -42,21 +41,6 @@ MAX_TIMEOUT_SECONDS: Final = 86_400
 class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A usable configuration, under the names of its settings; derived values are properties."""
 
-    database_url: Annotated[
-        str | None,
-        described(
-            "Database URL",
-            "postgresql://user:password@host:port/database. Without it, and without the parts below, a "
-            "Postgres of the project's own is started in the folder .eventgen/postgres.",
-            secret=True,
-            writeOnly=True,
-        ),
-    ] = None
-    host: Annotated[str | None, described("Host", "Of Postgres; not beside database_url.")] = None
-    port: Annotated[int | None, described("Port", "Of Postgres, 5432 if not given.")] = None
-    user: Annotated[str | None, described("User", "Of Postgres; not beside database_url.")] = None
-    password: Annotated[str | None, described("Password", "Of the user.", secret=True, writeOnly=True)] = None
-    database: Annotated[str | None, described("Database", "Its name; not beside database_url.")] = None
     default_target_schema: Annotated[
         str | None,
         described(
@@ -139,29 +123,6 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
             "the same}; a rule may have a guard of its own.",
         ),
     ] = {}
-    ssl_mode: Annotated[
-        Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] | None,
-        described("TLS mode", "libpq's sslmode: whether the connection is encrypted, and how the server is verified."),
-    ] = None
-    ssl_certificate_authority: Annotated[
-        str | None,
-        described(
-            "TLS authority",
-            "The certificates that the server's is verified with, as a file or as text, beginning with -----BEGIN.",
-        ),
-    ] = None
-    ssl_client_certificate: Annotated[
-        str | None, described("TLS client certificate", "The client's certificate, as a file or as text.")
-    ] = None
-    ssl_client_private_key: Annotated[
-        str | None,
-        described(
-            "TLS client key",
-            "The client certificate's private key, as text, or as a file that is readable by nobody else.",
-            secret=True,
-            writeOnly=True,
-        ),
-    ] = None
     source: Annotated[
         str | None, described("Event source", "The CloudEvents source; target-eventgen/<database> if not given.")
     ] = None
@@ -176,27 +137,6 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
             "without input.",
         ),
     ] = CHECKPOINT_SECONDS
-    lock_timeout: Annotated[
-        int | None,
-        described(
-            "Lock timeout",
-            "Seconds that a statement may wait for a lock before the run ends; 0 is as long as it takes; without it, as "
-            "long as the role's own lock_timeout.",
-        ),
-    ] = None
-    statement_timeout: Annotated[
-        int,
-        described(
-            "Statement timeout", "Seconds that a statement may take before the run ends; 0 is as long as it takes."
-        ),
-    ] = 0
-    reconnect_seconds: Annotated[
-        int,
-        described(
-            "Seconds of reconnecting",
-            "For how long to reconnect after a lost connection before the run ends; 0 ends it at once.",
-        ),
-    ] = RECONNECT_SECONDS
     publishers: Annotated[
         list[dict[str, Any]],
         described(
@@ -272,11 +212,6 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
     ] = True
     process_activate_version_messages: bool = True  # singer-sdk describes these two
     validate_records: bool = True
-
-    @functools.cached_property
-    def dsn(self) -> str | None:
-        """Where Postgres is; None: the project's own."""
-        return database_address.dsn_of(self)
 
     @property
     def schemas_by_prefix(self) -> Mapping[str, str]:

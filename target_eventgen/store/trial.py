@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import psycopg2
@@ -17,6 +17,7 @@ from psycopg2 import extensions, sql
 
 from target_eventgen.errors import DatabaseError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
+from target_eventgen.model.guard import Guard
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Table
@@ -119,6 +120,7 @@ class Trial(Postgres):
         *,
         source: str,
         emit_first_load: bool,
+        guards: Sequence[Guard] = (),  # noqa: ARG002  a trial shows what fires, whatever would be held of it
         hard: bool = False,
         overwrite: bool = False,
     ) -> Plan:
