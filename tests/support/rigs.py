@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import nats
+import nats.errors
+import nats.js.errors
 import pika
 import redis
 from confluent_kafka import Consumer, TopicPartition
@@ -164,16 +166,18 @@ class NatsRig(Rig):
 
 
 def messages(servers: list[str], stream: str) -> list[bytes]:
-    """All messages of a stream."""
+    """All messages of a stream; a cluster whose servers still elect a leader is asked again."""
 
-    async def read() -> list[bytes]:
+    async def read() -> list[list[bytes]]:
         client = await nats.connect(servers)
         try:
-            return await _messages(client.jetstream(), stream)
+            return [await _messages(client.jetstream(), stream)]
+        except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError):
+            return []
         finally:
             await client.close()
 
-    return asyncio.run(read())
+    return wait_until(lambda: asyncio.run(read()), 120, what=f"the messages of {stream}")[0]
 
 
 async def _messages(streams: JetStreamContext, stream: str) -> list[bytes]:
