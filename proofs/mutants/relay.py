@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         "a held key's later events are read as if nothing held it",
-        (Edit("recorded", "any_blocked AND coalesce", "false AND coalesce"),),
+        (Edit("recorded", "CASE WHEN any_blocked THEN", "CASE WHEN false THEN"),),
         checked_by("blocks_its_key", "while_their_key_is_blocked"),
     ),
     Mutant(
@@ -290,7 +290,7 @@ MUTANTS = (
         (
             Edit(
                 "_settle",
-                "            cursor.execute(blocking.unblock_keys(number, [subject for (subject,) in cursor.fetchall()]))\n",
+                "            cursor.execute(blocking.unblock_keys(number, [key for (key,) in cursor.fetchall()]))\n",
                 "",
             ),
         ),

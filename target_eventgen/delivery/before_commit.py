@@ -28,7 +28,7 @@ from target_eventgen.delivery import decisions
 from target_eventgen.delivery.configured import ConfiguredPublisher
 from target_eventgen.delivery.decisions import Item
 from target_eventgen.delivery.observer import Observer
-from target_eventgen.delivery.sql.tables import PUBLISHED
+from target_eventgen.delivery.sql.tables import KEY, PUBLISHED
 from target_eventgen.errors import DeliveryError, UnreachableError
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.model.routes import Route
@@ -48,8 +48,8 @@ A sequence's numbers only grow, so what is visible now is smaller than any that 
 
 _EVENTS: Final = sql.SQL(
     "SELECT sequence, id, source, type, subject, partitionkey, data::text,"
-    " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text"
-    " FROM eventgen.events"
+    " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text, {key}"
+    " FROM eventgen.events AS event"
     " WHERE sequence > {above} AND transaction_id = pg_current_xact_id()"
     " AND ({types} IS NULL OR type LIKE ANY ({types})) AND ({streams} IS NULL OR stream LIKE ANY ({streams}))"
     " AND ({sources} IS NULL OR source LIKE ANY ({sources}))"
@@ -64,7 +64,7 @@ def events_for(route: Route, above: int) -> sql.Composable:
         for names in (route.types, route.streams, route.sources)
     )
     return _EVENTS.format(
-        above=sql.Literal(above), types=types, streams=streams, sources=sources, page=sql.Literal(PAGE)
+        key=KEY, above=sql.Literal(above), types=types, streams=streams, sources=sources, page=sql.Literal(PAGE)
     )
 
 

@@ -60,8 +60,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> str:
-        """The event's key, by which order is kept: stream and key."""
-        return self.event.subject
+        """The event's key, by which order is kept."""
+        return self.event.order_key
 
 
 class Again(msgspec.Struct, frozen=True, gc=False):

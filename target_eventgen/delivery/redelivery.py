@@ -20,7 +20,7 @@ from target_eventgen.delivery.sql import blocking, dead_letters, registry, repla
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter; `died_at` is RFC 3339 in UTC."""
+    """A dead letter; `died_at` is RFC 3339 in UTC. Source and table are None where earlier code didn't say them."""
 
     letter: int
     publisher: str
@@ -30,6 +30,8 @@ class Letter:
     attempts: int
     reason: str
     died_at: str
+    source: str | None
+    table: str | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def letters(dsn: str, letter_filter: LetterFilter) -> list[Letter]:
         SettingsError: the publisher is not known.
     """
     with _transaction(dsn) as cursor:
-        return [Letter(*row[:8]) for row in _select(cursor, letter_filter)]
+        return [Letter(*row[:10]) for row in _select(cursor, letter_filter)]
 
 
 def retry(dsn: str, letter_filter: LetterFilter) -> int:
@@ -111,7 +113,7 @@ def _select(cursor: extensions.cursor, letter_filter: LetterFilter) -> list[tupl
 def _settle(dsn: str, letter_filter: LetterFilter, *, again: bool) -> int:
     with _transaction(dsn) as cursor:
         selected = _select(cursor, letter_filter)
-        for number in sorted({row[8] for row in selected}):
+        for number in sorted({row[10] for row in selected}):
             cursor.execute(registry.lock_all_slots(number))
         # Another person may have been faster: what counts is what is taken now.
         cursor.execute(dead_letters.take_letters([row[0] for row in selected]))
@@ -120,7 +122,8 @@ def _settle(dsn: str, letter_filter: LetterFilter, *, again: bool) -> int:
             own = [row[1:] for row in taken if row[0] == number]
             if again:
                 cursor.execute(replays.mark_due(number, [(slot, sequence) for sequence, slot, _ in own]))
-            cursor.execute(blocking.keys_blocked_by(number, [(subject, sequence) for sequence, _, subject in own]))
-            cursor.execute(blocking.unblock_keys(number, [subject for (subject,) in cursor.fetchall()]))
+            blocks = [(key, sequence) for sequence, _, keys in own for key in dict.fromkeys(keys)]
+            cursor.execute(blocking.keys_blocked_by(number, blocks))
+            cursor.execute(blocking.unblock_keys(number, [key for (key,) in cursor.fetchall()]))
         cursor.execute(replays.NOTIFY)
         return len(taken)

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
@@ -55,7 +56,7 @@ BUSY_SECONDS: Final = 0.1
 """Seconds between two looks for slots that other relays have locked."""
 
 _Mark: TypeAlias = tuple[int, int, int, str | None, bool]
-"""The mark of a due event: sequence, slot, failed attempts; where it failed, its subject, and whether others passed."""
+"""The mark of a due event: sequence, slot, failed attempts; where it failed, its key, and whether others passed."""
 
 T = TypeVar("T")
 
@@ -128,6 +129,13 @@ class _Remaining:
     paused: float | None
     reason: str
     off: str | None
+
+
+def _item(recorded: Recorded, slot: int, attempts: int, passed: bool, unplaced: AbstractSet[str]) -> Item:  # noqa: FBT001
+    """Return an event that is due; it keeps the order of its subject where one beside it may be of any table."""
+    if not attempts and recorded.subject in unplaced:
+        recorded = msgspec.structs.replace(recorded, order_key=recorded.subject)
+    return Item(cloud_event(recorded), recorded.sequence, slot, attempts, passed)
 
 
 class PublisherWorker(threading.Thread):
@@ -288,13 +296,13 @@ class PublisherWorker(threading.Thread):
         dead = [verdict for verdict in verdicts if isinstance(verdict, Dead)]
         first = self.result.first_dead
         for each in dead[:1]:
-            first = first or f"the key {each.item.key}: {each.reason}"
+            first = first or f"the key {each.item.event.subject}: {each.reason}"
             logger.warning(
                 'the publisher "%s": %d events became dead letters (%s of the key %s, after %d attempts: %s); see `target-eventgen dead-letters list`',
                 self._route.name,
                 len(dead),
                 each.item.event.type,
-                each.item.key,
+                each.item.event.subject,
                 each.attempts,
                 each.reason,
             )
@@ -310,24 +318,30 @@ class PublisherWorker(threading.Thread):
         """Return the events to be published, as many as a turn may have, and how many others were moved aside."""
         if not marks:
             return [], 0
-        items: list[Item] = []
+        read: list[tuple[Recorded, int, int, bool]] = []
         blocked: list[tuple[int, int, str]] = []
         existing = last = 0
+        unplaced: set[str] = set()  # subjects of events that may be of any table
         cursor.execute(turns.recorded(self.number, marks, TURN_BYTES))
         for row in cursor:
-            existing, is_blocked, last = row[:3]
-            _, slot, attempts, _, passed = marks[last]
+            existing, blocked_by, last = row[:3]
+            _, slot, attempts, key, passed = marks[last]
+            if blocked_by is not None:
+                blocked.append((slot, last, blocked_by))
+                continue
             recorded = Recorded(*row[2:])
-            if is_blocked:
-                blocked.append((slot, last, recorded.subject))
-            else:
-                items.append(Item(cloud_event(recorded), last, slot, attempts, passed))
+            if key is not None:  # it goes on to block what it blocked
+                recorded = msgspec.structs.replace(recorded, order_key=key)
+            if recorded.order_key == recorded.subject:
+                unplaced.add(recorded.subject)
+            read.append((recorded, slot, attempts, passed))
+        items = [_item(*each, unplaced) for each in read]
         missing: list[_Mark] = []
         if existing < len(marks):
-            read = {item.sequence for item in items} | {sequence for _, sequence, _ in blocked}
+            found = {item.sequence for item in items} | {sequence for _, sequence, _ in blocked}
             # Where the turn was full, nothing is known of those after the last one.
             missing = [
-                mark for mark in marks.values() if mark[0] not in read and (len(read) == existing or mark[0] < last)
+                mark for mark in marks.values() if mark[0] not in found and (len(found) == existing or mark[0] < last)
             ]
         if blocked:
             cursor.execute(turns.set_aside(self.number, blocked))
@@ -336,9 +350,7 @@ class PublisherWorker(threading.Thread):
                 'the publisher "%s": %d events are not in eventgen.events any more', self._route.name, len(missing)
             )
             cursor.execute(turns.unmark(self.number, [(slot, sequence) for sequence, slot, *_ in missing]))
-            cursor.execute(
-                blocking.unblock_keys(self.number, [subject for *_, subject, _ in missing if subject is not None])
-            )
+            cursor.execute(blocking.unblock_keys(self.number, [key for *_, key, _ in missing if key is not None]))
         return items, len(blocked) + len(missing)
 
     def _most(self, publisher: Publisher) -> int:

@@ -31,6 +31,8 @@ class Plan:
         allowed: for each rule, how many events the run may hand on, by its guard; None: any number. None at all where
             no rule has a guard.
         may_hold: whether events of the stream may be held: a rule has a guard, or some had been held as the run began.
+        names_table: whether the ids of its events are made of its table and source, too; not where code made the table
+            that left them out.
     """
 
     table: Table
@@ -45,6 +47,7 @@ class Plan:
     trace: Trace | None = None
     allowed: tuple[int | None, ...] = ()
     may_hold: bool = False
+    names_table: bool = True
 
     @property
     def generation(self) -> int:

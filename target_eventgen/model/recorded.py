@@ -9,6 +9,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event as it stands in the outbox.
 
     `data` and `key` are JSON text; `time` is RFC 3339 in UTC, or None. Who doesn't need stream and key leaves them out.
+    Events of one `order_key` keep their order; without it, those of one subject.
     """
 
     sequence: int
@@ -23,3 +24,4 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     tracestate: str | None = None
     stream: str = ""
     key: str = ""
+    order_key: str = ""

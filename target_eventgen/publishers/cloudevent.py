@@ -13,10 +13,14 @@ STRUCTURED: Final = "application/cloudevents+json"
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
-    """The row that an event is about: its stream, and its key as a JSON object; empty where they are not known."""
+    """The row that an event is about: its stream, and its key as a JSON object; empty where they are not known.
+
+    `order_key` is that within which events keep their order; empty where it is the event's subject.
+    """
 
     stream: str = ""
     key: str = ""
+    order_key: str = ""
 
 
 _NOWHERE: Final = Origin()
@@ -48,6 +52,11 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         found: Origin = self.__dict__.get("origin", _NOWHERE)
         return found
 
+    @property
+    def order_key(self) -> str:
+        """The key within which events keep their order: their table and subject, or the subject alone."""
+        return self.origin.order_key or self.subject
+
 
 def cloud_event(recorded: Recorded) -> CloudEvent:
     """Return the event as its receivers get it. An absent time is left out, since null is not a timestamp."""
@@ -64,7 +73,8 @@ def cloud_event(recorded: Recorded) -> CloudEvent:
         data=msgspec.Raw(recorded.data.encode()),
     )
     if recorded.stream:
-        event.__dict__["origin"] = Origin(recorded.stream, recorded.key)
+        order_key = "" if recorded.order_key == recorded.subject else recorded.order_key
+        event.__dict__["origin"] = Origin(recorded.stream, recorded.key, order_key)
     return event
 
 

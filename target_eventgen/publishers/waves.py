@@ -25,13 +25,13 @@ CALL_SECONDS: Final = 60.0
 
 def waves(events: Sequence[CloudEvent]) -> list[list[int]]:
     """Return the indexes of the events of each wave: the n-th holds the n-th event of each key that has so many."""
-    if len({event.subject for event in events}) == len(events):
+    if len({event.order_key for event in events}) == len(events):
         return [list(range(len(events)))] if events else []
     grouped: list[list[int]] = []
     seen: dict[str, int] = {}
     for index, event in enumerate(events):
-        wave = seen.get(event.subject, 0)
-        seen[event.subject] = wave + 1
+        wave = seen.get(event.order_key, 0)
+        seen[event.order_key] = wave + 1
         if wave == len(grouped):
             grouped.append([])
         grouped[wave].append(index)
@@ -64,7 +64,7 @@ def in_waves(
     for wave in grouped:
         if lost is None and outcomes and clock() >= until:
             lost = TOO_LATE
-        sent = [index for index in wave if events[index].subject not in stuck] if lost is None else []
+        sent = [index for index in wave if events[index].order_key not in stuck] if lost is None else []
         if sent:
             try:
                 outcomes.update(zip(sent, send([events[index] for index in sent]), strict=True))
@@ -74,9 +74,9 @@ def in_waves(
                 lost = Failed(str(error), cause="away")
                 outcomes.update(dict.fromkeys(sent, lost))
         for index in wave:
-            unsent = NOT_SENT if lost is None or events[index].subject in stuck else lost
+            unsent = NOT_SENT if lost is None or events[index].order_key in stuck else lost
             if not isinstance(outcomes.setdefault(index, unsent), Delivered):
-                stuck.add(events[index].subject)
+                stuck.add(events[index].order_key)
     return [outcomes[index] for index in range(len(events))]
 
 

@@ -192,7 +192,7 @@ def lanes_of(events: Sequence[CloudEvent], settings: Settings) -> list[deque[tup
     """Deal events out to lanes, by key: the units of each lane, a unit as indexes of events that go in one request."""
     by_key: dict[str, list[int]] = {}
     for index, event in enumerate(events):
-        by_key.setdefault(event.subject, []).append(index)
+        by_key.setdefault(event.order_key, []).append(index)
     if settings.mode != "batch":
         return [deque((index,) for index in indices) for indices in by_key.values()]
     shares: list[list[int]] = [[] for _ in range(min(settings.connections, len(by_key)))]
@@ -304,7 +304,7 @@ class WebhookPublisher:
         lane.connection = self._taken()
         try:
             while lane.units:
-                unit = tuple(index for index in lane.units.popleft() if events[index].subject not in barred)
+                unit = tuple(index for index in lane.units.popleft() if events[index].order_key not in barred)
                 if not unit:
                     continue
                 if lane.cut or self._away is not None:
@@ -321,7 +321,7 @@ class WebhookPublisher:
                 lane.outcomes |= dict.fromkeys(unit, outcome)
                 if isinstance(outcome, Failed):
                     self._closed |= outcome.cause in {"busy", "gone"}
-                    barred.update(events[index].subject for index in unit)
+                    barred.update(events[index].order_key for index in unit)
         finally:
             if lane.cut:
                 lane.connection.close()

@@ -1,12 +1,14 @@
 """The tables of target-eventgen's own, beside the streams': the outbox of events, and what is known of each stream.
 
 The outbox holds CloudEvents, in columns. `sequence` is the order of recording: the events of one row have it in the
-order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows.
+order of their transitions, since a row's writer holds its lock. It is not the order of commits across rows. An event
+without table was recorded by earlier code, which didn't say it.
 
 `streams` remembers when a table's first load ended. Until then its events are suppressed (setting `initial_load`), so a
 first load that was killed and resumed is still the first. A table that was dropped has another first load when it is
 made again (`remade`). `generations` says of the columns that came after the table with which of its widenings they
-came.
+came. `identity` says what the ids of a table's events are made of: 0, what earlier code made them of; 1, table and
+source, too (see `sql.events`).
 
 `invalid_records` has the records that could not be loaded, and why (setting `on_invalid_record`); a record that is sent
 again is there once.
@@ -51,6 +53,7 @@ create table if not exists eventgen.events (
   transaction_id xid8 not null default pg_current_xact_id()
 );
 alter table eventgen.events add column if not exists traceparent text, add column if not exists tracestate text;
+alter table eventgen.events add column if not exists table_schema text, add column if not exists table_name text;
 create table if not exists eventgen.streams (
   table_schema text not null, table_name text not null, stream text not null,
   first_seen_at timestamptz not null default clock_timestamp(),
@@ -59,13 +62,16 @@ create table if not exists eventgen.streams (
 );
 alter table eventgen.streams
   add column if not exists remade boolean not null default false,
-  add column if not exists generations jsonb not null default '{{}}';
+  add column if not exists generations jsonb not null default '{{}}',
+  add column if not exists identity smallint not null default 0;
 create table if not exists eventgen.invalid_records (
   sequence bigint generated always as identity primary key,
   id text not null unique,
   stream text not null, reason text not null, record json not null,
   recorded_at timestamptz not null default clock_timestamp()
 );
+alter table eventgen.invalid_records add column if not exists source text,
+  add column if not exists table_schema text, add column if not exists table_name text;
 create table if not exists eventgen.runs (
   run bigint primary key, checkpoint bigint not null, committed_at timestamptz not null default clock_timestamp()
 ) with (fillfactor = 50);
@@ -88,14 +94,14 @@ create table if not exists eventgen.held_events (
   id text not null unique,
   source text not null, type text not null, subject text not null, time timestamptz, partitionkey text not null,
   stream text not null, key jsonb not null, data jsonb not null, traceparent text, tracestate text,
-  run bigint not null, state text not null,  -- held, waiting or discarded
+  table_schema text not null, table_name text not null, run bigint not null, state text not null,  -- held, waiting or discarded
   before_commit boolean not null,
   recorded_at timestamptz not null default clock_timestamp(),
   transaction_id xid8 not null default pg_current_xact_id(),
   decided_at timestamptz
 );
 create index if not exists held_events_of_keys on eventgen.held_events (subject, sequence) where state <> 'discarded';
-create index if not exists held_events_of_streams on eventgen.held_events (stream);
+create index if not exists held_events_of_tables on eventgen.held_events (table_schema, table_name);
 """).format(rename_parked=renames.PARKED)
 
 EXIST: Final = sql.SQL(
@@ -107,15 +113,25 @@ EXIST: Final = sql.SQL(
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.tombstones') AND attname = 'remains')"
     " AND to_regclass('eventgen.held_events') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.runs') AND attname = 'guarded')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'table_name')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'identity')"
+    " AND EXISTS (SELECT FROM pg_attribute"
+    "  WHERE attrelid = to_regclass('eventgen.invalid_records') AND attname = 'table_name')"
 )
 
 LOCK_TABLES: Final = sql.SQL("SELECT pg_advisory_xact_lock({})").format(sql.Literal(LOCK))
 
 
 def first_load(table: Table) -> sql.Composable:
-    """Return one row (stream, first load ended, made again, generations); nothing where the table is not known."""
+    """Return one row about a table; nothing where the table is not known.
+
+    The row is (stream, first load ended, made again, generations, whether ids name the table, whether another table
+    whose ids don't has a stream of the same name).
+    """
     return sql.SQL(
-        "SELECT stream, loaded_at IS NOT NULL, remade, generations FROM eventgen.streams"
+        "SELECT stream, loaded_at IS NOT NULL, remade, generations, identity > 0, EXISTS (SELECT FROM eventgen.streams AS other"
+        "  WHERE other.stream = streams.stream AND other.identity = 0"
+        "  AND (other.table_schema, other.table_name) <> (streams.table_schema, streams.table_name)) FROM eventgen.streams"
         " WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(table.schema), sql.Literal(table.name))
 
@@ -130,9 +146,16 @@ def location_of_stream(stream: str) -> sql.Composable:
 def forget_first_load(table: Table) -> sql.Composable:
     """Store that a table which was dropped is made again: its next load is its first."""
     return sql.SQL(
-        "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}'"
+        "UPDATE eventgen.streams SET stream = {}, remade = true, loaded_at = NULL, generations = '{{}}', identity = 1"
         " WHERE table_schema = {} AND table_name = {}"
     ).format(sql.Literal(table.stream), sql.Literal(table.schema), sql.Literal(table.name))
+
+
+def name_tables_in_ids(stream: str) -> sql.Composable:
+    """Store that the ids of events name their table, for all tables that a stream of this name has."""
+    return sql.SQL("UPDATE eventgen.streams SET identity = 1 WHERE stream = {} AND identity = 0").format(
+        sql.Literal(stream)
+    )
 
 
 def store_generations(table: Table, generations: Mapping[str, int]) -> sql.Composable:
@@ -142,25 +165,10 @@ def store_generations(table: Table, generations: Mapping[str, int]) -> sql.Compo
     ).format(sql.Literal(json.dumps(generations)), sql.Literal(table.schema), sql.Literal(table.name))
 
 
-def add_invalid_record(stream: str, reason: str, record: str) -> sql.Composable:
-    """Store a record that could not be loaded.
-
-    Args:
-        stream: the stream's name.
-        reason: what is wrong, without any value of the record.
-        record: as JSON.
-    """
-    return sql.SQL(
-        "INSERT INTO eventgen.invalid_records (id, stream, reason, record)"
-        " VALUES (encode(sha256(convert_to({stream} || {reason} || {record}, 'UTF8')), 'hex'), {stream}, {reason}, {record})"
-        " ON CONFLICT (id) DO NOTHING"
-    ).format(stream=sql.Literal(stream), reason=sql.Literal(reason), record=sql.Literal(record))
-
-
 def add_table(table: Table, *, loaded: bool) -> sql.Composable:
     """Add a table to the catalog; a table with rows of another origin has had its first load already."""
     return sql.SQL(
-        "INSERT INTO eventgen.streams (table_schema, table_name, stream, loaded_at) VALUES ({}, {}, {}, {})"
+        "INSERT INTO eventgen.streams (table_schema, table_name, stream, loaded_at, identity) VALUES ({}, {}, {}, {}, 1)"
         " ON CONFLICT DO NOTHING"
     ).format(
         sql.Literal(table.schema),

@@ -149,7 +149,7 @@ class KeyedWriter:
         """Return whether events of claimed keys may be held, or wait for held ones; so it stays until the commit."""
         if plan.may_hold or not plan.rules:
             return plan.may_hold
-        cursor.execute(guard.of_stream(plan.table))
+        cursor.execute(guard.of_table(plan.table))
         return bool(single_value(cursor))
 
 

@@ -155,6 +155,7 @@ class Postgres:
             cursor.execute(tables.foreign_key_depth(table))
             self._depths[table.quoted] = single_value(cursor)
             plan = Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
+            plan = replace(plan, names_table=past.names_table)
             return self._guarded(cursor, plan, guards if watching else (), loaded=past.loaded)
 
         doing = f'stream "{table.stream}": making its table {table.title}'
@@ -171,7 +172,7 @@ class Postgres:
         if table.quoted not in self._rows and any(guard.share_of_rows is not None for guard in guards):
             self._rows[table.quoted] = schema.count_rows(cursor, table) if loaded else None
         allowed = tuple(guard.allows(self._rows.get(table.quoted)) for guard in guards)
-        cursor.execute(guarding.of_stream(table))
+        cursor.execute(guarding.of_table(table))
         may_hold = single_value(cursor) or any(bound is not None for bound in allowed)
         self._may_hold |= may_hold
         return replace(plan, allowed=allowed, may_hold=bool(plan.rules) and may_hold)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import psycopg2
 from psycopg2 import errors, extensions
 
-from target_eventgen.errors import TableError, first_line
+from target_eventgen.errors import DatabaseError, TableError, first_line
 from target_eventgen.model.guard import MAX_COUNTED_ROWS
 from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table, widened
 from target_eventgen.store import catalog
@@ -32,19 +32,36 @@ class Past(NamedTuple):
         loaded: whether its first load has ended.
         remade: whether it was dropped and made again.
         generations: columns that were added to it while it had rows, with the number of the widening that added each.
+        names_table: whether the ids of its events name it.
     """
 
     loaded: bool
     remade: bool
     generations: Mapping[str, int]
+    names_table: bool
 
 
 def create_own_tables(cursor: extensions.cursor) -> None:
-    """Create the tables of the schema `eventgen` where they are missing."""
+    """Create the tables of the schema `eventgen` where they are missing, and alter those of earlier code.
+
+    Raises:
+        DatabaseError: they are of earlier code, and not this role's to alter.
+    """
     cursor.execute(catalog.EXIST)
-    if cursor.fetchone() != (True,):
-        cursor.execute(catalog.LOCK_TABLES)
+    if cursor.fetchone() == (True,):
+        return
+    cursor.execute("SELECT to_regclass('eventgen.events') IS NOT NULL")
+    is_earlier = single_value(cursor)
+    cursor.execute(catalog.LOCK_TABLES)
+    try:
         cursor.execute(catalog.CREATE)
+    except errors.InsufficientPrivilege as error:
+        if not is_earlier:
+            raise
+        raise DatabaseError(
+            f"the tables of the schema eventgen are of an earlier version, and Postgres says {first_line(error)}: run a target of "
+            "this version once as their owner, who may alter them, and then go on as this user"
+        ) from error
 
 
 def count_rows(cursor: extensions.cursor, table: Table) -> int:
@@ -108,13 +125,15 @@ def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) ->
     cursor.execute(catalog.first_load(table))
     row = cursor.fetchone()
     assert row is not None
-    stream, loaded, remade, generations = row
+    stream, loaded, remade, generations, names_table, is_ambiguous = row
     if stream != table.stream:
         raise TableError(
             f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
             "give one of them another name with a stream map's __alias__, or unset default_target_schema"
         )
-    return types, Past(bool(loaded), bool(remade), generations)
+    if is_ambiguous and not names_table:
+        cursor.execute(catalog.name_tables_in_ids(table.stream))
+    return types, Past(bool(loaded), bool(remade), generations, bool(names_table or is_ambiguous))
 
 
 def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -156,7 +175,7 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
     if added and table.key and single_value(cursor):
         cursor.execute(tables.add_generation(table))
         cursor.execute(catalog.first_load(table))
-        *_, generations = cursor.fetchone() or ({},)
+        _, _, _, generations, *_ = cursor.fetchone() or (None, None, None, {})
         number = max(generations.values(), default=0) + 1
         cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
     typed = to_type(cursor, table, types)

@@ -14,11 +14,10 @@ from target_eventgen.model.arrival import arrivals, wide_enough
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, Column
-from target_eventgen.store import catalog
 from target_eventgen.store import replays as store_replays
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.refusals import refusal
-from target_eventgen.store.sql import arrival, deletions, replays, stage, two_pass
+from target_eventgen.store.sql import arrival, deletions, invalid_records, replays, stage, two_pass
 
 COPY_BYTES: Final = 4 * 1024 * 1024
 """Bytes that are handed to COPY at once. Each piece waits for its turn to run Python, while lines are being decoded."""
@@ -67,7 +66,7 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
     if arriving:
         _settle(cursor, plan, arriving)
     for reason, record in rejected:
-        cursor.execute(catalog.add_invalid_record(plan.table.stream, reason, record))
+        cursor.execute(invalid_records.add(plan, reason, record))
     return len(rejected)
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.golden import shop
 from tests.golden.api import at
 from tests.golden.conftest import Golden
@@ -63,12 +65,17 @@ def test_what_the_companions_answer_over_a_database_with_a_past_is_as_it_was(
     golden.check_all({name: SECONDS.sub('"<seconds>"', text) for name, text in normals.items()})
 
 
-def test_the_ids_of_events_are_as_they_were(programs: Programs, golden: Golden, database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("identity", "file"), [(0, "event_ids.txt"), (1, "event_ids_with_table.txt")])
+def test_the_ids_of_events_are_as_they_were(
+    programs: Programs, golden: Golden, database: str, tmp_path: Path, *, identity: int, file: str
+) -> None:
     with shop.opened(programs, database, tmp_path) as opened:
+        opened.load([shop.SUBSCRIPTIONS, shop.ORDERS, shop.VISITS])
+        opened.query(f"update eventgen.streams set identity = {identity}")  # 0 of a table that earlier code made
         opened.load(shop.FIRST, hard_delete=False)
         opened.load(shop.TOLD, hard_delete=False)
         events = [json.loads(line) for line in opened.command("events", "--json").out.splitlines()]
-    golden.check("event_ids.txt", "\n".join(f"{each['id']} {each['type']} {each['subject']}" for each in events))
+    golden.check(file, "\n".join(f"{each['id']} {each['type']} {each['subject']}" for each in events))
 
 
 def test_what_commands_answer_where_there_is_no_database_is_as_it_was(

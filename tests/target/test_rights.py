@@ -12,6 +12,7 @@ import pytest
 from target_eventgen.delivery.outbox import Outbox, Selection
 from target_eventgen.errors import ConnectionLostError, DatabaseError
 from tests.support.messages import record, schema
+from tests.target.test_several_pipelines import EARLIER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,26 @@ def test_a_user_without_create_gets_an_error_that_names_the_missing_right(loader
     message = loader.refused([schema(), ONE], database_url=restricted)
     assert "permission denied" in message
     assert "grant" in message
+
+
+def test_a_user_who_may_not_alter_what_earlier_code_made_is_told_who_must(loader: Loader, restricted: str) -> None:
+    loader.load([schema(), ONE], events=RULES)
+    loader.query(EARLIER)
+    user = user_of(restricted)
+    loader.query(
+        f"grant usage on schema public, eventgen to {user};"
+        f" grant select, insert, update, delete on all tables in schema public, eventgen to {user}"
+    )
+    message = loader.refused([schema(), ONE, TWO], events=RULES, database_url=restricted)
+    assert "the tables of the schema eventgen are of an earlier version" in message
+    assert "run a target of this version once as their owner" in message
+    assert loader.query("select count(*) from subscriptions") == [(1,)]
+    loader.load([schema(), ONE], events=RULES)
+    loader.load([schema(), ONE, TWO], events=RULES, database_url=restricted)
+    assert loader.query("select type, key->>'id' from eventgen.events order by sequence") == [
+        ("made", "1"),
+        ("made", "2"),
+    ]
 
 
 def test_a_reader_of_events_without_the_right_is_told_which_one_is_missing(loader: Loader, restricted: str) -> None:

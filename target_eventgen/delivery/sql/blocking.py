@@ -1,4 +1,7 @@
-"""Statements that block a key after a failure, and unblock it."""
+"""Statements that block a key after a failure, and unblock it.
+
+The column `subject` of `blocked` and `waiting` holds keys, as `tables.KEY` has them.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +42,18 @@ def block_keys_for_good(publisher: int, dead: Iterable[Dead]) -> sql.Composable:
     ).format(publisher=sql.Literal(publisher), rows=rows_of(rows, "smallint", "bigint", "text", "integer", "text"))
 
 
-def unblock_keys(publisher: int, subjects: Sequence[str]) -> sql.Composable:
+def unblock_keys(publisher: int, keys: Sequence[str]) -> sql.Composable:
     """Unblock keys: their waiting events are due again."""
     return sql.SQL(
         "DELETE FROM eventgen.blocked WHERE publisher = {publisher} AND subject = ANY ({subjects});"
         " WITH moved AS (DELETE FROM eventgen.waiting WHERE publisher = {publisher} AND subject = ANY ({subjects})"
         " RETURNING slot, sequence)"
         " INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT {publisher}, slot, sequence FROM moved"
-    ).format(publisher=sql.Literal(publisher), subjects=texts(subjects))
+    ).format(publisher=sql.Literal(publisher), subjects=texts(keys))
 
 
 def keys_blocked_by(publisher: int, rows: Iterable[tuple[str, int]]) -> sql.Composable:
-    """Return (subject) of those keys that one of these events, (subject, sequence), blocks for good."""
+    """Return those keys that one of these events, (key, sequence), blocks for good."""
     return sql.SQL(
         "SELECT blocked.subject FROM eventgen.blocked JOIN {rows} AS row (subject, sequence)"
         " ON blocked.subject = row.subject AND blocked.sequence = row.sequence"

@@ -8,7 +8,7 @@ from typing import Final
 
 from psycopg2 import sql
 
-from target_eventgen.delivery.sql.tables import CHANNEL, FITS, SLOT
+from target_eventgen.delivery.sql.tables import CHANNEL, FITS, KEYS, SLOT
 from target_eventgen.delivery.sql.values import rows_of, texts
 
 
@@ -57,15 +57,16 @@ def replay(publisher: int, events: EventFilter) -> sql.Composable:
         " AND ({since}::timestamptz IS NULL OR event.recorded_at >= {since}::timestamptz)"
         " AND ({until}::timestamptz IS NULL OR event.recorded_at < {until}::timestamptz)"
         " AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"
-        "  AND blocked.subject = event.subject AND blocked.sequence = event.sequence)"
+        "  AND blocked.subject = {keys_blocked} AND blocked.sequence = event.sequence)"
         " AND NOT EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"
-        "  AND waiting.subject = event.subject AND waiting.sequence = event.sequence)"
+        "  AND waiting.subject = {keys_blocked} AND waiting.sequence = event.sequence)"
         " AND NOT EXISTS (SELECT FROM eventgen.dead_letters WHERE dead_letters.publisher = publisher.number"
         "  AND dead_letters.sequence = event.sequence)"
         " ON CONFLICT DO NOTHING"
     ).format(
         slot=SLOT,
         fits=FITS,
+        keys_blocked=KEYS,
         publisher=sql.Literal(publisher),
         ids=texts(events.ids),
         types=texts(events.types),

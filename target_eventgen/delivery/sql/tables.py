@@ -10,10 +10,15 @@ than the last that I saw". Of each publisher, an undelivered event is in exactly
 - `waiting`: its key is blocked, so it is set aside and not read again at each turn;
 - `dead_letters`: it is not tried any more. Where its key is to wait for a person, the key is blocked without `due_at`.
 
-Keys (subjects: stream and key) are shared out over a publisher's rows of `slots`, by a hash. Whoever delivers locks the
-rows of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody else delivers
-those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so it works
-through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them locked.
+An event's key is the row that it is about: its table and its subject (`KEY`), so that pipelines whose streams have one
+name don't wait for each other. An event that earlier code recorded doesn't say its table; its key is the subject alone,
+and it counts as an event of each table: what comes after it waits for it, whichever of them it is of.
+
+Keys are shared out over a publisher's rows of `slots`, by a hash of the subject, which any event has. Whoever delivers
+locks the rows of some slots for as long as its transaction lasts, and removes the marks in that transaction: nobody
+else delivers those keys meanwhile, and when it dies, Postgres lets go of both. A transaction is all that this needs, so
+it works through a pooler in transaction mode. The rows count what was delivered, too, since who writes them has them
+locked.
 
 The trigger has the rights of whoever made the tables, so that a role which only loads needs none on them.
 
@@ -45,6 +50,16 @@ PUBLISHED: Final = "eventgen.published"
 
 
 SLOT: Final = sql.SQL("(hashtextextended(event.subject, 0) & {})::smallint").format(sql.Literal(SLOTS - 1))
+
+
+KEY: Final = sql.SQL(
+    "coalesce(quote_ident(event.table_schema) || '.' || quote_ident(event.table_name) || '/' || event.subject, event.subject)"
+)
+"""The key of an event: within it, events are delivered in their order."""
+
+
+KEYS: Final = sql.SQL("ANY (ARRAY[event.subject, {}])").format(KEY)
+"""The keys by which an event may be blocked or set aside, the second one for itself."""
 
 
 FITS: Final = sql.SQL(
@@ -96,6 +111,8 @@ create table if not exists eventgen.dead_letters (
   died_at timestamptz not null default clock_timestamp(),
   unique (publisher, sequence)
 );
+alter table eventgen.dead_letters add column if not exists source text,
+  add column if not exists table_schema text, add column if not exists table_name text;
 create or replace function eventgen.enqueue() returns trigger language plpgsql security definer
   set search_path = pg_catalog, pg_temp as $enqueue$
 begin
@@ -120,6 +137,7 @@ EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.dead_letters') IS NOT NULL AND EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass('eventgen.events') AND tgname = 'enqueue')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.publishers') AND attname = 'address')"
+    " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.dead_letters') AND attname = 'table_name')"
 )
 
 

@@ -9,6 +9,7 @@ from psycopg2 import sql
 
 from target_eventgen.delivery.decisions import SLOTS, Done
 from target_eventgen.delivery.sql.progress import FADED, RESTING
+from target_eventgen.delivery.sql.tables import KEY, KEYS
 from target_eventgen.delivery.sql.values import integers, rows_of
 
 LOOK_UPS: Final = sql.SQL(
@@ -56,7 +57,7 @@ def lock_slots(publisher: int, first: int, most: int, *, any_: bool = False) -> 
 def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Composable:
     """Return what is due in some slots, oldest first.
 
-    Each is (sequence, slot, failed attempts, subject where it had failed, whether another event of the publisher was
+    Each is (sequence, slot, failed attempts, key where it had failed, whether another event of the publisher was
     delivered since then).
 
     Args:
@@ -86,8 +87,9 @@ def due(publisher: int, slots: Sequence[int], most: int, depth: int) -> sql.Comp
 def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composable:
     """Return events, oldest first.
 
-    Each is (how many of them there are, whether an earlier event blocks its key, sequence, id, source, type, subject,
-    partitionkey, data, time, traceparent, tracestate, stream, key as text). `data` is NULL of one whose key is blocked.
+    Each is (how many of them there are, the key by which an earlier event blocks it, or NULL, sequence, id, source,
+    type, subject, partitionkey, data, time, traceparent, tracestate, stream, its row's key as text, its own key).
+    `data` is NULL of one whose key is blocked.
 
     Args:
         publisher: its number.
@@ -96,10 +98,11 @@ def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composa
     """
     # An index is searched for one sorted list several times as fast as for the rows of a join.
     return sql.SQL(
-        "SELECT found, is_blocked, sequence, id, source, type, subject, partitionkey, CASE WHEN NOT is_blocked THEN data::text END,"
-        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text"
-        " FROM (SELECT event.*, any_blocked AND coalesce((SELECT blocked.sequence FROM eventgen.blocked"
-        "   WHERE blocked.publisher = {publisher} AND blocked.subject = event.subject) <> event.sequence, false) AS is_blocked,"
+        "SELECT found, blocked_by, sequence, id, source, type, subject, partitionkey, CASE WHEN blocked_by IS NULL THEN data::text END,"
+        " to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), traceparent, tracestate, stream, key::text, own_key"
+        " FROM (SELECT event.*, {key} AS own_key, CASE WHEN any_blocked THEN"
+        "   (SELECT CASE WHEN bool_and(blocked.sequence <> event.sequence) THEN min(blocked.subject) END FROM eventgen.blocked"
+        "    WHERE blocked.publisher = {publisher} AND blocked.subject = {keys}) END AS blocked_by,"
         "   count(*) OVER () AS found, sum(pg_column_size(data)) OVER"
         "    (ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
         "  FROM eventgen.events AS event"
@@ -110,11 +113,13 @@ def recorded(publisher: int, sequences: Iterable[int], size: int) -> sql.Composa
         publisher=sql.Literal(publisher),
         sequences=integers(sequences, "bigint"),
         size=sql.Literal(size),
+        key=KEY,
+        keys=KEYS,
     )
 
 
 def set_aside(publisher: int, rows: Iterable[tuple[int, int, str]]) -> sql.Composable:
-    """Move events, (slot, sequence, subject), whose keys are blocked, out of the way."""
+    """Move events, (slot, sequence, key by which it is blocked), out of the way."""
     return sql.SQL(
         "WITH moved AS (DELETE FROM eventgen.pending USING {rows} AS row (slot, sequence, subject)"
         " WHERE pending.publisher = {publisher} AND pending.slot = row.slot AND pending.sequence = row.sequence"

@@ -2,8 +2,23 @@
 
 `judged` evaluates each condition once on the old and once on the new content; an edge is the difference of both.
 `fired` has a row for each rule that fires, `described` what an event says, `recorded` the events that the outbox did
-not know. An event's id is a hash of its rule, key, count and both contents, so that a transition that is computed again
-is the same event.
+not know. An event's id is a hash of its rule, key, count and both contents, and of its table and source: a transition
+that is computed again is the same event, and that of another pipeline's row never is.
+
+The ids of earlier code left out table and source: of two pipelines with streams of one name, the second one's events
+were taken for the first one's, and lost. Yet a transition which that code recorded must be recognised when it is
+computed again, such as after a row was removed by hand. So the form of the ids belongs to the table
+(`eventgen.streams.identity`): one that earlier code made keeps the earlier form for ever, any other has the present
+one. Weighed against that:
+
+- The present form everywhere, beside a look at the outbox for the earlier id: one look-up more for each event, for
+  good; and an event that was published before its commit (`before_commit`) would come again with another id.
+- The table of each event, written into an earlier outbox: its events don't say whose they are where the streams of two
+  tables have one name, and millions of them would be rewritten.
+
+Where earlier code made several tables for streams of one name, all of them get the present form as soon as one is
+loaded: in the earlier form they would go on losing events, and what that form protects from takes a person who removes
+rows.
 """
 
 from __future__ import annotations
@@ -28,6 +43,7 @@ from target_eventgen.store.sql.names import (
     column_names,
     comma_list,
     old_value,
+    origin,
     same_key,
     stage_of,
 )
@@ -208,12 +224,15 @@ def _recorded(plan: Plan, mark: str | None, *, may_hold: bool) -> sql.Composed:
     """Return `recorded`: the events that were inserted, in the order of their transitions."""
     values = sql.SQL(
         "encode(sha256(convert_to(jsonb_build_array(_eventgen_type, _eventgen_definition, {stream}::text,"
-        " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new)::text, 'UTF8')), 'hex'),"
+        " _eventgen_key, _eventgen_count, _eventgen_old, _eventgen_new{origin})::text, 'UTF8')), 'hex'),"
         " {source}, _eventgen_type, {stream} || '/' || _eventgen_subject, _eventgen_time, _eventgen_subject, {stream},"
-        " _eventgen_key, {data}, _eventgen_trace, CASE WHEN _eventgen_trace = {parent} THEN {state} END"
+        " _eventgen_key, {data}, _eventgen_trace, CASE WHEN _eventgen_trace = {parent} THEN {state} END, {schema}, {name}"
     ).format(
         stream=sql.Literal(plan.table.stream),
         source=sql.Literal(plan.source),
+        origin=origin(plan),
+        schema=sql.Literal(plan.table.schema),
+        name=sql.Literal(plan.table.name),
         data=_data(plan)
         if mark is None
         else sql.SQL("{} || jsonb_build_object({}, true)").format(_data(plan), sql.Literal(mark)),

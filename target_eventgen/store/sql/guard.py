@@ -28,7 +28,9 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import Table
 from target_eventgen.store.sql.names import comma_list, qualified
 
-COLUMNS: Final = sql.SQL("id, source, type, subject, time, partitionkey, stream, key, data, traceparent, tracestate")
+COLUMNS: Final = sql.SQL(
+    "id, source, type, subject, time, partitionkey, stream, key, data, traceparent, tracestate, table_schema, table_name"
+)
 """The columns of an event that are given."""
 
 ORDER: Final = sql.SQL("_eventgen_at NULLS FIRST, _eventgen_n, _eventgen_rule")
@@ -69,7 +71,8 @@ def recorded(plan: Plan, values: sql.Composable) -> sql.Composed:
         " AS _eventgen_beyond FROM said JOIN bounds ON bounds.rule = said._eventgen_rule WHERE {unknown})"
         ", sorted AS MATERIALIZED (SELECT fresh.*, CASE WHEN _eventgen_beyond THEN {held}"
         " WHEN bool_or(_eventgen_beyond) OVER (PARTITION BY subject ORDER BY {order})"
-        " OR EXISTS (SELECT FROM eventgen.held_events AS h WHERE h.subject = fresh.subject AND h.state <> {discarded})"
+        " OR EXISTS (SELECT FROM eventgen.held_events AS h WHERE h.subject = fresh.subject AND h.state <> {discarded}"
+        "  AND (h.table_schema, h.table_name) = (fresh.table_schema, fresh.table_name))"
         " THEN {waiting} END AS _eventgen_state FROM fresh)"
         ", recorded AS (INSERT INTO eventgen.events ({columns}) SELECT {columns} FROM sorted"
         " WHERE _eventgen_state IS NULL ORDER BY {order} ON CONFLICT (id) DO NOTHING RETURNING type)"
@@ -120,18 +123,19 @@ def _counted(plan: Plan) -> sql.Composable:
     ).format(run=sql.Literal(plan.run))
 
 
-def of_stream(table: Table) -> sql.Composable:
-    """Return whether an event of a stream is held, waits, or was discarded."""
-    return sql.SQL("SELECT EXISTS (SELECT FROM eventgen.held_events WHERE stream = {})").format(
-        sql.Literal(table.stream)
-    )
+def of_table(table: Table) -> sql.Composable:
+    """Return whether an event of a table is held, waits, or was discarded."""
+    return sql.SQL(
+        "SELECT EXISTS (SELECT FROM eventgen.held_events WHERE table_schema = {} AND table_name = {})"
+    ).format(sql.Literal(table.schema), sql.Literal(table.name))
 
 
 def others(plan: Plan) -> sql.Composed:
-    """Return the query for what other transactions have held of a stream, and nobody has discarded."""
+    """Return the query for what other transactions have held of a table's events, and nobody has discarded."""
     return sql.SQL(
-        "SELECT FROM eventgen.held_events WHERE stream = {} AND state <> {} AND transaction_id <> pg_current_xact_id()"
-    ).format(sql.Literal(plan.table.stream), sql.Literal(DISCARDED))
+        "SELECT FROM eventgen.held_events WHERE table_schema = {} AND table_name = {} AND state <> {}"
+        " AND transaction_id <> pg_current_xact_id()"
+    ).format(sql.Literal(plan.table.schema), sql.Literal(plan.table.name), sql.Literal(DISCARDED))
 
 
 def counted(run: int) -> sql.Composable:
@@ -175,7 +179,7 @@ def _free(source: str | None, *, by_loads: bool) -> sql.Composed:
     return sql.SQL(
         "SELECT sequence FROM (SELECT sequence, state, source, before_commit,"
         "   bool_or(state = {held} OR before_commit <> {by_loads} OR source <> {source}::text)"
-        "    OVER (PARTITION BY subject ORDER BY sequence) AS behind"
+        "    OVER (PARTITION BY table_schema, table_name, subject ORDER BY sequence) AS behind"
         "  FROM eventgen.held_events WHERE state <> {discarded}) AS h"
         " WHERE state = {waiting} AND before_commit = {by_loads} AND behind IS NOT TRUE AND ({source}::text IS NULL OR source = {source})"
     ).format(

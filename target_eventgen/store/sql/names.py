@@ -93,6 +93,14 @@ def key_array(plan: Plan, qualifier: str | None = None) -> sql.Composed:
     return sql.SQL("jsonb_build_array({})").format(column_names(plan.table.key, qualifier))
 
 
+def origin(plan: Plan) -> sql.Composable:
+    """Return table and source as further elements of what an id is made of; none where ids leave them out."""
+    if not plan.names_table:
+        return sql.SQL("")
+    named = (plan.table.schema, plan.table.name, plan.source)
+    return sql.Composed([sql.SQL(", {}::text").format(sql.Literal(each)) for each in named])
+
+
 def same_key(plan: Plan, left: str, right: str) -> sql.Composed:
     """Return the condition that the rows of two relations have the same key."""
     return sql.SQL(" AND ").join(

@@ -23,6 +23,7 @@ from psycopg2 import sql
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, GENERATION, INSTANT
 from target_eventgen.model.versions import FINE
+from target_eventgen.store.sql import invalid_records
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events
 from target_eventgen.store.sql.instants import INSTANT_BEFORE, instant_of, staged_instant, version_of
@@ -225,10 +226,7 @@ def keep_stale(plan: Plan, reason: str, *, locked: bool) -> sql.Composable:
     return sql.SQL(
         "WITH {before}old AS (SELECT (to_jsonb(s.*) - {ours}::text[]{alive}"
         " - ARRAY(SELECT c.name FROM {named} WHERE get_bit(s.{absent}, c.number::int - 1) = 1))::text AS record"
-        " FROM {stage} AS s JOIN {rows} AS b ON {same} WHERE s.{n} > 0 AND {new} < {since})"
-        " INSERT INTO eventgen.invalid_records (id, stream, reason, record)"
-        " SELECT encode(sha256(convert_to({stream} || {reason} || record, 'UTF8')), 'hex'), {stream}, {reason}, record::json"
-        " FROM old ON CONFLICT (id) DO NOTHING"
+        " FROM {stage} AS s JOIN {rows} AS b ON {same} WHERE s.{n} > 0 AND {new} < {since}) {kept}"
     ).format(
         before=sql.Composed([rows_before(plan), sql.SQL(", ")]) if locked else sql.SQL(""),
         rows=sql.SQL("before") if locked else qualified(plan.table),
@@ -241,6 +239,5 @@ def keep_stale(plan: Plan, reason: str, *, locked: bool) -> sql.Composable:
         same=same_key(plan, "s", "b"),
         n=NUMBER,
         new=version_of(plan, "s"),
-        stream=sql.SQL("{}::text").format(sql.Literal(plan.table.stream)),
-        reason=sql.SQL("{}::text").format(sql.Literal(reason)),
+        kept=invalid_records.add_from(plan, reason, sql.SQL("old")),
     )

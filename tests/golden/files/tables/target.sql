@@ -22,6 +22,9 @@ table eventgen.dead_letters
   attempts integer not null
   reason text not null
   died_at timestamp with time zone not null default clock_timestamp()
+  source text
+  table_schema text
+  table_name text
   CREATE UNIQUE INDEX dead_letters_pkey ON eventgen.dead_letters USING btree (letter)
   CREATE UNIQUE INDEX dead_letters_publisher_sequence_key ON eventgen.dead_letters USING btree (publisher, sequence)
   constraint dead_letters_pkey PRIMARY KEY (letter)
@@ -42,6 +45,8 @@ table eventgen.events
   transaction_id xid8 not null default pg_current_xact_id()
   traceparent text
   tracestate text
+  table_schema text
+  table_name text
   CREATE TRIGGER enqueue AFTER INSERT ON eventgen.events REFERENCING NEW TABLE AS recorded FOR EACH STATEMENT EXECUTE FUNCTION eventgen.enqueue()
   CREATE UNIQUE INDEX events_id_key ON eventgen.events USING btree (id)
   CREATE UNIQUE INDEX events_pkey ON eventgen.events USING btree (sequence)
@@ -81,6 +86,9 @@ table eventgen.invalid_records
   reason text not null
   record json not null
   recorded_at timestamp with time zone not null default clock_timestamp()
+  source text
+  table_schema text
+  table_name text
   CREATE UNIQUE INDEX invalid_records_id_key ON eventgen.invalid_records USING btree (id)
   CREATE UNIQUE INDEX invalid_records_pkey ON eventgen.invalid_records USING btree (sequence)
   constraint invalid_records_id_key UNIQUE (id)
@@ -149,6 +157,7 @@ table eventgen.streams
   loaded_at timestamp with time zone
   remade boolean not null default false
   generations jsonb not null default '{}'::jsonb
+  identity smallint not null default 0
   CREATE UNIQUE INDEX streams_pkey ON eventgen.streams USING btree (table_schema, table_name)
   constraint streams_pkey PRIMARY KEY (table_schema, table_name)
 
