@@ -58,8 +58,10 @@ def register(
 
     Raises:
         SettingsError: a name is that of another pipeline's publisher, or of one with another address.
+        DatabaseError: the server is read-only.
     """
     with session.transaction() as cursor:
+        session.require_writable(cursor)
         for exist, create in ((catalog.EXIST, catalog.CREATE), (tables.EXIST, tables.CREATE)):
             cursor.execute(exist)
             if cursor.fetchall() != [(True,)]:

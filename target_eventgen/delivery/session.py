@@ -11,7 +11,7 @@ from psycopg2 import extensions, sql
 
 from target_eventgen.errors import ConnectionLostError
 from target_eventgen.store import connection
-from target_eventgen.store.refusals import DELIVERY_REMEDIES, session_refusal
+from target_eventgen.store.refusals import DELIVERY_REMEDIES, read_only, session_refusal
 
 LEASE_SECONDS: Final = 300
 """Seconds after which Postgres ends the transaction of a client that stands still; a publisher's call is shorter."""
@@ -19,7 +19,7 @@ LEASE_SECONDS: Final = 300
 _LOCAL_SETTINGS: Final = sql.SQL(
     "SET LOCAL jit = off; SET LOCAL TIME ZONE 'UTC'; SET LOCAL client_min_messages = warning;"
     " SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;"
-    " SET LOCAL idle_in_transaction_session_timeout = {}"
+    " SET LOCAL idle_in_transaction_session_timeout = {}{}"
 )
 
 
@@ -45,6 +45,19 @@ class Session:
         self._name = name
         self._connection: extensions.connection | None = None
 
+    def require_writable(self, cursor: extensions.cursor) -> None:
+        """Refuse a server that is read-only from the start; one that becomes so later is waited for, as for a failover.
+
+        Args:
+            cursor: of a transaction of this session.
+
+        Raises:
+            DatabaseError: the server takes no writes.
+        """
+        cursor.execute("SELECT current_setting('transaction_read_only') = 'on'")
+        if connection.single_value(cursor):
+            raise read_only(self._name, self.location, "it refuses to write")
+
     def close(self) -> None:
         """Close the connection; what was not committed is rolled back."""
         if self._connection is not None:
@@ -63,7 +76,9 @@ class Session:
         """
         if self._connection is None or self._connection.closed:
             self._connection = connection.connect(self._dsn, f"target-eventgen {self._name}", keepalives=True)
-        local = _LOCAL_SETTINGS.format(sql.Literal(LEASE_SECONDS * 1000))
+        local = _LOCAL_SETTINGS.format(
+            sql.Literal(LEASE_SECONDS * 1000), connection.no_transaction_timeout(self._connection.server_version)
+        )
         try:
             with connection.transaction(self._connection, sql.SQL("; ").join([local, *settings])) as cursor:
                 yield cursor

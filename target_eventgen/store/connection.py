@@ -54,9 +54,8 @@ _LOCAL_SETTINGS: Final = sql.SQL(
     " SET LOCAL statement_timeout = {}{}; SELECT pg_backend_pid()"
 )
 _LOCK_TIMEOUT: Final = sql.SQL("; SET LOCAL lock_timeout = {}")
-_NO_TRANSACTION_TIMEOUT: Final = sql.SQL("; SET LOCAL transaction_timeout = 0")
 
-MIN_TRANSACTION_TIMEOUT_VERSION: Final = 170000
+_MIN_TRANSACTION_TIMEOUT_VERSION: Final = 170000
 """libpq's number of the oldest Postgres that has a transaction_timeout."""
 
 _NO_URL: Final = (
@@ -142,6 +141,12 @@ def transaction(connection: extensions.connection, settings: sql.Composable) -> 
             except psycopg2.Error:
                 close(connection)
         raise
+
+
+def no_transaction_timeout(server_version: int) -> sql.Composable:
+    """Return the statement, after others, that lifts the role's timeout of whole transactions where there is one."""
+    has_one = server_version >= _MIN_TRANSACTION_TIMEOUT_VERSION
+    return sql.SQL("; SET LOCAL transaction_timeout = 0" if has_one else "")
 
 
 def close(connection: extensions.connection) -> None:
@@ -282,8 +287,7 @@ class Connection:
         more: list[sql.Composable] = []
         if lock_timeout is not None:
             more.append(_LOCK_TIMEOUT.format(sql.Literal(round(lock_timeout * 1000))))
-        if self.server_version >= MIN_TRANSACTION_TIMEOUT_VERSION:
-            more.append(_NO_TRANSACTION_TIMEOUT)
+        more.append(no_transaction_timeout(self.server_version))
         return _LOCAL_SETTINGS.format(self._statement_timeout, sql.Composed(more))
 
     def alter(self, doing: str, work: Callable[[extensions.cursor], T], relation: str | None = None) -> T:

@@ -56,7 +56,7 @@ _VALUE_FAULTS: Final = {
 _INSTANTS: Final = "write instants like 2026-01-31T12:00Z"
 _RIGHTS: Final = (
     "its user needs SELECT, INSERT, UPDATE and DELETE on the tables of the schema eventgen, which must exist, or which it "
-    "must be allowed to make"
+    "must be allowed to make; what an earlier version made is altered once by its owner"
 )
 
 
@@ -224,10 +224,7 @@ def session_refusal(
     message = message_of(error)
     if isinstance(error, errors.ReadOnlySqlTransaction) and " CREATE " in message:
         # What takes over after a failover has the tables.
-        return DatabaseError(
-            f"the {session}: Postgres at {location} is read-only, a standby perhaps ({message}); give it the primary's "
-            "address, or all addresses with target_session_attrs=read-write"
-        )
+        return read_only(session, location, message)
     if closed or isinstance(error, SESSION_LOST):
         return ConnectionLostError(
             f"the {session}: the connection to Postgres at {location} broke ({message}); {remedies.lost}"
@@ -235,6 +232,20 @@ def session_refusal(
     return DatabaseError(
         f"the {session}: Postgres at {location} refused it (SQLSTATE {error.pgcode}): {message}; "
         + remedies.by_state.get(error.pgcode or "", "find its words in Postgres's documentation or log")
+    )
+
+
+def read_only(session: str, location: str, message: str) -> DatabaseError:
+    """Return the error for a server that takes no writes.
+
+    Args:
+        session: its name, as messages have it.
+        location: host, port and database.
+        message: what it says.
+    """
+    return DatabaseError(
+        f"the {session}: Postgres at {location} is read-only, a standby perhaps ({message}); give it the primary's "
+        "address, or all addresses with target_session_attrs=read-write"
     )
 
 

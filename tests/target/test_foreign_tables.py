@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from psycopg2 import errors
 
-from target_eventgen.errors import ConnectionLostError
+from target_eventgen.errors import ConnectionLostError, DatabaseError
 from target_eventgen.store.refusals import DELIVERY_REMEDIES, session_refusal
 from tests.support.messages import record, schema, state
 from tests.support.queries import execute
+from tests.support.relaying import Outbox, Receiver
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader
@@ -317,6 +318,16 @@ def test_a_relay_against_a_read_only_server_without_its_tables_says_so_at_once()
         "relay", "h:1", Primary(words.replace("CREATE TABLE", "UPDATE")), DELIVERY_REMEDIES, closed=False
     )
     assert isinstance(lost, ConnectionLostError)
+
+
+def test_a_relay_against_a_read_only_server_with_its_tables_says_so_at_once(database: str) -> None:
+    outbox, receiver = Outbox(database), Receiver()
+    outbox.announce(receiver.delivery())
+    outbox.add()
+    outbox.query(f"alter database {urlsplit(database).path[1:]} set default_transaction_read_only = on")
+    with pytest.raises(DatabaseError, match=r"relay: .* is read-only, .*target_session_attrs=read-write") as refusal:
+        outbox.drain(receiver.delivery(), reconnect_seconds=3600)
+    assert not isinstance(refusal.value, ConnectionLostError)
 
 
 class Primary(errors.ReadOnlySqlTransaction):

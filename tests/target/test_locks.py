@@ -10,6 +10,7 @@ import psycopg2
 import pytest
 
 from tests.support.messages import PROPERTIES, lines, record, schema, state
+from tests.support.relaying import Outbox, Receiver
 
 if TYPE_CHECKING:
     import subprocess
@@ -90,3 +91,19 @@ def test_a_timeout_of_transactions_is_lifted_as_other_timeouts_are(loader: Loade
         " create trigger slow before update on subscriptions for each row execute function slow()"
     )
     assert loader.load([schema(), TWO, state(1)]) == [1]
+
+
+def test_a_timeout_of_transactions_ends_no_turn_of_a_relay(database: str) -> None:
+    outbox, receiver = Outbox(database), Receiver()
+    if outbox.query("select current_setting('server_version_num')::int < 170000") == [(True,)]:
+        pytest.skip("before Postgres 17 there is no transaction_timeout")
+    outbox.announce(receiver.delivery())
+    outbox.add()
+    outbox.query(f"alter database {urlsplit(database).path[1:]} set transaction_timeout = '200ms'")
+
+    def lasts(_: object) -> None:
+        outbox.query("set transaction_timeout = 0; select pg_sleep(0.4)")
+
+    receiver.before = lasts
+    outbox.drain(receiver.delivery(), reconnect_seconds=0)
+    assert (receiver.calls, len(receiver.got)) == (1, 1)
