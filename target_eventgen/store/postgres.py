@@ -220,7 +220,7 @@ class Postgres:
             ConnectionLostError: Postgres went away and did not come back in time.
             DatabaseError: anything else that Postgres refuses. Nothing of the checkpoint is written then.
         """
-        if self._before_commit is not None or not self._confirmed:
+        if self._may_hold and (self._before_commit is not None or not self._confirmed):
             self._connection.repeat_until_done(self._move_released)
         outcomes = self._connection.repeat_until_done(lambda: self._commit_either_way(checkpoint))
         self._confirmed += 1
@@ -275,16 +275,15 @@ class Postgres:
 
     def _move_released(self) -> None:
         """Move the released events that a load must publish into the outbox, and publish them, in one transaction."""
-        if self._source is None:
-            return
+        source = self._source or ""
         with self._connection.transaction("released events") as cursor:
-            cursor.execute(guarding.released_to_loads(self._source))
+            cursor.execute(guarding.released_to_loads(source))
             if not single_value(cursor):
                 return
             began = time.monotonic()
             cursor.execute(guarding.LOCK_EVENTS)
             above = 0 if self._before_commit is None else self._before_commit.begin(cursor)
-            cursor.execute(guarding.move(self._source))
+            cursor.execute(guarding.move(source))
             if self._before_commit is not None:
                 self._before_commit.publish(cursor, above, began)
 
