@@ -31,12 +31,13 @@ from tap_restextract.values.paths import steps
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.walks.children import ChildrenWalk
 from tap_restextract.walks.combined import NULLS, CombinedWalk, SweepWalk
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
+from tap_restextract.walks.event_feed import EVENTS, EventFeedWalk
 from tap_restextract.walks.probing import probed
 from tap_restextract.walks.protocol import StreamWalk
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 from tap_restextract.walks.sweep import LOOKUP, LOOKUP_DOUBTED, proof_of
 from tap_restextract.walks.table import first_request, stream_walk_for
+from tap_restextract.walks.witnesses import OBJECT
 
 if TYPE_CHECKING:
     from singer_sdk import Tap

@@ -48,10 +48,10 @@ from tap_restextract.walks.pages import (
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.repeated_pages import is_counted
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
+from tap_restextract.walks.witnesses import OBJECT, filled_by_key, unfound_error, unfound_witnesses
 from tap_restextract.walks.zones import with_zone_check
 
 EVENTS: Final = "events of the feed"
-OBJECT: Final = "object of an event"
 
 
 class ExpiredCursorError(Exception):
@@ -71,6 +71,7 @@ class EventFeedWalk:
         has_expired: the cursor has, in this run.
         is_missing: the object that was asked for last isn't there.
         is_key_confirmed: whether objects that were fetched had the keys that their events name; None before the first.
+        is_request_known: an object was found by the request for it, or that was checked.
         seen: the types of the events that were read.
         notices: what is still to be told.
     """
@@ -85,6 +86,7 @@ class EventFeedWalk:
     has_expired: bool = False
     is_missing: bool = False
     is_key_confirmed: bool | None = None
+    is_request_known: bool = False
     seen: SeenTypes = field(default_factory=SeenTypes)
     notices: list[str] = field(default_factory=list)
 
@@ -232,7 +234,22 @@ class EventFeedWalk:
                 record = yield from self._fetched(event)
                 if record is not None and not self.is_missing:
                     latest[key_text(self.plan, record)] = record
+                elif self.is_missing and not self.is_request_known:
+                    yield from self._check_the_request(event, deletion)
         return list(latest.values())
+
+    def _check_the_request(self, event: Record, deletion: Record) -> Generator[Step, Page, None]:
+        """Check that the request for one object finds what the list holds, before the run's first is told as gone.
+
+        Raises:
+            WalkError: where it doesn't.
+        """
+        self.is_request_known = True
+        key = {name: deletion[name] for name in self.plan.stream.primary_key}
+        filled = filled_by_key(object_scope(self.plan, event), key)
+        if filled is not None and (scopes := (yield from unfound_witnesses(self.plan, filled))):
+            names = "feed.fetch_path, what fills it, or feed.fetch_records"
+            raise unfound_error(self.plan, event_object_plan(self.plan), scopes, names)
 
     def _object(self, event: Record, kind: str) -> Generator[Step, Page, Record | None]:
         """Return an event's object, or its deletion; None where it can't be read."""
@@ -264,6 +281,7 @@ class EventFeedWalk:
                 f"{label_of(self.plan)}: the answer to fetch_path holds no object with {', '.join(self.plan.stream.primary_key)} at "
                 f"{feed.fetch_records}; set feed.fetch_records to where the object lies, or say by response_rules what such an answer means"
             )
+        self.is_request_known = True
         named = None if feed_of(self.plan).key else named_key(self.plan, event)
         if named is not None and self.is_key_confirmed is not False:
             self.is_key_confirmed = is_same_key(named, key)

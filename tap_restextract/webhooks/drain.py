@@ -22,6 +22,7 @@ from tap_restextract.plan.plan import Plan
 from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.values.cursor import NoRankError, rank
 from tap_restextract.walks.steps import Record, Step
+from tap_restextract.walks.witnesses import Scope
 from tap_restextract.webhooks.notifications import Change, Channel, Entry, changes_in, concerns
 from tap_restextract.webhooks.position import QueuePosition, position_in
 from tap_restextract.webhooks.queues.protocol import BATCH, Queue
@@ -38,7 +39,8 @@ class DrainStorage(NamedTuple):
     cache: HashCache | None
 
 
-FetchObjects = Callable[[Route, Sequence[tuple[tuple[str, Any], ...]]], "list[Record | None]"]
+FetchObjects = Callable[[Route, Mapping[Scope, Record]], "list[Record | None]"]
+"""The objects of a route by what fills the placeholders of its `fetch_path`, each with its key."""
 
 
 class Drain:
@@ -147,10 +149,10 @@ class Drain:
             self.unrouted += not channels
             for channel in channels:
                 changes += [(channel.route, each) for each in changes_in(channel, entry.kind, event, entry.received)]
-        to_fetch = {each.scope: route for route, each in changes if each.scope is not None}
+        to_fetch = {each.scope: (route, each.record) for route, each in changes if each.scope is not None}
         fetched: dict[Any, Record | None] = {}
-        for route in {id(route): route for route in to_fetch.values()}.values():
-            scopes = [scope for scope, of in to_fetch.items() if of is route]
+        for route in {id(route): route for route, _ in to_fetch.values()}.values():
+            scopes = {scope: record for scope, (of, record) in to_fetch.items() if of is route}
             fetched.update(zip(scopes, self._fetch(route, scopes), strict=True))
         records = []
         now = entries[-1].received if entries else ""

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from singer_sdk import metrics
 from singer_sdk.singerlib import StateMessage
@@ -33,6 +33,7 @@ from tap_restextract.singer.stream import RestStream
 from tap_restextract.values.paths import MISSING, find
 from tap_restextract.walks.pages import check_list
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step
+from tap_restextract.walks.witnesses import OBJECT, Scope, filled_by_key, unfound_error, unfound_witnesses
 from tap_restextract.webhooks.drain import Drain, DrainStorage
 from tap_restextract.webhooks.notifications import channels_of
 from tap_restextract.webhooks.position import QueuePosition, position_in
@@ -54,6 +55,7 @@ class WebhookStream(RestStream):
         sources = received.webhooks.sources if received.webhooks else []
         self._channels = {source.name: channels_of(source, {plan.stream.name: plan}) for source in sources}
         self._queue_location = received.queue
+        self._checked_routes: set[str | None] = set()
         super().__init__(tap, plan, described, open_client)
 
     @property
@@ -101,11 +103,33 @@ class WebhookStream(RestStream):
             queue.acknowledge(self.name, stored.position)
         return Drain(self._plan, self._channels, DrainStorage(queue, cache), stored, self._fetch_objects)
 
-    def _fetch_objects(self, route: Route, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
-        """Return the current objects; None for one that is gone."""
+    def _fetch_objects(self, route: Route, scopes: Mapping[Scope, Record]) -> list[Record | None]:
+        """Return the current objects; None for one that is gone.
+
+        Raises:
+            WalkError: where the request for one finds none of them, and none that the stream's list holds.
+        """
         plan = webhook_object_plan(self._plan, route)
         with closing(self._open_client(plan)) as client:
-            return fetch_objects(client, plan, scopes)
+            objects = fetch_objects(client, plan, [*scopes])
+            if any(each is not None for each in objects):
+                self._checked_routes.add(route.fetch_path)
+            elif objects and route.fetch_path not in self._checked_routes and self._plan.walk.reads_list:
+                self._checked_routes.add(route.fetch_path)
+                self._check_the_request(client, plan, route, next(iter(scopes.items())))
+            return objects
+
+    def _check_the_request(self, client: Client, plan: Plan, route: Route, gone: tuple[Scope, Record]) -> None:
+        """Check that the request for one object finds what the list holds; `gone` is an object that it doesn't."""
+        key = {name: gone[1].get(name) for name in self._plan.stream.primary_key}
+        filled = filled_by_key(gone[0], key)
+        if filled is None:
+            return
+        with closing(self._open_client(self._plan)) as lists:
+            scopes = witnesses_unfound(self._plan, filled, lists, client)
+        if scopes:
+            names = f"fetch_path, what fills it, or fetch_records of the route to {route.stream}"
+            raise unfound_error(self._plan, plan, scopes, names)
 
     def _complete(self, records: Sequence[Record]) -> Sequence[Record]:
         """Complete polled records; those without a nested replication key to copy are complete, as deletions are."""
@@ -154,16 +178,11 @@ class WebhookMetric(str, enum.Enum):
     MISSED = "webhooks_missed"
 
 
-def fetch_objects(client: Client, plan: Plan, scopes: Sequence[tuple[tuple[str, Any], ...]]) -> list[Record | None]:
+def fetch_objects(client: Client, plan: Plan, scopes: Sequence[Scope]) -> list[Record | None]:
     """Return each object as it is now, some at once; None for one that is gone."""
 
-    def one(scope: tuple[tuple[str, Any], ...]) -> Record | None:
-        try:
-            page: Page = client.page(PageRequest(scope=scope))
-        except AnswerError as error:
-            if error.status in GONE:
-                return None
-            raise
+    def one(scope: Scope) -> Record | None:
+        page = _object_page(client, PageRequest(scope=scope))
         check_list(plan, page)
         return page.records[0] if page.records else None
 
@@ -172,3 +191,27 @@ def fetch_objects(client: Client, plan: Plan, scopes: Sequence[tuple[tuple[str, 
         return [one(scope) for scope in scopes]
     with ThreadPoolExecutor(concurrency, thread_name_prefix="objects") as pool:
         return list(pool.map(one, scopes))
+
+
+def witnesses_unfound(plan: Plan, filled: Mapping[str, str], lists: Client, objects: Client) -> Sequence[Scope]:
+    """Ask for what the list holds, one by one; return what `unfound_witnesses` returns."""
+    steps = unfound_witnesses(plan, filled)
+    step = next(steps)
+    while True:
+        request = step.request or PageRequest()
+        page = _object_page(objects, request) if request.list_name == OBJECT else lists.page(request)
+        try:
+            step = steps.send(page)
+        except StopIteration as end:
+            found: Sequence[Scope] = end.value
+            return found
+
+
+def _object_page(client: Client, request: PageRequest) -> Page:
+    """Return the page that is one object; an empty one where the object is gone."""
+    try:
+        return client.page(request)
+    except AnswerError as error:
+        if error.status in GONE:
+            return Page(())
+        raise

@@ -19,10 +19,11 @@ from tap_restextract.http.tokens import TokenKeeper
 from tap_restextract.plan.bookmarks.state import checkpointed, from_state
 from tap_restextract.plan.derived import event_object_plan, feed_plan, lookup_plan
 from tap_restextract.plan.plan import Plan, plans_for
-from tap_restextract.walks.event_feed import EVENTS, OBJECT
+from tap_restextract.walks.event_feed import EVENTS
 from tap_restextract.walks.protocol import StreamWalk
 from tap_restextract.walks.sweep import LOOKUP
 from tap_restextract.walks.table import stream_walk_for
+from tap_restextract.walks.witnesses import OBJECT
 
 LOG = logging.getLogger("test")
 

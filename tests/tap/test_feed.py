@@ -20,9 +20,10 @@ from tap_restextract.plan.bookmarks.state import from_state, to_state
 from tap_restextract.plan.derived import event_object_plan, feed_plan
 from tap_restextract.plan.plan import plans_for
 from tap_restextract.plan.walks import FEED as FEED_WALK
-from tap_restextract.walks.event_feed import EVENTS, OBJECT, EventFeedWalk
+from tap_restextract.walks.event_feed import EVENTS, EventFeedWalk
 from tap_restextract.walks.steps import Page, PageRequest, Step
 from tap_restextract.walks.table import stream_walk_for
+from tap_restextract.walks.witnesses import OBJECT
 
 pytestmark = pytest.mark.pure
 

@@ -326,6 +326,52 @@ def test_an_object_that_is_there_when_it_is_asked_for_again_is_not_deleted() -> 
 
 
 @pytest.mark.in_process
+def test_a_request_that_finds_no_listed_object_either_makes_up_no_deletion() -> None:
+    """Each object would be reported as deleted, though the list has it."""
+    items = Items()
+    said = refused(items, lambda: items.add(7, item=1), WalkError, **FETCHED | {"fetch_path": "/items/9{event.item}"})
+    assert "doesn't find (GET http://127.0.0.1:" in said
+    assert "/items/91, GET http://127.0.0.1:" in said
+    assert "/items/92; records: $), so that each object would be taken for deleted; correct feed.fetch_path" in said
+
+
+@pytest.mark.in_process
+def test_the_first_object_that_is_gone_costs_two_requests_and_each_other_one_none() -> None:
+    items = Items()
+
+    def change() -> None:
+        items.asked.clear()
+        for number, key in enumerate((3, 4, 5), 7):
+            items.add(number, item=key)
+
+    assert followed(items, change, **FETCHED).records == [deleted(3), deleted(4), deleted(5)]
+    gone = ["/items/3", "/items/4", "/items/5"]
+    assert items.asked == ["/events", *gone, "/items/3", "/items", "/items/1", "/items/4", "/items/5", "/events"]
+
+
+@pytest.mark.in_process
+@pytest.mark.parametrize("listed", ["nothing", "another object each time"])
+def test_where_the_list_shows_nothing_that_stays_what_is_not_found_is_deleted(listed: str) -> None:
+    """The list is empty, or what it shows changes each time that it is read."""
+    items = Items()
+
+    def change() -> None:
+        items.items = {1: [{"id": 1}]} if listed != "nothing" else {}
+        items.add(7, item=3)
+
+    if listed != "nothing":
+        asked = items.answer
+        items.answer = (
+            lambda each: (  # type: ignore[method-assign]  # a list that another copy serves
+                Reply({"data": [{"id": 4, "rev": len(items.asked)}]})
+                if each.path == "/items" and items.asked[2:]
+                else asked(each)
+            )
+        )
+    assert followed(items, change, **FETCHED).records == [deleted(3)]
+
+
+@pytest.mark.in_process
 def test_an_object_that_comes_with_a_later_event_is_not_asked_for_again() -> None:
     items = Items()
 

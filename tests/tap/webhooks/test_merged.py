@@ -177,6 +177,39 @@ def test_thin_notifications_fetch_the_object_as_it_is_now_once_a_batch_and_emit_
     assert len(api.asked) == 4
 
 
+def test_a_request_for_one_object_that_finds_no_listed_one_either_makes_up_no_deletion(
+    tmp_path: Path, database: str, things: Things, api: Api
+) -> None:
+    """Every notification would be taken for a deletion, though the list has its object."""
+    route = {"stream": "things", "key": {"id": "data.id"}, "fetch_path": "/things/9{event.data.id}"}
+    config = configuration(database, {"streams": [route]}, path="/things", base_url=api.url, incremental=None)
+    stored(database, *(things.put(key, key) for key in range(3)))
+    run = tap(tmp_path, config)
+    assert run.code == 1
+    assert "/things/90, GET http://127.0.0.1:" in run.err
+    assert (
+        "so that each object would be taken for deleted; correct fetch_path, what fills it, or fetch_records" in run.err
+    )
+    assert run.records == []
+    stored(database, {"type": "thing.updated", "data": {"id": 7}})
+    honest = {"streams": [{**route, "fetch_path": "/things/{event.data.id}"}]}
+    right = tap(tmp_path, configuration(database, honest, path="/things", base_url=api.url, incremental=None))
+    assert sorted(ids(right.records)) == [0, 0, 1, 1, 2, 2, 7]
+
+
+def test_a_deletion_that_a_listed_object_belies_not_costs_two_requests(
+    tmp_path: Path, database: str, things: Things, api: Api
+) -> None:
+    route = {"stream": "things", "key": {"id": "data.id"}, "fetch_path": "/things/{event.data.id}"}
+    things.put(0, 0)
+    stored(database, {"type": "thing.updated", "data": {"id": 7}}, {"type": "thing.updated", "data": {"id": 8}})
+    config = configuration(database, {"streams": [route]}, path="/things", base_url=api.url, incremental=None)
+    run = tap(tmp_path, config)
+    assert run.code == 0, run.err
+    assert [record["id"] for record in run.records if "_sdc_deleted_at" in record] == [7, 8]
+    assert [each.path for each in api.asked] == ["/things/7", "/things/8", "/things", "/things/0", "/things"]
+
+
 def test_deletions_and_versions_come_from_where_the_configuration_says(tmp_path: Path, database: str) -> None:
     source = {
         "time_path": "at",
