@@ -28,7 +28,7 @@ from tap_restextract.plan.tombstones import DELETED_AT
 from tap_restextract.singer.batches import Batches
 from tap_restextract.singer.growth import Growth
 from tap_restextract.singer.maps import adapt
-from tap_restextract.singer.record_lines import lacking, projected, record_lines
+from tap_restextract.singer.record_lines import MAX_LINES, lacking, projected, record_lines
 from tap_restextract.singer.sampling import Described
 from tap_restextract.singer.schema import Schema, is_untyped, keys_of, typed
 from tap_restextract.singer.stdout import write
@@ -178,7 +178,10 @@ class EmittingStream(Stream):
             self._batches.records += records
             return
         if self._is_plain:
-            write(record_lines(self.name, selected, now(), self._stream_version))
+            extracted = now()
+            for start in range(0, len(selected), MAX_LINES):
+                part = selected if len(selected) <= MAX_LINES else selected[start : start + MAX_LINES]
+                write(record_lines(self.name, part, extracted, self._stream_version))
             return
         for copied in self._copied(selected):
             self._write_record_message(copied)

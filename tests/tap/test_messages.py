@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_restextract.singer.record_lines import projected, record_lines
+from tap_restextract.singer.record_lines import MAX_LINES, projected, record_lines
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.tap import TapRestextract
 from tests.support.api import Reply, scripted, serving
@@ -156,3 +156,11 @@ def test_a_property_that_the_schema_lacks_is_reported_once(caplog: pytest.LogCap
             stream._write([{"id": 1, "colour": "red"}])
     assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [{"id": 1}, {"id": 1}]
     assert sum("colour" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_a_page_that_is_written_in_parts_has_each_record_once_and_in_its_order(tmp_path: Path) -> None:
+    records = [{"id": number} for number in range(2 * MAX_LINES + 1)]
+    schema = {"type": "object", "properties": {"id": {"type": "integer"}}}
+    with serving(scripted(Reply(json.dumps(records).encode()))) as api:
+        messages = parsed(tap(tmp_path, config(api.url, schema=schema)))
+    assert [message["record"] for message in messages] == records
