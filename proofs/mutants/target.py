@@ -140,9 +140,9 @@ MUTANTS = (
         "what another run told is written in one pass",
         (
             Edit(
-                "KeyedWriter._upsert",
-                "        if replayed or parked:\n            raise",
-                "        if parked:\n            raise",
+                "overtaken",
+                "SELECT current_setting('eventgen.replay_detected', true) = 'yes' OR EXISTS",
+                "SELECT EXISTS",
             ),
         ),
         HISTORIES,
@@ -290,7 +290,7 @@ MUTANTS = (
     ),
     Mutant(
         "a row that arrives deleted is told to rules",
-        (Edit("events", "(_eventgen_existed OR NOT _eventgen_gone) AND ", "true AND "),),
+        (Edit("judged", "(_eventgen_existed OR NOT _eventgen_gone) AND ", "true AND "),),
         EVERY,
     ),
     Mutant(

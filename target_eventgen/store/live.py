@@ -52,5 +52,6 @@ def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
     cursor.execute(catalog.first_load(table))
     known = cursor.fetchone()
     assert known is not None  # it is how the table was found
-    _, loaded, _, generations = known
-    return Plan(table, types, tuple(rules), STAGE, source, generations=generations, trace=trace), bool(loaded)
+    _, loaded, _, generations, names_table, is_ambiguous = known
+    plan = Plan(table, types, tuple(rules), STAGE, source, generations=generations, trace=trace)
+    return replace(plan, names_table=bool(names_table or is_ambiguous)), bool(loaded)
