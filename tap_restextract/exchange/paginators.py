@@ -278,6 +278,15 @@ def page_remedy(paginator: Paginator, at: Continuation | None, status: int) -> s
     return ""
 
 
+def page_before(paginator: Paginator, at: Continuation | None) -> Continuation | None:
+    """Return what asks for the counted page before one; None where there is none, or pages aren't counted."""
+    if isinstance(paginator, PageNumber) and isinstance(at, Number) and at.page > paginator.base_page:
+        return Number(at.page - 1)
+    if isinstance(paginator, Offset) and isinstance(at, Start) and at.offset > paginator.offset:
+        return Start(max(at.offset - paginator.limit, paginator.offset))
+    return None
+
+
 def link_in(header: str | None, relation: str) -> LinkTarget | None:
     """Return a Link header's link of a relation (RFC 8288); None where there is none."""
     for link in LINK.finditer(header or ""):

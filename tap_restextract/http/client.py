@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -33,7 +34,7 @@ from tap_restextract.exchange.auth import (
 )
 from tap_restextract.exchange.error_texts import is_error
 from tap_restextract.exchange.judging import JudgedAnswer, judge, quota_error
-from tap_restextract.exchange.paginators import page_remedy, paged
+from tap_restextract.exchange.paginators import page_before, page_remedy, paged
 from tap_restextract.exchange.request import (
     Request,
     headers_of,
@@ -48,7 +49,7 @@ from tap_restextract.http import failures
 from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
 from tap_restextract.http.certificates import certificates
 from tap_restextract.http.pacing import Pacers, TooLongError
-from tap_restextract.http.pages import is_behind_the_end, page_of
+from tap_restextract.http.pages import is_behind_the_end, may_have_vanished, page_of
 from tap_restextract.http.retrying import with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, environment_proxies
 from tap_restextract.http.signers import Unsigned, signature_headers, signer
@@ -67,11 +68,15 @@ logging.getLogger("urllib3.connectionpool").addFilter(lambda line: line.levelno 
 
 
 def _unless_behind_the_end(
-    fetch: Callable[[], JudgedAnswer], stream: StreamSettings, page_request: PageRequest
+    fetch: Callable[[], JudgedAnswer],
+    stream: StreamSettings,
+    page_request: PageRequest,
+    is_ended_before: Callable[[], bool],
 ) -> JudgedAnswer | None:
     """Fetch a page; None where the answer says, twice, that there is no such page behind the others.
 
-    A 404 in passing, as gateways have them, would cut the list without a word.
+    A 404 in passing, as gateways have them, would cut the list without a word. Where answers state the end, the page
+    before, asked once more, must say that it is the last one now.
 
     Raises:
         AnswerError: where no good answer comes; with the paginator's remedy, where it has one.
@@ -80,8 +85,15 @@ def _unless_behind_the_end(
         try:
             return fetch()
         except AnswerError as error:
-            if not page_request.probe and is_behind_the_end(stream, page_request, error.status):
+            if is_behind_the_end(stream, page_request, error.status):
                 continue
+            if may_have_vanished(stream, page_request, error.status):
+                if is_ended_before():
+                    return None
+                raise AnswerError(
+                    f"{error}; the page before it, asked for once more, doesn't say that it is the last one",
+                    error.status,
+                ) from error
             remedy = page_remedy(stream.paginator, page_request.at, error.status or 0)
             if error.rule is not None or not remedy:
                 raise
@@ -168,7 +180,8 @@ class Client:
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
-        judged = _unless_behind_the_end(fetch, self._stream, page_request)
+        is_ended_before = partial(self._is_ended_before, page_request)
+        judged = _unless_behind_the_end(fetch, self._stream, page_request, is_ended_before)
         if judged is None:
             return Page([])
         answer, verdict, rule, _ = judged
@@ -193,6 +206,16 @@ class Client:
             raise AnswerError(f"{self._named(request)}: {error}{more}") from error
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
+
+    def _is_ended_before(self, page_request: PageRequest) -> bool:
+        """Ask for the counted page before another one; return whether it is the last one by now, or gone as well."""
+        before = page_before(self._stream.paginator, page_request.at)
+        if before is None:
+            return False
+        try:
+            return self._page(replace(page_request, at=before)).following is None
+        except AnswerError:
+            return False
 
     def fetch(self, request: Request, *, conditional: bool = False, once: bool = False) -> JudgedAnswer:
         """Fetch an answer that is to be accepted or ignored, in as many tries as it takes, up to `max_attempts`.

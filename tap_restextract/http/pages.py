@@ -69,12 +69,22 @@ def is_behind_the_end(stream: StreamSettings, request: PageRequest, status: int 
     Where a total or a flag states the end, no page behind it is asked for; and of a parent's list 404 says that the
     parent is gone.
     """
-    paginator = stream.paginator
+    return _has_no_page(stream, request, status) and not request.scope and not is_stated(stream.paginator)
+
+
+def may_have_vanished(stream: StreamSettings, request: PageRequest, status: int | None) -> bool:
+    """Return whether an answer says that there is no such page, of counted pages of which an answer states the last.
+
+    The page before it said that more follows; where the list has shrunk since, it says otherwise now.
+    """
+    return _has_no_page(stream, request, status) and is_stated(stream.paginator)
+
+
+def _has_no_page(stream: StreamSettings, request: PageRequest, status: int | None) -> bool:
     return (
         status == NOT_FOUND
-        and isinstance(paginator, (PageNumber, Offset))
+        and isinstance(stream.paginator, (PageNumber, Offset))
         and request.at is not None
-        and not request.scope
-        and not is_stated(paginator)
+        and not request.probe
         and not any(NOT_FOUND in rule.http_codes for rule in stream.response_rules)
     )
