@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from proofs.simulate.api import Api, Reply, Row
+from proofs.simulate.api import Api, Reply, Row, written
 from proofs.simulate.quirks import Quirks
 from tap_restextract.plan.keys import content_hash
 
@@ -40,6 +40,7 @@ class Answer:
         leads_on: what asks for the next page is where the configuration reads it.
         flag: what the answer's has_more says; None where it says nothing.
         total: the total in it, likewise.
+        names: the ids by which the rows of `seen` are shown.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Answer:
     leads_on: bool = False
     flag: bool | None = None
     total: int | None = None
+    names: tuple[Any, ...] = ()
 
     def is_first(self, claimed: Quirks) -> bool:
         """Whether it is the first page of its list, as the configuration counts pages."""
@@ -107,6 +109,7 @@ class WitnessedApi(Api):
                     "next" in reply.body,
                     reply.body.get("has_more"),
                     reply.body.get("total"),
+                    tuple(name for name, _ in by_rev),
                 )
             )
         return reply
@@ -227,15 +230,19 @@ def _covered(claimed: Quirks, before: Answer, row: Row) -> bool:
 def ties_stand_in_no_order(claimed: Quirks, answers: Answers) -> bool:
     """Whether ties of one run rise and fall by their tie-breaker, as numbers and as texts.
 
-    Texts are ordered by rules that nobody tells.
+    Texts are ordered by rules that nobody tells, and records without time by nothing that is stated. Where each page is
+    asked for from the last time on, no other ties than those that fill a page to its end need an order.
     """
+    restarts = claimed.order == "asc" and not claimed.ranges
     left: dict[int, set[str]] = {}
     for answer in answers:
         orders = left.setdefault(answer.run, {"numbers rise", "numbers fall", "texts rise", "texts fall"})
         for one, other in pairwise(answer.records):
             above, below = (each.get("rank" if claimed.tie != "id" else "id") for each in (one, other))
+            fills = len(answer.records) >= claimed.page and other["updated_at"] == answer.records[-1]["updated_at"]
             if (
-                one["updated_at"] == other["updated_at"]
+                one["updated_at"] == other["updated_at"] is not None
+                and (fills or not restarts)
                 and isinstance(above, int)
                 and isinstance(below, int)
                 and above != below
@@ -286,11 +293,12 @@ def more_was_there(claimed: Quirks, answers: Answers) -> bool:
     """Whether records are behind an end that an answer states, and were shown, or could be by one page more.
 
     A run without STATE may ask for that page, behind its first list that ends so, where anything asks for it: a token,
-    or a number. What is shown must have been there when the end was stated.
+    or a number. What is shown must have been there when the end was stated, and be no record that is known by its id.
+    Whether what is at a range's end is in the range is anybody's guess.
     """
-    ended: set[tuple[int, str]] = set()
+    ended: set[tuple[int, str, bool]] = set()
     for index, answer in enumerate(answers):
-        same = [each for each in answers if (each.run, each.path) == (answer.run, answer.path)]
+        same = [each for each in answers if _list_of(each) == _list_of(answer)]
         before = {(row.id, row.rev) for each in answers[: index + 1] if each in same for row in each.rows}
         pages = sum(each in same for each in answers[: index + 1])
         reached = pages if claimed.paginator == "page_number" else len(before)
@@ -299,14 +307,46 @@ def more_was_there(claimed: Quirks, answers: Answers) -> bool:
         )
         if not is_end:
             continue
-        is_first_end, ended = (answer.run, answer.path) not in ended, ended | {(answer.run, answer.path)}
-        seen = {(row.id, row.rev) for row in answer.seen}
-        there = {(row.id, row.rev) for row in _stated_selection(claimed, answer, seen)}
+        is_first_end, ended = _list_of(answer) not in ended, ended | {_list_of(answer)}
+        known = {record["id"] for each in answers[: index + 1] if each in same for record in each.records}
+        seen = {(row.id, row.rev) for row, name in zip(answer.seen, answer.names, strict=True) if name not in known}
+        until = dict(answer.params).get("until")
+        there = {
+            (row.id, row.rev)
+            for row in _stated_selection(claimed, answer, seen)
+            if until is None or row.updated is None or written(claimed, row.updated) != until
+        }
         after = [each for each in answers[index + 1 :] if each in same]
         if any((row.id, row.rev) in there - before for each in after for row in each.rows):
             return True
         may_ask = claimed.counted or answer.leads_on
         if is_first_end and not after and may_ask and not answer.resumed and there - before:
+            return True
+    return False
+
+
+def _list_of(answer: Answer) -> tuple[int, str, bool]:
+    """Which list of which run an answer is of: records without time may have one of their own."""
+    return answer.run, answer.path, "nulls" in dict(answer.params)
+
+
+def a_token_led_on(claimed: Quirks, answers: Answers) -> bool:
+    """Whether no token was asked with, or one was answered by another page than the one that it came with."""
+    del claimed
+    asked = [index for index, each in enumerate(answers) if "token" in dict(each.params)]
+    return not asked or any(answers[index].records != answers[index - 1].records for index in asked)
+
+
+def a_page_lost_some(claimed: Quirks, answers: Answers) -> bool:
+    """Whether a page that a token asks for was asked for again, and lacked what it had had, and what is still there."""
+    del claimed
+    first: dict[Any, Answer] = {}
+    for answer in answers:
+        if "token" not in dict(answer.params):
+            continue
+        before = first.setdefault((answer.run, answer.path, answer.params), answer)
+        here, there = ({(row.id, row.rev) for row in rows} for rows in (answer.rows, answer.seen))
+        if any((row.id, row.rev) in there - here for row in before.rows):
             return True
     return False
 

@@ -1,7 +1,8 @@
 """Lies that no client can notice: no answer contradicts them, whatever is asked; or none does unless `unless` holds.
 
-What is lost by one of them is counted apart. An entry is no excuse where another question would have shown the lie:
-such as one page more behind a stated end in a run without STATE, or a page asked for twice.
+What is lost by one of them is counted apart. An entry is no excuse where another question would have shown the lie,
+such as one page more behind a stated end in a run without STATE; but for a fact that is stated so that a question
+needn't be put for each page, as `stable` is, whose pages would be asked for twice otherwise.
 """
 
 from __future__ import annotations
@@ -108,8 +109,23 @@ UNNOTICEABLE: Final = (
     Unnoticeable(
         "order of ties",
         "",
-        "ties that come in another order each time are in one order by chance; nothing shows it unless two of them rise and two fall",
+        "ties that come in another order each time are in one order by chance; nothing shows it unless two of them rise and two fall. "
+        "Of records without replication key no order is stated; what a run misses of those that null_params asks for comes with one after it",
         evidence.ties_stand_in_no_order,
+    ),
+    Unnoticeable(
+        "stable tokens",
+        "",
+        "a token that counts records gives the pages of one that names a position, unless the list shifts between two of them, and then what "
+        "slips through is on neither; nothing shows it but to ask for each page twice, which is what is done where `stable` isn't stated",
+        evidence.a_page_lost_some,
+    ),
+    Unnoticeable(
+        "paginator path",
+        "",
+        "what looks like a token elsewhere is asked with; nothing shows what it is where the API answers the page that it came with, as it "
+        "does where it doesn't look at the parameter, and as many do to what is no token",
+        evidence.a_token_led_on,
     ),
     Unnoticeable(
         "no null replication key",
