@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 
 from target_eventgen.errors import SettingsError, UnreachableError
-from target_eventgen.publishers import payload, tls
+from target_eventgen.publishers import kafka_login, payload, tls
 from target_eventgen.publishers.cloudevent import CloudEvent, attributes
 from target_eventgen.publishers.destination import check, placed
+from target_eventgen.publishers.kafka_login import Mechanism
 from target_eventgen.publishers.payload import Content
 from target_eventgen.publishers.protocol import Delivered, Failed, Outcome, Secret, library
 from target_eventgen.publishers.waves import in_waves, sent_where_placed
@@ -81,6 +82,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         sasl_mechanism: how the user is verified; None: not at all.
         username: of the user.
         password: of the user.
+        token_url: of the server that hands out tokens, for OAUTHBEARER.
+        client_id: of the client at that server.
+        client_secret: of the client at that server.
+        scope: that the tokens are to have.
+        token_certificate_authority: file of the certificates that that server's is verified with.
+        token: one that is shown as it is, instead of such a server.
+        sasl_extensions: names and values that go to the brokers beside a token.
         options: the client's own, as librdkafka names them, beside those that are set here.
         timeout: seconds that an acknowledgement may take, with all that the client repeats meanwhile.
         batch_size: events in one call, at most.
@@ -96,9 +104,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tombstones: Literal["none", "after", "instead"] = "none"
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "none"
     tls: bool = False
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: Mechanism | None = None
     username: str | None = None
     password: Secret | None = None
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    scope: str | None = None
+    token_certificate_authority: str | None = None
+    token: Secret | None = None
+    sasl_extensions: Mapping[str, str] = msgspec.field(default_factory=dict)
     options: Mapping[str, str | int | float | bool] = msgspec.field(default_factory=dict)
     timeout: Annotated[float, msgspec.Meta(gt=0, le=120)] = 30.0
     batch_size: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
@@ -113,8 +128,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         check("topic", self.topic)
         if not TOPIC.fullmatch(re.sub(r"\{[^{}]*\}", "x", self.topic)):
             raise ValueError("topic may have letters, digits, dots, _ and - beside what stands in braces")
-        if (self.sasl_mechanism is None) != (self.username is None and self.password is None):
-            raise ValueError("sasl_mechanism, username and password go together")
+        if faults := list(kafka_login.faults(self)):
+            raise ValueError("; ".join(faults))
         if taken := sorted(set(self.options) & set(configuration(self))):
             raise ValueError(f"options has {', '.join(taken)}, which settings of their own or the guarantees decide")
         payload.check(self.payload)
@@ -155,14 +170,12 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "security.protocol": f"{'SASL_' if settings.sasl_mechanism else ''}{'SSL' if settings.tls else 'PLAINTEXT'}",
     }
     optional = {
-        "sasl.mechanism": settings.sasl_mechanism,
-        "sasl.username": settings.username,
-        "sasl.password": settings.password and settings.password.value,
         "ssl.ca.location": settings.certificate_authority,
         "ssl.certificate.location": settings.client_certificate,
         "ssl.key.location": settings.client_private_key,
     }
-    return configured | {name: value for name, value in optional.items() if value is not None}
+    configured |= {name: value for name, value in optional.items() if value is not None}
+    return configured | kafka_login.configuration(settings)
 
 
 def places(settings: Settings) -> list[str]:
@@ -199,11 +212,15 @@ class Kafka:
             if error.name() != "_ALL_BROKERS_DOWN" or self._complaint is None:
                 self._complaint = error.str()
 
+        if kafka_login.has_expired(self._settings):
+            raise SettingsError([f'the publisher "{self._name}": {kafka_login.EXPIRED}'])
         given = {**self._settings.options, **configuration(self._settings), "error_cb": note, "log_level": 0}
         try:
             producer: Producer = self._library.Producer(given)
         except self._errors as error:
-            raise SettingsError([f'the publisher "{self._name}": {error.args[0].str()}']) from error
+            said = error.args[0].str()
+            why = kafka_login.KERBEROS_MISSING if kafka_login.NO_PROVIDER in said else said
+            raise SettingsError([f'the publisher "{self._name}": {why}']) from error
         return producer
 
     def publish(self, events: Sequence[CloudEvent]) -> list[Outcome]:
@@ -245,9 +262,7 @@ class Kafka:
 
     def _give(self, messages: list[_Produced]) -> list[Delivered | _Refused]:
         """Produce messages, and wait until each is acknowledged or given up."""
-        if self._producer is None:
-            self._producer = self._open()
-        producer = self._producer
+        producer = self._reopened()
         outcomes: list[Delivered | _Refused | None] = [None] * len(messages)
         left = [len(messages)]
         self._complaint = None
@@ -266,6 +281,14 @@ class Kafka:
         self._wait(producer, lambda: left[0] == 0)
         lost = _Refused("_TIMED_OUT", f"no acknowledgement has come within {self._settings.timeout:g} seconds")
         return [outcome if outcome is DELIVERED else self._explained(outcome or lost) for outcome in outcomes]
+
+    def _reopened(self) -> Producer:
+        if self._producer is None:
+            try:
+                self._producer = self._open()
+            except SettingsError as error:  # what could be opened once, and no longer
+                raise UnreachableError(error.errors[0]) from error
+        return self._producer
 
     def _wait(self, producer: Producer, is_done: Callable[[], bool]) -> None:
         until = time.monotonic() + self._settings.timeout + GRACE_SECONDS

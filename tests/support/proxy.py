@@ -56,7 +56,7 @@ class Proxy:
         """Close every connection at both ends."""
         pairs, self._pairs = self._pairs, []
         for pair in pairs:
-            _close(*pair)
+            close(*pair)
 
     def down(self) -> None:
         """Refuse new connections, and cut the others."""
@@ -133,13 +133,13 @@ class Proxy:
             while data := client.recv(65536):
                 self.see(client, data)
                 server.sendall(data)
-        _close(client, server)
+        close(client, server)
 
     def _answers(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while (data := server.recv(65536)) and self.passes(client):
                 client.sendall(data)
-        _close(client, server)
+        close(client, server)
 
 
 class PostgresProxy(Proxy):
@@ -223,7 +223,8 @@ class ForwardProxy(Proxy):
         return client, server
 
 
-def _close(*ends: socket.socket) -> None:
+def close(*ends: socket.socket) -> None:
+    """Close connections, whatever waits for them."""
     for end in ends:
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

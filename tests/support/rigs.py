@@ -30,7 +30,7 @@ from tests.support.servers import Kafka, Nats, NatsCluster, RabbitMQ, Redis, Ser
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from nats.js import JetStreamContext
@@ -260,10 +260,13 @@ class KafkaRig(Rig):
         return read_kafka([f"127.0.0.1:{self.proxy.port}"], "events", self.partitions)
 
 
-def read_kafka(servers: list[str], topic: str, partitions: int) -> list[Arrived]:
-    """All messages of a topic, partition by partition."""
+def read_kafka(
+    servers: list[str], topic: str, partitions: int, options: Mapping[str, Any] | None = None
+) -> list[Arrived]:
+    """All messages of a topic, partition by partition; the client's options are librdkafka's."""
     consumer = Consumer(
         {
+            **(options or {}),
             "bootstrap.servers": ",".join(servers),
             "group.id": "reader",
             "enable.auto.commit": False,
