@@ -101,7 +101,6 @@ class SshServer:
 
         async def close() -> None:
             self._server.close()
-            await self._server.wait_closed()
 
         self._run(close())
         self.cut()
