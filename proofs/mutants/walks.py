@@ -233,6 +233,7 @@ MUTANTS: Final = (
         "a seam is checked by the records that it has, not by their order",
         (Edit("moved_over", "return 0 if again == before else None", "return 0"),),
         "unstable",
+        Story("filter=inclusive paginator=page_number page=3 unstable_ties=1 total=1 duplicates=1", 6473),
     ),
     Mutant(
         "a tied value is followed by pages without seams",

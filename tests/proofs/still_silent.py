@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from proofs.simulate.lying import SILENT
 from proofs.simulate.schedule import Size
 
 

@@ -66,6 +66,8 @@ table eventgen.held_events
   data jsonb not null
   traceparent text
   tracestate text
+  table_schema text not null
+  table_name text not null
   run bigint not null
   state text not null
   before_commit boolean not null
@@ -73,7 +75,7 @@ table eventgen.held_events
   transaction_id xid8 not null default pg_current_xact_id()
   decided_at timestamp with time zone
   CREATE INDEX held_events_of_keys ON eventgen.held_events USING btree (subject, sequence) WHERE (state <> 'discarded'::text)
-  CREATE INDEX held_events_of_streams ON eventgen.held_events USING btree (stream)
+  CREATE INDEX held_events_of_tables ON eventgen.held_events USING btree (table_schema, table_name)
   CREATE UNIQUE INDEX held_events_id_key ON eventgen.held_events USING btree (id)
   CREATE UNIQUE INDEX held_events_pkey ON eventgen.held_events USING btree (sequence)
   constraint held_events_id_key UNIQUE (id)
