@@ -30,9 +30,17 @@ def null_faults(stream: StreamSettings, walk: Walk[Any]) -> Iterator[str]:
         yield f"{told} doesn't go with time ranges, each of which leaves out the records without {key}; leave it out, and read those by a stream of their own"
     elif _filters_again(stream, walk):
         if incremental.null_params is None:
+            # Tokens that are stable are followed to the end of a first run, which then reads them.
+            tokens = (
+                ""
+                if getattr(stream.paginator, "stable", None) is not False
+                else (
+                    "; or `stable: true` in the paginator, where its tokens name a position in the list, by which a first run reads them"
+                )
+            )
             yield (
                 f"{told}: {walk.name} asks again from a page's last {key}, and that leaves out the records without {key}, wherever they "
-                f"stand; declare {REQUEST}, or leave `incremental` out to read the whole list each run"
+                f"stand; declare {REQUEST}{tokens}; or leave `incremental` out to read the whole list each run"
             )
         elif incremental.nulls == "first" and incremental.initial_value is None:
             yield (

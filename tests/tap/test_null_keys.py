@@ -225,6 +225,8 @@ def test_a_record_without_key_is_refused_with_what_would_read_it(
     ("keys", "told"),
     [
         (PAGED | facts(nulls="last"), "restart keyset asks again from a page's last updated_at"),
+        (PAGED | facts(nulls="first"), "asks for such records alone; or leave `incremental` out to read the whole list"),
+        ({"paginator": {"type": "cursor"}} | facts(nulls="first"), "; or `stable: true` in the paginator, where its tokens"),
         (
             COMPOUND | {"incremental": {**COMPOUND["incremental"], "nulls": "first"}},
             "compound keyset asks again from a page's last updated_at",
