@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal
@@ -33,6 +34,8 @@ UNITS: Final = {
     "d": Decimal(86400),
 }
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+LOCAL_EPOCH: Final = EPOCH.replace(tzinfo=None)
+WHOLE_SECOND_CHARACTERS: Final = len("2026-01-31T12:34:56Z")
 EARLIEST: Final = int((datetime.min.replace(tzinfo=timezone.utc) - EPOCH).total_seconds())
 
 
@@ -50,6 +53,14 @@ class NoRankError(ValueError):
 
 @functools.lru_cache(maxsize=8192)
 def _rank_of_text(text: str) -> tuple[str, Rank]:
+    # As nearly all are written: the regular expression costs several times as much.
+    if len(text) == WHOLE_SECOND_CHARACTERS and text[4::3] == "--T::Z" and text[11:13] != "24":
+        try:
+            since = datetime.fromisoformat(text[:-1]) - LOCAL_EPOCH
+        except ValueError:  # a leap second, or no instant
+            pass
+        else:
+            return "instant", since.days * 86_400 + since.seconds
     if len(text) > MAX_CHARACTERS:
         raise NoRankError
     match = INSTANT.match(text)
@@ -112,6 +123,15 @@ def is_local(value: Any) -> bool:
 def rank(value: Any) -> Rank:
     """Return the value's rank: seconds since the epoch (UTC) for an instant, itself for a number."""
     return kind_and_rank(value)[1]
+
+
+def ranks_of_texts(texts: Collection[str]) -> dict[str, Rank]:
+    """Return the ranks of many texts, each by its text.
+
+    Raises:
+        NoRankError: where one is neither an instant nor a number.
+    """
+    return {text: each for text, (_, each) in zip(texts, map(_rank_of_text, texts), strict=True)}
 
 
 def precision_of(text: str) -> Decimal:

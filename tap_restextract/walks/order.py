@@ -16,7 +16,16 @@ from typing import Any, Final, cast
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.plan.null_keys import PLACES, null_remedy
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.values.cursor import MAX_CHARACTERS, Cursor, NoRankError, Rank, is_local, kind_and_rank, rank
+from tap_restextract.values.cursor import (
+    MAX_CHARACTERS,
+    Cursor,
+    NoRankError,
+    Rank,
+    is_local,
+    kind_and_rank,
+    rank,
+    ranks_of_texts,
+)
 from tap_restextract.values.paths import MISSING, find, find_each
 from tap_restextract.values.zones import first_rank
 from tap_restextract.walks.steps import Record
@@ -182,16 +191,21 @@ def keys_and_ranks(plan: Plan, records: Sequence[Record]) -> tuple[list[Any], li
     if not {*map(type, checked)} <= SCALARS:
         cursors = [cursor_of(plan, record) for record in records]
         values, ties = [cursor.value for cursor in cursors], [cursor.tie for cursor in cursors]
-    ranks: list[Rank | None] = []
-    ranked = _rank_as_written if _folding_zone(plan) is None else rank_in
-    before: Any = MISSING
-    value_rank: Rank | None = None
-    for value in values:
-        # Records that share a value stand together.
-        if type(value) is not type(before) or value != before:
-            before, value_rank = value, ranked(plan, value)
-        ranks.append(value_rank)
-    return values, ties, ranks
+    return values, ties, _ranks(plan, values)
+
+
+def _ranks(plan: Plan, values: Sequence[Any]) -> list[Rank | None]:
+    """Return the ranks of the records' replication keys; each value that several records share is ranked once."""
+    kinds, zone = {*map(type, values)}, _folding_zone(plan)
+    if kinds == {str} and zone is None:
+        try:
+            return [*map(ranks_of_texts(dict.fromkeys(values)).__getitem__, values)]
+        except NoRankError:
+            pass  # named, or done without, below
+    ranked = _rank_as_written if zone is None else rank_in
+    if len(kinds) == 1 and kinds <= SCALARS:
+        return [*map({value: ranked(plan, value) for value in dict.fromkeys(values)}.__getitem__, values)]
+    return [ranked(plan, value) for value in values]
 
 
 def rank_in(plan: Plan, value: Any) -> Rank | None:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any
+from typing import Any, cast
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
@@ -39,7 +39,7 @@ class Settling:
         """Return how many records of the page, from its first, the mark may move over."""
         if None in ranks:
             return len(ranks)
-        ordered = [each for each in ranks if each is not None]
+        ordered = cast("Sequence[Rank]", ranks)
         bound = horizon(self.plan, page)
         self.has_clock = bound is not None
         if bound is None:

@@ -178,3 +178,33 @@ def test_an_answer_with_a_number_that_nothing_can_hold_is_told_at_once_and_not_t
     assert "a number of more digits than can be read" in answer.fault
     assert answer.remedy
     assert monotonic() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "0001-01-01T00:00:00",
+        "1969-12-31T23:59:59",
+        "2024-02-29T12:34:56",
+        "2026-01-31T23:59:60",
+        "9999-12-31T23:59:59",
+        "2026-02-29T00:00:00",
+        "2026-01-31T24:00:00",
+        "2026-W05-6T00:00:00",
+        "2026-01-31T00:60:00",
+        "2026-01-31T000:00:0",
+        "2026-01-31 00:00:00",
+        "2026-01-31T00:00: 0",
+        "\u0662\u0660\u0662\u0666-01-31T00:00:00",
+        "2026-\u0660\u0661-31T00:00:00",
+    ],
+)
+def test_a_whole_second_is_ranked_alike_however_utc_is_written(moment: str) -> None:
+    ranks: list[Any] = []
+    for offset in ("Z", "+00:00", "z"):
+        try:
+            ranks.append(rank(f"{moment}{offset}"))
+        except NoRankError:
+            ranks.append("none")
+    assert ranks[0] == ranks[1] == ranks[2]
+    assert type(ranks[0]) is type(ranks[1])
