@@ -54,7 +54,9 @@ def keyset(plan: Plan, bookmark: KeysetBookmark | None) -> Steps:
         if page.following is None and not endless:
             check_read(plan, page)
             break
-        guard, request = CycleGuard(plan), PageRequest(deduplicator.request_cursor)
+        if guard.continuations:
+            guard = CycleGuard(plan)
+        request = PageRequest(deduplicator.request_cursor)
         page = yield Step(records, deduplicator.bookmark, request)
         if above.records:
             yield from watch.check(source, above, ranks, page)

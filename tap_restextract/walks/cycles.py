@@ -63,13 +63,17 @@ class CycleGuard:
         return continuation
 
     def _check_repeats(self, page: Page, continuation: Continuation) -> None:
-        if not page.whole:
+        records = page.whole
+        if not records:
             return
         # With a key no two pages begin with one record, wherever the API cuts them.
         has_key = bool(self.plan.stream.primary_key)
-        is_alike = page.whole[:1] == self.records[:1] if has_key else page.whole == self.records
-        self.repeat_count = self.repeat_count + 1 if is_alike else 0
-        self.records = page.whole
+        is_alike = records[:1] == self.records[:1] if has_key else records == self.records
+        self.records = records
+        if not is_alike:
+            self.repeat_count = 0
+            return
+        self.repeat_count += 1
         most = MAX_REPEATED_PAGES if has_key else MAX_REPEATED_KEYLESS_PAGES
         if self.repeat_count >= most and isinstance(continuation, (Token, Link)):
             raise unread_token_error(self.plan, f"{self.repeat_count + 1} pages in a row begin with")

@@ -65,7 +65,7 @@ class LateWatch:
 
     def look(self, plan: Plan, request: PageRequest, page: Page) -> tuple[str, ...]:
         """Return what a person should know of a page's late records; once a run."""
-        if self.is_told or not page.records or not _is_watched(plan):
+        if self.is_told or not page.records or not is_watched(plan):
             return ()
         ends = [_rank(plan, record) for record in (page.records[0], page.records[-1])]
         if ends[0] is None or ends[1] is None or (bound := shown_horizon(plan, page)) is None:
@@ -91,7 +91,7 @@ class LateWatch:
         return ()
 
 
-def _is_watched(plan: Plan) -> bool:
+def is_watched(plan: Plan) -> bool:
     """Return whether the list is sorted by time, and its records have a key."""
     incremental = plan.stream.incremental
     return (

@@ -35,7 +35,7 @@ from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
 from tap_restextract.walks.cycles import shown_continuation
-from tap_restextract.walks.lateness import LateWatch
+from tap_restextract.walks.lateness import LateWatch, is_watched
 from tap_restextract.walks.order import cursor_of, has_key, rank_in
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
 from tap_restextract.walks.proving import Probing, Proof, identities
@@ -84,12 +84,34 @@ class List:
         return [record for place, records in pages.items() if place != at for record in records]
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """What a plan says of the watch over its list, decided once.
+
+    Attributes:
+        may_compare_pages: a page may be compared with those before it; to keep these costs memory, and so time.
+        has_first_number: something may be asked for before the first page, or page 0 may be before it.
+        is_watched_for_late: records may be found that come later than declared.
+    """
+
+    plan: Plan
+    may_compare_pages: bool
+    has_first_number: bool
+    is_watched_for_late: bool
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Watched:
+        paginator, has_before = plan.stream.paginator, _before_the_first(plan) is not None
+        states_end = any(getattr(paginator, f"{name}_path", None) is not None for name in ("has_more", "total", "end"))
+        return cls(plan, states_end or has_before, has_before or isinstance(paginator, PageNumber), is_watched(plan))
+
+
 @dataclass(slots=True)
 class Watch:
     """What a run has learnt of the facts about pages, over all lists of a stream.
 
     Attributes:
-        plans: of the lists that are watched, by the names that requests give them.
+        plans, lists: of the lists that are watched, by the names that requests give them.
         is_first: the run has no bookmark to go on from.
         has_continued: an answer had what asks for the page after it.
         longest: records of the longest page.
@@ -114,6 +136,10 @@ class Watch:
     empty_first_pages: int = 0
     late: LateWatch = field(default_factory=LateWatch)
     doubts: list[str] = field(default_factory=list)
+    lists: Mapping[str, _Watched] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lists = {name: _Watched.of(plan) for name, plan in self.plans.items()}
 
     def over(self, steps: Steps) -> Steps:
         """Yield a walk's steps, and probes before it gets the pages that call for them."""
@@ -122,21 +148,23 @@ class Watch:
         while step.request is not None:
             request = step.request
             page = yield step
-            plan = self.plans.get(request.list_name)
+            watched = self.lists.get(request.list_name)
             notices: tuple[str, ...] = ()
-            if plan is not None and not page.unchanged and not request.probe:
+            if watched is not None and not page.unchanged and not request.probe:
+                plan = watched.plan
                 if listed is None or (request.at is None and request != listed.request):
                     listed = List(request, page)
-                if request.at is None or _may_compare_pages(plan):
+                if request.at is None or watched.may_compare_pages:
                     listed.take(request, page)
-                shown = _without_repeated_end(plan, listed, request, page)
-                yield from self._look(plan, listed, request, shown)
-                notices = (
-                    *self._notices(plan, request, shown),
-                    *self.doubts,
-                    *self.late.look(plan, request, page),
-                )
-                self.doubts.clear()
+                if page.following is None or page.end is not None or (self.is_first and watched.has_first_number):
+                    shown = _without_repeated_end(plan, listed, request, page)
+                    yield from self._look(plan, listed, request, shown)
+                    notices = (*self._notices(plan, request, shown), *self.doubts)
+                    self.doubts.clear()
+                else:
+                    self.has_continued, self.longest = True, max(self.longest, page.counted)
+                if watched.is_watched_for_late:
+                    notices += self.late.look(plan, request, page)
             step = steps.send(page)
             if notices:
                 step = replace(step, notices=(*step.notices, *notices))
@@ -326,13 +354,6 @@ def _has_untried(path: str, page: Page) -> bool:
 def _is_sorted(plan: Plan) -> bool:
     incremental = plan.stream.incremental
     return incremental is not None and incremental.order != "none"
-
-
-def _may_compare_pages(plan: Plan) -> bool:
-    """Return whether a page of the list may be compared with those before it; to keep these costs memory, so time."""
-    paginator = plan.stream.paginator
-    states_end = any(getattr(paginator, f"{name}_path", None) is not None for name in ("has_more", "total", "end"))
-    return states_end or _before_the_first(plan) is not None
 
 
 def _before_the_first(plan: Plan) -> Continuation | None:
