@@ -48,8 +48,9 @@ def judge(stream: StreamSettings, answer: Answer, named: Callable[[], str], now:
     else:
         verdict, because = retry.verdict(answer.status), ""
         # 403 is a limit where the API says how long to wait: GitHub's secondary limits, Google's, some gateways'.
-        waits = (retry.retry_after(answer.headers, now) or 0) > 0 or rates.exhausted(quotas) is not None
-        if answer.status == 403 and waits:
+        if answer.status == 403 and (
+            (retry.retry_after(answer.headers, now) or 0) > 0 or rates.exhausted(quotas) is not None
+        ):
             verdict = Verdict.RATE_LIMITED
     if verdict in {Verdict.RETRY, Verdict.RATE_LIMITED}:
         limited = verdict is Verdict.RATE_LIMITED

@@ -341,7 +341,7 @@ def _total(path: str | None, body: Any) -> int | None:
 
 def _with_param(request: Request, name: str, value: object) -> Request:
     others = tuple(pair for pair in request.params if pair[0] != name)
-    return replace(request, params=(*others, (name, str(value))))
+    return Request(request.method, request.url, (*others, (name, str(value))), request.headers, request.json)
 
 
 def _linked(request: Request, url: str) -> Request:

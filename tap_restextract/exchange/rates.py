@@ -80,7 +80,7 @@ def departure(pace: Pace, spacing: float, now: float) -> float:
 
 def departed(pace: Pace, at: float) -> Pace:
     """Return the pace once a request's departure is settled."""
-    return replace(pace, last=max(pace.last, at))
+    return Pace(max(pace.last, at), pace.not_before, pace.spacing, pace.until)
 
 
 def paused(pace: Pace, until: float) -> Pace:

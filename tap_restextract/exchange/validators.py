@@ -49,7 +49,7 @@ class Validator:
 
 def validator_of(stream: StreamSettings, answer: Answer) -> Validator | None:
     """Return the validator of a good answer: its ETag or Last-Modified; None where the configuration trusts neither."""
-    if answer.status != 200 or stream.validator == "none":
+    if answer.status != 200 or stream.validator == "none" or CONDITIONS.keys().isdisjoint(answer.headers):
         return None
     tag = answer.headers.get("etag", "").strip()
     if ETAG.match(tag):

@@ -110,6 +110,8 @@ def _content_of(response: Any, chunk_bytes: int) -> Iterable[bytes]:
     try:
         while chunk := raw.read(chunk_bytes, decode_content=False):
             yield chunk
+            if raw.length_remaining == 0:  # a read that finds nothing costs as much as this one
+                return
     except ProtocolError as error:
         raise requests.exceptions.ChunkedEncodingError(error) from error
     except (ReadTimeoutError, DecodeError) as error:

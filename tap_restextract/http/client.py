@@ -130,6 +130,8 @@ class Client:
         self._sending: set[threading.Thread] = set()
         self._has_answered = False
         self._is_closed = False
+        # One tuple, since several threads read and replace it.
+        self._first: tuple[PageRequest | None, Request] = None, Request("", "")
 
     def close(self) -> None:
         """Drop the connections, also those that a thread uses for a page that nobody wants any more.
@@ -175,8 +177,7 @@ class Client:
 
     def _page(self, page_request: PageRequest) -> Page:
         validator = page_request.validator
-        first = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
-        request = paged(self._stream.paginator, first, page_request.at)
+        request = paged(self._stream.paginator, self._first_request(page_request), page_request.at)
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
@@ -216,6 +217,20 @@ class Client:
             return self._page(replace(page_request, at=before)).following is None
         except AnswerError:
             return False
+
+    def _first_request(self, page_request: PageRequest) -> Request:
+        """Return the request for the first page of the page's list, which is the same for all its pages."""
+        known, request = self._first
+        # Values that are equal may be written in two ways.
+        if (
+            known is None
+            or known.cursor is not page_request.cursor
+            or known.until is not page_request.until
+            or known.scope is not page_request.scope
+        ):
+            request = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
+            self._first = page_request, request
+        return request
 
     def fetch(self, request: Request, *, conditional: bool = False, once: bool = False) -> JudgedAnswer:
         """Fetch an answer that is to be accepted or ignored, in as many tries as it takes, up to `max_attempts`.
@@ -331,8 +346,7 @@ class Client:
                 timeout=(CONNECT_SECONDS, self._stream.timeout),
                 proxies=self._proxies.get(origin_of(url)),
             ) as response:
-                received = {name.lower(): value for name, value in response.headers.items()}
-                facts = facts_of(response.status_code, received, time.time())
+                facts = facts_of(response.status_code, response.received, time.time())
                 quotas = facts.quotas
                 content = read_content(response, self._stream.max_response_bytes)
         except (requests.RequestException, ValueError) as error:

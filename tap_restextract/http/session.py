@@ -25,6 +25,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import Timeout
 
 from tap_restextract.exchange.request import origin_of as host_origin
 from tap_restextract.http.bounded import BoundedResponse, bound_answers
@@ -97,6 +98,21 @@ class _SecurePool(_Pool, HTTPSConnectionPool):
 POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _SecurePool}
 
 
+class Response(requests.Response):
+    """requests' own; `received` are its headers under lower-case names."""
+
+    received: Mapping[str, str]
+
+
+class _Timeout(Timeout):
+    """urllib3's, checked once, and not with each copy that a request makes before it starts one."""
+
+    def clone(self) -> _Timeout:
+        fresh = object.__new__(type(self))
+        fresh.__dict__.update(self.__dict__)
+        return fresh
+
+
 class _Adapter(HTTPAdapter):
     """requests' own, over connections that call back when a request leaves; what pages have in common is done once.
 
@@ -142,11 +158,12 @@ class _Adapter(HTTPAdapter):
         url = request.url or ""
         return super().request_url(request, proxies) if proxies else url[len(origin_of(url)) :].partition("#")[0]
 
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        response = requests.Response()
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> Response:
+        response = Response()
         response.status_code, response.reason, response.raw = resp.status, resp.reason, resp
-        headers = resp.headers
-        response.headers = CaseInsensitiveDict({name: headers[name] for name in headers})
+        merged = dict(resp.headers.itermerged())
+        response.headers = CaseInsensitiveDict(merged)
+        response.received = {name.lower(): value for name, value in merged.items()}
         response.url, response.request = req.url or "", req
         response.connection = self
         return response
@@ -183,7 +200,7 @@ class HttpSession:
         data: bytes | None,
         timeout: tuple[float, float],
         proxies: dict[str, str] | None,
-    ) -> requests.Response:
+    ) -> Response:
         """Return the answer, its body still to be read; redirects aren't followed.
 
         Raises:
@@ -192,7 +209,7 @@ class HttpSession:
         """
         bound_answers(self._max_seconds)
         if method != "GET" or data is not None or "@" in urlsplit(url).netloc:
-            return self._session.request(
+            answer = self._session.request(
                 method,
                 url,
                 params=params,
@@ -203,21 +220,23 @@ class HttpSession:
                 allow_redirects=False,
                 stream=True,
             )
+            return cast("Response", answer)  # the adapter's
         request = requests.PreparedRequest()
         request.method, request.url = method, _with_query(_address(url), urlencode([*params]))
         request.headers = self._headers(headers)  # type: ignore[assignment]  # urllib3 copies them, and a dict's copy is cheap
         if len(self._session.cookies):
             request.headers = request.headers.copy()
             request.prepare_cookies(self._session.cookies)
-        response = self._adapter.send(
+        sent = self._adapter.send(
             request,
             stream=True,
-            timeout=timeout,
+            timeout=_timeout(*timeout),  # type: ignore[arg-type]  # requests takes urllib3's, too, as it documents
             verify=self._verify,
             cert=self._certificate,
             proxies=proxies,
         )
-        if "set-cookie" in response.headers:
+        response = cast("Response", sent)
+        if "set-cookie" in response.received:
             extract_cookies_to_jar(self._session.cookies, request, response.raw)  # type: ignore[no-untyped-call]  # requests' own
         return response
 
@@ -265,6 +284,12 @@ def origin_of(url: str) -> str:
     """Return scheme, host and port of a prepared address: what stands before its path."""
     end = url.find("/", url.find("://") + 3)
     return url if end < 0 else url[:end]
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(connect: float, read: float) -> _Timeout:
+    """Return the timeout of these seconds, which no request starts: each takes a copy."""
+    return _Timeout(connect=connect, read=read)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -44,8 +44,10 @@ def find(path: str, value: Any) -> Any:
     keys = steps(path)
     if keys is None:
         return next(iter(_matches(path, value)), MISSING)
-    if isinstance(value, (dict, Row)) and path in value:
-        return value[path]
+    if isinstance(value, (dict, Row)):
+        found = value.get(path, MISSING)
+        if found is not MISSING or keys == (path,):
+            return found
     for key in keys:
         if not isinstance(value, (dict, Row)) or key not in value:
             return MISSING

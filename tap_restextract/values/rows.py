@@ -58,7 +58,11 @@ class Row(Struct, gc=False):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the property's value, or what is given instead."""
-        return self[name] if name in self else default  # noqa: SIM401  it is `get` itself
+        attribute = self.fields.get(name)
+        value = UNSET if attribute is None else getattr(self, attribute)
+        if value is UNSET:
+            return default
+        return any_json.decode(value) if type(value) is Raw else value
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, attribute in self.fields.items() if getattr(self, attribute) is not UNSET)
@@ -209,4 +213,10 @@ def _struct(title: str, kinds: Mapping[str, Any], base: type[Row]) -> type[Row]:
 def _unfolded(value: Any, path: tuple[str, ...]) -> Any:
     if not path or not isinstance(value, Row):
         return value
-    return {name: _unfolded(value[name], path[1:]) if name == path[0] else value[name] for name in value}
+    # Nothing is raw around the records.
+    around = {
+        name: each for name, attribute in value.fields.items() if (each := getattr(value, attribute)) is not UNSET
+    }
+    if len(path) > 1 and path[0] in around:
+        around[path[0]] = _unfolded(around[path[0]], path[1:])
+    return around
