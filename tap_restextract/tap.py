@@ -31,7 +31,7 @@ from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.singer.batches import faults_in
 from tap_restextract.singer.sampling import Described, Sample, sampled
 from tap_restextract.singer.schema import completed, inferred, is_open, is_whole, keys_of, laid_over, without_records
-from tap_restextract.singer.stdout import WholeLines, unbroken
+from tap_restextract.singer.stdout import StateLines, WholeLines, unbroken
 from tap_restextract.singer.stream import RestStream, reader_of
 from tap_restextract.values.rows import Reader, column
 from tap_restextract.values.spelling import hint
@@ -54,6 +54,11 @@ class TapRestextract(Tap):
     config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
     message_writer_class = WholeLines
     _stream_settings: tuple[StreamSettings, ...] = ()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if isinstance(self.message_writer, WholeLines):
+            self._state_writer = StateLines(self.message_writer)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> _ConfigInput:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
+from singer_sdk.helpers._state import StateWriter
 from singer_sdk.io_base import SingerWriter
+from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib.json import serialize_json
 
 PIPE_BYTES: Final = 1 << 16
 
@@ -42,9 +45,31 @@ unbroken: Final = Unbroken()
 class WholeLines(SingerWriter):
     """singer-sdk's messages, each a line that no signal cuts."""
 
+    def serialize_message(self, message: Any) -> str:
+        """Return one message as JSON; STATE without a copy of all that is in it."""
+        if type(message) is StateMessage:
+            return serialize_json({"type": message.type, "value": message.value})
+        return super().serialize_message(message)
+
     def write_message(self, message: Any) -> None:
         """Write and flush one message."""
         write(f"{self.format_message(message)}\n".encode())
+
+
+class StateLines(StateWriter):
+    """singer-sdk's writer of STATE, by which none comes twice in a row; the last one is kept as a line."""
+
+    def __init__(self, lines: WholeLines) -> None:
+        super().__init__(lines)
+        self._lines = lines
+        self._last = ""
+
+    def write_state(self, state: Any) -> None:
+        """Write STATE, unless it is the last one."""
+        line = self._lines.format_message(StateMessage(value=state))
+        if line != self._last:
+            write(f"{line}\n".encode())
+            self._last = line
 
 
 def write(lines: bytes) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_restextract.singer.record_lines import MAX_LINES, projected, record_lines
+from tap_restextract.singer.stdout import StateLines, WholeLines
 from tap_restextract.singer.stream import RestStream
 from tap_restextract.tap import TapRestextract
 from tests.support.api import Reply, scripted, serving
@@ -164,3 +165,19 @@ def test_a_page_that_is_written_in_parts_has_each_record_once_and_in_its_order(t
     with serving(scripted(Reply(json.dumps(records).encode()))) as api:
         messages = parsed(tap(tmp_path, config(api.url, schema=schema)))
     assert [message["record"] for message in messages] == records
+
+
+def test_state_comes_again_once_it_is_another_also_where_the_same_object_changed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines, state = StateLines(WholeLines()), {"bookmarks": {"things": {"at": 1}}}
+    lines.write_state(state)
+    lines.write_state(state)
+    state["bookmarks"]["things"]["at"] = 2
+    lines.write_state(state)
+    assert [
+        json.loads(line)["value"]["bookmarks"]["things"]["at"] for line in capsys.readouterr().out.splitlines()
+    ] == [
+        1,
+        2,
+    ]
