@@ -173,7 +173,7 @@ def test_tls_verifies_the_server_and_shows_the_clients_certificate(server: Redis
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ({}, 'lacks the setting "url"'),
+        ({}, "one of url, sentinels and cluster"),
         ({"url": "redis://h", "strem": "x"}, 'has no setting "strem" (did you mean "stream"?)'),
         ({"url": "http://h"}, "url must be like"),
         ({"url": "redis://"}, "url must be like"),
