@@ -41,6 +41,16 @@ INPUTS = [
     "-k",
     "text or nul or escape or name or unicode",
 ]
+HELD = ["-m", "pytest", "-q", "-x", "tests/target/test_guard.py"]
+HELD_RACES = [
+    "-m",
+    "pytest",
+    "-q",
+    "-x",
+    "tests/target/test_guard_processes.py",
+    "-k",
+    "writer_that_waited or decision_waits",
+]
 READER = ["-m", "pytest", "-q", "-x", "tests/target/test_signals.py", "-k", "loop"]
 
 
@@ -405,6 +415,41 @@ MUTANTS = (
             Edit("LineReader._process_lines", "        while True:\n", "        while not self.interrupted:\n"),
         ),
         READER,
+    ),
+    Mutant(
+        "an event written in one pass overtakes what was held while the row was waited for",
+        (Edit("overtaken", "guard.others(plan)", "sql.SQL('SELECT WHERE false')"),),
+        HELD_RACES,
+    ),
+    Mutant(
+        "a decision on held events lets loads go on",
+        (Edit("_decide", "        cursor.execute(guard.LOCK_EVENTS)\n", ""),),
+        HELD_RACES,
+    ),
+    Mutant(
+        "an event goes past a held one of its key that another run recorded",
+        (Edit("recorded", "h.subject = fresh.subject AND", "false AND h.subject = fresh.subject AND"),),
+        HELD,
+    ),
+    Mutant(
+        "an event goes past a held one of its key in the same batch",
+        (Edit("recorded", "bool_or(_eventgen_beyond) OVER", "bool_or(false) OVER"),),
+        HELD,
+    ),
+    Mutant(
+        "a guard forgets what the run has fired at each checkpoint",
+        (Edit("_counted", "'events', events + number", "'events', 0"),),
+        HELD,
+    ),
+    Mutant(
+        "a released event goes past one of its key that is still held",
+        (Edit("_free", "bool_or(state = {held} OR", "bool_or("),),
+        HELD,
+    ),
+    Mutant(
+        "a discarded event is recorded again",
+        (Edit("recorded", "WHERE h.id = said.id)", "WHERE h.id = said.id AND h.state <> 'discarded')"),),
+        HELD,
     ),
 )
 

@@ -102,6 +102,7 @@ create table if not exists eventgen.held_events (
 );
 create index if not exists held_events_of_keys on eventgen.held_events (subject, sequence) where state <> 'discarded';
 create index if not exists held_events_of_tables on eventgen.held_events (table_schema, table_name);
+create index if not exists held_events_waiting on eventgen.held_events (subject) where state = 'waiting';
 """).format(rename_parked=renames.PARKED)
 
 EXIST: Final = sql.SQL(

@@ -76,8 +76,8 @@ class KeyedWriter:
         locked = time.monotonic() - began
         failpoints.reach(failpoints.AFTER_LOCK)
         cursor.execute(single_pass.overtaken(plan))
-        doubtful, stale, *_ = cursor.fetchone() or (False, False)
-        if doubtful:
+        replayed, parked, held_by_others, stale, *_ = cursor.fetchone() or (False, False, False, False)
+        if replayed or parked or held_by_others:
             raise ReplayDetectedError(plan.table.stream)
         old, key = 0, None
         if stale:

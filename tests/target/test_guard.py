@@ -15,7 +15,7 @@ from target_eventgen.delivery.relay import tidy
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql.held import HeldFilter
 from target_eventgen.errors import EventsHeldError
-from tests.support.messages import record, schema, state, version
+from tests.support.messages import PROPERTIES, record, schema, state, version
 from tests.support.relaying import Outbox, Receiver
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def test_a_share_is_of_the_rows_that_the_table_had_as_the_run_began(loader: Load
     messages: list[Mapping[str, Any] | str] = [schema()]
     for number in range(20, 40):
         messages += [*keys(number), state(number)]
+    messages.insert(21, schema(properties={**PROPERTIES, "more": {"type": ["string", "null"]}}))
     load_held(loader, messages, guard=share, batch_size_rows=5)
     assert len(loader.events()) == 12
     assert len(held(loader)) == 18

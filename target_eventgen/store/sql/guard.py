@@ -180,7 +180,8 @@ def _free(source: str | None, *, by_loads: bool) -> sql.Composed:
         "SELECT sequence FROM (SELECT sequence, state, source, before_commit,"
         "   bool_or(state = {held} OR before_commit <> {by_loads} OR source <> {source}::text)"
         "    OVER (PARTITION BY table_schema, table_name, subject ORDER BY sequence) AS behind"
-        "  FROM eventgen.held_events WHERE state <> {discarded}) AS h"
+        "  FROM eventgen.held_events WHERE state <> {discarded}"
+        "   AND subject IN (SELECT subject FROM eventgen.held_events WHERE state = {waiting})) AS h"
         " WHERE state = {waiting} AND before_commit = {by_loads} AND behind IS NOT TRUE AND ({source}::text IS NULL OR source = {source})"
     ).format(
         held=sql.Literal(HELD),

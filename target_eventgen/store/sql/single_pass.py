@@ -152,14 +152,14 @@ def _unlike_rows(plan: Plan) -> sql.Composable:
 
 
 def overtaken(plan: Plan) -> sql.Composable:
-    """Return what `upsert` has met: a history that may be replayed, or parked records or held events; newer rows."""
+    """Return what `upsert` has met: a history that may be replayed, parked records, held events, newer rows."""
     return sql.SQL(
-        "SELECT current_setting('eventgen.replay_detected', true) = 'yes' OR EXISTS ({parked}){held},"
+        "SELECT current_setting('eventgen.replay_detected', true) = 'yes', EXISTS ({parked}), {held},"
         " current_setting('eventgen.stale', true) = 'yes',"
         " set_config('eventgen.replay_detected', '', true), set_config('eventgen.stale', '', true)"
     ).format(
         parked=parked(plan),
-        held=sql.SQL(" OR EXISTS ({})").format(guard.others(plan)) if plan.rules else sql.SQL(""),
+        held=sql.SQL("EXISTS ({})").format(guard.others(plan)) if plan.rules else sql.SQL("false"),
     )
 
 

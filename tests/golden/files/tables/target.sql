@@ -76,6 +76,7 @@ table eventgen.held_events
   decided_at timestamp with time zone
   CREATE INDEX held_events_of_keys ON eventgen.held_events USING btree (subject, sequence) WHERE (state <> 'discarded'::text)
   CREATE INDEX held_events_of_tables ON eventgen.held_events USING btree (table_schema, table_name)
+  CREATE INDEX held_events_waiting ON eventgen.held_events USING btree (subject) WHERE (state = 'waiting'::text)
   CREATE UNIQUE INDEX held_events_id_key ON eventgen.held_events USING btree (id)
   CREATE UNIQUE INDEX held_events_pkey ON eventgen.held_events USING btree (sequence)
   constraint held_events_id_key UNIQUE (id)
