@@ -185,6 +185,8 @@ class Loader:
             too_many = self.committer.held()
             if not self._comes_again():
                 self.committer.forget()
+            if ended:
+                self.committer.execute_after_run()
             self.committer.close()
             if not is_interrupted():
                 self._deliver()
@@ -357,6 +359,12 @@ class Committer:
         if self.postgres is not None:
             self._at_work(self.postgres.forget)
 
+    def execute_after_run(self) -> None:
+        """Execute `after_run_sql`, where a stream has come."""
+        postgres, statements = self.postgres, self._settings.after_run_sql
+        if postgres is not None and statements:
+            self._at_work(lambda: postgres.execute("after_run_sql", statements))
+
     def close(self) -> None:
         """End the thread, once its work is done, and close what it has opened."""
         if self._thread is not None:
@@ -428,14 +436,7 @@ class Committer:
                 self._publication = Publication(
                     self._publishers, self._settings.max_lock_seconds, metrics.Meter(self._tallies)
                 )
-            self.postgres = Postgres(
-                opening.address(self._settings),
-                self._run,
-                lock_timeout=self._settings.lock_timeout,
-                statement_timeout=self._settings.statement_timeout,
-                reconnect_seconds=self._settings.reconnect_seconds,
-                before_commit=self._publication,
-            )
+            self.postgres = opening.opened(self._settings, self._run, self._publication)
             if self._settings.routes and self._settings.delivery != "before_commit":
                 wanted = [each.route for each in configured_publishers(self._settings, os.environ)]
                 registration.announce(opening.address(self._settings), wanted, self._settings.source_in)

@@ -158,6 +158,7 @@ class TargetEventgen(Target):
             mapping=self._settings.schemas_by_prefix,
             with_metadata=self._settings.with_metadata,
             with_marks=self._settings.overwrites or name in self._marked,
+            column=self._settings.column_types.column,
         )
         order, stale = self._settings.version_order_of(name), self._settings.stale_of(name)
         table = replace(table, order=order, stale=stale)

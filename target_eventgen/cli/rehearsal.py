@@ -134,6 +134,7 @@ def _tables(catalog: Mapping[str, Any], parsed: settings.Settings) -> Iterator[t
                     default_schema=parsed.default_schema,
                     mapping=parsed.schemas_by_prefix,
                     with_metadata=parsed.with_metadata,
+                    column=parsed.column_types.column,
                 ),
             )
         except InvalidSchemaError as error:

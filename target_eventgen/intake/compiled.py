@@ -36,7 +36,7 @@ from target_eventgen.intake.expressions import (
     is_dated,
     is_moment,
 )
-from target_eventgen.intake.general import NULL, noting
+from target_eventgen.intake.general import NULL, is_binary, noting
 from target_eventgen.model.arrival import PLAIN, encoded_as
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import (
@@ -251,7 +251,7 @@ def compile_encoder(
     types: list[tuple[str, str, bool, bool]] = []
     expressions: list[str] = []
     moments: dict[str, Callable[[str], bool]] = {}
-    names = functions()
+    names, wanted = functions(), {column.name: column for column in plan.table.columns}
     for index, (name, definition) in enumerate(properties.items()):
         kind = _kind(definition, validates=validates)
         # msgspec wants names without what JSON escapes.
@@ -270,7 +270,7 @@ def compile_encoder(
             types.append((name, "null" if name == DELETED_AT else base, nullable, is_required))
             continue
         column = plan.type_of(name)
-        if column is None:
+        if column is None or is_binary(column, wanted[name]):
             return None
         types.append((name, base, nullable, is_required))
         check = _check_of(base, postgres_type(definition))

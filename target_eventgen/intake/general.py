@@ -18,8 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from target_eventgen.errors import MissingKeyError
+from target_eventgen.errors import InvalidRecordError, MissingKeyError
 from target_eventgen.model.arrival import PLAIN, encoded_as
+from target_eventgen.model.column_types import decoded
 from target_eventgen.model.tables import PER_BATCH, Column, Table
 from target_eventgen.model.versions import FINE, split
 
@@ -131,6 +132,31 @@ def encoder(type_: str) -> Callable[[Any], str]:
     return as_text
 
 
+def is_binary(column: Column, wanted: Column) -> bool:
+    """Return whether a column holds the bytes that texts stand for.
+
+    Args:
+        column: as it is in the database.
+        wanted: for its SCHEMA.
+    """
+    return wanted.encoding is not None and column.bare == "bytea"
+
+
+def bytes_encoder(stream: str, name: str, encoding: str) -> Callable[[Any], str]:
+    """Return the encoder for a bytea column whose values are texts in an encoding."""
+
+    def encode(text: Any) -> str:
+        data = decoded(text, encoding)
+        if data is None:
+            raise InvalidRecordError(
+                f'stream "{stream}", property "{name}": a record has a value there that is not {encoding}, though its SCHEMA '
+                "says so (contentEncoding), and its column is bytea; correct the record or the SCHEMA in the tap"
+            )
+        return "\\\\x" + data.hex()
+
+    return encode
+
+
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -152,7 +178,8 @@ def identity(type_: str) -> Callable[[Any], Any]:
     def unknown(_: Any) -> None:
         return None
 
-    return {"bigint": of_integer, "text": of_text, "uuid": of_uuid}.get(type_, unknown)
+    integers = dict.fromkeys(("smallint", "integer", "bigint"), of_integer)
+    return {**integers, "text": of_text, "uuid": of_uuid}.get(type_, unknown)
 
 
 def noting(name: str, bare: str, loose: set[str]) -> Callable[[Any], Any]:
@@ -201,7 +228,7 @@ class GeneralEncoder:
         self._stream = table.stream
         self._key = table.key
         self.loose: set[str] = set()
-        self._content = [(column.name, self._encoder_of(by_name[column.name], column.type)) for column in table.content]
+        self._content = [(column.name, self._encoder_of(by_name[column.name], column)) for column in table.content]
         self._names = frozenset(column.name for column in table.content)
         self._metadata = tuple(column.name for column in table.metadata if column.name not in PER_BATCH)
         ordering = [column.name for column in (table.replication_key, *table.further_keys) if column is not None]
@@ -210,9 +237,11 @@ class GeneralEncoder:
         self._not_of_deletions = frozenset(self._names - of_deletions)
         self.replaced_nul: set[str] = set()
 
-    def _encoder_of(self, column: Column, wanted: str) -> Callable[[Any], str]:
+    def _encoder_of(self, column: Column, wanted: Column) -> Callable[[Any], str]:
         """Return the encoder of a column, which notes texts that the column's type would cut."""
-        encode = encoder(encoded_as(column, wanted))
+        if is_binary(column, wanted):
+            return bytes_encoder(self._stream, column.name, wanted.encoding or "")
+        encode = encoder(encoded_as(column, wanted.type))
         if column.bare not in PLAIN:
             return encode
         note = noting(column.name, column.bare, self.loose)

@@ -124,4 +124,6 @@ def _path(name: str | None) -> str:
 
 def _expectation(error: fastjsonschema.JsonSchemaValueException) -> str:
     """Return the rule that was broken; it comes from the SCHEMA, never from the record."""
+    if error.rule is None:  # of contentEncoding and contentMediaType there are words alone: must be encoded by base64
+        return f"a text that {error.message.removeprefix(str(error.name)).strip()}"
     return f"{error.rule} {error.rule_definition!r}"[:200]

@@ -1,4 +1,4 @@
-"""Settings of the database that is loaded: its address, TLS, the SSH tunnel to it, and how long it is waited for."""
+"""Settings of the database that is loaded: its address and the way to it, its tables, SQL around a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from target_eventgen.model import database_address, ssh_tunnel
+from target_eventgen.model import database_address, grants, ssh_tunnel
+from target_eventgen.model.column_types import ColumnTypes
+from target_eventgen.model.grants import Grant, GrantEntry
 from target_eventgen.model.json_schema import described, object_schema
 from target_eventgen.model.ssh_tunnel import SshTunnel
 
@@ -87,10 +89,68 @@ class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         ),
     ] = RECONNECT_SECONDS
 
+    interpret_content_encoding: Annotated[
+        bool,
+        described(
+            "Bytes",
+            "Whether a text whose SCHEMA has contentEncoding base64 or base16 is stored as the bytes that it stands for: "
+            "a new column of it is bytea.",
+        ),
+    ] = False
+    bounded_integers: Annotated[
+        bool,
+        described(
+            "Bounded integers",
+            "Whether a new column of an integer with minimum and maximum is as narrow as these allow: smallint, integer, "
+            "bigint or numeric.",
+        ),
+    ] = False
+    sql_datatypes: Annotated[
+        Literal["use", "ignore"],
+        described(
+            "SQL types", "Whether x-sql-datatype in a property's SCHEMA names the type of a new column, or is ignored."
+        ),
+    ] = "use"
+    grants: Annotated[
+        list[dict[str, Any]],
+        described(
+            "Grants",
+            "Roles that may use the tables which the target makes: each has a role, and privileges, SELECT if not given. "
+            "They get USAGE on the tables' schemas, too.",
+            items=object_schema(GrantEntry),
+        ),
+    ] = []
+    before_run_sql: Annotated[
+        str | None,
+        described(
+            "SQL before a run", "Statements that are executed before anything else, in a transaction of their own."
+        ),
+    ] = None
+    after_run_sql: Annotated[
+        str | None,
+        described(
+            "SQL after a run",
+            "Statements that are executed once the input has ended normally, all is committed and STATE is out, in a "
+            "transaction of their own.",
+        ),
+    ] = None
+
     @functools.cached_property
     def dsn(self) -> str | None:
         """Where Postgres is; None: the project's own."""
         return database_address.dsn_of(self)
+
+    @property
+    def column_types(self) -> ColumnTypes:
+        """What decides the types of new columns."""
+        return ColumnTypes(
+            decodes=self.interpret_content_encoding, bounded=self.bounded_integers, named=self.sql_datatypes == "use"
+        )
+
+    @property
+    def granted(self) -> tuple[Grant, ...]:
+        """Who may use the tables that are made."""
+        return grants.parse(self.grants)
 
     @functools.cached_property
     def tunnel(self) -> SshTunnel | None:
@@ -103,3 +163,4 @@ def faults(config: Mapping[str, Any]) -> Iterator[str]:
     yield from ssh_tunnel.faults(
         config.get("ssh_tunnel"), has_host=bool(config.get("database_url") or config.get("host"))
     )
+    yield from grants.faults(config.get("grants"))

@@ -8,7 +8,7 @@ and versions would be ordered wrongly. Arrays become jsonb, not Postgres arrays:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -161,11 +161,17 @@ class Column:
         name: as in the SCHEMA.
         type: as Postgres spells it.
         domain_of: what the type is made of, where it is a domain.
+        natural: the type for the property's JSON types, where a new column has another; see `column_types`.
+        encoding: the `contentEncoding` of its texts.
+        fault: why a new column can't be made for the property.
     """
 
     name: str
     type: str
     domain_of: str | None = field(default=None, compare=False)
+    natural: str | None = field(default=None, compare=False)
+    encoding: str | None = field(default=None, compare=False)
+    fault: str | None = field(default=None, compare=False)
 
     @property
     def bare(self) -> str:
@@ -226,7 +232,9 @@ class Table:
 
     def with_needed(self, types: Mapping[str, str]) -> Table:
         """Return the table with columns of properties that only ever were null in the types that rules need."""
-        content = tuple(Column(column.name, types.get(column.name, column.type)) for column in self.content)
+        content = tuple(
+            Column(column.name, types[column.name]) if column.name in types else column for column in self.content
+        )
         return replace(self, content=content, needed=frozenset(types))
 
     @property
@@ -267,6 +275,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
     with_metadata: bool,
     with_marks: bool = False,
     mapping: Mapping[str, str] = _NOTHING,
+    column: Callable[[str, str, Any], Column] | None = None,
 ) -> Table:
     """Return the table for a SCHEMA message.
 
@@ -278,6 +287,7 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
         default_schema: the Postgres schema of every stream, if there is one.
         with_metadata: whether the table gets all of the SDK's columns.
         mapping: Postgres schemas for prefixes of streams' names.
+        column: makes the column of a stream, a property and its definition; by its JSON types alone if not given.
         with_marks: whether it gets at least those that mark deletions, as a SCHEMA with `_sdc_deleted_at` has it.
 
     Raises:
@@ -289,14 +299,13 @@ def table(  # noqa: PLR0913  each is a fact of the SCHEMA message or of the sett
             f'stream "{stream}": its SCHEMA has no properties, so there is nothing to make columns of; '
             "the tap must describe the stream's properties"
         )
-    content = tuple(
-        Column(name, postgres_type(definition)) for name, definition in properties.items() if name not in METADATA
-    )
+    column = column or (lambda _, name, definition: Column(name, postgres_type(definition)))
+    content = tuple(column(stream, name, given) for name, given in properties.items() if name not in METADATA)
     _check_count(stream, content, has_key=bool(key))
     schema_name, table_name = location(stream, default_schema, mapping)
     _check_names(stream, schema_name, table_name, content)
     marks = {DELETED_AT, TABLE_VERSION} if with_marks else {DELETED_AT} & set(properties)
-    by_name = {column.name: column for column in content}
+    by_name = {each.name: each for each in content}
     for name in key:
         if name not in by_name:
             raise InvalidSchemaError(
@@ -357,7 +366,7 @@ def name_fault(name: str, *, is_column: bool) -> str | None:
     return None
 
 
-_WIDER: Final[Mapping[str, tuple[str, ...]]] = {
+WIDER: Final[Mapping[str, tuple[str, ...]]] = {
     "smallint": ("integer", "bigint", "numeric", "text", "jsonb"),
     "integer": ("bigint", "numeric", "text", "jsonb"),
     "bigint": ("numeric", "text", "jsonb"),
@@ -387,9 +396,9 @@ def widened(stored: str, wanted: str) -> str | None:
         return "jsonb"
     if stored.startswith("character varying") and not stored.endswith("[]"):
         return wanted if wanted in {"text", "jsonb"} else None
-    if stored == wanted or stored not in _WIDER or stored in _WIDER.get(wanted, ()):
+    if stored == wanted or stored not in WIDER or stored in WIDER.get(wanted, ()):
         return None
-    if wanted in _WIDER[stored]:
+    if wanted in WIDER[stored]:
         return wanted
     return _common({stored, wanted})
 

@@ -31,10 +31,11 @@ from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.guard import Guard, HeldByGuards, HeldOfRule
+from target_eventgen.model.grants import Grant
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
-from target_eventgen.store import catalog, conditions, culprits, schema, staging, widening
+from target_eventgen.store import catalog, conditions, culprits, grants, schema, staging, widening
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
 from target_eventgen.store.refusals import RefusedByTableError
@@ -69,6 +70,7 @@ class Postgres:
         creates: bool = True,
         before_commit: BeforeCommit | None = None,
         connection: Connection | None = None,
+        granted: Sequence[Grant] = (),
     ) -> None:
         """Connect, and create the outbox where it is missing.
 
@@ -82,6 +84,7 @@ class Postgres:
             creates: whether the outbox is created where it is missing.
             before_commit: publishes events within their transaction.
             connection: one that is there already.
+            granted: who may use the tables that are made.
 
         Raises:
             SettingsError: the dsn is neither.
@@ -96,6 +99,7 @@ class Postgres:
         )
         self._run = run
         self._before_commit = before_commit
+        self._granted = granted
         self._confirmed = 0
         self._keyed = KeyedWriter(self._connection)
         self._stages: dict[str, str] = {}
@@ -148,8 +152,11 @@ class Postgres:
 
         def work(cursor: extensions.cursor) -> Plan:
             types = schema.columns(cursor, table)
+            existed = bool(types)
             needed = conditions.check(cursor, table, types, rules)
             types, past = schema.adapt(cursor, table.with_needed(needed), types)
+            if not existed:
+                grants.give(cursor, table, self._granted)
             watching = rules if past.loaded or emit_first_load else ()
             renewable = hard or overwrite or past.remade
             cursor.execute(tables.foreign_key_depth(table))
@@ -195,6 +202,21 @@ class Postgres:
             undecided,
             seconds,
         )
+
+    def execute(self, setting: str, statements: str) -> None:
+        """Execute SQL of a setting in a transaction of its own; once more where the answer to its COMMIT was lost.
+
+        Raises:
+            DatabaseError: Postgres refuses it; the message names the setting, and the first line of the SQL.
+        """
+        first = next((line.strip() for line in statements.splitlines() if line.strip()), "")
+        doing = f'{setting} ("{first[:80]}")'
+
+        def work() -> None:
+            with self._connection.transaction(doing) as cursor:
+                cursor.execute(statements)
+
+        self._connection.repeat_until_done(work)
 
     def check(self, table: Table, rules: Sequence[Rule]) -> None:
         """Let Postgres judge rules over a table that need not exist; nothing remains of it.

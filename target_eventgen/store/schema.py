@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 import psycopg2
 from psycopg2 import errors, extensions
 
-from target_eventgen.errors import DatabaseError, TableError, first_line
+from target_eventgen.errors import DatabaseError, InvalidSchemaError, TableError, first_line
+from target_eventgen.model.column_types import widened_to
 from target_eventgen.model.guard import MAX_COUNTED_ROWS
-from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table, widened
+from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import single_value
 from target_eventgen.store.sql import guard, renames, tables
@@ -111,10 +112,15 @@ def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) ->
 
     Raises:
         TableError: the table belongs to another stream, has another key, or can't be widened.
+        InvalidSchemaError: a column that is missing can't be made.
     """
+    existing = {column.name for column in types}
+    for column in table.content:
+        if column.fault is not None and column.name not in existing:
+            raise InvalidSchemaError(column.fault)
     wanted = (*table.columns, *(Column(name, type_) for name, type_ in OWN))
     if (
-        {column.name for column in wanted} - {column.name for column in types}
+        {column.name for column in wanted} - existing
         or to_widen(table, types)
         or to_type(cursor, table, types)
         or not _known(cursor, table)
@@ -274,7 +280,7 @@ def to_widen(table: Table, types: Sequence[Column]) -> list[Column]:
     """Return the columns whose SCHEMA asks for a wider type, with that type."""
     stored = {column.name: column.type for column in types}
     wider = [
-        (column.name, widened(stored[column.name], column.type))
+        (column.name, widened_to(stored[column.name], column))
         for column in table.columns
         if column.name in stored and column.name not in table.untyped
     ]
