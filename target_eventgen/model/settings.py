@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.model import database_address, database_settings, versions
+from target_eventgen.model import database_address, database_settings, foreign_settings, versions
 from target_eventgen.model import guard as guards
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
@@ -307,7 +307,11 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
         config: the configuration.
         known: the settings that exist.
     """
-    found = [f'there is no setting "{name}"{nearest(name, known)}' for name in config if name not in known]
+    found = [
+        f'there is no setting "{name}"{foreign_settings.hint(name) or nearest(name, known)}'
+        for name in config
+        if name not in known
+    ]
     parts = [name for name in database_address.PARTS if config.get(name) not in {None, ""}]
     if config.get("database_url") and parts:
         found.append(f"database_url and {', '.join(parts)} are both given: give the URL or its parts")

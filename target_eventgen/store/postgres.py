@@ -30,8 +30,8 @@ from psycopg2 import extensions
 from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
-from target_eventgen.model.guard import Guard, HeldByGuards, HeldOfRule
 from target_eventgen.model.grants import Grant
+from target_eventgen.model.guard import Guard, HeldByGuards, HeldOfRule
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
