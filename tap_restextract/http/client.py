@@ -101,6 +101,39 @@ def _unless_behind_the_end(
     return None
 
 
+def _is_ended_before(stream: StreamSettings, page_request: PageRequest, page: Callable[[PageRequest], Page]) -> bool:
+    """Ask for the counted page before another one; return whether it is the last one by now, or gone as well."""
+    before = page_before(stream.paginator, page_request.at)
+    if before is None:
+        return False
+    try:
+        return page(replace(page_request, at=before)).following is None
+    except AnswerError:
+        return False
+
+
+class _FirstRequest:
+    """The request for the first page of a list, which is made once for all pages of the list."""
+
+    def __init__(self) -> None:
+        # One tuple, since several threads read and replace it.
+        self._last: tuple[PageRequest | None, Request] = None, Request("", "")
+
+    def of(self, stream: StreamSettings, page_request: PageRequest) -> Request:
+        """Return the request for the first page of the list that a page is of."""
+        known, request = self._last
+        # Values that are equal may be written in two ways.
+        if (
+            known is None
+            or known.cursor is not page_request.cursor
+            or known.until is not page_request.until
+            or known.scope is not page_request.scope
+        ):
+            request = request_for(stream, page_request.cursor, page_request.until, page_request.scope)
+            self._last = page_request, request
+        return request
+
+
 class Client:
     """Fetches one stream's pages."""
 
@@ -130,8 +163,7 @@ class Client:
         self._sending: set[threading.Thread] = set()
         self._has_answered = False
         self._is_closed = False
-        # One tuple, since several threads read and replace it.
-        self._first: tuple[PageRequest | None, Request] = None, Request("", "")
+        self._first = _FirstRequest()
 
     def close(self) -> None:
         """Drop the connections, also those that a thread uses for a page that nobody wants any more.
@@ -177,11 +209,11 @@ class Client:
 
     def _page(self, page_request: PageRequest) -> Page:
         validator = page_request.validator
-        request = paged(self._stream.paginator, self._first_request(page_request), page_request.at)
+        request = paged(self._stream.paginator, self._first.of(self._stream, page_request), page_request.at)
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
-        is_ended_before = partial(self._is_ended_before, page_request)
+        is_ended_before = partial(_is_ended_before, self._stream, page_request, self._page)
         judged = _unless_behind_the_end(fetch, self._stream, page_request, is_ended_before)
         if judged is None:
             return Page([])
@@ -207,30 +239,6 @@ class Client:
             raise AnswerError(f"{self._named(request)}: {error}{more}") from error
         except ConfigurationError as error:
             raise ConfigurationError([f"stream {self._stream.name}: {fault}" for fault in error.faults]) from error
-
-    def _is_ended_before(self, page_request: PageRequest) -> bool:
-        """Ask for the counted page before another one; return whether it is the last one by now, or gone as well."""
-        before = page_before(self._stream.paginator, page_request.at)
-        if before is None:
-            return False
-        try:
-            return self._page(replace(page_request, at=before)).following is None
-        except AnswerError:
-            return False
-
-    def _first_request(self, page_request: PageRequest) -> Request:
-        """Return the request for the first page of the page's list, which is the same for all its pages."""
-        known, request = self._first
-        # Values that are equal may be written in two ways.
-        if (
-            known is None
-            or known.cursor is not page_request.cursor
-            or known.until is not page_request.until
-            or known.scope is not page_request.scope
-        ):
-            request = request_for(self._stream, page_request.cursor, page_request.until, page_request.scope)
-            self._first = page_request, request
-        return request
 
     def fetch(self, request: Request, *, conditional: bool = False, once: bool = False) -> JudgedAnswer:
         """Fetch an answer that is to be accepted or ignored, in as many tries as it takes, up to `max_attempts`.

@@ -17,7 +17,6 @@ forgot a commit, which nothing here can repair.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -31,11 +30,11 @@ from target_eventgen import failpoints
 from target_eventgen.errors import DatabaseError, EventgenError
 from target_eventgen.model.checkpoint import Batch, Checkpoint, Outcome
 from target_eventgen.model.grants import Grant
-from target_eventgen.model.guard import Guard, HeldByGuards, HeldOfRule
+from target_eventgen.model.guard import Guard, HeldByGuards
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
-from target_eventgen.store import catalog, conditions, culprits, grants, schema, staging, widening
+from target_eventgen.store import catalog, conditions, culprits, grants, held, schema, staging, widening
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
 from target_eventgen.store.refusals import RefusedByTableError
@@ -188,19 +187,8 @@ class Postgres:
         """Return what guards hold of this run's events, and of the pipeline's."""
         if not self._may_hold:
             return HeldByGuards()
-        return self._connection.repeat_until_done(self._held)
-
-    def _held(self) -> HeldByGuards:
-        with self._connection.transaction("looking for held events") as cursor:
-            cursor.execute(guarding.counted(self._run))
-            counts: dict[str, dict[str, int]] = single_value(cursor) or {}
-            cursor.execute(guarding.undecided(self._source or ""))
-            undecided, seconds = cursor.fetchone() or (0, None)
-        rules = ((json.loads(definition), each) for definition, each in counts.items() if each["held"])
-        return HeldByGuards(
-            tuple(HeldOfRule(rule["type"], rule["stream"], each["events"], each["held"]) for rule, each in rules),
-            undecided,
-            seconds,
+        return self._connection.repeat_until_done(
+            lambda: held.by_guards(self._connection, self._run, self._source or "")
         )
 
     def execute(self, setting: str, statements: str) -> None:
