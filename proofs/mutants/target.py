@@ -150,9 +150,9 @@ MUTANTS = (
         "what another run told is written in one pass",
         (
             Edit(
-                "overtaken",
-                "SELECT current_setting('eventgen.replay_detected', true) = 'yes' OR EXISTS",
-                "SELECT EXISTS",
+                "KeyedWriter._upsert",
+                "        if replayed or parked or held_by_others:\n            raise",
+                "        if parked or held_by_others:\n            raise",
             ),
         ),
         HISTORIES,

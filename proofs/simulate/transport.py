@@ -36,6 +36,7 @@ class Response:
 
     def __init__(self, url: str, reply: Reply, content: bytes) -> None:
         self.url, self.status_code, self.headers, self._content = url, reply.status, reply.headers, content
+        self.received = {name.lower(): value for name, value in reply.headers.items()}
 
     def __enter__(self) -> Self:
         return self
