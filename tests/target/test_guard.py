@@ -116,10 +116,16 @@ def test_a_share_is_of_the_rows_that_the_table_had_as_the_run_began(loader: Load
     messages: list[Mapping[str, Any] | str] = [schema()]
     for number in range(20, 40):
         messages += [*keys(number), state(number)]
-    messages.insert(21, schema(properties={**PROPERTIES, "more": {"type": ["string", "null"]}}))
     load_held(loader, messages, guard=share, batch_size_rows=5)
     assert len(loader.events()) == 12
     assert len(held(loader)) == 18
+
+
+def test_a_schema_that_comes_within_a_run_does_not_change_what_the_run_began_with(loader: Loader) -> None:
+    loader.load([schema(), *keys(*range(10))], events=[CREATED])
+    wider = schema(properties={**PROPERTIES, "more": {"type": ["string", "null"]}})
+    load_held(loader, [schema(), *keys(*range(20, 30)), wider, *keys(*range(30, 40))], guard={"share_of_rows": 1.5})
+    assert len(held(loader)) == 5
 
 
 def test_a_first_load_that_died_is_still_no_matter_of_shares(loader: Loader) -> None:
