@@ -65,8 +65,8 @@ relay-mutants: setup  ## deliberate faults in the relay, each of which its tests
 	$(BIN)/python -m proofs.mutants.relay
 
 histories: MESSAGES ?= 5
-histories: setup  ## N generated histories against the target's reference model, such as N=20000; EXHAUSTIVE=1: every one of up to MESSAGES messages of a key
-	$(BIN)/python -m proofs.histories $(N) $(if $(EXHAUSTIVE),--exhaustive $(MESSAGES))
+histories: setup  ## N generated histories against the target's reference model, such as N=20000; EXHAUSTIVE=1: every one of up to MESSAGES messages of a key; UNDO=1: of runs that are undone
+	$(BIN)/python -m proofs.histories$(if $(UNDO),.undoing) $(N) $(if $(EXHAUSTIVE),--exhaustive $(MESSAGES))
 
 .PHONY: deliver
 deliver: N ?= 5000

@@ -173,6 +173,10 @@ class TargetEventgen(Target):
         prepared = self._loader.prepare(table, rules)
         if prepared.type_of(versions.FINE) is not None and table.replication_key is not None:
             prepared = replace(prepared, table=prepared.table.with_fine())
+        if self._settings.undo_days is not None:
+            if not self._routes:
+                self.logger.info("This run is %d: `target-eventgen undo %d` takes it back", prepared.run, prepared.run)
+            prepared = replace(prepared, undo_days=self._settings.undo_days)
         if self._settings.backfill and rules:
             self.logger.warning('stream "%s": backfill is on, so its %d rules record no events', name, len(rules))
             prepared = replace(prepared, rules=())

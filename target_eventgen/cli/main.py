@@ -40,6 +40,7 @@ for _name, _reference, _help in (
         "relay:relay",
         "Deliver recorded events to the configured publishers; exit status 1 where some had to be left for later.",
     ),
+    ("undo", "undo:undo", "Restore the rows that a run has changed, where nothing newer has come."),
     ("status", "status:status", "Say how far delivery has come, by publisher and by event type."),
     (
         "dead-letters",

@@ -33,6 +33,7 @@ class Plan:
         may_hold: whether events of the stream may be held: a rule has a guard, or some had been held as the run began.
         names_table: whether the ids of its events are made of its table and source, too; not where code made the table
             that left them out.
+        undo_days: for how many days the rows that this run replaces are kept; None: they aren't.
     """
 
     table: Table
@@ -48,6 +49,7 @@ class Plan:
     allowed: tuple[int | None, ...] = ()
     may_hold: bool = False
     names_table: bool = True
+    undo_days: float | None = None
 
     @property
     def generation(self) -> int:

@@ -193,6 +193,14 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
             "it they are kept.",
         ),
     ] = None
+    undo_days: Annotated[
+        float | None,
+        described(
+            "Days to undo",
+            "For how many days the rows that a run replaces are kept, so that `target-eventgen undo` can restore them; "
+            "without it none are.",
+        ),
+    ] = None
     trace_field: Annotated[
         str | None,
         described(
@@ -356,7 +364,7 @@ def _out_of_bounds(config: Mapping[str, Any]) -> Iterator[str]:
         value = config.get(name)
         if isinstance(value, int | float) and value <= 0:
             yield f"{name} must be greater than 0"
-    for name in ("delivery_timeout", "retention_days"):
+    for name in ("delivery_timeout", "retention_days", "undo_days"):
         value = config.get(name)
         if isinstance(value, int | float) and value < 0:
             yield f"{name} must be 0 or more"

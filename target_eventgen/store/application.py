@@ -17,7 +17,7 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Table
 from target_eventgen.model.trace import Trace
-from target_eventgen.store import conditions
+from target_eventgen.store import conditions, schema
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.live import live_plan
 from target_eventgen.store.postgres import BeforeCommit
@@ -61,7 +61,10 @@ class Application:
             RuleError: there is no such table, it can't be watched, or its first load goes on.
         """
         with connection.transaction(f'stream "{rule.stream}": looking for its table') as cursor:
-            plan, loaded = live_plan(cursor, rule.stream, [rule], source=source, described=described, trace=trace)
+            table = schema.table_of(cursor, rule.stream)
+            if table is None:
+                raise RuleError(f'stream "{rule.stream}": no table of it is known here yet; load it first')
+            plan, loaded = live_plan(cursor, table, [rule], source=source, described=described, trace=trace)
             if not (loaded or emits_first_load):
                 raise RuleError(
                     f'stream "{rule.stream}": its first load has not ended, so rows still come without events; apply the '

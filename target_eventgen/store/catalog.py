@@ -22,6 +22,8 @@ once its run is over (`run` 0) says since when it is gone.
 
 `held_events` has the events that a guard keeps from everybody (see `store/sql/guard`): they are in the outbox once they
 are released. `before_commit` says of those that wait that a load must publish them.
+
+`replaced` has the rows as they were before a run changed them (setting `undo_days`); see `store.sql.replaced`.
 """
 
 from __future__ import annotations
@@ -103,12 +105,20 @@ create table if not exists eventgen.held_events (
 create index if not exists held_events_of_keys on eventgen.held_events (subject, sequence) where state <> 'discarded';
 create index if not exists held_events_of_tables on eventgen.held_events (table_schema, table_name);
 create index if not exists held_events_waiting on eventgen.held_events (subject) where state = 'waiting';
+create table if not exists eventgen.replaced (
+  table_schema text not null, table_name text not null, key jsonb not null, run bigint not null,
+  record jsonb, before xid not null, count bigint, present boolean, written xid,
+  recorded_at timestamptz not null default clock_timestamp(),
+  primary key (table_schema, table_name, key, run)
+);
+create index if not exists replaced_of_runs on eventgen.replaced (run, table_schema, table_name, key);
 """).format(rename_parked=renames.PARKED)
 
 EXIST: Final = sql.SQL(
     "SELECT to_regclass('eventgen.events') IS NOT NULL AND to_regclass('eventgen.streams') IS NOT NULL"
     " AND to_regclass('eventgen.runs') IS NOT NULL AND to_regclass('eventgen.invalid_records') IS NOT NULL"
     " AND to_regclass('eventgen.tombstones') IS NOT NULL AND to_regclass('eventgen.parked') IS NOT NULL"
+    " AND to_regclass('eventgen.replaced') IS NOT NULL"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.streams') AND attname = 'generations')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.events') AND attname = 'traceparent')"
     " AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('eventgen.tombstones') AND attname = 'remains')"

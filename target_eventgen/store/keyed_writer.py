@@ -19,7 +19,7 @@ from target_eventgen.model.checkpoint import Batch, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.store import staging
 from target_eventgen.store.connection import Connection, single_value
-from target_eventgen.store.sql import added_columns, deletions, guard, replays, single_pass, stage, two_pass
+from target_eventgen.store.sql import added_columns, deletions, guard, replaced, replays, single_pass, stage, two_pass
 
 MIN_UPSERT_SERVER_VERSION: Final = 180000
 """libpq's number of the oldest Postgres whose RETURNING gives the row before."""
@@ -56,6 +56,7 @@ class KeyedWriter:
         return (
             is_plain
             and self.connection.server_version >= MIN_UPSERT_SERVER_VERSION
+            and plan.undo_days is None
             and plan.table.stream not in self.two_pass_streams
             and single_pass.upsertable(plan)
         )
@@ -114,6 +115,8 @@ class KeyedWriter:
         cursor.execute(two_pass.claim(plan, unversioned=batch.unversioned, single=batch.single))
         locked = time.monotonic() - began
         created, restored = cursor.rowcount, 0
+        if plan.undo_days is not None:
+            cursor.execute(replaced.keep(plan))
         if plan.hard:
             cursor.execute(deletions.restore_tombstoned(plan))
             restored = cursor.rowcount
@@ -121,7 +124,8 @@ class KeyedWriter:
         if plan.generation:
             cursor.execute(added_columns.backfill_new_columns(plan))
         failpoints.reach(failpoints.AFTER_LOCK)
-        if created == batch.rows and not plan.rules and not (batch.deletes or batch.judges_parked):
+        goes_on = batch.deletes or batch.judges_parked or plan.undo_days is not None
+        if created == batch.rows and not plan.rules and not goes_on:
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
         self._keep_stale(cursor, plan, locked=True)
@@ -140,6 +144,8 @@ class KeyedWriter:
                 deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
             )
             created -= single_value(cursor)
+        if plan.undo_days is not None:
+            cursor.execute(replaced.settle(plan))
         failpoints.reach(failpoints.AFTER_EVENTS)
         written = Outcome(created, updated, stale, fired, 0, rejected, lock_seconds=locked, stale_key=key)
         return _with_events(written, types, held)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from psycopg2 import extensions
 
-from target_eventgen.errors import RuleError
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import METADATA, Table
 from target_eventgen.model.trace import Trace
 from target_eventgen.store import catalog, schema
 
-STAGE = "eventgen_stage_live"
+STAGE: Final = "eventgen_stage_live"
 
 
 def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
     cursor: extensions.cursor,
-    stream: str,
+    table: Table,
     rules: Sequence[Rule],
     *,
     source: str,
+    hard: bool = False,
     described: Table | None = None,
     trace: Trace | None = None,
 ) -> tuple[Plan, bool]:
@@ -30,19 +31,14 @@ def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
 
     Args:
         cursor: of a transaction.
-        stream: its name.
+        table: as it is in the database.
         rules: those that are to watch it.
+        hard: whether deletions take rows out of the table.
         source: the CloudEvents source of the database's events.
         described: the table by a tap's catalog, which knows the replication key and the stream's own columns; None: all
             columns of the table but the metadata are content.
         trace: where the trace of events comes from.
-
-    Raises:
-        RuleError: no table of the stream is known here.
     """
-    table = schema.table_of(cursor, stream)
-    if table is None:
-        raise RuleError(f'stream "{stream}": no table of it is known here yet; load it first')
     types = schema.columns(cursor, table)
     names = {column.name for column in types}
     if described is not None:
@@ -51,7 +47,7 @@ def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
     table = replace(table, metadata=tuple(column for column in types if column.name in METADATA))
     cursor.execute(catalog.first_load(table))
     known = cursor.fetchone()
-    assert known is not None  # it is how the table was found
+    assert known is not None  # it is by the catalog that the table was found
     _, loaded, _, generations, names_table, is_ambiguous = known
-    plan = Plan(table, types, tuple(rules), STAGE, source, generations=generations, trace=trace)
+    plan = Plan(table, types, tuple(rules), STAGE, source, hard=hard, generations=generations, trace=trace)
     return replace(plan, names_table=bool(names_table or is_ambiguous)), bool(loaded)

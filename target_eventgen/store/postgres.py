@@ -38,7 +38,7 @@ from target_eventgen.store import catalog, conditions, culprits, grants, held, s
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
 from target_eventgen.store.refusals import RefusedByTableError
-from target_eventgen.store.sql import deletions, replays, single_pass, stage, tables
+from target_eventgen.store.sql import deletions, replaced, replays, single_pass, stage, tables
 from target_eventgen.store.sql import guard as guarding
 from target_eventgen.store.staging import NarrowColumnsError
 
@@ -339,6 +339,8 @@ class Postgres:
                 cursor.execute(deletions.delete_older(plan, batch.activated, hard=plan.hard))
                 return Outcome(0, cursor.rowcount, 0, 0, 0)
             if batch.judges_parked:
+                if plan.undo_days is not None:
+                    cursor.execute(replaced.forget_older(plan.undo_days))
                 cursor.execute(replays.has_parked(plan))
                 if not single_value(cursor):
                     return Outcome(0, 0, 0, 0, 0)

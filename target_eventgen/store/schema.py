@@ -84,7 +84,11 @@ def table_of(cursor: extensions.cursor, stream: str) -> Table | None:
     location = cursor.fetchone()
     if location is None:
         return None
-    schema, name = map(str, location)
+    return table_at(cursor, stream, *map(str, location))
+
+
+def table_at(cursor: extensions.cursor, stream: str, schema: str, name: str) -> Table | None:
+    """Return a stream's table as it is in the database; None where there is none of this name."""
     bare = Table(stream, schema, name, ())
     content = tuple(
         column for column in columns(cursor, bare) if column.name not in METADATA and not column.name.startswith(PREFIX)

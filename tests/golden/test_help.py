@@ -16,7 +16,7 @@ pytestmark = pytest.mark.in_process
 
 ROOTS = {
     "tap-restextract": ["plan", "webhooks"],
-    "target-eventgen": ["db", "events", "rules", "relay", "status", "dead-letters", "publishers"],
+    "target-eventgen": ["db", "events", "rules", "relay", "undo", "status", "dead-letters", "publishers"],
 }
 """The companion commands, which no help of their program lists; those below them are found in theirs."""
 
