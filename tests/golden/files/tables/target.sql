@@ -133,6 +133,21 @@ table eventgen.publishers
   constraint publishers_name_key UNIQUE (name)
   constraint publishers_pkey PRIMARY KEY (number)
 
+table eventgen.replaced
+  table_schema text not null
+  table_name text not null
+  key jsonb not null
+  run bigint not null
+  record jsonb
+  before xid not null
+  count bigint
+  present boolean
+  written xid
+  recorded_at timestamp with time zone not null default clock_timestamp()
+  CREATE INDEX replaced_of_runs ON eventgen.replaced USING btree (run, table_schema, table_name, key)
+  CREATE UNIQUE INDEX replaced_pkey ON eventgen.replaced USING btree (table_schema, table_name, key, run)
+  constraint replaced_pkey PRIMARY KEY (table_schema, table_name, key, run)
+
 table eventgen.runs with (fillfactor=50)
   run bigint not null
   checkpoint bigint not null
