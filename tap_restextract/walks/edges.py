@@ -30,10 +30,12 @@ def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str]
     Raises:
         WalkError: where it is proven that the filter leaves them out.
     """
+    assert asked.cursor is not None
     meets = meets_any(edge)
     lacks = partial(_lacks_edge, plan, asked, meets)
     if incremental_of(plan).order == "asc":
-        yield from ask_before(plan, asked, meets, lacks, source, begin)
+        ask = partial(whole_answer, until=partial(is_beyond, plan, asked.cursor))
+        yield from ask_before(plan, asked, meets, lacks, source, begin, ask=ask)
         return
     # Of another list the edge may be on any page of the range; so what is at the edge alone is asked for.
     at_edge = replace(asked, until=begin, probe=True)
@@ -42,7 +44,7 @@ def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str]
 
 
 def _lacks_edge(plan: Plan, asked: PageRequest, meets: Lacks, page: Page) -> bool:
-    """Return whether nothing of the edge is on a rising range's first page, or can be on another."""
+    """Return whether nothing of the edge is on a rising range's first pages, or can be on another."""
     assert asked.cursor is not None
     if meets(page):
         return False
@@ -57,12 +59,12 @@ def _lacks_whole_edge(meets: Lacks, answer: Page) -> bool:
     return answer.server_time is not None and answer.following is None and not meets(answer)
 
 
-def whole_answer(request: PageRequest) -> Generator[Step, Page, Page]:
-    """Ask for all pages; return them as one, behind which something follows where there are more than a few."""
+def whole_answer(request: PageRequest, until: Lacks = lambda _: False) -> Generator[Step, Page, Page]:
+    """Ask for all pages, `until` says of one that it tells enough; return them as one, behind which more may follow."""
     page = yield Step(request=request)
     records = [*page.records]
     for _ in range(MAX_EDGE_PAGES):
-        if page.following is None:
+        if page.following is None or (page.records and until(page)):
             break
         page = yield Step(request=replace(request, at=page.following))
         records += page.records

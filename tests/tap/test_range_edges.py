@@ -113,6 +113,15 @@ def test_an_edge_that_may_be_on_any_page_of_a_range_is_asked_for_alone(order: st
     assert sorted(read([*records], **facts)[0]) == [1, 2, 3, 4, 5, 6]
 
 
+def test_an_edge_is_looked_for_on_all_pages_of_a_range_that_stays_at_it() -> None:
+    """The list falls, though it is declared to rise, and all of the range is in the second of its begin."""
+    records, born = [at(5, 1), at("10.100", 2), at("10.200", 6), at("10.300", 3)], {1: 5, 2: 10, 6: 10, 3: 3}
+    facts: dict[str, Any] = {"precision": "1s", "initial_value": "2026-01-01T00:00:00.000Z", "tie_breaker": "id"}
+    with pytest.raises(WalkError, match=r"since=2026-01-01T00:00:10.000Z, and is there"):
+        read([*records], born=born, page=2, **facts)
+    assert sorted(read([*records], page=2, **facts)[0]) == [1, 2, 3, 6]
+
+
 def test_what_is_gone_from_an_edge_on_any_page_proves_nothing() -> None:
     records = [at(5, 1), at(10, 2), at(10, 6), at(15, 3)]
     assert {*read(records, gone=[6], page=9, order="desc", tie_breaker="id")[0]} == {1, 2, 3}
