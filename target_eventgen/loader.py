@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -36,7 +35,7 @@ from target_eventgen.errors import DeliveryError, EventgenError, EventsHeldError
 from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
 from target_eventgen.model import trace
-from target_eventgen.model.checkpoint import Checkpoint, activation, judgement_of_parked
+from target_eventgen.model.checkpoint import Activations, Batch, Checkpoint, activation, judgement_of_parked
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.settings import Settings
@@ -88,6 +87,7 @@ class Loader:
         self._characters = 0
         self._state: Any = None
         self._written_state: str | None = None
+        self._activations = Activations()
         self._after_state = False
         self._uncommitted = False
         self._committed_at = time.monotonic()
@@ -149,10 +149,16 @@ class Loader:
     def keep_state(self, value: Any) -> None:
         """Keep a STATE; commit where enough has gathered for it."""
         self._state = value
+        self._activations.keep_state(value)
         self._after_state, self._uncommitted = False, True
         seconds = time.monotonic() - self._committed_at
         if self._rows >= self._settings.batch_size_rows or seconds >= self._settings.checkpoint_seconds:
             self.checkpoint()
+
+    def activate(self, versions: Mapping[str, int]) -> None:
+        """Commit what has gathered, and delete the rows of older table versions, as soon as these may go."""
+        self._activations.add(versions)
+        self.checkpoint(ends=self._activations.release(sink.plan for sink in self._sinks()))
 
     def idle(self) -> None:
         """Commit what has gathered, since more may never come; raise the error of the checkpoint before."""
@@ -174,10 +180,11 @@ class Loader:
                 # Not logged in the handler: it may have interrupted a writer of the log.
                 self._logger.info("A signal ends the run: what has gathered is committed")
             ended = not is_interrupted() and not self._unfinished()
-            overwritten = {sink.stream_name: self._started_at for sink in self._sinks()}
-            self.checkpoint(
-                ended=ended, wait=True, activated=overwritten if ended and self._settings.overwrites else {}
-            )
+            plans = [sink.plan for sink in self._sinks()]
+            ends = () if is_interrupted() else self._activations.release(plans, everything=True)
+            if ended and self._settings.overwrites:
+                ends = tuple(activation(plan, self._started_at) for plan in plans)
+            self.checkpoint(ended=ended, wait=True, ends=ends)
             for sink in self._sinks():
                 sink.clean_up()
             self._warn_of_idle_rules()
@@ -256,7 +263,7 @@ class Loader:
 
     def _comes_again(self) -> bool:
         """Return whether the next run begins with records that this one has committed already."""
-        return self._state is None or self._after_state
+        return self._state is None or self._after_state or bool(self._activations)
 
     def _warn_of_idle_rules(self) -> None:
         streams = {sink.stream_name for sink in self._sinks()}
@@ -268,27 +275,21 @@ class Loader:
     def _sinks(self) -> list[EventgenSink]:
         return [sink for sinks in self._streams.values() for sink in sinks]
 
-    def checkpoint(
-        self, *, ended: bool = False, wait: bool = False, activated: Mapping[str, int] = MappingProxyType({})
-    ) -> None:
+    def checkpoint(self, *, ended: bool = False, wait: bool = False, ends: tuple[Batch, ...] = ()) -> None:
         """Hand all that has gathered to the committing thread.
 
         Args:
             ended: whether the input is through, so that first loads end, and parked records are judged.
             wait: until it is committed.
-            activated: streams of whose table a version is complete, with that version. What is deleted with it, or
-                judged at the end, is a checkpoint of its own: rows of one transaction are indistinguishable.
+            ends: activations of table versions. What is deleted with them, or judged at the end, is a checkpoint of
+                its own: rows of one transaction are indistinguishable.
         """
         sinks = self._sinks()
         gathered = tuple(sink.take() for sink in sinks if sink.pending)
-        ends = tuple(
-            activation(sink.plan, activated[sink.stream_name]) for sink in sinks if sink.stream_name in activated
-        )
         loaded = tuple(sink.plan.table for sink in sinks) if ended else ()
         settled = tuple(judgement_of_parked(sink.plan) for sink in sinks if sink.plan.table.key) if ended else ()
-        state = (
-            None if self._state is None else msgspec.json.Encoder(decimal_format="number").encode(self._state).decode()
-        )
+        value = self._activations.state
+        state = None if value is None else msgspec.json.Encoder(decimal_format="number").encode(value).decode()
         if state == self._written_state:
             state = None
         self.committer.join()

@@ -250,7 +250,7 @@ class TargetEventgen(Target):
             self._mark(stream)
         # An overwrite knows better, and at its end.
         if not self._settings.overwrites and not self._settings.appends:
-            self._loader.checkpoint(activated={sink.stream_name: version for _, sink in self._routes[stream]})
+            self._loader.activate({sink.stream_name: version for _, sink in self._routes[stream]})
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         """Load the records of a BATCH's files, one by one, as if each had come in a RECORD."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import Table
@@ -54,6 +55,59 @@ def activation(plan: Plan, version: int) -> Batch:
     """Return the batch without records that deletes the rows of a table's older versions."""
     absent = (index for index, column in enumerate(plan.table.content) if column.name not in plan.table.key)
     return Batch(plan, "", 0, tuple(absent), unversioned=True, deletes=True, activated=version)
+
+
+class Activations:
+    """The table versions that are complete, and that are to be activated once nothing refers to what is deleted then.
+
+    Theory of operation. Where deletions take rows out, rows that rows of other tables refer to can go in one
+    transaction with those, or after them. A tap reads what is referred to first, mostly, and completes its version
+    first. So an activation waits for the tables that refer to its own, each of which is to be activated in this run,
+    or has been; and for no longer than the input lasts. A STATE that came after it must wait, too: it would tell the
+    tap that nothing of the stream is left to do.
+    """
+
+    def __init__(self) -> None:
+        """Know of none yet."""
+        self._wanted: dict[str, int] = {}
+        self._done: set[str] = set()
+        self._state: Any = None
+        self.state: Any = None
+        """The last STATE that may leave once all before it is committed; None where there is none."""
+
+    def __bool__(self) -> bool:
+        """Return whether an activation waits."""
+        return bool(self._wanted)
+
+    def keep_state(self, value: Any) -> None:
+        """Keep a STATE, which may leave where no activation waits."""
+        self._state = value
+        if not self._wanted:
+            self.state = value
+
+    def add(self, versions: Mapping[str, int]) -> None:
+        """Have the versions of these streams' tables activated; a later one of a stream replaces the earlier."""
+        self._wanted |= versions
+
+    def release(self, plans: Iterable[Plan], *, everything: bool = False) -> tuple[Batch, ...]:
+        """Return the activations to be committed now, in one transaction; they wait no longer.
+
+        Args:
+            plans: of all streams that have come.
+            everything: whether no other ones can come.
+        """
+        chosen = {plan.table.stream: plan for plan in plans if plan.table.stream in self._wanted}
+        while not everything:
+            known = self._done | {plan.table.quoted for plan in chosen.values()}
+            early = [stream for stream, plan in chosen.items() if not plan.referring <= known]
+            if not early:
+                break
+            for stream in early:
+                del chosen[stream]
+        self._done |= {plan.table.quoted for plan in chosen.values()}
+        batches = tuple(activation(plan, self._wanted.pop(stream)) for stream, plan in chosen.items())
+        self.keep_state(self._state)
+        return batches
 
 
 def judgement_of_parked(plan: Plan) -> Batch:

@@ -31,6 +31,8 @@ class Plan:
         allowed: for each rule, how many events the run may hand on, by its guard; None: any number. None at all where
             no rule has a guard.
         may_hold: whether events of the stream may be held: a rule has a guard, or some had been held as the run began.
+        referring: quoted names of the streams' tables whose foreign keys keep this one's rows from being deleted, where
+            deletions take rows out.
         names_table: whether the ids of its events are made of its table and source, too; not where code made the table
             that left them out.
         undo_days: for how many days the rows that this run replaces are kept; None: they aren't.
@@ -48,6 +50,7 @@ class Plan:
     trace: Trace | None = None
     allowed: tuple[int | None, ...] = ()
     may_hold: bool = False
+    referring: frozenset[str] = frozenset()
     names_table: bool = True
     undo_days: float | None = None
 

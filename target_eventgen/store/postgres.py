@@ -162,6 +162,9 @@ class Postgres:
             self._depths[table.quoted] = single_value(cursor)
             plan = Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
             plan = replace(plan, names_table=past.names_table)
+            if plan.hard:
+                cursor.execute(tables.referring_tables(table))
+                plan = replace(plan, referring=frozenset(single_value(cursor)))
             return self._guarded(cursor, plan, guards if watching else (), loaded=past.loaded)
 
         doing = f'stream "{table.stream}": making its table {table.title}'

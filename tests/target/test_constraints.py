@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_eventgen.model.checkpoint import Batch
 from target_eventgen.store.culprits import first_refused
-from tests.support.messages import record, schema, state
+from tests.support.messages import lines, record, schema, state
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader
@@ -159,6 +161,90 @@ def test_what_others_refer_to_is_written_before_them_and_deleted_after_them(load
     rows = [(11,), (12,)] if method == "overwrite" else [(1,), (2,), (11,), (12,)]
     for name in ("a", "people", "zones"):
         assert loader.query(f"select id from {name} order by id") == rows
+
+
+ZONES = "create table zones (id bigint primary key); create table people (id bigint primary key, zone bigint {})"
+KEYS = {"id": {"type": "integer"}, "zone": {"type": ["integer", "null"]}}
+
+
+def versions(version: int, *, first: str = "zones") -> list[Any]:
+    """Zones and people of a table version, whose key is the version, one stream after the other."""
+    zones = [schema("zones", {"id": KEYS["id"]}, version=None), {**record("zones", id=version), "version": version}]
+    folk = [schema("people", KEYS, version=None), {**record("people", id=version, zone=version), "version": version}]
+    activated = [{"type": "ACTIVATE_VERSION", "stream": stream, "version": version} for stream in ("zones", "people")]
+    one, other = [*zones, activated[0]], [*folk, activated[1]]
+    if first == "people":
+        one, other = other, one
+    return [*one, *other]
+
+
+@pytest.mark.parametrize("first", ["zones", "people"])
+@pytest.mark.parametrize("action", ["references zones", "references zones on delete restrict"])
+def test_versions_of_tables_are_activated_together_where_one_refers_to_the_other(
+    loader: Loader, first: str, action: str
+) -> None:
+    loader.query(ZONES.format(action))
+    loader.load([*versions(1), state(1)], hard_delete=True)
+    again = [*versions(2), state(3)] if first == "zones" else [*versions(2)[:2], *versions(2, first="people"), state(3)]
+    rules = [{"type": f"{name}.gone", "stream": name, "on": "deleted"} for name in ("zones", "people")]
+    assert loader.load(again, hard_delete=True, events=rules) == [3]
+    assert loader.query("select id from zones") == loader.query("select id from people") == [(2,)]
+    assert loader.events() == [("people.gone", "1"), ("zones.gone", "1")]
+    if first == "zones":
+        assert loader.query("select count(distinct transaction_id) from eventgen.events") == [(1,)]
+
+
+def test_no_state_leaves_while_a_version_waits_to_be_activated(loader: Loader) -> None:
+    loader.query(ZONES.format("references zones"))
+    loader.load([*versions(1), state(1)], hard_delete=True)
+    process = loader.start(hard_delete=True, checkpoint_seconds=0.001)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    sent = versions(2)
+    process.stdin.write(lines([state(2), *sent[:3], state(3), *sent[3:5]]))
+    process.stdin.flush()
+    assert process.stdout.readline() == "2\n"
+    wait_until(lambda: loader.query("select max(id) from people") == [(2,)], what="the people")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "")
+    assert loader.query("select id from zones order by id") == [(1,), (2,)]
+    assert loader.load([*versions(2), state(4)], hard_delete=True) == [4]
+    assert loader.query("select id from zones") == loader.query("select id from people") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("action", "settings"),
+    [
+        ("references zones", {}),
+        ("references zones on delete cascade", {"hard_delete": True}),
+        ("", {"hard_delete": True}),
+    ],
+)
+def test_a_version_is_activated_at_once_where_nothing_forbids_it(
+    loader: Loader, action: str, settings: dict[str, Any]
+) -> None:
+    loader.query(ZONES.format(action))
+    loader.load([*versions(1), state(1)], **settings)
+    process = loader.start(checkpoint_seconds=0.001, **settings)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(lines([*versions(2)[:3], state(3)]))
+    process.stdin.flush()
+    assert process.stdout.readline() == "3\n"
+    out, _ = process.communicate(lines([*versions(2)[3:], state(4)]), timeout=60)
+    assert (process.returncode, out) == (0, "4\n")
+
+
+def test_a_version_that_nothing_else_comes_for_is_activated_at_the_end(loader: Loader) -> None:
+    loader.query(ZONES.format("references zones"))
+    loader.load([*versions(1), state(1)], hard_delete=True)
+    loader.query("delete from people")
+    assert loader.load([*versions(2)[:3], state(2)], hard_delete=True) == [2]
+    assert loader.query("select id from zones") == [(2,)]
+    loader.query("insert into people (id, zone) values (1, 2)")
+    message = loader.refused([*versions(3)[:3], state(3)], hard_delete=True)
+    assert all(part in message for part in ['stream "zones"', "foreign key"]), message
 
 
 def test_a_generated_column_is_named_with_what_to_do(loader: Loader) -> None:

@@ -144,6 +144,16 @@ def foreign_key_depth(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.quoted))
 
 
+def referring_tables(table: Table) -> sql.Composable:
+    """Return the quoted names of the streams' tables whose foreign keys refuse that the table's rows are deleted."""
+    return sql.SQL(
+        "SELECT coalesce(array_agg(DISTINCT name), '{{}}') FROM (SELECT '\"' || replace(table_schema, '\"', '\"\"') || '\".\"'"
+        " || replace(table_name, '\"', '\"\"') || '\"' AS name FROM eventgen.streams) AS stream JOIN pg_catalog.pg_constraint"
+        " ON conrelid = to_regclass(name) WHERE contype = 'f' AND confdeltype IN ('a', 'r') AND confrelid <> conrelid"
+        " AND confrelid = to_regclass({})"
+    ).format(sql.Literal(table.quoted))
+
+
 def has_rows(table: Table) -> sql.Composable:
     """Return whether the table holds anything."""
     return sql.SQL("SELECT EXISTS (SELECT FROM {})").format(qualified(table))
