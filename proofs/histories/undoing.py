@@ -201,13 +201,13 @@ class Stage:
         runs = [writer.run for writer in self.writers]
         for _ in range(STEPS):
             act = drawn.random()
-            if act < 0.6:
+            if act < 0.55:
                 self._commit(drawn, model, base)
-            elif act < 0.68:
+            elif act < 0.63:
                 writer = drawn.choice(self.writers)
                 self._end(writer, hard=hard)
                 runs.append(writer.run)
-            elif act < 0.74:
+            elif act < 0.75:
                 self._by_hand(drawn, model, base)
             else:
                 self._undo(drawn, model, base, drawn.choice(runs))

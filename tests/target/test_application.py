@@ -180,7 +180,7 @@ def test_a_row_that_enters_during_an_application_has_exactly_one_event(loader: L
             loader.load([schema(), *changes, state(2)], events=[LARGE])
 
         meanwhile(failpoints.AFTER_STAGING, write)
-        application(connection).report(2)
+        application(connection).report(10)
     # 3 has left before it was reported; 4 has left and come again, which its own event tells.
     assert reported(loader) == ["1", "2", "4", "5"]
     assert loader.query("select key->>'id' from eventgen.events where data ? 'applied'") == [("1",)]
