@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from io import BytesIO
+from operator import itemgetter
 from typing import Final, Literal
 
 import msgspec
@@ -14,6 +16,14 @@ UNSET: Final = "UNSET"
 
 SPECIAL: Final = re.compile(rb"\\(?:[\\nrt]|u00(?:0|5[cC]))")
 """JSON escapes of characters that COPY escapes or can't take: backslash, line ends, tab, NUL, and neighbours."""
+
+MAX_SPLIT_BYTES: Final = 1 << 18
+"""Twice of what a block has where its lines are of a common size."""
+
+_FIRST: Final = itemgetter(0)
+_LAST: Final = itemgetter(-2)  # before the line's end
+_OPENING: Final = {*b"{"}
+_CLOSING: Final = {*b"}"}
 
 TYPE_ERRORS: Final = (msgspec.DecodeError, UnicodeError, ValueError, RecursionError, ArithmeticError)
 """Raised for a record that is not of its types, or not JSON."""
@@ -41,7 +51,9 @@ class LineBlock:
 
     def __init__(self, text: bytes) -> None:
         self.text = text
-        self.count = text.count(b"\n") + (not text.endswith(b"\n"))
+        # To look for line ends is several times as fast as to count them; but a line of a large block may be huge.
+        self._ended = BytesIO(text).readlines() if 0 < len(text) <= MAX_SPLIT_BYTES else None
+        self.count = text.count(b"\n") + (not text.endswith(b"\n")) if self._ended is None else len(self._ended)
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -64,7 +76,14 @@ class LineBlock:
         The decoder of lines takes any space for a line's end: two values on a line and a blank line would pass for two
         lines.
         """
-        return not self.special and self.text.count(b"}\n{") == self.count - 1
+        if self.special or self.count == 1:
+            return not self.special
+        if self._ended is None:
+            return self.text.count(b"}\n{") == self.count - 1
+        try:
+            return {*map(_FIRST, self._ended)} == _OPENING and {*map(_LAST, self._ended)} == _CLOSING
+        except IndexError:  # a blank line
+            return False
 
     @property
     def stream(self) -> str | None:
@@ -91,7 +110,7 @@ class LineBlock:
     def part(self, indexes: Sequence[int]) -> LineBlock:
         """Return a block of some of the lines."""
         lines = self.lines
-        return LineBlock(b"\n".join([lines[index] for index in indexes]))
+        return LineBlock(b"\n".join([*(lines[index] for index in indexes), b""]))
 
     def unfinished(self, lines: Sequence[str]) -> list[int]:
         """Return the indexes of the encoded lines that COPY can't read yet: see `CompiledEncoder.lines`."""

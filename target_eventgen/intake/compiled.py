@@ -15,6 +15,9 @@ Three shortcuts, each of which falls back to the general encoder:
 - A property that a record doesn't mention is msgspec's UNSET. Rather than ask each value, the line is written, and
   searched for that word.
 - A number is copied as it is spelt, since Postgres reads what JSON writes.
+
+What nearly always holds for a whole block is asked once: that its dates and times begin with a year, that its records
+were extracted at one moment. Lines are then written by code that asks no record for it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from target_eventgen.intake.blocks import TYPE_ERRORS, LineBlock
 from target_eventgen.intake.expressions import (
     SCALARS,
     TYPES,
+    begin_with_years,
     decode_json,
     decoded,
     expression,
@@ -47,7 +51,10 @@ from target_eventgen.model.tables import (
     MOMENTS,
     postgres_type,
 )
-from target_eventgen.model.versions import FINE_TYPES, TEXTS, is_finer, is_ordered, split
+from target_eventgen.model.versions import FINE_TYPES, TEXTS, has_finer, is_ordered, split
+
+_RECORD: Final = attrgetter("record")
+_EXTRACTION: Final = attrgetter("time_extracted")
 
 _ANNOTATIONS: Final = frozenset(
     {"type", "format", "title", "description", "default", "examples", "$comment", "readOnly"}
@@ -73,7 +80,7 @@ class CompiledEncoder:
         self,
         plan: Plan,
         types: Sequence[tuple[str, str, bool, bool]],
-        expressions: list[str],
+        expressions: Mapping[bool, Sequence[str]],
         names: dict[str, Any],
         moments: Mapping[str, Callable[[str], bool]],
     ) -> None:
@@ -82,7 +89,7 @@ class CompiledEncoder:
         Args:
             plan: of the stream.
             types: name and type of each property, whether it may be null, and whether it must be there.
-            expressions: that write each content column of the record `r`.
+            expressions: that write each content column of the record `r`, by whether they check dates and times.
             names: what they refer to.
             moments: for properties that are dates or times, whether a text is one.
         """
@@ -90,7 +97,10 @@ class CompiledEncoder:
         kinds = {name: (base, nullable) for name, base, nullable, _ in types}
         decoder = msgspec.json.Decoder(_message_type(plan, types, fields))
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
-        self._write = _line_writer(plan, expressions, names)
+        self._expressions, self._names = expressions, names
+        self._writers: dict[tuple[bool, bool], _Writer] = {}
+        self._moments = [attrgetter(fields[name]) for name in moments]
+        self._has_extraction = EXTRACTED_AT in {column.name for column in plan.table.metadata}
         self._content = [
             (attrgetter(fields[column.name]), *kinds[column.name], moments.get(column.name))
             for column in plan.table.properties
@@ -122,7 +132,7 @@ class CompiledEncoder:
 
     def has_finer(self, messages: Sequence[Any]) -> bool:
         """Return whether a version is finer than microseconds, though the table has no column for that yet."""
-        return self._may_be_finer and any(is_finer(self._version(message)) for message in messages)
+        return self._may_be_finer and has_finer([*map(self._version, messages)])
 
     def lines(self, first: int, messages: Sequence[Any], tail: str) -> list[str] | None:
         """Return the COPY line of each message without characters that must be escaped; None where one is not plain.
@@ -134,10 +144,25 @@ class CompiledEncoder:
             messages: decoded.
             tail: what follows the content, and the time of extraction: a tab and the other metadata, or nothing.
         """
+        records = [*map(_RECORD, messages)]
+        extracted = [*map(_EXTRACTION, messages)] if self._has_extraction else []
+        numbers, extractions = range(first, first + len(records)), {*extracted}
+        if len(extractions) == 1:
+            only = extractions.pop()
+            tail = f"\t{NULL if only is None else only}{tail}"
+            extracted = []
         try:
-            return self._write(messages, first, tail)
+            checks = len(records) == 1 or not all(begin_with_years([*map(get, records)]) for get in self._moments)
+            return self._writer(checks, bool(extracted))(numbers, records, extracted, tail)
         except TYPE_ERRORS:
             return None
+
+    def _writer(self, checks: bool, has_extracted: bool) -> _Writer:  # noqa: FBT001  the key of what is made
+        """Return the function that writes lines, by whether it checks dates and times, and has an extraction each."""
+        key = (checks, has_extracted)
+        if key not in self._writers:
+            self._writers[key] = _line_writer(self._expressions[checks], self._names, has_extracted=has_extracted)
+        return self._writers[key]
 
     def is_unversioned(self, message: Any) -> bool:
         """Return whether a record has no version that is ordered, though its stream has versions."""
@@ -206,19 +231,23 @@ def _message_type(plan: Plan, types: Sequence[tuple[str, str, bool, bool]], fiel
     )
 
 
-def _line_writer(
-    plan: Plan, expressions: Sequence[str], names: Mapping[str, Any]
-) -> Callable[[Sequence[Any], int, str], list[str]]:
-    """Return the function that writes the COPY lines of messages; see `CompiledEncoder.lines` for its arguments."""
+_Writer = Callable[[Sequence[int], Sequence[Any], Sequence["str | None"], str], list[str]]
+"""Writes COPY lines, from the numbers of records, the records, their moments of extraction, and what follows."""
+
+
+def _line_writer(expressions: Sequence[str], names: Mapping[str, Any], *, has_extracted: bool) -> _Writer:
+    """Return the function that writes the COPY lines of records."""
     fields = [f"{{{expression}}}" for expression in expressions]
-    if EXTRACTED_AT in {column.name for column in plan.table.metadata}:
-        fields.append("{NULL if m.time_extracted is None else m.time_extracted}")
+    taken, given = "n, r", "numbers, records"
+    if has_extracted:
+        fields.append("{NULL if e is None else e}")
+        taken, given = f"{taken}, e", f"{given}, extracted"
     line = "\\t".join(fields)
     # Generated from types and numbers alone: no name of a property is in it.
-    write: Callable[[Sequence[Any], int, str], list[str]] = eval(  # noqa: S307
-        f'lambda messages, first, tail: [f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"'
-        " for n, m in enumerate(messages, first) for r in (m.record,)]",
-        {"NULL": NULL, "enumerate": enumerate, **names},
+    write: _Writer = eval(  # noqa: S307
+        f'lambda numbers, records, extracted, tail: [f"{{n}}\\t{{NULL}}\\t{line}{{tail}}\\n"'
+        f" for {taken} in zip({given})]",
+        {"NULL": NULL, "zip": zip, **names},
     )
     return write
 
@@ -249,7 +278,7 @@ def compile_encoder(
     if not known or not isinstance(required, list) or not set(properties).issuperset(required):
         return None
     types: list[tuple[str, str, bool, bool]] = []
-    expressions: list[str] = []
+    expressions: dict[bool, list[str]] = {True: [], False: []}
     moments: dict[str, Callable[[str], bool]] = {}
     names, wanted = functions(), {column.name: column for column in plan.table.columns}
     for index, (name, definition) in enumerate(properties.items()):
@@ -277,18 +306,20 @@ def compile_encoder(
         if check:
             moments[name] = is_dated if check == "dated" else is_moment
         arriving = encoded_as(column, postgres_type(definition))
-        written = expression(index, base, arriving, names, nullable=nullable, check=check)
         if column.bare in PLAIN:
             names[f"n{index}"] = noting(name, column.bare, set() if loose is None else loose)
-            written = f"n{index}({written})"
-        expressions.append(written)
+        for checks, each in expressions.items():
+            written = expression(index, base, arriving, names, nullable=nullable, check=check if checks else "")
+            each.append(f"n{index}({written})" if column.bare in PLAIN else written)
     fine = _index_of_fine(plan)
     if fine is not None:
         name = plan.table.properties[fine].name
         if name not in moments:
             return None
-        expressions[fine] = f"whole({expressions[fine]})"
-        expressions.append(f"finer(r.f{[each for each, *_ in types].index(name)})")
+        position = [each for each, *_ in types].index(name)
+        for written_fields in expressions.values():
+            written_fields[fine] = f"whole({written_fields[fine]})"
+            written_fields.append(f"finer(r.f{position})")
     return CompiledEncoder(plan, types, expressions, names, moments)
 
 

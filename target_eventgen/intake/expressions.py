@@ -6,7 +6,7 @@ by a name of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from target_eventgen.model.versions import split
 _NUMERIC: Final = frozenset({"numeric", "real", "double precision"})
 decode_json: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _STARTS: Final = b"-0123456789"
+_DIGITS_AS_NINES: Final = bytes.maketrans(b"0123456789", b"9" * 10)
 SCALARS: Final[dict[str, Any]] = {"string": str, "integer": int, "boolean": bool}
 TYPES: Final[dict[tuple[str, bool], Any]] = {
     **{(name, False): type_ for name, type_ in SCALARS.items()},
@@ -77,6 +78,20 @@ def is_moment(text: str) -> bool:
 def is_dated(text: str) -> bool:
     """Return whether a text is one of `is_moment` that names its year."""
     return "/" < text[:1] < ":" and has_whole_year(text) and (text[4:5] == "-" or WORDS.search(text) is None)
+
+
+def begin_with_years(values: Sequence[Any]) -> bool:
+    """Return whether the texts among values begin with a year of four digits and a hyphen, as `is_dated` ones may.
+
+    All are looked at at once, since nearly all dates and times are written so.
+    """
+    try:
+        joined, count = "\n".join(values), len(values)
+    except TypeError:  # null, or a record without the property
+        texts = [value for value in values if type(value) is str]
+        joined, count = "\n".join(texts), len(texts)
+    lines = b"\n" + joined.encode()
+    return not count or lines.count(b"\n") == count == lines.translate(_DIGITS_AS_NINES).count(b"\n9999-")
 
 
 def moment(is_one: Callable[[str], bool]) -> Callable[[Any], Any]:

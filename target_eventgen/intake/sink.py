@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.sinks import Sink
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from target_eventgen.model.plan import Plan
     from target_eventgen.model.tables import Table
+
+
+_TABLE_VERSION: Final = attrgetter("version")
 
 
 class EventgenSink(Sink):
@@ -180,7 +184,7 @@ class EventgenSink(Sink):
         messages = None if encoder is None else encoder.messages(block)
         if encoder is None or messages is None or encoder.has_finer(messages):
             return None
-        found = {message.version for message in messages}
+        found = {*map(_TABLE_VERSION, messages)}
         version = found.pop()
         if found or (version is not None and len(self.plan.table.metadata) <= 1):
             return None

@@ -14,7 +14,7 @@ The setting `version_order` says for a stream what nobody could know.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -51,10 +51,23 @@ _INSTANT: Final = re.compile(PATTERN)
 _NUMBER: Final = re.compile(NUMBER)
 _FINER: Final = re.compile(r"^(.*:[0-9]{2}[.,])([0-9]{6})([0-9]*[1-9])0*([^0-9].*)?$", re.DOTALL)
 
+_FINER_PART: Final = re.compile(r":[0-9]{2}[.,][0-9]{7}")
+"""What every text has that `_FINER` matches, and few others have."""
+
 
 def is_finer(value: Any) -> bool:
     """Return whether an instant is a text with more digits than microseconds have."""
     return type(value) is str and len(value) > _SHORTEST_FINER and _FINER.match(value) is not None
+
+
+def has_finer(values: Sequence[Any]) -> bool:
+    """Return whether some value is one of `is_finer`; asked of all at once, since hardly any is."""
+    try:
+        joined = "\n".join(values)
+    except TypeError:  # null, a number, or a record without the property
+        joined = "\n".join([value for value in values if type(value) is str])
+    may_be = ("." in joined or "," in joined) and _FINER_PART.search(joined) is not None
+    return may_be and any(map(is_finer, values))
 
 
 _SHORTEST_FINER: Final = len("10:00:00.123456")

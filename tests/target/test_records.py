@@ -10,14 +10,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from target_eventgen.errors import MessageError
-from target_eventgen.intake.blocks import UNSET, LineBlock
+from target_eventgen.intake.blocks import MAX_SPLIT_BYTES, UNSET, LineBlock
 from target_eventgen.intake.compiled import CompiledEncoder, compile_encoder
+from target_eventgen.intake.expressions import begin_with_years, is_dated, is_moment
 from target_eventgen.intake.general import NULL, GeneralEncoder
 from target_eventgen.intake.validation import compile_validator
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import METADATA, Column, Table, postgres_type
+from target_eventgen.model.versions import has_finer, is_finer
 
 pytestmark = pytest.mark.pure
 
@@ -302,7 +306,7 @@ def test_a_run_of_several_streams_is_parted_by_them_in_the_order_of_each() -> No
     lines = [f'{{"type":"RECORD","stream":"{name}","record":{{"id":{n}}}}}' for n, name in enumerate("abacb")]
     mixed = LineBlock("\n".join(lines).encode())
     assert mixed.by_stream() == {"a": [0, 2], "b": [1, 4], "c": [3]}
-    assert mixed.part([1, 4]).text.decode().split("\n") == [lines[1], lines[4]]
+    assert mixed.part([1, 4]).text.decode().splitlines() == [lines[1], lines[4]]
 
 
 @pytest.mark.parametrize(
@@ -373,3 +377,71 @@ def test_both_ways_part_a_version_at_its_microsecond(text: str | None, fields: s
     assert GeneralEncoder(fine.table, fine.types).line_of_values(7, values, "") == (line, absent)
     if text != UNSET:
         assert short.lines(7, messages, "") == [line]
+
+
+DATES = (
+    *(None, msgspec.UNSET, "", "now", "2026-01-31", "2026-01-31T00:00:00Z", "0001-01-01", "9999-12-31 10:00"),
+    *(
+        "26-01-31",
+        "1/2/2026",
+        "2026-",
+        "a\n2026-01-01",
+        "2026-01-01\n",
+        "\u0662026-01-01",
+        "-2026-01-01",
+        " 2026-01-01",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(DATES), max_size=5))
+def test_dates_that_are_looked_at_at_once_are_those_that_each_look_takes(values: list[Any]) -> None:
+    texts = [value for value in values if isinstance(value, str)]
+    if begin_with_years(values):
+        assert all(is_dated(text) and is_moment(text) for text in texts)
+    else:
+        assert not all(
+            len(text) > 4 and text[:4].isascii() and text[:4].isdigit() and text[4] == "-" for text in texts
+        ) or any("\n" in text for text in texts)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            (
+                *(None, 1, "", "2026-01-31T10:00:00Z", "2026-01-31T10:00:00.123456Z", "2026-01-31T10:00:00.1234560Z"),
+                *(
+                    "2026-01-31T10:00:00.1234561Z",
+                    "10:00:00,1234561",
+                    "2026-01-31T10:00:00.12345610000+02:00",
+                    "1.1234567",
+                ),
+            )
+        ),
+        max_size=4,
+    )
+)
+def test_versions_that_are_looked_at_at_once_have_a_finer_one_where_one_of_them_is(values: list[Any]) -> None:
+    assert has_finer(values) == any(map(is_finer, values))
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "is_plain"),
+    [
+        (b'{"a":1}\n{"a":2}\n', 2, True),
+        (b'{"a":1}\n{"a":2}', 2, False),
+        (b'{"a":1}\n\n{"a":2}\n', 3, False),
+        (b'{"a":1}\r\n{"a":2}\r\n', 2, False),
+        (b'{"a":1} {"a":2}\n \n', 2, False),
+        (b'\n{"a":1}\n', 2, False),
+        (b'{"a":1}\n', 1, True),
+        (b'{"a":1}', 1, True),
+    ],
+)
+@pytest.mark.parametrize("padding", [0, MAX_SPLIT_BYTES])
+def test_a_block_is_plain_only_where_each_line_is_one_value(
+    text: bytes, count: int, padding: int, *, is_plain: bool
+) -> None:
+    block = LineBlock(text.replace(b'{"a":1}', b'{"a":1' + b" " * padding + b"}"))
+    assert block.count == count
+    assert block.is_plain == (is_plain or (padding > 0 and text == b'{"a":1}\n{"a":2}'))
