@@ -15,6 +15,7 @@ from target_eventgen.publishers.protocol import Delivered, Failed
 from target_eventgen.publishers.waves import NOT_SENT
 from tests.support.delivering import fresh
 from tests.support.messages import event
+from tests.support.proxy import Proxy
 from tests.support.servers import Redis
 from tests.support.tls import Authority, TlsProxy
 from tests.support.waiting import wait_until
@@ -117,6 +118,19 @@ def test_a_server_that_has_become_a_replica_is_waited_for(server: Redis, client:
         finally:
             client.replicaof("no", "one")
         assert publisher.publish([event(2)]) == [Delivered()]
+
+
+@pytest.mark.usefixtures("client")
+def test_a_name_that_follows_the_primary_is_looked_up_again_once_it_has_led_to_a_replica(server: Redis) -> None:
+    with (
+        Redis("--replicaof", "127.0.0.1", str(server.port)) as replica,
+        Proxy(replica.port) as name,
+        closing(opened(server, url=f"redis://127.0.0.1:{name.port}")) as publisher,
+    ):
+        with pytest.raises(UnreachableError, match=r"(?i)readonly"):
+            publisher.publish([event(1)])
+        name.target = server.port
+        assert publisher.publish([event(1)]) == [Delivered()]
 
 
 @pytest.mark.usefixtures("client")

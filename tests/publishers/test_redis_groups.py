@@ -16,7 +16,7 @@ from target_eventgen.publishers.redis_servers import ranges
 from tests.support.delivering import deliver, expected, firsts
 from tests.support.messages import event
 from tests.support.redis_groups import Clustered, Watched, asked
-from tests.support.rigs import arrived
+from tests.support.rigs import read_redis
 from tests.support.servers import Redis
 from tests.support.waiting import wait_until
 
@@ -54,14 +54,10 @@ def numbered(first: int, count: int, mark: str) -> list[CloudEvent]:
     ]
 
 
-def read(server: Redis, mark: str) -> list[Arrived]:
-    """What one server has of some streams."""
-    found: list[Arrived] = []
-    with redis.Redis(port=server.port, socket_timeout=5) as client:
-        for number in range(KEYS):
-            entries: Any = client.xrange(f"feed:{mark}{number}")
-            found += [arrived(fields[b"event"]) for _, fields in entries]
-    return found
+def read(server_of: Callable[[str], Redis], mark: str) -> list[Arrived]:
+    """What is in some streams, each where it is."""
+    streams = [f"feed:{mark}{number}" for number in range(KEYS)]
+    return [one for stream in streams for one in read_redis(server_of(stream), stream)]
 
 
 def flow(publisher: Publisher, mark: str, trouble: Callable[[], None]) -> list[CloudEvent]:
@@ -92,19 +88,19 @@ def flow(publisher: Publisher, mark: str, trouble: Callable[[], None]) -> list[C
 
 
 def test_the_primary_is_found_by_its_name_and_found_again_after_a_failover(watched: Watched) -> None:
-    gone = watched.primary()
+    gone = watched.leader()
 
     def trouble() -> None:
         gone.kill()
-        wait_until(lambda: watched.others_lead(gone), 120, what="another primary", every=0.2)
+        wait_until(lambda: watched.is_led(gone), 120, what="another primary", every=0.2)
         gone.start()
 
     settings = {"sentinels": watched.sentinels, "primary": "main", "replicas": 1}
     with opened(**settings) as publisher:
         events = flow(publisher, "a", trouble)
-    leader = watched.primary()
+    leader = watched.leader()
     assert leader is not gone
-    assert firsts(read(leader, "a")) == expected(events)
+    assert firsts(read(lambda _: leader, "a")) == expected(events)
 
 
 def test_a_sentinel_that_is_away_is_passed_over_and_a_name_that_none_knows_is_said(watched: Watched) -> None:
@@ -132,19 +128,8 @@ def test_streams_of_a_cluster_are_on_their_nodes_and_a_failover_loses_and_reorde
         events = flow(publisher, "c", trouble)
     wait_until(cluster.is_whole, 120, what="a cluster that is whole again", every=0.2)
     assert cluster.owner("feed:c0") is not gone
-    assert firsts(all_of(cluster, "c")) == expected(events)
+    assert firsts(read(cluster.owner, "c")) == expected(events)
     assert len({cluster.owner(f"feed:c{number}").port for number in range(KEYS)}) == 3
-
-
-def all_of(cluster: Clustered, mark: str) -> list[Arrived]:
-    """What is in some streams, each at its node."""
-    found: list[Arrived] = []
-    for number in range(KEYS):
-        stream = f"feed:{mark}{number}"
-        with redis.Redis(port=cluster.owner(stream).port, socket_timeout=5) as client:
-            entries: Any = client.xrange(stream)
-        found += [arrived(fields[b"event"]) for _, fields in entries]
-    return found
 
 
 def test_a_node_that_is_away_blames_no_event_and_the_others_go_on(cluster: Clustered) -> None:
@@ -189,9 +174,7 @@ def test_a_stream_that_moves_to_another_node_is_followed_there(cluster: Clustere
         for each in (target, source):
             asked(each, "CLUSTER", "SETSLOT", slot, "NODE", asked(target, "CLUSTER", "MYID"))
         assert publisher.publish(events[3:]) == [Delivered()]  # MOVED
-    with redis.Redis(port=target.port) as client:
-        entries: Any = client.xrange(name)
-    assert [arrived(fields[b"event"]).sequence for _, fields in entries] == [1, 2, 3, 4]
+    assert [one.sequence for one in read_redis(target, name)] == [1, 2, 3, 4]
 
 
 def test_a_node_of_a_cluster_given_as_a_url_is_an_error_that_says_so(cluster: Clustered) -> None:

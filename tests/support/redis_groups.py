@@ -102,19 +102,20 @@ class Watched(Group):
         return [f"127.0.0.1:{server.port}" for server in self.others]
 
     def prepare(self) -> None:
-        def is_known() -> bool:
-            told = [asked(each, "SENTINEL", "SENTINELS", "main") or [] for each in self.others]
-            replicas = [asked(each, "SENTINEL", "REPLICAS", "main") or [] for each in self.others]
-            return all(len(each) == 2 for each in (*told, *replicas)) and all(map(is_replica, self.servers[1:]))
+        wait_until(self.is_whole, 60, what="sentinels that know each other and all servers", every=0.2)
 
-        wait_until(is_known, 60, what="sentinels that know each other and all servers", every=0.2)
+    def is_whole(self) -> bool:
+        """Whether the sentinels know each other and all servers, and two of these follow the third."""
+        told = [asked(each, "SENTINEL", "SENTINELS", "main") or [] for each in self.others]
+        replicas = [asked(each, "SENTINEL", "REPLICAS", "main") or [] for each in self.others]
+        return all(len(each) == 2 for each in (*told, *replicas)) and sum(map(is_replica, self.servers)) == 2
 
-    def primary(self) -> Redis:
+    def leader(self) -> Redis:
         """The server that the first sentinel names."""
         port = int(asked(self.others[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")[1])
         return next(server for server in self.servers if server.port == port)
 
-    def others_lead(self, gone: Redis) -> bool:
+    def is_led(self, gone: Redis) -> bool:
         """Whether all sentinels name another server than one, and it takes writes."""
         named = {int(asked(each, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main")[1]) for each in self.others}
         (leader,) = [server for server in self.servers if {server.port} == named] or [gone]
@@ -159,6 +160,19 @@ class Clustered(Group):
         told = next(found for server in self.servers if (found := asked(server, "CLUSTER", "SLOTS")))
         (port,) = [int(primary[1]) for start, end, primary, *_ in told if int(start) <= slot <= int(end)]
         return next(server for server in self.servers if server.port == port)
+
+    def primaries(self) -> list[Redis]:
+        """The nodes that serve slots, as they say themselves."""
+        return [server for server in self.servers if (asked(server, "ROLE") or [""])[0] == "master"]
+
+    def leader(self) -> Redis:
+        """The primary of the stream `events:1`."""
+        return self.owner("events:1")
+
+    def is_led(self, gone: Redis) -> bool:
+        """Whether other nodes than one serve all slots."""
+        alive = [server for server in self.servers if server is not gone]
+        return all(map(_is_sound, alive)) and len(self.primaries()) == 3
 
     def replica_leads(self, stream: str, gone: Redis) -> bool:
         """Whether another node than one serves a stream, and says so itself."""

@@ -26,6 +26,7 @@ from target_eventgen.publishers import open_publisher
 from tests.support.kafka import KafkaCluster
 from tests.support.proxy import Proxy
 from tests.support.receiver import Receiver
+from tests.support.redis_groups import Clustered, Watched
 from tests.support.servers import Kafka, Nats, NatsCluster, RabbitMQ, Redis, Server
 from tests.support.waiting import wait_until
 
@@ -137,9 +138,8 @@ class RedisRig(Rig):
         return {"url": f"redis://127.0.0.1:{self.proxy.port}", "timeout": 1.0} | more
 
     def received(self) -> Sequence[Arrived]:
-        with redis.Redis(port=self.server.port) as client:
-            entries: Any = client.xrange("events")
-        return [arrived(fields.get(b"event") or fields[b"data"]) for _, fields in entries]
+        assert isinstance(self.server, Redis)
+        return read_redis(self.server, "events")
 
 
 class NatsRig(Rig):
@@ -412,6 +412,90 @@ def leader(cluster: NatsCluster) -> Nats:
     return leading
 
 
+class GroupRig(Rig):
+    """Redis servers of which one dies, another takes its place, and the first comes back as a replica."""
+
+    kind = "redis"
+    troubles = ("crash", "freeze")
+    group: Watched | Clustered
+
+    def __init__(self) -> None:
+        self._victim: Redis | None = None
+
+    def __enter__(self) -> Self:
+        self.group.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.group.__exit__(kind, error, trace)
+
+    def crash(self) -> None:
+        """Kill a primary, and wait for the one that takes its place."""
+        self._victim = victim = self.group.leader()
+        victim.kill()
+        wait_until(lambda: self.group.is_led(victim), 180, what="another primary", every=0.2)
+
+    def recover(self) -> None:
+        assert self._victim is not None
+        self._victim.start()
+        wait_until(self.group.is_whole, 180, what="servers that are all there again", every=0.2)
+
+    def freeze(self) -> None:
+        self._victim = self.group.leader()
+        self._victim.freeze()
+
+    def thaw(self) -> None:
+        assert self._victim is not None
+        self._victim.thaw()
+
+
+class WatchedRig(GroupRig):
+    name = "Redis, three sentinels"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.group = self.watched = Watched()
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"sentinels": self.watched.sentinels, "primary": "main", "replicas": 1, "timeout": 2.0} | more
+
+    def received(self) -> Sequence[Arrived]:
+        wait_until(self.watched.is_whole, 180, what="servers that are all there again", every=0.2)
+        return read_redis(self.watched.leader(), "events")
+
+
+class ClusterRig(GroupRig):
+    """Streams by their keys, so that they are at all nodes."""
+
+    name = "Redis, cluster of six"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.group = self.cluster = Clustered()
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        return {"cluster": self.cluster.nodes[:3], "stream": "events:{key.id}", "replicas": 1, "timeout": 2.0} | more
+
+    def received(self) -> Sequence[Arrived]:
+        wait_until(self.cluster.is_whole, 180, what="a cluster that is whole again", every=0.2)
+        found: list[Arrived] = []
+        for server in self.cluster.primaries():
+            with redis.Redis(port=server.port) as client:
+                names: Any = client.keys("events:*")
+            for name in names:
+                found += read_redis(server, name.decode())
+        return found
+
+
+def read_redis(server: Redis, stream: str) -> list[Arrived]:
+    """All entries of a stream."""
+    with redis.Redis(port=server.port) as client:
+        entries: Any = client.xrange(stream)
+    return [arrived(fields.get(b"event") or fields[b"data"]) for _, fields in entries]
+
+
 class WebhookRig(Rig):
     """A receiver of webhooks, which remembers each request though its answer may be lost."""
 
@@ -473,5 +557,8 @@ class FileRig(Rig):
 RIGS: tuple[type[Rig], ...] = (RedisRig, NatsRig, RabbitRig, KafkaRig)
 """Those of which a publisher is opened by itself."""
 
-CHAOS: tuple[type[Rig], ...] = (FileRig, WebhookRig, *RIGS, NatsClusterRig, KafkaClusterRig)
+GROUPS: tuple[type[Rig], ...] = (WatchedRig, ClusterRig, NatsClusterRig, KafkaClusterRig)
+"""Servers that stand in for each other."""
+
+CHAOS: tuple[type[Rig], ...] = (FileRig, WebhookRig, *RIGS, *GROUPS)
 """Those that relays deliver to."""
