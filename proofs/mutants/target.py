@@ -270,7 +270,7 @@ MUTANTS = (
         (
             Edit(
                 "Loader._comes_again",
-                "        return self._state is None or self._after_state\n",
+                "        return self._state is None or self._after_state or bool(self._activations)\n",
                 "        return True\n",
             ),
         ),
