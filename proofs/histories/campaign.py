@@ -9,6 +9,9 @@ A feed is a history of one writer whose records come in their order, whole, and 
 instant. What it means can be said without any model of kills: it is as if nobody had been killed, and all had come at
 once.
 
+Each history is told to two pipelines in one database, whose streams, keys, contents, rules and sources are equal, each
+with tables and writers of its own: what one of them has recorded must be nothing to the other.
+
 The connection is reused: a killed transaction is rolled back, and a new run is a new number.
 """
 
@@ -173,36 +176,14 @@ class Stage:
         query(database, f"alter database {urlsplit(database).path[1:]} set synchronous_commit = off")
         self._runs = itertools.count(1)
         self._told = 0
-        self.writers = [Writer(Postgres(database, 0)) for _ in range(3)]
-        parsed, _ = rules.parse(RULES)
-        self._plans: dict[str, list[Plan]] = {}
-        for name, (definition, _) in VERSIONS.items():
-            properties = {
-                "id": {"type": "integer"},
-                "version": definition,
-                "value": {"type": ["number", "null"]},
-                "status": {"type": ["string", "null"]},
-                "detail": {},
-            }
-            table = tables.table(
-                f"{name}-things" if name != "date-time" else "instant-things",
-                {"properties": properties},
-                key=["id"],
-                replication_key=None if name == "none" else "version",
-                default_schema=None,
-                with_metadata=False,
-            )
-            table = replace(table, order=ORDERS.get(name, table.order))
-            table = table.with_fine() if name == "finer" else table
-            self._plans[name] = [
-                writer.postgres.prepare(table, parsed, source="here", emit_first_load=True) for writer in self.writers
-            ]
+        self._pipelines = [Pipeline(database, place) for place in (None, "other")]
         self._connection = psycopg2.connect(database)
         self._connection.autocommit = True
 
     def close(self) -> None:
-        for writer in self.writers:
-            writer.postgres.close()
+        for pipeline in self._pipelines:
+            for writer in pipeline.writers:
+                writer.postgres.close()
         self._connection.close()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
@@ -212,40 +193,49 @@ class Stage:
 
     def follow(self, history: History) -> None:
         """Tell a history to both, and compare."""
-        reference = referee(history.version)
-        base = self._tell(history, reference)
-        self._compare(history, reference, base)
+        base = self._base()
+        for pipeline in self._pipelines:
+            self._pipeline = pipeline
+            reference = referee(history.version)
+            self._tell(history, reference, base)
+            self._compare(history, reference, base)
 
     def follow_feed(self, feed: History) -> None:
         """Tell a feed; what is left must be what comes of telling it at once."""
-        base = self._tell(feed, referee(feed.version))
-        reference = referee(feed.version)
-        reference.commit([meaning(record, feed.version, base) for batch in feed.batches[0] for record in batch], 1)
-        self._compare(feed, reference, base)
+        base = self._base()
+        for pipeline in self._pipelines:
+            self._pipeline = pipeline
+            self._tell(feed, referee(feed.version), base)
+            reference = referee(feed.version)
+            reference.commit([meaning(record, feed.version, base) for batch in feed.batches[0] for record in batch], 1)
+            self._compare(feed, reference, base)
 
-    def _tell(self, history: History, reference: Reference) -> int:
+    def _base(self) -> int:
+        """What the keys of the next history are counted from; now and then, what those before have left is removed."""
         if self._told % _TRUNCATED_AFTER == 0:
-            names = ", ".join(f"{plans[0].table.schema}.{plans[0].table.name}" for plans in self._plans.values())
+            plans = [plans[0] for pipeline in self._pipelines for plans in pipeline.plans.values()]
+            names = ", ".join(plan.table.quoted for plan in plans)
             self.query(f"truncate {names}, eventgen.events, eventgen.runs, eventgen.parked")
         self._told += 1
-        base = 10 * self._told
-        for number, writer in enumerate(self.writers):
+        return 10 * self._told
+
+    def _tell(self, history: History, reference: Reference, base: int) -> None:
+        for number, writer in enumerate(self._pipeline.writers):
             writer.left = list(history.batches[number]) if number < len(history.batches) else []
             writer.before = []
             self._begin(writer)
         for step in history.steps:
             self._step(history, step, reference, base)
-        for number, writer in enumerate(self.writers):
+        for number, writer in enumerate(self._pipeline.writers):
             while writer.left:
                 self._step(history, Step(number), reference, base)
-        return base
 
     def _begin(self, writer: Writer) -> None:
         writer.run = next(self._runs)
         writer.postgres._run, writer.postgres._confirmed = writer.run, 0
 
     def _step(self, history: History, step: Step, reference: Reference, base: int) -> None:
-        writer = self.writers[step.writer]
+        writer = self._pipeline.writers[step.writer]
         if not writer.left:
             return
         batch = writer.left[0]
@@ -277,7 +267,7 @@ class Stage:
             return
         writer.left, writer.before = writer.left[1:], writer.left[0]
         if not writer.left:
-            plan = replace(self._plans[history.version][self.writers.index(writer)], run=writer.run)
+            plan = replace(self._pipeline.plans[history.version][self._pipeline.writers.index(writer)], run=writer.run)
             writer.postgres.commit(Checkpoint((Batch(plan, "", 0, unversioned=True, judges_parked=True),)))
             writer.postgres.forget()
             reference.end(writer.run)
@@ -295,7 +285,7 @@ class Stage:
         # The end of the history must not depend on who was killed.
 
     def _commit(self, version: str, writer: Writer, batch: Sequence[dict[str, Any]], base: int) -> None:
-        plan = replace(self._plans[version][self.writers.index(writer)], run=writer.run)
+        plan = replace(self._pipeline.plans[version][self._pipeline.writers.index(writer)], run=writer.run)
         encoding = GeneralEncoder(plan.table, plan.types)
         lines, sparse = [], set()
         for number, record in enumerate(batch, start=1):
@@ -314,9 +304,9 @@ class Stage:
         writer.postgres.commit(Checkpoint((told,)))
 
     def _compare(self, history: History, reference: Reference, base: int) -> None:
-        table = self._plans[history.version][0].table
+        table = self._pipeline.plans[history.version][0].table
         rows = self.query(
-            f"select id, value, status, detail, _eventgen_version from {table.schema}.{table.name}"
+            f"select id, value, status, detail, _eventgen_version from {table.quoted}"
             f" where id between {base} and {base + 9} order by id"
         )
         assert rows == [
@@ -325,7 +315,7 @@ class Stage:
         ]
         events = self.query(
             "select type, partitionkey::int, data->'old', data->'new', id from eventgen.events"
-            f" where partitionkey in ('{base + 1}', '{base + 2}') order by sequence"
+            f" where partitionkey in ('{base + 1}', '{base + 2}') and table_schema = '{table.schema}' order by sequence"
         )
         assert len({event[4] for event in events}) == len(events)
         for key in reference.rows:
@@ -334,6 +324,36 @@ class Stage:
             ]
             assert_continuous([(old, new) for _, of, old, new, _ in events if of == key])
         assert len(events) == len(reference.events)
+
+
+class Pipeline:
+    """Writers of one table for each type of versions, in schemas of the pipeline's own."""
+
+    def __init__(self, database: str, place: str | None) -> None:
+        self.writers = [Writer(Postgres(database, 0)) for _ in range(3)]
+        self.plans: dict[str, list[Plan]] = {}
+        parsed, _ = rules.parse(RULES)
+        for name, (definition, _) in VERSIONS.items():
+            properties = {
+                "id": {"type": "integer"},
+                "version": definition,
+                "value": {"type": ["number", "null"]},
+                "status": {"type": ["string", "null"]},
+                "detail": {},
+            }
+            table = tables.table(
+                f"{name}-things" if name != "date-time" else "instant-things",
+                {"properties": properties},
+                key=["id"],
+                replication_key=None if name == "none" else "version",
+                default_schema=place and f"{place}_{name}",
+                with_metadata=False,
+            )
+            table = replace(table, order=ORDERS.get(name, table.order))
+            table = table.with_fine() if name == "finer" else table
+            self.plans[name] = [
+                writer.postgres.prepare(table, parsed, source="here", emit_first_load=True) for writer in self.writers
+            ]
 
 
 def assert_continuous(steps: list[tuple[Any, Any]]) -> None:
