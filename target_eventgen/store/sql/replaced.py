@@ -5,6 +5,8 @@ and the transaction that had written it (`before`); then the count of the row as
 at all (`present`), and the transaction in which (`written`). Where something else changes the row between two changes
 of one run, the later row counts: only what the run did since then can be undone without undoing that.
 
+A row that nothing has a tombstone of, as where an undo has taken it out, is absent as the run left it.
+
 `keep` follows the claim, which has locked the rows; `settle` follows all writes, and forgets keys that didn't change.
 """
 
@@ -40,7 +42,7 @@ def keep(plan: Plan) -> sql.Composable:
         " FROM {table} AS t WHERE ({keys}) IN (SELECT {staged} FROM {stage})"
         " ON CONFLICT (table_schema, table_name, key, run) DO UPDATE"
         " SET record = excluded.record, before = excluded.before, recorded_at = excluded.recorded_at"
-        " WHERE CASE WHEN excluded.record IS NULL THEN r.present OR r.count IS DISTINCT FROM excluded.count"
+        " WHERE CASE WHEN excluded.record IS NULL THEN r.present OR r.count <> excluded.count"
         " ELSE NOT r.present OR r.written <> excluded.before END"
     ).format(
         schema=sql.Literal(plan.table.schema),
