@@ -43,6 +43,8 @@ POINTS = (
     failpoints.STATE_HALF_WRITTEN,
 )
 
+WRITERS = 8
+
 Messages = Sequence[Mapping[str, Any] | str]
 
 SESSIONS = (
@@ -69,11 +71,11 @@ class Watch:
 
 
 def history(keys: int, versions: int, seed: int) -> list[Mapping[str, Any] | str]:
-    """Versions of keys in the order of their time, with a STATE after each few of them."""
+    """Versions of keys in the order of their time, with a STATE now and then; no two seeds share an instant."""
     drawn = random.Random(seed)
     messages: list[Mapping[str, Any] | str] = [schema()]
     for number in range(versions):
-        messages.append(version(drawn.randint(1, keys), number, drawn.choice([5, 15])))
+        messages.append(version(drawn.randint(1, keys), number * WRITERS + seed, drawn.choice([5, 15])))
         if number % 10 == 9:
             messages.append(state(number))
     return messages
@@ -286,11 +288,10 @@ def test_a_decision_waits_for_a_writer_that_sends_an_event_behind_a_held_one(loa
 
 
 def test_eight_writers_are_killed_while_a_relay_runs_and_a_person_decides(loader: Loader) -> None:
-    writers, seed = 8, 5
     watch, outbox = Watch(loader.database), Outbox(loader.database)
     outbox.announce(watch.receiver.delivery())
     loader.load([schema()])
-    luck, ended = random.Random(seed), threading.Event()
+    luck, ended = random.Random(5), threading.Event()
     decided: dict[str, int] = {"released": 0, "discarded": 0}
 
     def decide() -> None:
@@ -314,8 +315,8 @@ def test_eight_writers_are_killed_while_a_relay_runs_and_a_person_decides(loader
     person = threading.Thread(target=decide)
     with outbox.following(watch.receiver.delivery()):
         person.start()
-        with ThreadPoolExecutor(writers) as pool:
-            statuses = list(pool.map(write, range(writers)))
+        with ThreadPoolExecutor(WRITERS) as pool:
+            statuses = list(pool.map(write, range(WRITERS)))
         ended.set()
         person.join(60)
         assert_each_transition_has_its_event(loader.database)
