@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import psycopg2.extensions
 import pytest
 
-from tests.support.messages import record, schema, state
+from tests.support.messages import record, schema, state, version
 
 if TYPE_CHECKING:
     from tests.support.loading import Loader
@@ -465,3 +465,15 @@ def test_the_parts_of_a_url_are_as_good_as_the_url(loader: Loader) -> None:
         given["password"] = parts["password"]
     loader.load([schema(), record(id=1, value=1, status="", updated_at=None)], database_url="", **given)
     assert loader.query("select id from subscriptions") == [(1,)]
+
+
+def test_what_changes_after_a_checkpoint_of_repeats_is_stored(loader: Loader) -> None:
+    rules = [{"type": "changed", "stream": "subscriptions", "changes": ["value"]}]
+    first = [version(key, 1, key) for key in range(8)]
+    loader.load([schema(), *first, state(1)], events=rules)
+    later = [version(key, 2, 100 + key) for key in range(4)]
+    loader.load([schema(), *first, state(1), *later, *first[4:], state(2)], events=rules, batch_size_rows=8)
+    assert loader.query("select id, value from subscriptions order by id") == [
+        (key, 100 + key if key < 4 else key) for key in range(8)
+    ]
+    assert sorted(loader.events("key->>'id'")) == [(str(key),) for key in range(4)]
