@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
-from tap_restextract.values.cursor import is_local
+from tap_restextract.values.cursor import INSTANT, is_local
 from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Steps
 
@@ -37,6 +37,8 @@ def with_zone_check(plan: Plan, steps: Steps) -> Steps:
             value = find(incremental_of(plan).cursor_path, record)
             if zone is None and not is_told and is_local(value):
                 notices, is_told = [_notice(plan, value)], True
+            elif zone is None and not is_told and _lacks_offset(asked, value):
+                notices, is_told = [_initial_notice(plan, asked, value)], True
             if shifts and isinstance(value, str):
                 _check_alike(plan, before, value, asked)
                 before = value
@@ -58,6 +60,21 @@ def _notice(plan: Plan, value: Any) -> str:
     if (reason := plan.zone_reason) is not None:
         raise WalkError(f"{told}, and {reason}; {remedy}")
     return f"{told}, and is taken for UTC; where it is another zone's, an hour that its clocks repeat may be passed over: {remedy}"
+
+
+def _lacks_offset(asked: Any, value: Any) -> bool:
+    """Return whether a time of day was asked for without the offset that the answer's values have."""
+    has_time = isinstance(asked, str) and len(asked) > len("2026-01-01")
+    return has_time and is_local(asked) and isinstance(value, str) and INSTANT.match(value) is not None
+
+
+def _initial_notice(plan: Plan, asked: Any, value: Any) -> str:
+    """Return what a person should know of an `initial_value` without the offset that values have."""
+    return (
+        f"{label_of(plan)}: asked for {incremental_of(plan).cursor_path} from {asked!r}, which has no offset from UTC, the API "
+        f"answered {value!r}, which has one; {asked!r} is taken for UTC, and what is older is left out: write initial_value with "
+        "its offset, in quotes in YAML, which else drops it"
+    )
 
 
 def _check_alike(plan: Plan, before: Any, value: str, asked: Any) -> None:

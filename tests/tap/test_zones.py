@@ -140,6 +140,17 @@ def test_values_with_and_without_an_offset_do_not_meet_on_any_page() -> None:
     assert sum("declare timezone: UTC" in notice for step in mixed for notice in step.notices) == 1
 
 
+@pytest.mark.parametrize(
+    ("initial", "said"),
+    [("2026-01-01T00:00:00", 1), ("2026-01-01T00:00:00Z", 0), ("2026-01-01T02:00:00+02:00", 0), ("2026-01-01", 0)],
+)
+def test_an_initial_time_without_the_offset_that_values_have_is_told(initial: str, said: int) -> None:
+    """Meltano drops the offset of a time in meltano.yml that has no quotes."""
+    zoned = {**NAIVE, "updated_at": "2026-01-01T09:00:00Z"}
+    steps = noticed(plan(**STABLE, **facts(initial_value=initial)), [zoned, zoned])
+    assert [("in quotes in YAML" in notice) for step in steps for notice in step.notices] == [True] * said
+
+
 def noticed(made: Plan, records: list[dict[str, Any]]) -> list[Step]:
     """The steps of a walk of one page."""
     sub_walk = stream_walk_for(made, None).next()
