@@ -49,7 +49,7 @@ from tap_restextract.http import failures
 from tap_restextract.http.bounded import TooLargeError, TooSlowError, read_content
 from tap_restextract.http.certificates import certificates
 from tap_restextract.http.pacing import Pacers, TooLongError
-from tap_restextract.http.pages import is_behind_the_end, may_have_vanished, page_of
+from tap_restextract.http.pages import NOT_FOUND, is_behind_the_end, may_have_vanished, page_of
 from tap_restextract.http.retrying import with_retries
 from tap_restextract.http.session import CONNECT_SECONDS, HttpSession, environment_proxies
 from tap_restextract.http.signers import Unsigned, signature_headers, signer
@@ -59,6 +59,8 @@ from tap_restextract.values.rows import Reader, any_json
 from tap_restextract.walks.steps import Page, PageRequest
 
 MAX_REDIRECTS: Final = 5
+MAX_VANISHED_PAGES: Final = 20
+"""Of a counted list that has shrunk since the page before said that more follows."""
 MAX_CLOSE_SECONDS: Final = 1.0
 MIN_LOGGED_WAIT_SECONDS: Final = 5.0
 MIN_SECRET_CHARACTERS: Final = 6
@@ -71,7 +73,7 @@ def _unless_behind_the_end(
     fetch: Callable[[], JudgedAnswer],
     stream: StreamSettings,
     page_request: PageRequest,
-    is_ended_before: Callable[[], bool],
+    is_ended_before: Callable[[], bool] | None,
 ) -> JudgedAnswer | None:
     """Fetch a page; None where the answer says, twice, that there is no such page behind the others.
 
@@ -87,7 +89,7 @@ def _unless_behind_the_end(
         except AnswerError as error:
             if is_behind_the_end(stream, page_request, error.status):
                 continue
-            if may_have_vanished(stream, page_request, error.status):
+            if is_ended_before is not None and may_have_vanished(stream, page_request, error.status):
                 if is_ended_before():
                     return None
                 raise AnswerError(
@@ -102,14 +104,23 @@ def _unless_behind_the_end(
 
 
 def _is_ended_before(stream: StreamSettings, page_request: PageRequest, page: Callable[[PageRequest], Page]) -> bool:
-    """Ask for the counted page before another one; return whether it is the last one by now, or gone as well."""
-    before = page_before(stream.paginator, page_request.at)
-    if before is None:
-        return False
-    try:
-        return page(replace(page_request, at=before)).following is None
-    except AnswerError:
-        return False
+    """Ask for the counted pages before another one, up to one that is there; return whether that is the last one.
+
+    An API that lost the whole list, or the right to read it, has none of them: only so many are asked for.
+    """
+    before = page_request.at
+    for _ in range(MAX_VANISHED_PAGES):
+        before = page_before(stream.paginator, before)
+        if before is None:
+            return False
+        try:
+            again = page(replace(page_request, at=before))
+        except AnswerError as error:
+            if error.status == NOT_FOUND:
+                continue
+            return False
+        return again.following is None and not again.is_unreadable
+    return False
 
 
 class _FirstRequest:
@@ -207,14 +218,14 @@ class Client:
                 return Page([])
             raise
 
-    def _page(self, page_request: PageRequest) -> Page:
+    def _page(self, page_request: PageRequest, *, may_vanish: bool = True) -> Page:
         validator = page_request.validator
         request = paged(self._stream.paginator, self._first.of(self._stream, page_request), page_request.at)
         fetch = partial(
             self.fetch, asked_unless(request, validator), conditional=validator is not None, once=page_request.probe
         )
-        is_ended_before = partial(_is_ended_before, self._stream, page_request, self._page)
-        judged = _unless_behind_the_end(fetch, self._stream, page_request, is_ended_before)
+        is_ended_before = partial(_is_ended_before, self._stream, page_request, partial(self._page, may_vanish=False))
+        judged = _unless_behind_the_end(fetch, self._stream, page_request, is_ended_before if may_vanish else None)
         if judged is None:
             return Page([])
         answer, verdict, rule, _ = judged

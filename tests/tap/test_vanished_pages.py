@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import pytest
 
 from tap_restextract.errors import AnswerError
+from tap_restextract.http.client import MAX_VANISHED_PAGES
 from tests.support.api import Asked, Reply, serving
 from tests.support.runs import Runs
 from tests.support.walks import at
@@ -31,7 +33,7 @@ PAGES: dict[str, Any] = {"type": "page_number", "base_page": 1}
 class Shrinking:
     """An API that answers 404 to pages that aren't there; its list loses `lost` records once page 2 was answered."""
 
-    def __init__(self, count: int, lost: int, *, gaps: tuple[int, ...] = ()) -> None:
+    def __init__(self, count: int, lost: int, *, gaps: Container[int] = ()) -> None:
         self.rows = [at(1, key) for key in range(1, count + 1)]
         self.lost = lost
         self.gaps = gaps
@@ -78,6 +80,42 @@ def test_a_page_that_is_missing_though_the_one_before_it_says_that_it_is_there_s
         pytest.raises(
             AnswerError, match=r"answered 404 .*; the page before it, .*, doesn't say that it is the last one"
         ),
+    ):
+        made.run()
+
+
+class Vanishing(Shrinking):
+    """An API that answers 404 to all once page `last` was answered; where it `refuses`, an error to that page."""
+
+    def __init__(self, last: int, *, refuses: bool = False) -> None:
+        super().__init__(SIZE * last + SIZE, 0)
+        self.last = last
+        self.refuses = refuses
+
+    def answer(self, asked: Asked) -> Reply:
+        reply = super().answer(asked)
+        if self.asked[-1] != self.last or self.last not in self.asked[:-1]:
+            self.gaps = range(self.last * 2) if self.asked[-1] == self.last else self.gaps
+            return reply
+        return Reply({"error": "no right to read this"}) if self.refuses else reply
+
+
+def test_a_list_of_many_pages_that_vanishes_as_a_whole_is_an_error_after_a_few_requests() -> None:
+    listed = Vanishing(40)
+    with (
+        serving(listed.answer) as api,
+        runs(api, "traversal", has_more_path="more") as made,
+        pytest.raises(AnswerError, match=r"page=41 was answered 404"),
+    ):
+        made.run()
+    assert listed.asked[listed.asked.index(41) :] == [41, *range(40, 40 - MAX_VANISHED_PAGES, -1)]
+
+
+def test_an_error_in_place_of_the_page_before_does_not_say_that_it_is_the_last_one() -> None:
+    with (
+        serving(Vanishing(2, refuses=True).answer) as api,
+        runs(api, "traversal", has_more_path="more") as made,
+        pytest.raises(AnswerError, match=r"page=3 was answered 404"),
     ):
         made.run()
 
