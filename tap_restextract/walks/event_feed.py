@@ -48,7 +48,7 @@ from tap_restextract.walks.pages import (
 from tap_restextract.walks.protocol import SubWalk
 from tap_restextract.walks.repeated_pages import is_counted
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps, with_scope
-from tap_restextract.walks.witnesses import OBJECT, filled_by_key, unfound_error, unfound_witnesses
+from tap_restextract.walks.witnesses import OBJECT, Scope, filled_by_key, unfound_error, unfound_witnesses
 from tap_restextract.walks.zones import with_zone_check
 
 EVENTS: Final = "events of the feed"
@@ -235,11 +235,17 @@ class EventFeedWalk:
                 if record is not None and not self.is_missing:
                     latest[key_text(self.plan, record)] = record
                 elif self.is_missing and not self.is_request_known:
-                    yield from self._check_the_request(event, deletion)
+                    gone = [object_scope(self.plan, each) for each, _ in missing.values()]
+                    yield from self._check_the_request(event, deletion, gone)
         return list(latest.values())
 
-    def _check_the_request(self, event: Record, deletion: Record) -> Generator[Step, Page, None]:
+    def _check_the_request(self, event: Record, deletion: Record, gone: Sequence[Scope]) -> Generator[Step, Page, None]:
         """Check that the request for one object finds what the list holds, before the run's first is told as gone.
+
+        Args:
+            event: names the object.
+            deletion: the object's.
+            gone: what fills the request for this object and others that weren't found.
 
         Raises:
             WalkError: where it doesn't.
@@ -247,7 +253,7 @@ class EventFeedWalk:
         self.is_request_known = True
         key = {name: deletion[name] for name in self.plan.stream.primary_key}
         filled = filled_by_key(object_scope(self.plan, event), key)
-        if filled is not None and (scopes := (yield from unfound_witnesses(self.plan, filled))):
+        if filled is not None and (scopes := (yield from unfound_witnesses(self.plan, filled, gone))):
             names = "feed.fetch_path, what fills it, or feed.fetch_records"
             raise unfound_error(self.plan, event_object_plan(self.plan), scopes, names)
 

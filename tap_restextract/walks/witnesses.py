@@ -8,7 +8,7 @@ afterwards, and what is found none of the times, contradicts the request.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, Final
 
 from tap_restextract.errors import WalkError
@@ -31,16 +31,21 @@ Scope = tuple[tuple[str, Any], ...]
 def filled_by_key(scope: Scope, key: Mapping[str, Any]) -> dict[str, str] | None:
     """Return by which part of the primary key each placeholder of the request is filled; None where one is by no part.
 
+    Where two parts, or two placeholders, share a value, nothing tells which is which: None as well.
+
     Args:
         scope: the placeholders' values, for an object.
         key: the object's primary key.
     """
-    parts = {name: next((part for part, held in key.items() if str(held) == str(value)), None) for name, value in scope}
-    found = {name: part for name, part in parts.items() if part is not None}
-    return found if found and len(found) == len(parts) else None
+    matching = [[part for part, held in key.items() if str(held) == str(value)] for _, value in scope]
+    parts = [each[0] for each in matching if len(each) == 1]
+    is_clear = parts and len({*parts}) == len(scope)
+    return {name: part for (name, _), part in zip(scope, parts, strict=True)} if is_clear else None
 
 
-def unfound_witnesses(plan: Plan, filled: Mapping[str, str]) -> Generator[Step, Page, Sequence[Scope]]:
+def unfound_witnesses(
+    plan: Plan, filled: Mapping[str, str], gone: Collection[Scope]
+) -> Generator[Step, Page, Sequence[Scope]]:
     """Ask for records that the list holds; return those that the list shows, before and afterwards, and nothing finds.
 
     A request for one of them has the name `OBJECT`; an answer that says that it is gone is an empty page. The list's
@@ -49,6 +54,8 @@ def unfound_witnesses(plan: Plan, filled: Mapping[str, str]) -> Generator[Step, 
     Args:
         plan: the stream's.
         filled: by which part of the primary key each placeholder is filled.
+        gone: placeholders, filled, of objects not found. A list may lag behind deletions, and show those still: so
+            others are asked for, where it has some.
 
     Returns:
         Those records' placeholders; none where one is found, and where nothing is proven.
@@ -56,9 +63,11 @@ def unfound_witnesses(plan: Plan, filled: Mapping[str, str]) -> Generator[Step, 
     before: dict[str, str] = {}
     strikes, clock = 0, None
     scopes: dict[str, Scope] = {}
+    known = {*map(_text, gone)}
     for _ in range(ATTEMPTS):
         page = yield Step(request=PageRequest(probe=True))
-        held = _witnesses(plan, page)
+        others = [record for record in page.records if _text(_scope(filled, record)) not in known]
+        held = _witnesses(plan, others or page.records)
         if not held or is_cached(clock, page):
             break
         clock = page.server_time
@@ -76,16 +85,20 @@ def unfound_witnesses(plan: Plan, filled: Mapping[str, str]) -> Generator[Step, 
     return []
 
 
-def _witnesses(plan: Plan, page: Page) -> dict[str, Record]:
-    """Return the first and the last record of a page by their keys, where they have one, and aren't deleted."""
+def _witnesses(plan: Plan, records: Sequence[Record]) -> dict[str, Record]:
+    """Return the first and the last record by their keys, where they have one, and aren't deleted."""
     names, stream = plan.stream.primary_key, plan.stream
-    ends = (*page.records[:1], *page.records[-1:])
+    ends = (*records[:1], *records[-1:])
     whole = [record for record in ends if None not in [record.get(name) for name in names]]
     return {key_of(plan, record): record for record in whole if not is_tombstone(stream, record)}
 
 
 def _scope(filled: Mapping[str, str], record: Record) -> Scope:
-    return tuple((name, record[part]) for name, part in filled.items())
+    return tuple((name, record.get(part)) for name, part in filled.items())
+
+
+def _text(scope: Scope) -> tuple[str, ...]:
+    return tuple(str(value) for _, value in scope)
 
 
 def unfound_error(plan: Plan, object_plan: Plan, scopes: Sequence[Scope], names: str) -> WalkError:

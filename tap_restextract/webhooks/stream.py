@@ -116,17 +116,17 @@ class WebhookStream(RestStream):
                 self._checked_routes.add(route.fetch_path)
             elif objects and route.fetch_path not in self._checked_routes and self._plan.walk.reads_list:
                 self._checked_routes.add(route.fetch_path)
-                self._check_the_request(client, plan, route, next(iter(scopes.items())))
+                self._check_the_request(client, plan, route, scopes)
             return objects
 
-    def _check_the_request(self, client: Client, plan: Plan, route: Route, gone: tuple[Scope, Record]) -> None:
-        """Check that the request for one object finds what the list holds; `gone` is an object that it doesn't."""
-        key = {name: gone[1].get(name) for name in self._plan.stream.primary_key}
-        filled = filled_by_key(gone[0], key)
+    def _check_the_request(self, client: Client, plan: Plan, route: Route, gone: Mapping[Scope, Record]) -> None:
+        """Check that the request for one object finds what the list holds; `gone` are objects that it doesn't."""
+        scope, record = next(iter(gone.items()))
+        filled = filled_by_key(scope, {name: record.get(name) for name in self._plan.stream.primary_key})
         if filled is None:
             return
         with closing(self._open_client(self._plan)) as lists:
-            scopes = witnesses_unfound(self._plan, filled, lists, client)
+            scopes = witnesses_unfound(self._plan, filled, [*gone], lists, client)
         if scopes:
             names = f"fetch_path, what fills it, or fetch_records of the route to {route.stream}"
             raise unfound_error(self._plan, plan, scopes, names)
@@ -193,9 +193,11 @@ def fetch_objects(client: Client, plan: Plan, scopes: Sequence[Scope]) -> list[R
         return list(pool.map(one, scopes))
 
 
-def witnesses_unfound(plan: Plan, filled: Mapping[str, str], lists: Client, objects: Client) -> Sequence[Scope]:
+def witnesses_unfound(
+    plan: Plan, filled: Mapping[str, str], gone: Sequence[Scope], lists: Client, objects: Client
+) -> Sequence[Scope]:
     """Ask for what the list holds, one by one; return what `unfound_witnesses` returns."""
-    steps = unfound_witnesses(plan, filled)
+    steps = unfound_witnesses(plan, filled, gone)
     step = next(steps)
     while True:
         request = step.request or PageRequest()
