@@ -151,3 +151,32 @@ def test_ties_of_ranges_that_stand_in_no_order_stop_the_walk(order: str) -> None
 def test_ties_of_ranges_without_order_say_nothing() -> None:
     made = plan(**WINDOWS | {"incremental": {**WINDOWS["incremental"], "order": "none", "tie_breaker": "id"}})
     TieOrder(made).check([at(5, 7), at(5, 93), at(5, 9)], [5, 5, 5])
+
+
+@pytest.mark.parametrize("order", ["asc", "none"])
+def test_what_an_answer_left_out_once_is_no_contradiction_where_a_range_without_length_is_an_empty_one(
+    order: str,
+) -> None:
+    """A copy of the API's data, which lags behind, answers the second range the first time that it is asked for."""
+    made = plan(**WINDOWS | {"incremental": WINDOWS["incremental"] | {"order": order}})
+    stream_walk, lagging, written = stream_walk_for(made, None), [2], []
+
+    def answer(ask: PageRequest) -> Page:
+        assert ask.cursor is not None
+        low, high = rank(ask.cursor.value), None if ask.until is None else rank(ask.until)
+        kept = [each for each in RECORDS if low <= rank(each["updated_at"]) and _is_within(each, low, high)]
+        if low == rank(at(10)["updated_at"]) and kept and lagging:
+            missing = lagging.pop()
+            kept = [each for each in kept if each["id"] != missing]
+        return Page(kept, None, CLOCK)
+
+    while (sub_walk := stream_walk.next()) is not None:
+        step = next(sub_walk.steps)
+        while step.request is not None:
+            step = sub_walk.steps.send(answer(step.request))
+            written += [record["id"] for record in step.records]
+    assert written == [1, 3, 4, 5]
+
+
+def _is_within(record: Record, low: Any, high: Any) -> bool:
+    return high is None or (low != high and rank(record["updated_at"]) <= high)
