@@ -81,8 +81,10 @@ def apply_rule(  # noqa: PLR0913  one argument an option
         if parsed.delivery == "before_commit":
             publishers = configured_publishers(parsed, os.environ)
             publication = opened.enter_context(contextlib.closing(Publication(publishers, parsed.max_lock_seconds)))
-        recorded = application.report(parsed.batch_size_rows, publication)
+        recorded, waiting = application.report(parsed.batch_size_rows, publication)
     click.echo(f"recorded {printing.counted(recorded, chosen.type)}")
+    if waiting:
+        click.echo(f"{waiting:,} more wait for held events of their keys: see `target-eventgen events held`", err=True)
 
 
 def _chosen(known: tuple[Rule, ...], type_: str, stream: str | None) -> Rule:

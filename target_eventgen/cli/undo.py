@@ -77,12 +77,13 @@ def _take_back(undoing: Undo, run: int, *, writes: bool) -> None:
     restored: Counter[str] = Counter()
     deleted: Counter[str] = Counter()
     events: Counter[str] = Counter()
-    refused = 0
+    refused = waiting = 0
     for stream, undone in undoing.take_back(run, writes=writes):
         restored[stream] += undone.restored
         deleted[stream] += undone.deleted
         events.update(undone.events)
         refused += len(undone.refused)
+        waiting += undone.waiting
         for key, reason in undone.refused:
             click.echo(f"refused {stream}/{key}: {reason}")
     would = "" if writes else "would be "
@@ -90,6 +91,9 @@ def _take_back(undoing: Undo, run: int, *, writes: bool) -> None:
         click.echo(f"{stream}: {restored[stream]:,} rows {would}restored, {deleted[stream]:,} {would}deleted again")
     for type_, number in sorted(events.items()):
         click.echo(f"{'recorded' if writes else 'would record'} {printing.counted(number, type_)}")
+    if waiting:
+        more = "more wait" if writes else "more would wait"
+        click.echo(f"{waiting:,} {more} for held events of their keys: see `target-eventgen events held`", err=True)
     if not restored:
         raise EventgenError(
             f"Of the run {run} nothing is kept: it changed no row, it is undone, its undo_days are over, or it ran without "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from target_eventgen import failpoints
 from target_eventgen.errors import RuleError
@@ -17,11 +18,18 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Table
 from target_eventgen.model.trace import Trace
-from target_eventgen.store import conditions, schema
+from target_eventgen.store import conditions, held, schema
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.live import live_plan
 from target_eventgen.store.postgres import BeforeCommit
 from target_eventgen.store.sql import application, stage
+
+
+class Reported(NamedTuple):
+    """The events of an application: how many are recorded, and how many wait for held ones of their keys."""
+
+    recorded: int
+    waiting: int
 
 
 @dataclass(frozen=True)
@@ -82,22 +90,19 @@ class Application:
             satisfying, unreported, example = cursor.fetchone() or (0, 0, None)
             return satisfying, unreported, example
 
-    def report(self, piece: int, before_commit: BeforeCommit | None = None) -> int:
-        """Record an event of each row that satisfies the rule and has none, in pieces of so many rows.
-
-        Returns the number of events.
-        """
-        recorded = 0
+    def report(self, piece: int, before_commit: BeforeCommit | None = None) -> Reported:
+        """Record an event of each row that satisfies the rule and has none, in pieces of so many rows."""
+        recorded = waiting = 0
         after: str | None = None
         while True:
             work = functools.partial(self._piece, after, piece, before_commit)
-            number, after = self.connection.repeat_until_done(work)
-            recorded += number
+            (now, later), after = self.connection.repeat_until_done(work)
+            recorded, waiting = recorded + now, waiting + later
             if after is None:
-                return recorded
+                return Reported(recorded, waiting)
 
-    def _piece(self, after: str | None, piece: int, before_commit: BeforeCommit | None) -> tuple[int, str | None]:
-        """Report the next rows; return how many events were recorded, and the last key, None where no row is left."""
+    def _piece(self, after: str | None, piece: int, before_commit: BeforeCommit | None) -> tuple[Reported, str | None]:
+        """Report the next rows; return their events, and the last key, None where no row is left."""
         plan = self.plan
         doing = f'stream "{plan.table.stream}": applying the rule "{plan.rules[0].type}"'
         with self.connection.transaction(doing) as cursor:
@@ -106,16 +111,17 @@ class Application:
             cursor.execute(stage.create_stage(plan, {}))
             cursor.execute(application.stage_rows(plan, after, piece))
             if cursor.rowcount == 0:
-                return 0, None
+                return Reported(0, 0), None
             cursor.execute(application.last_staged(plan))
             last = str(single_value(cursor))
             failpoints.reach(failpoints.AFTER_STAGING)
             cursor.execute(application.lock_rows(plan))
             failpoints.reach(failpoints.AFTER_LOCK)
-            cursor.execute(application.record(plan))
-            recorded = sum(single_value(cursor).values())
+            cursor.execute(application.record(held.behind(cursor, plan)))
+            types, waits = cursor.fetchone() or ({}, {})
+            reported = Reported(sum(types.values()), sum(waiting for _, waiting in waits.values()))
             failpoints.reach(failpoints.AFTER_EVENTS)
-            if before_commit is not None and recorded:
+            if before_commit is not None and reported.recorded:
                 before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
-        return recorded, last
+        return reported, last

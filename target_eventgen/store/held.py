@@ -1,10 +1,14 @@
-"""What guards hold, as a run says it at its end."""
+"""What guards hold, as a run says it at its end, and as whoever records an event must know it."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+from psycopg2 import extensions
 
 from target_eventgen.model.guard import HeldByGuards, HeldOfRule
+from target_eventgen.model.plan import Plan
 from target_eventgen.store.connection import Connection, single_value
 from target_eventgen.store.sql import guard
 
@@ -22,3 +26,9 @@ def by_guards(connection: Connection, run: int, source: str) -> HeldByGuards:
         undecided,
         seconds,
     )
+
+
+def behind(cursor: extensions.cursor, plan: Plan) -> Plan:
+    """Return a plan whose events wait behind held ones of their keys; the rows that it records of are locked."""
+    cursor.execute(guard.of_table(plan.table))
+    return replace(plan, may_hold=bool(single_value(cursor)))

@@ -18,8 +18,8 @@ from target_eventgen.errors import TableError
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.trace import Trace
-from target_eventgen.store import conditions, schema
-from target_eventgen.store.connection import Connection, single_value
+from target_eventgen.store import conditions, held, schema
+from target_eventgen.store.connection import Connection
 from target_eventgen.store.live import live_plan
 from target_eventgen.store.postgres import BeforeCommit
 from target_eventgen.store.sql import stage, undo
@@ -38,12 +38,16 @@ class Run(NamedTuple):
 
 
 class Undone(NamedTuple):
-    """What became of a piece: rows restored, rows deleted again, events by type, (key, reason) of the other rows."""
+    """What became of a piece: rows restored, rows deleted again, events by type, (key, reason) of the other rows.
+
+    `waiting` is how many more events wait for held ones of their keys.
+    """
 
     restored: int
     deleted: int
     events: Mapping[str, int]
     refused: Sequence[tuple[str, str]]
+    waiting: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,9 +140,10 @@ class Undo:
             cursor.execute(undo.judge(plan, run))
             cursor.execute(undo.restore_absent(plan, columns))
             recorded: Mapping[str, int] = {}
+            waits: Mapping[str, Sequence[int]] = {}
             if plan.rules:
-                cursor.execute(undo.record(plan))
-                recorded = single_value(cursor)
+                cursor.execute(undo.record(held.behind(cursor, replace(plan, run=run))))
+                recorded, waits = cursor.fetchone() or ({}, {})
             cursor.execute(undo.restore(plan, columns))
             cursor.execute(undo.delete(plan))
             cursor.execute(undo.settle(plan, run))
@@ -151,4 +156,5 @@ class Undo:
                 self.before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
         named = [(", ".join(map(str, key)), reason) for key, reason in refused]
-        return str(found[0]), Undone(restored, deleted, recorded, named)
+        waiting = sum(number for _, number in waits.values())
+        return str(found[0]), Undone(restored, deleted, recorded, named, waiting)

@@ -265,3 +265,34 @@ def test_a_declared_backfill_in_pieces_records_nothing_and_transitions_count_fro
 def test_a_backfill_checks_its_rules_all_the_same(loader: Loader) -> None:
     said = loader.refused([schema(), version(1, 1, 1)], events=[{**LARGE, "enters": "vlue > 10"}], backfill=True)
     assert 'did you mean "value"' in said
+
+
+# -- beside a guard ---------------------------------------------------------------------------------------------------
+
+
+def test_a_row_whose_event_is_held_or_discarded_is_reported_by_no_application(loader: Loader) -> None:
+    silent(loader, {1: 5, 2: 5})
+    assert (
+        loader.run([schema(), version(1, 2, 15), state(2)], events=[LARGE], guard={"events_per_run": 0}).returncode == 3
+    )
+    assert applied(loader, "large", "--dry-run").stdout == f"1 rows satisfy it; would record 0 {TIMES} large\n"
+    assert applied(loader, "large").stdout == f"recorded 0 {TIMES} large\n"
+    loader.run_command(["events", "discard", "--all", "--config", str(loader.write_config())])
+    assert applied(loader, "large").stdout == f"recorded 0 {TIMES} large\n"
+    assert reported(loader) == []
+
+
+def test_an_applied_event_waits_behind_a_held_one_of_its_key(loader: Loader) -> None:
+    updated = {"type": "updated", "stream": "subscriptions", "on": "updated"}
+    silent(loader, {1: 5, 2: 15})
+    assert (
+        loader.run([schema(), version(1, 2, 15), state(2)], events=[updated], guard={"events_per_run": 0}).returncode
+        == 3
+    )
+    done = applied(loader, "large")
+    assert done.stdout == f"recorded 1 {TIMES} large\n"
+    assert "1 more wait for held events of their keys" in done.stderr
+    assert reported(loader) == ["2"]
+    assert applied(loader, "large").stdout == f"recorded 0 {TIMES} large\n"
+    loader.run_command(["events", "release", "--all", "--config", str(loader.write_config())])
+    assert loader.events() == [("large", "2"), ("updated", "1"), ("large", "1")]

@@ -190,3 +190,16 @@ def test_a_load_that_comes_meanwhile_waits_and_counts_after_the_undo(loader: Loa
     assert values(loader) == [(1, 25, True)]
     assert loader.events("type, data->'new'->'value'") == [("large", 15), ("small", 5), ("large", 25)]
     assert json.dumps(values(loader))
+
+
+def test_events_of_an_undo_wait_behind_held_ones_of_their_keys(loader: Loader) -> None:
+    load(loader, [schema(), version(1, 1, 5), version(2, 1, 5)])
+    messages = [schema(), version(1, 2, 15), version(2, 2, 15), state(2)]
+    assert loader.run(messages, **SETTINGS, guard={"events_per_run": 1}).returncode == 3
+    ((bad,),) = loader.query("select distinct run from eventgen.held_events")
+    done = undone(loader, bad)
+    assert done.returncode == 0, done.stderr
+    assert "1 more wait for held events of their keys" in done.stderr
+    assert loader.events() == [("large", "1"), ("small", "1")]
+    loader.run_command(["events", "release", "--all", "--config", str(loader.write_config())])
+    assert loader.events() == [("large", "1"), ("small", "1"), ("large", "2"), ("small", "2")]

@@ -74,12 +74,26 @@ def _rows_as_creations(plan: Plan, *, staged: bool, after: str | None = None) ->
 
 
 def _unreported(plan: Plan) -> sql.Composed:
-    """Return whether the outbox has no event of the rule's type of the row of `_eventgen_transition`."""
+    """Return whether no event of the rule's type is recorded, held or discarded of the row of `_eventgen_transition`.
+
+    An event that earlier code recorded doesn't say its table, and counts as one of each.
+    """
     (rule,) = plan.rules
+    known = sql.SQL(
+        "known.type = {} AND known.stream = {} AND known.source = {} AND known.partitionkey = {}"
+        " AND coalesce(known.table_schema = {} AND known.table_name = {}, true)"
+    ).format(
+        sql.Literal(rule.type),
+        sql.Literal(plan.table.stream),
+        sql.Literal(plan.source),
+        subject(plan),
+        sql.Literal(plan.table.schema),
+        sql.Literal(plan.table.name),
+    )
     return sql.SQL(
-        "NOT EXISTS (SELECT FROM eventgen.events AS known WHERE known.type = {} AND known.stream = {}"
-        " AND known.source = {} AND known.partitionkey = {})"
-    ).format(sql.Literal(rule.type), sql.Literal(plan.table.stream), sql.Literal(plan.source), subject(plan))
+        "(NOT EXISTS (SELECT FROM eventgen.events AS known WHERE {known})"
+        " AND NOT EXISTS (SELECT FROM eventgen.held_events AS known WHERE {known}))"
+    ).format(known=known)
 
 
 def count(plan: Plan) -> sql.Composable:
@@ -142,12 +156,12 @@ def lock_rows(plan: Plan) -> sql.Composable:
 
 
 def record(plan: Plan) -> sql.Composable:
-    """Record the events of the staged rows, which are locked; return how many, by type."""
+    """Record the events of the staged rows, which are locked; return how many, and (held, waiting) ones, by type."""
     return sql.SQL(
-        "WITH transitions AS (SELECT * FROM ({rows}) AS _eventgen_transition WHERE {unreported}){events} SELECT {recorded}"
+        "WITH transitions AS (SELECT * FROM ({rows}) AS _eventgen_transition WHERE {unreported}){events} SELECT {recorded}, {held}"
     ).format(
         rows=_rows_as_creations(plan, staged=True),
         unreported=_unreported(plan),
-        events=events(plan, mark=MARK),
-        recorded=counts(plan)["recorded"],
+        events=events(plan, may_hold=plan.may_hold, mark=MARK),
+        **counts(plan, may_hold=plan.may_hold),
     )

@@ -205,7 +205,7 @@ def _rows(plan: Plan) -> sql.Composed:
 
 
 def record(plan: Plan) -> sql.Composable:
-    """Record the events of what is restored, as of transitions; return how many, by type."""
+    """Record the events of what is restored, as of transitions; return how many, and (held, waiting) ones, by type."""
     content = plan.table.content
     new = [
         sql.SQL("CASE WHEN e.record IS NULL THEN {} ELSE {} END").format(column_name(c, "t"), column_name(c, "k"))
@@ -226,7 +226,7 @@ def record(plan: Plan) -> sql.Composable:
         columns.append(deleted.format(column_name(DELETED_AT, "k"), column_name(DELETED_AT)))
     return sql.SQL(
         "WITH transitions AS (SELECT {columns}{rows} AND ({existed} = {gone} OR ROW({new}) IS DISTINCT FROM ROW({old})))"
-        "{events} SELECT {recorded}"
+        "{events} SELECT {recorded}, {held}"
     ).format(
         columns=comma_list(columns),
         rows=_rows(plan),
@@ -234,8 +234,8 @@ def record(plan: Plan) -> sql.Composable:
         gone=gone,
         new=comma_list(new),
         old=comma_list(old),
-        events=events(plan, mark=MARK),
-        recorded=counts(plan)["recorded"],
+        events=events(plan, may_hold=plan.may_hold, mark=MARK),
+        **counts(plan, may_hold=plan.may_hold),
     )
 
 
