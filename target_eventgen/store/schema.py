@@ -75,12 +75,32 @@ def count_rows(cursor: extensions.cursor, table: Table) -> int:
     return max(rows, int(single_value(cursor)[0]["Plan"]["Plan Rows"]))
 
 
-def table_of(cursor: extensions.cursor, stream: str) -> Table | None:
-    """Return the table that a stream is stored in, as it is in the database; None where the catalog has none."""
+def check_own_tables(cursor: extensions.cursor) -> None:
+    """Refuse a database without the tables of the schema eventgen, or with those of an earlier version.
+
+    Raises:
+        TableError: it is such a one.
+    """
+    cursor.execute(catalog.EXIST)
+    if not single_value(cursor):
+        raise TableError(
+            "the tables of the schema eventgen are missing, or an earlier version made them; load once with this version, "
+            "which makes or alters them"
+        )
+
+
+def table_of(cursor: extensions.cursor, stream: str, place: tuple[str, str] | None = None) -> Table | None:
+    """Return the table that a stream is stored in, as it is in the database; None where the catalog has none.
+
+    Args:
+        cursor: of a transaction.
+        stream: its name.
+        place: its schema and name; None: the latest where several tables are the stream's.
+    """
     cursor.execute("SELECT to_regclass('eventgen.streams') IS NOT NULL")
     if not single_value(cursor):
         return None
-    cursor.execute(catalog.location_of_stream(stream))
+    cursor.execute(catalog.location_of_stream(stream, place))
     location = cursor.fetchone()
     if location is None:
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -62,6 +62,7 @@ class Undo:
         emits_first_load: whether a table's very first load records events.
         trace: where the trace of the events comes from.
         before_commit: publishes events within their transactions.
+        place: returns schema and table that loads store a stream in; None: a stream may be stored anywhere.
     """
 
     connection: Connection
@@ -71,10 +72,12 @@ class Undo:
     emits_first_load: bool = False
     trace: Trace | None = None
     before_commit: BeforeCommit | None = None
+    place: Callable[[str], tuple[str, str]] | None = None
 
     def runs(self) -> list[Run]:
         """Return the runs that can be undone, the oldest first."""
         with self.connection.transaction("looking for runs") as cursor:
+            schema.check_own_tables(cursor)
             cursor.execute(undo.RUNS)
             return [Run(*row) for row in cursor.fetchall()]
 
@@ -87,14 +90,20 @@ class Undo:
             piece: keys in a transaction.
 
         Raises:
-            TableError: a table that the run has changed is no more.
+            TableError: a table that the run has changed is no more, or another one is the stream's; or no load by this
+                version has been here.
             RuleError: a rule that can't be followed.
         """
         with self.connection.transaction("looking for what a run has changed") as cursor:
+            schema.check_own_tables(cursor)
             cursor.execute(undo.tables_of(run))
             changed = cursor.fetchall()
-        for table_schema, name, stream, rows in changed:
-            plan, columns = self._plan_of(str(stream or name), str(table_schema), str(name), int(rows))
+        # Nothing is undone of a run of which something can't be.
+        plans = [
+            self._plan_of(str(stream or name), str(within), str(name), int(rows))
+            for within, name, stream, rows in changed
+        ]
+        for plan, columns in plans:
             after: str | None = None
             while True:
                 work = functools.partial(self._piece, plan, columns, run, after, piece, writes=writes)
@@ -105,6 +114,11 @@ class Undo:
 
     def _plan_of(self, stream: str, table_schema: str, name: str, rows: int) -> tuple[Plan, list[str]]:
         """Return the plan of a table, and its columns that may be written."""
+        if self.place is not None and (place := self.place(stream)) != (table_schema, name):
+            raise TableError(
+                f'stream "{stream}": the run has changed its table "{table_schema}"."{name}", but loads of this configuration '
+                f'store it in "{place[0]}"."{place[1]}"; undo the run with the configuration that it had'
+            )
         with self.connection.transaction(f'stream "{stream}": looking for its table') as cursor:
             table = schema.table_at(cursor, stream, table_schema, name)
             if table is None:

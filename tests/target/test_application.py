@@ -296,3 +296,28 @@ def test_an_applied_event_waits_behind_a_held_one_of_its_key(loader: Loader) -> 
     assert applied(loader, "large").stdout == f"recorded 0 {TIMES} large\n"
     loader.run_command(["events", "release", "--all", "--config", str(loader.write_config())])
     assert loader.events() == [("large", "2"), ("updated", "1"), ("large", "1")]
+
+
+# -- where it is applied ----------------------------------------------------------------------------------------------
+
+
+def test_a_rule_is_applied_to_the_table_of_its_pipeline(loader: Loader) -> None:
+    for place, keys in (("a", (1, 2)), ("b", (1, 3))):
+        messages = [schema(), *(version(key, 1, 15) for key in keys), state(1)]
+        loader.load(messages, events=[], default_target_schema=place)
+    for place in ("a", "b"):
+        assert applied(loader, "large", default_target_schema=place).stdout == f"recorded 2 {TIMES} large\n"
+    told = loader.events("table_schema, key->>'id'")
+    assert told == [("a", "1"), ("a", "2"), ("b", "1"), ("b", "3")]
+    refused = applied(loader, "large", default_target_schema="c")
+    assert refused.returncode == 1
+    assert 'no table of it is known here yet in "c"."subscriptions", where loads store it' in refused.stderr
+
+
+def test_a_database_of_earlier_code_is_to_be_loaded_once_before(loader: Loader) -> None:
+    silent(loader, {1: 15})
+    loader.query("drop table eventgen.replaced; alter table eventgen.streams drop column identity; select 1")
+    for command in (["rules", "apply", "large"], ["undo"], ["undo", "1"]):
+        done = loader.run_command([*command, "--config", str(loader.write_config(events=[LARGE]))])
+        assert done.returncode == 1
+        assert "an earlier version made them; load once with this version" in done.stderr

@@ -203,3 +203,15 @@ def test_events_of_an_undo_wait_behind_held_ones_of_their_keys(loader: Loader) -
     assert loader.events() == [("large", "1"), ("small", "1")]
     loader.run_command(["events", "release", "--all", "--config", str(loader.write_config())])
     assert loader.events() == [("large", "1"), ("small", "1"), ("large", "2"), ("small", "2")]
+
+
+def test_a_run_is_undone_by_the_configuration_of_its_pipeline_alone(loader: Loader) -> None:
+    for place in ("a", "b"):
+        load(loader, [schema(), version(1, 1, 5)], default_target_schema=place, source=place)
+    bad = load(loader, [schema(), version(1, 2, 15)], default_target_schema="a", source="a")
+    refused = undone(loader, bad, default_target_schema="b", source="b")
+    assert refused.returncode == 1
+    assert 'store it in "b"."subscriptions"; undo the run with the configuration that it had' in refused.stderr
+    assert loader.events("type, source") == [("large", "a")]
+    assert undone(loader, bad, default_target_schema="a", source="a").returncode == 0
+    assert loader.events("type, source") == [("large", "a"), ("small", "a")]
