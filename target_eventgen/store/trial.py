@@ -147,6 +147,9 @@ class Trial(Postgres):
     def forget(self) -> None:
         """Leave all as it is: it is rolled back."""
 
+    def _move_released(self) -> None:
+        """Leave released events where they are: no rule of the trial has fired them."""
+
     def _commit_either_way(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         """Write a checkpoint; go on after its columns are widened, where that is needed."""
         while True:

@@ -167,6 +167,18 @@ def test_a_live_trial_of_a_first_load_says_that_it_is_suppressed(loader: Loader)
     assert 'first load of the stream "orders"' in done.stderr
 
 
+def test_a_live_trial_counts_what_would_wait_for_held_events_and_nothing_that_was_released(loader: Loader) -> None:
+    publisher = {"type": "file", "path": str(loader.folder / "events.jsonl")}
+    held: dict[str, Any] = {"delivery": "before_commit", "publishers": [publisher], "guard": {"events_per_run": 0}}
+    loader.load([schema(), version(1, 1, 5), version(2, 1, 5), state(1)], events=[])
+    assert loader.run([schema(), version(1, 2, 15), version(2, 2, 15), state(2)], events=RULES, **held).returncode == 3
+    loader.query("update eventgen.held_events set state = 'waiting' where subject = 'subscriptions/1'; select 1")
+    before = loader.query(EVERYTHING)
+    done = tried_live(loader, [schema(), version(2, 3, 5), version(3, 3, 15), state(3)], "--json", **held)
+    assert counts(done) == {"large": 1, "left": 1}
+    assert loader.query(EVERYTHING) == before
+
+
 def test_a_live_trial_delivers_nothing(loader: Loader) -> None:
     loader.load([schema(), version(1, 1, 5), state(1)], events=RULES)
     publisher = {"type": "file", "path": str(loader.folder / "events.jsonl")}

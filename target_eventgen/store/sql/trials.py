@@ -45,10 +45,15 @@ def mark_as_there(plan: Plan) -> sql.Composable:
 def events_above(number: int) -> sql.Composable:
     """Return (stream, type, events, subject of the first) of this transaction, by stream and type.
 
+    Events that would wait for held ones of their keys are among them.
+
     Args:
         number: as `BEGIN` returned it.
     """
     return sql.SQL(
-        "SELECT stream, type, count(*), (array_agg(subject ORDER BY sequence))[1] FROM eventgen.events"
-        " WHERE sequence > {} AND transaction_id = pg_current_xact_id() GROUP BY stream, type"
+        "SELECT stream, type, count(*), (array_agg(subject ORDER BY waits, sequence))[1] FROM"
+        " (SELECT stream, type, subject, sequence, false AS waits FROM eventgen.events"
+        "  WHERE sequence > {} AND transaction_id = pg_current_xact_id()"
+        "  UNION ALL SELECT stream, type, subject, sequence, true FROM eventgen.held_events"
+        "  WHERE transaction_id = pg_current_xact_id()) AS said GROUP BY stream, type"
     ).format(sql.Literal(number))
