@@ -29,6 +29,11 @@ def by_guards(connection: Connection, run: int, source: str) -> HeldByGuards:
 
 
 def behind(cursor: extensions.cursor, plan: Plan) -> Plan:
-    """Return a plan whose events wait behind held ones of their keys; the rows that it records of are locked."""
+    """Return a plan whose events wait for held ones of their keys.
+
+    The rows that events are recorded of are locked, so that what is held of their keys stays until the commit.
+    """
+    if plan.may_hold or not plan.rules:
+        return plan
     cursor.execute(guard.of_table(plan.table))
     return replace(plan, may_hold=bool(single_value(cursor)))

@@ -19,7 +19,8 @@ from target_eventgen.model.checkpoint import Batch, Outcome
 from target_eventgen.model.plan import Plan
 from target_eventgen.store import staging
 from target_eventgen.store.connection import Connection, single_value
-from target_eventgen.store.sql import added_columns, deletions, guard, replaced, replays, single_pass, stage, two_pass
+from target_eventgen.store.held import behind
+from target_eventgen.store.sql import added_columns, deletions, replaced, replays, single_pass, stage, two_pass
 
 MIN_UPSERT_SERVER_VERSION: Final = 180000
 """libpq's number of the oldest Postgres whose RETURNING gives the row before."""
@@ -129,7 +130,7 @@ class KeyedWriter:
             return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
         self._keep_stale(cursor, plan, locked=True)
-        cursor.execute(two_pass.record(plan, **shape, may_hold=self._may_hold(cursor, plan)))
+        cursor.execute(two_pass.record(plan, **shape, may_hold=behind(cursor, plan).may_hold))
         row = cursor.fetchone()
         assert row is not None
         updated, fired, types, held, stale, key = row
@@ -149,14 +150,6 @@ class KeyedWriter:
         failpoints.reach(failpoints.AFTER_EVENTS)
         written = Outcome(created, updated, stale, fired, 0, rejected, lock_seconds=locked, stale_key=key)
         return _with_events(written, types, held)
-
-    @staticmethod
-    def _may_hold(cursor: extensions.cursor, plan: Plan) -> bool:
-        """Return whether events of claimed keys may be held, or wait for held ones; so it stays until the commit."""
-        if plan.may_hold or not plan.rules:
-            return plan.may_hold
-        cursor.execute(guard.of_table(plan.table))
-        return bool(single_value(cursor))
 
 
 def _with_events(outcome: Outcome, types: Mapping[str, int], held: Mapping[str, Sequence[int]]) -> Outcome:

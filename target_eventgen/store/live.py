@@ -12,7 +12,7 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import METADATA, Table
 from target_eventgen.model.trace import Trace
-from target_eventgen.store import catalog, schema
+from target_eventgen.store import schema
 
 STAGE: Final = "eventgen_stage_live"
 
@@ -45,9 +45,7 @@ def live_plan(  # noqa: PLR0913  each is a fact of the stream or of its events
         content = tuple(column for column in described.content if column.name in names)
         table = replace(described, schema=table.schema, name=table.name, content=content, key=table.key)
     table = replace(table, metadata=tuple(column for column in types if column.name in METADATA))
-    cursor.execute(catalog.first_load(table))
-    known = cursor.fetchone()
-    assert known is not None  # it is by the catalog that the table was found
-    _, loaded, _, generations, names_table, is_ambiguous = known
-    plan = Plan(table, types, tuple(rules), STAGE, source, hard=hard, generations=generations, trace=trace)
-    return replace(plan, names_table=bool(names_table or is_ambiguous)), bool(loaded)
+    past = schema.past_of(cursor, table)
+    assert past is not None  # it is by the catalog that the table was found
+    plan = Plan(table, types, tuple(rules), STAGE, source, hard=hard, generations=past.generations, trace=trace)
+    return replace(plan, names_table=past.names_table), past.loaded

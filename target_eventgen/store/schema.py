@@ -30,16 +30,32 @@ class Past(NamedTuple):
     """What the catalog knows of a table.
 
     Attributes:
+        stream: whose table it is.
         loaded: whether its first load has ended.
         remade: whether it was dropped and made again.
         generations: columns that were added to it while it had rows, with the number of the widening that added each.
-        names_table: whether the ids of its events name it.
+        was_named: whether the ids of its events have named it until now.
+        is_ambiguous: whether another table whose ids don't name it has a stream of the same name.
     """
 
+    stream: str
     loaded: bool
     remade: bool
     generations: Mapping[str, int]
-    names_table: bool
+    was_named: bool
+    is_ambiguous: bool
+
+    @property
+    def names_table(self) -> bool:
+        """Whether the ids of its events name it."""
+        return self.was_named or self.is_ambiguous
+
+
+def past_of(cursor: extensions.cursor, table: Table) -> Past | None:
+    """Return what the catalog knows of a table; None where it doesn't know the table."""
+    cursor.execute(catalog.first_load(table))
+    row = cursor.fetchone()
+    return None if row is None else Past(*row)
 
 
 def create_own_tables(cursor: extensions.cursor) -> None:
@@ -147,23 +163,21 @@ def adapt(cursor: extensions.cursor, table: Table, types: tuple[Column, ...]) ->
         {column.name for column in wanted} - existing
         or to_widen(table, types)
         or to_type(cursor, table, types)
-        or not _known(cursor, table)
+        or past_of(cursor, table) is None
     ):
         types = _create_or_alter(cursor, table, wanted)
     if table.key:
         _ensure_key(cursor, table)
-    cursor.execute(catalog.first_load(table))
-    row = cursor.fetchone()
-    assert row is not None
-    stream, loaded, remade, generations, names_table, is_ambiguous = row
-    if stream != table.stream:
+    past = past_of(cursor, table)
+    assert past is not None
+    if past.stream != table.stream:
         raise TableError(
-            f'stream "{table.stream}": its table {table.title} is that of the stream "{stream}"; '
+            f'stream "{table.stream}": its table {table.title} is that of the stream "{past.stream}"; '
             "give one of them another name with a stream map's __alias__, or unset default_target_schema"
         )
-    if is_ambiguous and not names_table:
+    if past.is_ambiguous and not past.was_named:
         cursor.execute(catalog.name_tables_in_ids(table.stream))
-    return types, Past(bool(loaded), bool(remade), generations, bool(names_table or is_ambiguous))
+    return types, past
 
 
 def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Column, ...]) -> tuple[Column, ...]:
@@ -177,7 +191,7 @@ def _create_or_alter(cursor: extensions.cursor, table: Table, wanted: tuple[Colu
         cursor.execute(tables.create_table(table))
         _mark_untyped(cursor, table, table.untyped)
         cursor.execute(catalog.forget_first_load(table))
-    if not _known(cursor, table):
+    if past_of(cursor, table) is None:
         cursor.execute(tables.has_rows(table))
         cursor.execute(catalog.add_table(table, loaded=single_value(cursor)))
     if types:
@@ -204,8 +218,8 @@ def _alter(cursor: extensions.cursor, table: Table, types: tuple[Column, ...], w
     cursor.execute(tables.has_rows(table))
     if added and table.key and single_value(cursor):
         cursor.execute(tables.add_generation(table))
-        cursor.execute(catalog.first_load(table))
-        _, _, _, generations, *_ = cursor.fetchone() or (None, None, None, {})
+        past = past_of(cursor, table)
+        generations = {} if past is None else past.generations
         number = max(generations.values(), default=0) + 1
         cursor.execute(catalog.store_generations(table, {**generations, **dict.fromkeys(added, number)}))
     typed = to_type(cursor, table, types)
@@ -266,12 +280,6 @@ def _cant_widen(table: Table, columns: Sequence[Column], cause: str, error: psyc
 def _mark_untyped(cursor: extensions.cursor, table: Table, names: AbstractSet[str]) -> None:
     for name in sorted(names):
         cursor.execute(tables.mark_untyped(table, name))
-
-
-def _known(cursor: extensions.cursor, table: Table) -> bool:
-    """Return whether the catalog has the table."""
-    cursor.execute(catalog.first_load(table))
-    return cursor.fetchone() is not None
 
 
 def _ensure_key(cursor: extensions.cursor, table: Table) -> None:
