@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What one expects: ".5" behind the seconds is half a second, in ISO 8601 as in the texts that PostgreSQL writes, which
+# What one expects: ".5" after the seconds is half a second, in ISO 8601 as in the texts that PostgreSQL writes, which
 # leave the zeros at the end out. dayjs's page on parsing says that it reads ISO 8601 strings.
 # What happens (npm dayjs 1.11.23): in a time without a zone the digits are taken as a number of milliseconds.
 # 10:00:00.5 is read as 5 ms, and .12 as 12 ms, so that .12 comes after .5; .120 is right. The same text with a Z is
 # read rightly, since Date reads it. date-fns 4.4.0, luxon 3.7.2 and Date itself read all of them rightly.
 # Whom it hurts: programs in Node that order rows, or measure between them, by a timestamp without time zone of
 # PostgreSQL or DuckDB: of values with milliseconds, one in ten is up to 0.9 s early.
-# What to do: put the zone behind the text, or pass dayjs a Date.
+# What to do: put the zone after the text, or pass dayjs a Date.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -4,7 +4,7 @@
 # What happens (npm json-bigint 1.0.0): what counts is the number's length as written, more than 15 characters, sign and
 # point included. 19.99 is a number, 19.989999999999998 a text, -0.1234567890123 one too, and 1000000000000000, which
 # fits, as well. So a column has both: where a text comes first, + joins instead of adding, and === is false between
-# equal numbers. In the default mode these are BigNumber objects. lossless-json 4.3.3, told to keep large integers only,
+# equal numbers. In the default mode these are BigNumber objects. lossless-json 4.3.3, set to keep large integers only,
 # has them as numbers.
 # Whom it hurts: consumers in Node that read ids of 64 bits beside amounts which Python or Postgres computed: 0.1 + 0.2
 # is written 0.30000000000000004.
