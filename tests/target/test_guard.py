@@ -245,7 +245,8 @@ def test_a_load_delivers_what_is_not_held_and_the_next_one_what_was_released(loa
     assert len(path.read_text().splitlines()) == 3
     holding.release(loader.database, ALL)
     loader.load([schema(), state(2)], publishers=publishers, events=[CREATED])
-    assert [json.loads(line)["partitionkey"] for line in path.read_text().splitlines()] == ["1", "2", "3", "4", "5"]
+    published = [json.loads(line)["partitionkey"] for line in path.read_text().splitlines()]
+    assert (published[:3], sorted(published[3:])) == (["1", "2", "3"], ["4", "5"])  # in order is each key, no more
 
 
 def test_before_commit_publishes_no_held_event_and_the_next_load_publishes_what_was_released(loader: Loader) -> None:
