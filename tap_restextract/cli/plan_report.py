@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from typing_extensions import assert_never
 
 from tap_restextract.config.paginators import (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from tap_restextract.exchange import rates
 from tap_restextract.exchange.media import media_type, never_json
@@ -31,8 +31,7 @@ _ESCAPES: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFacts:
+class AnswerFacts(Struct, frozen=True):
     """What an answer's status and headers say.
 
     Attributes:
@@ -48,8 +47,7 @@ class AnswerFacts:
     quotas: tuple[Quota, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back: its facts and the decoded body.
 
     `fault` says why a body is not JSON; it is then the beginning of its text, or None where it is empty. `remedy` says

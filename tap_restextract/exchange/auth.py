@@ -6,11 +6,12 @@ RFC 6750 (bearer), RFC 7617 (basic), RFC 6749 sections 2.3.1, 4.4 and 6 (OAuth 2
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from typing_extensions import assert_never
 
 from tap_restextract.config.auth import (
@@ -26,8 +27,7 @@ from tap_restextract.config.streams import SECRETS, StreamSettings
 from tap_restextract.exchange.request import Request, host_address, origin_of
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """A request to an OAuth 2.0 token endpoint: a form, and perhaps a Basic header."""
 
     url: str

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from msgspec import Struct
+from msgspec.structs import replace
 from typing_extensions import assert_never
 
 from tap_restextract.config.paginators import (
@@ -50,29 +51,25 @@ REFUSED: Final = frozenset({400, 404, 410, 422})
 """Statuses by which a page is refused that isn't there, or not any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """What the API gave to ask for the next page."""
 
     value: str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """The next page's whole address."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A page's number."""
 
     page: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """The number of records before a page."""
 
     offset: int
@@ -81,8 +78,7 @@ class Start:
 Continuation = Token | Link | Number | Start
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTarget:
+class LinkTarget(Struct, frozen=True):
     """One link of a Link header: its address, and its attributes without quotes."""
 
     url: str

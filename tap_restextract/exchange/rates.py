@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.exchange.retry import http_date
 
@@ -33,8 +35,7 @@ PARAMETER: Final = re.compile(r";\s*([a-z*][a-z0-9_.*-]*)=([0-9]{1,15})\b", re.I
 PAIR: Final = re.compile(r"(?:^|,)\s*(limit|remaining|reset)=([0-9]{1,15})\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """What an API says of one of its quotas: requests left, seconds until it is full again, its size if known."""
 
     remaining: float
@@ -47,8 +48,7 @@ class Quota:
         return self.remaining <= 0
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(Struct, frozen=True):
     """What is known of when the next request may leave; all moments are seconds of one clock.
 
     Attributes:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct, field
 
 from tap_restextract.config.streams import Incremental, StreamSettings
 from tap_restextract.errors import ConfigurationError
@@ -30,8 +30,7 @@ HIDDEN: Final = "•••"
 MAX_SHOWN_CHARACTERS: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One HTTP request: params as pairs, so that a name may occur twice."""
 
     method: str
@@ -77,8 +76,7 @@ def request_for(
     return Request(stream.method, url, params, headers, body)
 
 
-@dataclass(frozen=True, slots=True)
-class SentPart:
+class SentPart(Struct, frozen=True):
     """A part of a request that carries one of the replication key's values.
 
     Attributes:

@@ -10,10 +10,11 @@ import enum
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 TRANSIENT: Final = frozenset({408, 425})
 MAX_BACKOFF_SECONDS: Final = 60.0
@@ -51,8 +52,7 @@ class TransientError(Exception):
         self.said = said
 
 
-@dataclass(slots=True)
-class RetrySchedule:
+class RetrySchedule(Struct):
     """The waits between the tries of one request.
 
     Attributes:

@@ -6,10 +6,9 @@ behind it, or by the answer itself, where its total is less than what it holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from tap_restextract.config.paginators import CursorToken, HeaderCursor, Offset, PageNumber, Paginator
 from tap_restextract.errors import AnswerError
@@ -21,8 +20,7 @@ FACTS: Final = ("has_more_path", "end_path", "end_attribute", "total_path")
 """The keys of paginators that say where an end is stated."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatedEnd:
+class StatedEnd(Struct, frozen=True):
     """An end that an answer states.
 
     Attributes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
+from msgspec import Struct
 from typing_extensions import assert_never
 
 from tap_restextract.config.paginators import (
@@ -137,8 +137,7 @@ MAX_TOKEN_CHARACTERS: Final = 2000
 HEADERS: Final = ("x-next-page", "x-next-cursor", "x-next-page-token", "x-continuation-token", "x-ms-continuation")
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadMark:
+class UnreadMark(Struct, frozen=True):
     """A mark that says that more follows.
 
     Attributes:

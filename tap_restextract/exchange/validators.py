@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.exchange.answer import Answer
@@ -32,8 +33,7 @@ SETTLED_SECONDS: Final = 2.0
 DIGEST_BYTES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Validator:
+class Validator(Struct, frozen=True):
     """What one answer is known by.
 
     Attributes:

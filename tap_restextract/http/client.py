@@ -12,13 +12,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 import requests
+from msgspec.structs import replace
 
 from tap_restextract.config.auth import Plugin
 from tap_restextract.config.streams import StreamSettings

@@ -15,8 +15,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.http.session import notify_when_sent, on_request_sent

@@ -7,17 +7,17 @@ is sent, retries too (a signature has its time in it), and returns headers, whic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tap_restextract.errors import ConfigurationError
 
 GROUP: Final = "tap_restextract.signers"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsigned:
+class Unsigned(Struct, frozen=True):
     """A request as it will go over the wire, but for the signer's headers.
 
     Attributes:

@@ -20,8 +20,9 @@ One row a rule, the first that fits; what fits no row is refused with what would
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.config.streams import Incremental, StreamSettings
@@ -38,8 +39,7 @@ from tap_restextract.values.spelling import nearest
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A stream with the walk derived for it."""
 
     stream: StreamSettings

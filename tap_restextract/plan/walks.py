@@ -7,8 +7,9 @@ is a fact of the row, named by its reason.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark, DescendingBookmark, KeysetBookmark
 from tap_restextract.plan.bookmarks.feeds import FeedBookmark
@@ -26,8 +27,7 @@ class Continuing(enum.Enum):
     NEXT_PAGE = "for the next page of the same list"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Walk(Generic[B]):
+class Walk(Struct, Generic[B], frozen=True, kw_only=True, eq=False):
     """How a list is read.
 
     Attributes:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import msgspec
+from msgspec import Struct, field
 
 from tap_restextract.errors import ConfigurationError
 from tap_restextract.plan.bookmarks.protocol import Bookmark
@@ -28,8 +28,7 @@ MAX_INT64: Final = 2**63 - 1
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(slots=True)
-class Batches:
+class Batches(Struct):
     """What a stream has gathered for its next files.
 
     Attributes:

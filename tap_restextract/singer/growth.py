@@ -14,12 +14,11 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct, field
 
 from tap_restextract.singer.schema import KINDS, Schema, described, fits, kind_of, kinds_in
 from tap_restextract.values.cursor import INSTANT
@@ -64,8 +63,7 @@ _OTHER_STARTS: Final = {
 """What begins a value that is of another kind, and isn't null, after a line break; no value has one inside."""
 
 
-@dataclass(slots=True)
-class Growth:
+class Growth(Struct):
     """What a stream's schema says of the properties that are followed.
 
     Attributes:

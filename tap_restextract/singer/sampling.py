@@ -11,9 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
@@ -34,8 +36,7 @@ MAX_ASKED_PARENTS: Final = 20
 MAX_KEPT_SECONDS: Final = 60.0  # a page token may not live longer
 
 
-@dataclass(slots=True)
-class KeptPage:
+class KeptPage(Struct):
     """A page of the sample, until a walk takes it.
 
     Attributes:
@@ -59,16 +60,14 @@ class KeptPage:
         return page if time.monotonic() - self.at < MAX_KEPT_SECONDS else None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """Records as the stream emits them, and the page to keep."""
 
     records: Sequence[Record]
     kept: KeptPage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """A stream's schema, and what may become of it.
 
     Attributes:

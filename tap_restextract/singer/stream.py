@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import next_continuation, paths_of

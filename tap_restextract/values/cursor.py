@@ -11,10 +11,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
+
+from msgspec import Struct
 
 Rank = int | Decimal
 
@@ -39,8 +40,7 @@ WHOLE_SECOND_CHARACTERS: Final = len("2026-01-31T12:34:56Z")
 EARLIEST: Final = int((datetime.min.replace(tzinfo=timezone.utc) - EPOCH).total_seconds())
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(Struct, frozen=True):
     """A position in the order: the replication key's value and, where the cursor is compound, the tie-breaker's."""
 
     value: Any

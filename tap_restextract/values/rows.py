@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Raw, Struct, field
 
 MAX_PROPERTIES: Final = 2000
 MAX_LESSONS: Final = 60  # a lesson costs as much as three pages
@@ -84,8 +83,7 @@ def column(records: Sequence[Any], name: str, default: Any = None) -> list[Any]:
     return [default if value is UNSET else value for value in values] if UNSET in values else values
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The types of one stream's answers.
 
     Attributes:
@@ -99,8 +97,7 @@ class Shape:
     decoder: msgspec.json.Decoder[Any]
 
 
-@dataclass(slots=True)
-class Reader:
+class Reader(Struct):
     """Decodes one stream's answers.
 
     Attributes:

@@ -14,8 +14,10 @@ is asked in an order in which two copies of the data, that answer by turns, can'
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.keys import content_hash
@@ -33,8 +35,7 @@ MAX_INCONCLUSIVE: Final = 3
 """Questions of a run, each of up to five requests."""
 
 
-@dataclass(slots=True)
-class CompoundWatch:
+class CompoundWatch(Struct):
     """Watches the seams of a compound keyset until an answer shows that the filter is as declared.
 
     Attributes:

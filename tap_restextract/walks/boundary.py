@@ -25,10 +25,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
@@ -51,8 +53,7 @@ Asking = Generator[Step, Page, None]
 Ask = Callable[[PageRequest], Generator[Step, Page, Page]]
 
 
-@dataclass(slots=True)
-class SeamWatch:
+class SeamWatch(Struct):
     """Watches the seams of a walk that asks again, after a page, from the page's last key on.
 
     Attributes:
@@ -84,8 +85,7 @@ class SeamWatch:
             yield from ask_before(self.plan, PageRequest(asked), known, lacks, source, among=among)
 
 
-@dataclass(slots=True)
-class _Among:
+class _Among(Struct):
     """Records that a rising list's answer to "from T on" must have, and hasn't, while another answer has them.
 
     Attributes:
@@ -142,8 +142,7 @@ class _Among:
         }
 
 
-@dataclass(slots=True)
-class _EmptyAnswers:
+class _EmptyAnswers(Struct):
     """Empty answers to "from T on", and what shows that they can't be whole.
 
     Attributes:

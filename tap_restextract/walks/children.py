@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import AnswerError, WalkError

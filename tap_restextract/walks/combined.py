@@ -10,8 +10,10 @@ their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.answer import GONE
@@ -33,8 +35,7 @@ from tap_restextract.walks.sweep import Comparison, confirmed_pass, sweep
 NULLS: Final = "null replication key"
 
 
-@dataclass(slots=True)
-class CombinedWalk:
+class CombinedWalk(Struct):
     """The stream's own walk and the sub-walks that follow it, one at a time.
 
     Attributes:
@@ -184,8 +185,7 @@ class CombinedWalk:
         return compare(self.reconciliation, whole=True)
 
 
-@dataclass(slots=True)
-class SweepWalk:
+class SweepWalk(Struct):
     """A sweep as a stream's only sub-walk."""
 
     comparison: Comparison

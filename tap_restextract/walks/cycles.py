@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from tap_restextract.config.paginators import CursorToken, HeaderCursor, JsonLink
 from tap_restextract.errors import WalkError
@@ -20,8 +21,7 @@ MAX_REPEATED_KEYLESS_PAGES: Final = 100
 """Likewise that are the same, where records have no key, so that two pages may be alike by chance."""
 
 
-@dataclass(slots=True)
-class CycleGuard:
+class CycleGuard(Struct):
     """Remembers every token and page address of a pass, so that a cycle of any length is found.
 
     Attributes:

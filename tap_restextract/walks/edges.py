@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Generator
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.walks.boundary import Asking, Lacks, ask_before, is_beyond, meets_any

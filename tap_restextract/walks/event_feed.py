@@ -12,8 +12,10 @@ expired: the list is read again, and a warning says so. A list that couldn't be 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.answer import GONE
@@ -58,8 +60,7 @@ class ExpiredCursorError(Exception):
     """The feed has dropped the event that was asked from: what is in the list now must be read again."""
 
 
-@dataclass(slots=True)
-class EventFeedWalk:
+class EventFeedWalk(Struct):
     """The list, where it must be read, then the feed.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct, field
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.plan.derived import feed_names, feed_of
@@ -21,8 +21,7 @@ MAX_SHOWN_TYPES: Final = 10
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(slots=True)
-class SeenTypes:
+class SeenTypes(Struct):
     """How many events of a run are about the stream, and the types of those that aren't, `MAX_SHOWN_TYPES` at most."""
 
     told_count: int = 0

@@ -15,9 +15,10 @@ not a contradiction:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.placeholders import coarseness, names_zone
@@ -56,8 +57,7 @@ def check_not_newer(plan: Plan, asked: Cursor | None, until: Any, value: Any, re
         _Stray(plan, "until", sent_parts(plan.stream, "until", asked, until), until, value).check()
 
 
-@dataclass(frozen=True, slots=True)
-class _Stray:
+class _Stray(Struct, frozen=True):
     """A record outside of what was asked for.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
@@ -70,8 +71,7 @@ def unordered(plan: Plan, bookmark: CursorBookmark | None) -> Steps:
     raise unstable_list_error(plan)
 
 
-@dataclass(slots=True)
-class FullPass:
+class FullPass(Struct):
     """One pass over an unordered list, begun again where the list shifts.
 
     Attributes:

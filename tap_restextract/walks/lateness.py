@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.plan.keys import record_identity
@@ -32,8 +33,7 @@ from tap_restextract.walks.steps import Page, PageRequest, Record
 REMEMBERED_PAGES: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(Struct, frozen=True):
     """A page of a sorted list, which held all that was there between its first and its last settled record.
 
     Attributes:
@@ -51,8 +51,7 @@ class _Span:
     bound: Rank
 
 
-@dataclass(slots=True)
-class LateWatch:
+class LateWatch(Struct):
     """Compares pages of a run that hold the same part of a list.
 
     Attributes:

@@ -16,8 +16,10 @@ which name a position. A page that is counted may move between two requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import is_stable
@@ -52,8 +54,7 @@ def with_null_keys(plan: Plan, bookmark: Bookmark | None, steps: Steps) -> Steps
     return None
 
 
-@dataclass(slots=True)
-class NullKeys:
+class NullKeys(Struct):
     """The records without replication key of one list.
 
     Attributes:

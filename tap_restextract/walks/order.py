@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import le, lt
 from typing import Any, Final, cast
+
+from msgspec import Struct, field
 
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.plan.null_keys import PLACES, null_remedy
@@ -37,8 +38,7 @@ RESET: Final = "then reset this stream's STATE, where it has one: what was read 
 """The other half of the remedy where STATE has moved by a fact that is false."""
 
 
-@dataclass(slots=True)
-class OrderCheck:
+class OrderCheck(Struct):
     """Checks that a compound list goes forward: keys never fall, and within one key no tie-breaker comes twice."""
 
     plan: Plan

@@ -19,9 +19,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import AnswerError, WalkError
@@ -52,8 +56,7 @@ MAX_EMPTY_FIRST_PAGES: Final = 2
 RECENT_PAGES: Final = 4
 
 
-@dataclass(slots=True)
-class List:
+class List(Struct):
     """One list, as far as it has come.
 
     Attributes:
@@ -65,8 +68,8 @@ class List:
 
     request: PageRequest
     page: Page
-    recent: dict[Continuation | None, Sequence[Record]] = field(default_factory=dict)
-    asked_ends: set[Continuation | None] = field(default_factory=set)
+    recent: dict[Continuation | None, Sequence[Record]] = msgspec.field(default_factory=dict)
+    asked_ends: set[Continuation | None] = msgspec.field(default_factory=set)
 
     def take(self, request: PageRequest, page: Page) -> None:
         """Take a page of the list into account, which may have been read before."""
@@ -84,8 +87,7 @@ class List:
         return [record for place, records in pages.items() if place != at for record in records]
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """What a plan says of the watch over its list, decided once.
 
     Attributes:
@@ -305,8 +307,7 @@ class Watch:
                 self.doubts.append(_untried_doubt(plan, path, continuation, count))
 
 
-@dataclass(slots=True)
-class ProbedWalk:
+class ProbedWalk(Struct):
     """A stream walk whose lists are watched."""
 
     walk: StreamWalk

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from tap_restextract.errors import AnswerError
 from tap_restextract.walks.steps import Step, Steps
 
 
-@dataclass(eq=False, slots=True)
-class SubWalk:
+class SubWalk(Struct, eq=False):
     """One walk of a stream, by the name of its part."""
 
     steps: Steps

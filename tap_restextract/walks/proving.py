@@ -7,8 +7,10 @@ proven to be missing; where the page is no longer what the fact is about, or an 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from tap_restextract.plan.keys import content_hash, record_identity
 from tap_restextract.plan.plan import Plan, incremental_of

@@ -9,9 +9,10 @@ doesn't fit the API's result window, it is cut at the highest value that it has 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
@@ -27,8 +28,7 @@ DATE_FORMS: Final = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 
 
-@dataclass(slots=True)
-class Highest:
+class Highest(Struct):
     """The highest value of a list, and what is known by content from its window on.
 
     Attributes:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, cast
+
+from msgspec import Struct
 
 from tap_restextract.config.streams import Incremental
 from tap_restextract.errors import WalkError
@@ -22,8 +23,7 @@ from tap_restextract.values.paths import find
 from tap_restextract.walks.steps import Page, Record
 
 
-@dataclass(slots=True)
-class Settling:
+class Settling(Struct):
     """Counts the settled records of each page of a run.
 
     Attributes:

@@ -10,8 +10,10 @@ page before, the bookmark that is true once they are written, and what to ask ne
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.exchange.stated_ends import StatedEnd
@@ -23,8 +25,7 @@ from tap_restextract.values.cursor import Cursor
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """What to ask.
 
     Attributes:
@@ -46,8 +47,7 @@ class PageRequest:
     probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """One answer.
 
     Attributes:
@@ -108,8 +108,7 @@ class Page:
         return replace(self, records=keyed, listed=self.listed[count:])
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """Records to write, the bookmark that is true once they are written, and what to ask next (None: the end).
 
     Attributes:

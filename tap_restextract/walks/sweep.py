@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from tap_restextract.config.paginators import SinglePage
 from tap_restextract.errors import WalkError
@@ -104,8 +105,7 @@ def confirmed_pass(named: Sweep | None, cache: HashCache) -> int | None:
     return named.number if named is not None and named.cache == cache.identity else None
 
 
-@dataclass(frozen=True, slots=True)
-class Witnesses:
+class Witnesses(Struct, frozen=True):
     """Records that the list has, by which a lookup is checked: it must find them.
 
     Attributes:
@@ -119,8 +119,7 @@ class Witnesses:
     clock: float | None
 
 
-@dataclass(slots=True)
-class Comparison:
+class Comparison(Struct):
     """One pass of the list against the cache.
 
     Attributes:

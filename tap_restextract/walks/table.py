@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from tap_restextract.hash_cache.protocol import HashCache
 from tap_restextract.plan import walks
@@ -29,8 +30,7 @@ B = TypeVar("B", bound=Bookmark)
 C = TypeVar("C", bound=CursorBookmark)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """How a walk is started, each time from the class of bookmark that its row names.
 
     Attributes:

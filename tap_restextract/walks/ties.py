@@ -10,9 +10,10 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.paginators import is_stable
@@ -24,8 +25,7 @@ from tap_restextract.walks.steps import Record
 ORDERS: Final = (("as numbers", "rise"), ("as numbers", "fall"), ("as texts", "rise"), ("as texts", "fall"))
 
 
-@dataclass(slots=True)
-class TieOrder:
+class TieOrder(Struct):
     """Looks at the ties of each page of a run.
 
     Attributes:

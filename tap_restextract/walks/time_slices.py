@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
 from tap_restextract.config.paginators import Offset
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Start, is_stable
@@ -61,12 +64,11 @@ from tap_restextract.walks.units import check_unit
 from tap_restextract.walks.zones import with_zone_check
 
 
-@dataclass(slots=True)
-class Edge:
+class Edge(Struct):
     """Records at the end of a slice: what asked for a page that holds some, and their content hashes."""
 
     source: PageRequest
-    hashes: set[str] = field(default_factory=set)
+    hashes: set[str] = msgspec.field(default_factory=set)
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ server's clock lies hours behind it, or hours ahead, and what changes in these h
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from tap_restextract.errors import WalkError
 from tap_restextract.plan.plan import Plan, incremental_of, label_of

@@ -11,10 +11,10 @@ import hmac
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from tap_restextract.config.webhooks import Handshake, Slack
 from tap_restextract.values.paths import find
@@ -25,8 +25,7 @@ _CHALLENGE: Final = re.compile(r"[A-Za-z0-9 ._~:+/@,;-]+={0,2}")
 SLACKS: Final = Handshake(method="POST", path="challenge")
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What is answered, with status 200.
 
     Attributes:

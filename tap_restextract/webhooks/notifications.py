@@ -9,10 +9,10 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from tap_restextract.config.annotations import Json
 from tap_restextract.config.webhooks import GitHub, Route, Shopify, Signature, Source, StandardWebhooks
@@ -35,8 +35,7 @@ ID_HEADERS: Final[Mapping[type[Signature], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """One event for one stream, as it is stored.
 
     Attributes:
@@ -54,8 +53,7 @@ class Notification:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A notification in the queue.
 
     Attributes:
@@ -70,8 +68,7 @@ class Entry:
     received: str
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Struct, frozen=True):
     """How notifications of one source map to one stream."""
 
     source: Source
@@ -84,8 +81,7 @@ class Channel:
         return f"stream {self.route.stream}: a notification of source {self.source.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What a notification says of one record.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,8 +12,7 @@ from tap_restextract.errors import StateError
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePosition(Bookmark):
+class QueuePosition(Bookmark, frozen=True):
     """How far the queue was drained.
 
     Attributes:

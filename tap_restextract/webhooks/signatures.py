@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Struct
 from typing_extensions import assert_never
 
 from tap_restextract.config.webhooks import (
@@ -63,8 +64,7 @@ class Key:
     is_public: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """What is known of a request before its body is read.
 
     Attributes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tap_restextract.errors import AnswerError
 from tap_restextract.exchange.paginators import Number

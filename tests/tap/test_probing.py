@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tap_restextract.config.paginators import Paginator
 from tap_restextract.exchange.answer import Answer, facts_of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import field
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import StateError
@@ -12,8 +13,7 @@ from tap_restextract.plan.bookmarks.cursors import CursorBookmark, with_texts
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep, state_of, sweep_in
 
 
-@dataclass(frozen=True, slots=True)
-class ChildrenBookmark(Bookmark):
+class ChildrenBookmark(Bookmark, frozen=True):
     """How far the children of all parents were emitted.
 
     Attributes:

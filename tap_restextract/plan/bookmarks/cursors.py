@@ -11,11 +11,11 @@ them; `decimals` names those texts, as an API may also write its keys as texts o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any, Final
 
+from msgspec import Struct
 from typing_extensions import Self
 
 from tap_restextract.config.streams import Incremental, StreamSettings
@@ -29,8 +29,7 @@ from tap_restextract.values.paths import steps
 MAX_BOUNDARY_HASHES: Final = 3000  # 45 KB of STATE; a record beyond is emitted once more, never lost
 
 
-@dataclass(frozen=True, slots=True)
-class CursorBookmark(Bookmark):
+class CursorBookmark(Bookmark, frozen=True):
     """Everything before `cursor` was emitted, and from the cursor's window on the records in `boundary`.
 
     `newest` is the newest value that was read; STATE doesn't keep it.
@@ -93,8 +92,7 @@ class CursorBookmark(Bookmark):
         return Cursor(value)
 
 
-@dataclass(frozen=True, slots=True)
-class KeysetBookmark(CursorBookmark):
+class KeysetBookmark(CursorBookmark, frozen=True):
     """A cursor that names one record, after which the next run asks."""
 
     def _position(self, incremental: Incremental) -> dict[str, Any]:
@@ -117,16 +115,14 @@ class KeysetBookmark(CursorBookmark):
         return Cursor(value)
 
 
-@dataclass(frozen=True, slots=True)
-class EmittedRange:
+class EmittedRange(Struct, frozen=True):
     """Values of the replication key between which everything was emitted by a pass from the newest down."""
 
     high: Any
     low: Any
 
 
-@dataclass(frozen=True, slots=True)
-class DescendingBookmark(CursorBookmark):
+class DescendingBookmark(CursorBookmark, frozen=True):
     """The mark of the last complete pass, and what an interrupted one emitted above it."""
 
     emitted_range: EmittedRange | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from msgspec import structs
@@ -14,8 +13,7 @@ from tap_restextract.plan.bookmarks.cursors import KeysetBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark, state_of
 
 
-@dataclass(frozen=True, slots=True)
-class FeedBookmark(Bookmark):
+class FeedBookmark(Bookmark, frozen=True):
     """How far the feed was read.
 
     Attributes:

@@ -6,10 +6,10 @@ The classes of this folder are all that walks use; the position in a queue of we
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from tap_restextract.config.streams import StreamSettings
 from tap_restextract.errors import StateError
@@ -19,8 +19,7 @@ OWN_KEYS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """A complete pass over a list, and the hash cache that remembers the pass; `at` is its moment, ISO 8601."""
 
     number: int
@@ -28,14 +27,12 @@ class Sweep:
     at: str | None = None
 
 
-class Bookmark(ABC):
+class Bookmark(Struct, frozen=True):
     """How far a stream was emitted."""
 
-    __slots__ = ()
-
-    @abstractmethod
     def to_state(self, stream: StreamSettings) -> dict[str, Any]:
         """Return the bookmark as the stream's part of STATE."""
+        raise NotImplementedError
 
     def checkpointed(self, stream: StreamSettings, state: Mapping[str, Any]) -> dict[str, Any]:
         """Return the stream's part of STATE once the bookmark is true: keys of other walks go, those of others stay."""

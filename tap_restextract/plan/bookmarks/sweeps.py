@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tap_restextract.config.streams import StreamSettings
@@ -11,8 +10,7 @@ from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark, Sweep, sweep_in
 
 
-@dataclass(frozen=True, slots=True)
-class SweepBookmark(Bookmark):
+class SweepBookmark(Bookmark, frozen=True):
     """The last complete sweep of the list."""
 
     sweep: Sweep
@@ -38,8 +36,7 @@ class SweepBookmark(Bookmark):
         return self.sweep
 
 
-@dataclass(frozen=True, slots=True)
-class CombinedBookmark(Bookmark):
+class CombinedBookmark(Bookmark, frozen=True):
     """The bookmark of the stream's own walk, and the last sweeps that followed the walk.
 
     Attributes:
