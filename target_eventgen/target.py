@@ -14,11 +14,11 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import click
+from msgspec.structs import replace
 from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities

@@ -16,11 +16,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg2
+from msgspec.structs import replace
 
 from proofs.histories.reference import GONE, Reference
 from proofs.histories.vocabulary import RULES, in_order

@@ -16,10 +16,12 @@ import itertools
 import random
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from target_eventgen import embedded, failpoints
 from target_eventgen.intake.general import GeneralEncoder, Metadata

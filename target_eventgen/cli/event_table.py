@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec import Struct
 
 from target_eventgen.model.recorded import Recorded
 
@@ -20,8 +21,7 @@ _LEAST: Final = 8  # cells that a column keeps in however narrow a terminal
 _METADATA: Final = "_sdc_"  # columns about the load, not about the record
 
 
-@dataclass(frozen=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """The characters that an output can show."""
 
     arrow: str = "→"
@@ -31,8 +31,7 @@ class Marks:
 ASCII: Final = Marks("->", "...")
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The widths of the columns in cells, and of the whole line; None is unlimited."""
 
     time: int

@@ -6,11 +6,11 @@ import functools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import click
+from msgspec.structs import asdict
 
 from target_eventgen.cli import configuration, options
 from target_eventgen.delivery import holding, status

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from target_eventgen import publishers
 from target_eventgen.model import routes
@@ -13,8 +15,7 @@ from target_eventgen.model.settings import Settings
 from target_eventgen.publishers.protocol import Publisher
 
 
-@dataclass(frozen=True)
-class ConfiguredPublisher:
+class ConfiguredPublisher(Struct, frozen=True):
     """A publisher to deliver to: its route, and a function that opens it."""
 
     route: Route

@@ -7,7 +7,8 @@ one that is leaving, and none past one that stays; see `store.sql.guard`.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import held
@@ -16,8 +17,7 @@ from target_eventgen.model.guard import DISCARDED, WAITING
 from target_eventgen.store.sql import guard
 
 
-@dataclass(frozen=True)
-class HeldGroup:
+class HeldGroup(Struct, frozen=True):
     """Held events of one run, stream and type; `oldest` is RFC 3339 in UTC, `key` the partition key of the oldest."""
 
     run: int
@@ -29,8 +29,7 @@ class HeldGroup:
     key: str
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What became of a decision.
 
     Attributes:

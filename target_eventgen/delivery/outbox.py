@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg2
+from msgspec import Struct
 
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.store import connection
@@ -37,8 +37,7 @@ _NEWEST: Final = _SELECT.join(("select * from (", " order by sequence desc limit
 _PAGE: Final = 500
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """A selection of events: None is all. `limit` counts back from the newest of the first look."""
 
     types: Sequence[str] | None = None

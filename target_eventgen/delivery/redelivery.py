@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from psycopg2 import extensions
 
 from target_eventgen.delivery import registration
@@ -18,8 +18,7 @@ from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import blocking, dead_letters, registry, replays, retention
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """A dead letter; `died_at` is RFC 3339 in UTC. Source and table are None where earlier code didn't say them."""
 
     letter: int
@@ -34,8 +33,7 @@ class Letter:
     table: str | None
 
 
-@dataclass(frozen=True)
-class LetterFilter:
+class LetterFilter(Struct, frozen=True):
     """A selection of dead letters; None is any. Types are LIKE patterns."""
 
     letters: Sequence[int] | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from psycopg2 import extensions
 
 from target_eventgen.delivery.session import Session
@@ -16,8 +16,7 @@ from target_eventgen.model.spelling import nearest
 from target_eventgen.store import catalog
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """A publisher as the database knows it.
 
     Attributes:

@@ -33,8 +33,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.clock import Clock

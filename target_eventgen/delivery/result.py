@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """The work of a relay for one publisher.
 
     Attributes:

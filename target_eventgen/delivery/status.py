@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import held, progress
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """The delivery status of one publisher.
 
     Attributes:
@@ -63,8 +64,7 @@ class Progress:
         return self.last_failure or ""
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """The events of one type: how many there are, seconds since the last, how many are undelivered by publisher."""
 
     type: str
@@ -73,8 +73,7 @@ class Recorded:
     undelivered: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True):
     """Events that a guard holds, those that wait for them, and the seconds since the oldest held one was recorded."""
 
     held: int = 0
@@ -82,8 +81,7 @@ class Held:
     oldest_seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(Struct, frozen=True):
     """The delivery status of all publishers, the recorded events, and how many a guard holds."""
 
     publishers: Sequence[Progress]

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from psycopg2 import extensions, sql
 
 from target_eventgen import failpoints
@@ -63,8 +64,7 @@ T = TypeVar("T")
 logger = logging.getLogger("target-eventgen")
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
+class WorkerSettings(Struct, frozen=True):
     """The settings that the workers of a relay share.
 
     Attributes:
@@ -84,8 +84,7 @@ class WorkerSettings:
     stopping: threading.Event
 
 
-@dataclass(frozen=True)
-class _Turn:
+class _Turn(Struct, frozen=True):
     """The outcome of one turn.
 
     Attributes:
@@ -110,8 +109,7 @@ class _Turn:
         return self.moved > 0 or any(not isinstance(verdict, Again) for verdict in self.verdicts)
 
 
-@dataclass(frozen=True)
-class _Remaining:
+class _Remaining(Struct, frozen=True):
     """What remains to be done for a publisher.
 
     Attributes:

@@ -6,9 +6,10 @@ import contextlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from target_eventgen.errors import EmbeddedPostgresError
 
@@ -16,8 +17,7 @@ ROOTS_HOME: Final = Path("/var/lib/target-eventgen")
 """Where root's clusters and binaries live when the server's account can't reach the project's folder or the venv."""
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     """The account that root becomes to run the server; None instead: nothing changes."""
 
     name: str

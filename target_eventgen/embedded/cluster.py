@@ -6,20 +6,19 @@ import contextlib
 import json
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
+from msgspec import Struct
 
 from target_eventgen.embedded.account import ROOTS_HOME, Account, run_as, server_account
 from target_eventgen.embedded.binaries import SHELL_ACTIVE, binaries, environment, extra
 from target_eventgen.errors import EmbeddedPostgresError
 
 
-@dataclass(frozen=True)
-class Cluster:
+class Cluster(Struct, frozen=True):
     """One cluster on disk. `home` is the folder that holds `cluster/`."""
 
     home: Path

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from target_eventgen.errors import InvalidRecordError, MissingKeyError
 from target_eventgen.model.arrival import PLAIN, encoded_as
@@ -200,8 +200,7 @@ def noting(name: str, bare: str, loose: set[str]) -> Callable[[Any], Any]:
     return noted
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """The SDK's metadata of one record, without what is the same for a whole batch.
 
     Times as ISO 8601, the rest as Singer has it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class RecordWarnings:
+class RecordWarnings(Struct):
     """What was told of one stream.
 
     Attributes:

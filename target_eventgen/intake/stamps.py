@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from msgspec import Struct
 
 from target_eventgen.intake.general import GeneralEncoder, Metadata, as_moment
 
 
-@dataclass(slots=True)
-class Stamp:
+class Stamp(Struct):
     """The metadata fields of a COPY line.
 
     Attributes:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import Table
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """The records of one stream, as COPY lines.
 
     Attributes:
@@ -115,8 +115,7 @@ def judgement_of_parked(plan: Plan) -> Batch:
     return Batch(plan, "", 0, unversioned=True, judges_parked=True)
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """One transaction, and the STATE that may leave once it is committed.
 
     Attributes:
@@ -130,8 +129,7 @@ class Checkpoint:
     loaded: tuple[Table, ...] = ()
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one batch: numbers of rows and events.
 
     Attributes:

@@ -12,9 +12,10 @@ import binascii
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec import Struct
 
 from target_eventgen.model.tables import WIDER, Column, postgres_type, widened
 
@@ -73,8 +74,7 @@ _BOUNDED: Final = (("smallint", 15), ("integer", 31), ("bigint", 63))
 """Integer types, and the bits of their numbers beside the sign."""
 
 
-@dataclass(frozen=True)
-class ColumnTypes:
+class ColumnTypes(Struct, frozen=True):
     """What decides the types of new columns.
 
     Attributes:

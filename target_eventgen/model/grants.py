@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from target_eventgen.model.json_schema import described
 from target_eventgen.model.spelling import nearest
@@ -22,8 +22,7 @@ class GrantEntry(msgspec.Struct):
     privileges: Annotated[list[str] | None, described("Privileges", "On each table; SELECT alone if not given.")] = None
 
 
-@dataclass(frozen=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What a role may do with tables.
 
     Attributes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from target_eventgen.errors import RuleError
 from target_eventgen.model.rules import Changes, Rule
@@ -13,8 +14,7 @@ from target_eventgen.model.trace import Trace
 from target_eventgen.model.versions import APPLY, ARRIVAL, TEXT, TEXTS
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """One stream's part in every checkpoint.
 
     Attributes:

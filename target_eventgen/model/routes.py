@@ -10,8 +10,9 @@ A secret is not written into the list: instead of it stands `{env: NAME}`, a var
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from target_eventgen.model.spelling import nearest
 
@@ -60,8 +61,7 @@ _TEMPLATE: Final = "payload"
 """The setting whose texts are templates, in which braces are doubled that mean themselves."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True):
     """A publisher, what goes to it, and how.
 
     Attributes:

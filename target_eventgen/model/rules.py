@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from msgspec import Struct
 from typing_extensions import assert_never
 
 from target_eventgen.model import guard as guards
@@ -19,44 +19,37 @@ from target_eventgen.model.guard import Guard
 from target_eventgen.model.spelling import nearest
 
 
-@dataclass(frozen=True)
-class Enters:
+class Enters(Struct, frozen=True):
     """Fires where the condition is true of the new version and was not true of the one before (or there was none)."""
 
     condition: str
 
 
-@dataclass(frozen=True)
-class Leaves:
+class Leaves(Struct, frozen=True):
     """Fires where the condition was true of the version before and is not true (false or NULL) of the new one."""
 
     condition: str
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """Fires where an existing row gets another value in one of the columns."""
 
     columns: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Created:
+class Created(Struct, frozen=True):
     """Fires where there was no row before."""
 
 
-@dataclass(frozen=True)
-class Updated:
+class Updated(Struct, frozen=True):
     """Fires where an existing row gets other content."""
 
 
-@dataclass(frozen=True)
-class Deleted:
+class Deleted(Struct, frozen=True):
     """Fires where a row is deleted, marked or taken out."""
 
 
-@dataclass(frozen=True)
-class When:
+class When(Struct, frozen=True):
     """Fires where a condition on `old` and `new` is true; `old` is all NULL where there was no row; `new` likewise."""
 
     condition: str
@@ -71,8 +64,7 @@ PAYLOADS: Final = ("full", "changed", "key")
 """The choices of a rule's payload."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """An event type, the stream whose rows it watches, what makes it fire, and its location in the configuration."""
 
     type: str

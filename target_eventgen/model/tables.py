@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from target_eventgen.errors import InvalidSchemaError
 from target_eventgen.model.versions import DROP, FINE, HELD
@@ -184,8 +187,7 @@ class Column:
         return self.bare.rpartition(".")[2] == "citext"
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """Where a stream is stored.
 
     Attributes:
@@ -209,7 +211,7 @@ class Table:
     content: tuple[Column, ...]
     metadata: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
-    replication_key: Column | None = field(default=None)
+    replication_key: Column | None = None
     untyped: frozenset[str] = frozenset()
     needed: frozenset[str] = frozenset()
     further_keys: tuple[Column, ...] = ()

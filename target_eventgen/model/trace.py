@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 PATTERN: Final = "^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$"
 """The pattern of a traceparent, as Python and Postgres both read it."""
@@ -17,8 +18,7 @@ MAX_STATE_CHARACTERS: Final = 512
 """Characters of a tracestate that everybody must be able to carry."""
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """Where the trace of an event comes from.
 
     Attributes:

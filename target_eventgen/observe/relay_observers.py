@@ -6,7 +6,8 @@ import contextlib
 import functools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from target_eventgen.delivery import status
 from target_eventgen.delivery.decisions import Verdict
@@ -18,8 +19,7 @@ from target_eventgen.publishers.cloudevent import CloudEvent
 logger = logging.getLogger("target-eventgen")
 
 
-@dataclass(frozen=True)
-class RelayOptions:
+class RelayOptions(Struct, frozen=True):
     """The options of a relay's observers.
 
     Attributes:

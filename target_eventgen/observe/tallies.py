@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Family:
+
+class Family(Struct, frozen=True):
     """A metric.
 
     Attributes:
@@ -67,8 +67,7 @@ Key: TypeAlias = tuple[str, tuple[str, ...]]
 """A metric's name and the values of its labels."""
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(Struct, frozen=True):
     """A histogram's value: how many observations were at most each bound, and beyond, and the sum of all."""
 
     counts: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)

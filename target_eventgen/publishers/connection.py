@@ -16,11 +16,11 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+from msgspec import Struct
 from urllib3.util.ssltransport import SSLTransport
 
 from target_eventgen.publishers import webhook_decisions
@@ -30,8 +30,7 @@ MAX_BODY_BYTES: Final = 65_536
 """Bytes of an answer that are read, so that its connection can be used again; they are ignored."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The scheme, host and port that a connection leads to."""
 
     scheme: str

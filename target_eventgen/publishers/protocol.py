@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from target_eventgen.errors import SettingsError
 from target_eventgen.publishers.cloudevent import CloudEvent
 
 
-@dataclass(frozen=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """The receiver acknowledged the event: durably, as far as it can say."""
 
 
@@ -40,8 +40,7 @@ Cause: TypeAlias = Literal["event", "away", "busy", "gone", "unsent"]
 """
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The receiver did not take the event.
 
     Attributes:

@@ -21,10 +21,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Final
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct, field
 
 from target_eventgen.errors import SettingsError, UnreachableError
 from target_eventgen.publishers import cloudevent, webhook_decisions
@@ -112,8 +113,7 @@ def proxy(name: str, settings: Settings) -> Proxy | None:
         raise SettingsError([fault]) from error
 
 
-@dataclass
-class Lane:
+class Lane(Struct):
     """Events that are sent one after the other, or in one request after the other.
 
     Attributes:
@@ -139,8 +139,7 @@ class Lane:
             self.connection.cut()
 
 
-@dataclass
-class WorkerSlot:
+class WorkerSlot(Struct):
     """The part of one thread in a call.
 
     Attributes:
@@ -152,8 +151,7 @@ class WorkerSlot:
     left: bool = False
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(Struct, frozen=True):
     """A request's headers and body, but for its signature, which is made for each attempt."""
 
     id: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from target_eventgen import failpoints
 from target_eventgen.errors import RuleError
@@ -32,8 +33,7 @@ class Reported(NamedTuple):
     waiting: int
 
 
-@dataclass(frozen=True)
-class Application:
+class Application(Struct, frozen=True):
     """A rule, and the rows that it is applied to.
 
     Attributes:

@@ -8,8 +8,9 @@ transaction, as ever, without the records that were set aside.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from target_eventgen.intake import general
 from target_eventgen.model.checkpoint import Batch, Checkpoint

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
+from msgspec.structs import replace
 from psycopg2 import extensions
 
 from target_eventgen.model.guard import HeldByGuards, HeldOfRule

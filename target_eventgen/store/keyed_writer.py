@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from psycopg2 import extensions
 
 from target_eventgen import failpoints
@@ -34,8 +35,7 @@ class ReplayDetectedError(Exception):
         self.stream = stream
 
 
-@dataclass(slots=True)
-class KeyedWriter:
+class KeyedWriter(Struct):
     """Writes the rows of streams with keys, and learns which way suits each of them.
 
     Attributes:

@@ -20,10 +20,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import psycopg2
+from msgspec.structs import replace
 from psycopg2 import extensions
 
 from target_eventgen import failpoints

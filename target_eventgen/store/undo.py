@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from target_eventgen import failpoints
 from target_eventgen.errors import TableError
@@ -50,8 +52,7 @@ class Undone(NamedTuple):
     waiting: int = 0
 
 
-@dataclass(frozen=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """Takes runs back.
 
     Attributes:

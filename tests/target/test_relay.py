@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
 import pytest
+from msgspec.structs import replace
 
 from target_eventgen import embedded
 from target_eventgen.delivery import decisions, listener, relay, session, status, worker

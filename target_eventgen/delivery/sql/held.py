@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from psycopg2 import sql
 
 from target_eventgen.delivery.sql.values import texts
@@ -15,8 +15,7 @@ EXIST: Final = sql.SQL("SELECT to_regclass('eventgen.held_events') IS NOT NULL")
 """Returns whether there is a table of held events; a database of earlier code has none."""
 
 
-@dataclass(frozen=True)
-class HeldFilter:
+class HeldFilter(Struct, frozen=True):
     """A selection of held events; None is any.
 
     Attributes:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from psycopg2 import sql
 
 from target_eventgen.delivery.sql.tables import CHANNEL, FITS, KEYS, SLOT
 from target_eventgen.delivery.sql.values import rows_of, texts
 
 
-@dataclass(frozen=True)
-class EventFilter:
+class EventFilter(Struct, frozen=True):
     """A selection of recorded events; None is any.
 
     Attributes:
