@@ -70,11 +70,16 @@ def _lacks_offset(asked: Any, value: Any) -> bool:
 
 
 def _initial_notice(plan: Plan, asked: Any, value: Any) -> str:
-    """Return what a person should know of an `initial_value` without the offset that values have."""
+    """Return what a person should know of an `initial_value`, or a bookmark, without the offset that values have."""
+    incremental = incremental_of(plan)
+    remedy = (
+        "write initial_value with its offset, in quotes in YAML, which else drops it"
+        if str(incremental.initial_value) == asked
+        else "where it is another zone's time, write it with its offset in STATE, or reset this stream's STATE"
+    )
     return (
-        f"{label_of(plan)}: asked for {incremental_of(plan).cursor_path} from {asked!r}, which has no offset from UTC, the API "
-        f"answered {value!r}, which has one; {asked!r} is taken for UTC, and what is older is left out: write initial_value with "
-        "its offset, in quotes in YAML, which else drops it"
+        f"{label_of(plan)}: asked for {incremental.cursor_path} from {asked!r}, which has no offset from UTC, the API "
+        f"answered {value!r}, which has one; {asked!r} is taken for UTC, and what is older is left out: {remedy}"
     )
 
 

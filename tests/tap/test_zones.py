@@ -16,6 +16,7 @@ from tap_restextract.errors import ConfigurationError, WalkError
 from tap_restextract.exchange.paginators import Number, Token
 from tap_restextract.exchange.placeholders import fill
 from tap_restextract.exchange.request import request_for
+from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.plan import Plan, plans_for
 from tap_restextract.values.cursor import Cursor, rank
 from tap_restextract.values.zones import instant_rank, local_rank, odd_hour, settled_rank
@@ -151,9 +152,19 @@ def test_an_initial_time_without_the_offset_that_values_have_is_told(initial: st
     assert [("in quotes in YAML" in notice) for step in steps for notice in step.notices] == [True] * said
 
 
-def noticed(made: Plan, records: list[dict[str, Any]]) -> list[Step]:
+def test_a_bookmark_without_the_offset_that_values_have_now_is_told_as_one_of_state() -> None:
+    made = plan(**STABLE, **facts(initial_value="2025-01-01T00:00:00Z"))
+    zoned = {**NAIVE, "updated_at": "2026-01-01T09:00:00Z"}
+    steps = noticed(made, [zoned], CursorBookmark(Cursor("2026-01-01T08:00:00")))
+    (notice,) = [notice for step in steps for notice in step.notices]
+    assert "from '2026-01-01T08:00:00', which has no offset" in notice
+    assert "reset this stream's STATE" in notice
+    assert "initial_value" not in notice
+
+
+def noticed(made: Plan, records: list[dict[str, Any]], bookmark: CursorBookmark | None = None) -> list[Step]:
     """The steps of a walk of one page."""
-    sub_walk = stream_walk_for(made, None).next()
+    sub_walk = stream_walk_for(made, bookmark).next()
     assert sub_walk is not None
     steps = [next(sub_walk.steps)]
     while steps[-1].request is not None:
