@@ -24,5 +24,8 @@ def describe(
     given = singer_target.settings(config)
     dsn = None if catalog is not None else configuration.database(database_url, config)
     tables = rehearsal.tables(given, dsn, None if catalog is None else configuration.read(catalog))
+    if catalog is None:
+        for stream, table in tables.items():
+            click.echo(f'note: the stream "{stream}" is described by its table {table.title}', err=True)
     document = asyncapi.document(settings.parse(given).rules, tables, title=title, version=document_version)
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import psycopg2
 from psycopg2 import errors, sql
@@ -35,13 +35,22 @@ _OUTWARD: Final = ("publishers", "delivery", "metrics_textfile", "guard")
 """Settings by which a load has an effect outside of its database, or keeps events from having one."""
 
 
-def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[tuple[Rule, str | None]]:
-    """Yield each rule with its fault, None where it has none.
+class Checked(NamedTuple):
+    """A rule, its fault, None where it has none, and the live table that it was compared with, None where none was."""
+
+    rule: Rule
+    fault: str | None
+    table: str | None = None
+
+
+def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None) -> Iterator[Checked]:
+    """Yield what is said of each rule.
 
     Args:
         config: the target's.
         dsn: a Postgres that judges the conditions; nothing in it changes.
-        catalog: what a tap discovers; None: the rules are checked against the tables in the database.
+        catalog: what a tap discovers; None: the rules are checked against the tables that loads by this configuration
+            fill.
 
     Raises:
         SettingsError: the rules are not valid.
@@ -51,20 +60,24 @@ def check(config: Mapping[str, Any], dsn: str, catalog: Mapping[str, Any] | None
     if faults:
         raise SettingsError(faults)
     appends = config.get("load_method") == "append-only"
-    described = None if catalog is None else dict(_tables(catalog, settings.parse({**config, "database_url": dsn})))
+    usable = settings.parse({**config, "database_url": dsn})
+    described = None if catalog is None else dict(_tables(catalog, usable))
     with closing(Postgres(dsn, 0, creates=False)) as database:
         for rule in parsed:
-            table = database.table_of(rule.stream) if described is None else described.get(rule.stream)
+            if described is None:
+                live = database.table_of(rule.stream, usable.place_of(rule.stream))
+                if isinstance(live, str):
+                    yield Checked(rule, _of(rule, f"{live}; load it first, or give a catalog"))
+                else:
+                    yield Checked(rule, _fault(database, live, rule, appends=appends), live.title)
+                continue
+            table = described.get(rule.stream)
             if isinstance(table, str):
-                yield rule, table
+                yield Checked(rule, table)
             elif table is None:
-                where = (
-                    "no table of it is known here yet: give a catalog" if described is None else "the catalog has none"
-                )
-                known = "" if described is None else nearest(rule.stream, described)
-                yield rule, f'stream "{rule.stream}", {rule.location} of the rule "{rule.type}": {where}{known}'
+                yield Checked(rule, _of(rule, f"the catalog has none{nearest(rule.stream, described)}"))
             else:
-                yield rule, _fault(database, table, rule, appends=appends)
+                yield Checked(rule, _fault(database, table, rule, appends=appends))
 
 
 def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any] | None) -> dict[str, Table]:
@@ -72,7 +85,7 @@ def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any
 
     Args:
         config: the target's.
-        dsn: the database whose tables are looked at where there is no catalog.
+        dsn: the database whose tables are looked at where there is no catalog: those that loads fill.
         catalog: what a tap discovers.
 
     Raises:
@@ -85,24 +98,23 @@ def tables(config: Mapping[str, Any], dsn: str | None, catalog: Mapping[str, Any
         assert dsn is not None
         with closing(Postgres(dsn, 0, creates=False)) as database:
             streams = {rule.stream for rule in parsed.rules}
-            by_stream: dict[str, Table | str | None] = {stream: database.table_of(stream) for stream in streams}
+            by_stream = {stream: database.table_of(stream, parsed.place_of(stream)) for stream in streams}
     else:
         by_stream = dict(_tables(catalog, parsed))
     watched: dict[str, Table] = {}
     for rule in parsed.rules:
         table = by_stream.get(rule.stream)
-        if isinstance(table, str):
-            raise RuleError(table)
         if table is None:
-            missing = (
-                "no table of it is known here yet; load it first, or give a catalog"
-                if catalog is None
-                else f"the catalog has none{nearest(rule.stream, by_stream)}"
-            )
-            raise RuleError(f'stream "{rule.stream}", {rule.location} of the rule "{rule.type}": {missing}')
+            raise RuleError(_of(rule, f"the catalog has none{nearest(rule.stream, by_stream)}"))
+        if isinstance(table, str):
+            raise RuleError(table if catalog is not None else _of(rule, f"{table}; load it first, or give a catalog"))
         plan.check(table, [rule], appends=parsed.load_method == "append-only")
         watched[rule.stream] = table
     return watched
+
+
+def _of(rule: Rule, fault: str) -> str:
+    return f'stream "{rule.stream}", {rule.location} of the rule "{rule.type}": {fault}'
 
 
 def _fault(database: Postgres, table: Table, rule: Rule, *, appends: bool) -> str | None:

@@ -12,7 +12,7 @@ from target_eventgen.cli import configuration, options, printing, rehearsal, sin
 from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import configured_publishers
 from target_eventgen.errors import RuleError, SettingsError
-from target_eventgen.model import rules, settings, tables, trace
+from target_eventgen.model import rules, settings, trace
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.spelling import nearest
 from target_eventgen.store.application import Application
@@ -69,7 +69,7 @@ def apply_rule(  # noqa: PLR0913  one argument an option
             described=described,
             trace=trace.from_environment(os.environ, parsed.trace_field),
             emits_first_load=parsed.emit_first_load,
-            place=tables.location(chosen.stream, parsed.default_schema, parsed.schemas_by_prefix),
+            place=parsed.place_of(chosen.stream),
         )
         if dry_run:
             satisfying, unreported, example = application.count()

@@ -20,12 +20,12 @@ def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: st
     given = singer_target.settings(config)
     described = None if catalog is None else configuration.read(catalog)
     checked = faulty = 0
-    for rule, fault in rehearsal.check(given, configuration.any_database(database_url, config), described):
+    for rule, fault, table in rehearsal.check(given, configuration.any_database(database_url, config), described):
         checked += 1
         faulty += fault is not None
-        click.echo(
-            f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {fault or f'{rule.location}, {rule.stream}'}"
-        )
+        said = fault or f"{rule.location}, {rule.stream}"
+        where = "" if table is None else f" (table {table})"
+        click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {said}{where}")
         if fault is None and (warning := rules.warning(rule)) is not None:
             click.echo(f"note   {rule.type}: {warning}")
     if not checked:

@@ -13,7 +13,7 @@ from target_eventgen.cli import configuration, options, printing, singer_target
 from target_eventgen.delivery.before_commit import Publication
 from target_eventgen.delivery.configured import configured_publishers
 from target_eventgen.errors import EventgenError
-from target_eventgen.model import settings, tables, trace
+from target_eventgen.model import settings, trace
 from target_eventgen.store.connection import Connection
 from target_eventgen.store.undo import Undo
 
@@ -56,7 +56,7 @@ def undo(run: int | None, *, dry_run: bool, silent: bool, config: tuple[Path, ..
             emits_first_load=parsed.emit_first_load,
             trace=trace.from_environment(os.environ, parsed.trace_field),
             before_commit=publication,
-            place=lambda stream: tables.location(stream, parsed.default_schema, parsed.schemas_by_prefix),
+            place=parsed.place_of,
         )
         if run is None:
             _print_runs(undoing)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from target_eventgen.errors import SettingsError
-from target_eventgen.model import database_address, database_settings, foreign_settings, versions
+from target_eventgen.model import database_address, database_settings, foreign_settings, tables, versions
 from target_eventgen.model import guard as guards
 from target_eventgen.model import routes as routes_
 from target_eventgen.model import rules as rules_
@@ -225,6 +225,10 @@ class Settings(DatabaseSettings, msgspec.Struct, frozen=True, kw_only=True, dict
     def schemas_by_prefix(self) -> Mapping[str, str]:
         """Postgres schemas for prefixes of streams' names."""
         return {prefix: _target_schema(value) for prefix, value in self.schema_mapping.items()}
+
+    def place_of(self, stream: str) -> tuple[str, str]:
+        """Return schema and table that a stream is stored in."""
+        return tables.location(stream, self.default_schema, self.schemas_by_prefix)
 
     def version_order_of(self, stream: str) -> str:
         """Return how versions of a stream are ordered where their type doesn't say it."""

@@ -54,7 +54,7 @@ class Application(Struct, frozen=True):
         described: Table | None,
         trace: Trace | None,
         emits_first_load: bool,
-        place: tuple[str, str] | None = None,
+        place: tuple[str, str],
     ) -> Application:
         """Check that a rule can be applied to its stream's table.
 
@@ -65,7 +65,7 @@ class Application(Struct, frozen=True):
             described: the stream's table by a tap's catalog, if there is one.
             trace: where the trace of the events comes from.
             emits_first_load: whether a table's first load records events.
-            place: schema and table that loads store the stream in; None: the latest table of a stream of this name.
+            place: schema and table that loads store the stream in.
 
         Raises:
             RuleError: there is no such table, it can't be watched, or its first load goes on.
@@ -73,9 +73,8 @@ class Application(Struct, frozen=True):
         """
         with connection.transaction(f'stream "{rule.stream}": looking for its table') as cursor:
             table = schema.table_of(cursor, rule.stream, place)
-            if table is None:
-                where = "" if place is None else f' in "{place[0]}"."{place[1]}", where loads store it'
-                raise RuleError(f'stream "{rule.stream}": no table of it is known here yet{where}; load it first')
+            if isinstance(table, str):
+                raise RuleError(f'stream "{rule.stream}": {table}; load it first')
             schema.check_own_tables(cursor)
             plan, loaded = live_plan(cursor, table, [rule], source=source, described=described, trace=trace)
             if not (loaded or emits_first_load):

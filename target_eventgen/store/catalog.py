@@ -147,19 +147,11 @@ def first_load(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.schema), sql.Literal(table.name))
 
 
-def location_of_stream(stream: str, place: tuple[str, str] | None = None) -> sql.Composable:
-    """Return (schema, table) of a stream, the latest where several tables were its.
-
-    Args:
-        stream: its name.
-        place: the schema and table that are to be its; None: any.
-    """
-    its: sql.Composable = sql.SQL("")
-    if place is not None:
-        its = sql.SQL(" AND table_schema = {} AND table_name = {}").format(*map(sql.Literal, place))
+def tables_of_stream(stream: str) -> sql.Composable:
+    """Return (schema, table) of each table that streams of a name have: several pipelines may have such a stream."""
     return sql.SQL(
-        "SELECT table_schema, table_name FROM eventgen.streams WHERE stream = {}{} ORDER BY first_seen_at DESC LIMIT 1"
-    ).format(sql.Literal(stream), its)
+        "SELECT table_schema, table_name FROM eventgen.streams WHERE stream = {} ORDER BY table_schema, table_name"
+    ).format(sql.Literal(stream))
 
 
 def forget_first_load(table: Table) -> sql.Composable:

@@ -218,10 +218,10 @@ class Postgres:
         with self._connection.transaction(f'stream "{table.stream}": checking its rules') as cursor:
             conditions.check(cursor, table, (), rules)
 
-    def table_of(self, stream: str) -> Table | None:
-        """Return the table that a stream is stored in, as it is; None where none is known."""
+    def table_of(self, stream: str, place: tuple[str, str]) -> Table | str:
+        """Return the table that a stream is stored in, or in words why there is none; see `schema.table_of`."""
         with self._connection.transaction(f'stream "{stream}": looking for its table') as cursor:
-            return schema.table_of(cursor, stream)
+            return schema.table_of(cursor, stream, place)
 
     def commit(self, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
         """Write a checkpoint: rows and events of all its streams in one transaction, once.

@@ -105,22 +105,25 @@ def check_own_tables(cursor: extensions.cursor) -> None:
         )
 
 
-def table_of(cursor: extensions.cursor, stream: str, place: tuple[str, str] | None = None) -> Table | None:
-    """Return the table that a stream is stored in, as it is in the database; None where the catalog has none.
+def table_of(cursor: extensions.cursor, stream: str, place: tuple[str, str]) -> Table | str:
+    """Return the table that a stream is stored in, as it is in the database, or in words why there is none.
 
     Args:
         cursor: of a transaction.
         stream: its name.
-        place: its schema and name; None: the latest where several tables are the stream's.
+        place: schema and table where loads of the configuration store it; streams of other pipelines may have its name.
     """
     cursor.execute("SELECT to_regclass('eventgen.streams') IS NOT NULL")
-    if not single_value(cursor):
-        return None
-    cursor.execute(catalog.location_of_stream(stream, place))
-    location = cursor.fetchone()
-    if location is None:
-        return None
-    return table_at(cursor, stream, *map(str, location))
+    places: list[tuple[str, str]] = []
+    if single_value(cursor):
+        cursor.execute(catalog.tables_of_stream(stream))
+        places = [(str(schema), str(name)) for schema, name in cursor.fetchall()]
+    if place in places and (table := table_at(cursor, stream, *place)) is not None:
+        return table
+    others = ", ".join(Table(stream, *other, ()).title for other in places if other != place)
+    return f"no table of it is known here yet in {Table(stream, *place, ()).title}, where loads store it" + (
+        f" (default_target_schema and schema_mapping say where; streams of this name are in {others})" if others else ""
+    )
 
 
 def table_at(cursor: extensions.cursor, stream: str, schema: str, name: str) -> Table | None:

@@ -44,7 +44,10 @@ def applied(loader: Loader, *arguments: str, **settings: Any) -> subprocess.Comp
 def application(connection: Connection, rule: dict[str, Any] = LARGE) -> Application:
     (parsed,), _ = rules.parse([rule])
     source = f"target-eventgen/{connection.database}"
-    return Application.of(connection, parsed, source=source, described=None, trace=None, emits_first_load=True)
+    place = ("public", parsed.stream)
+    return Application.of(
+        connection, parsed, source=source, described=None, trace=None, emits_first_load=True, place=place
+    )
 
 
 def reported(loader: Loader, type_: str = "large") -> list[str]:

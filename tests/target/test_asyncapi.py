@@ -192,6 +192,22 @@ def test_a_column_of_an_unknown_type_may_be_anything() -> None:
     assert new["required"] == ["id", "place"]
 
 
+def test_the_table_of_the_configuration_is_described_and_named(loader: Loader) -> None:
+    rule = {"type": "a", "stream": "orders", "on": "created"}
+    for place, column in (("a", "total"), ("b", "amount")):
+        orders = schema("orders", {"id": {"type": "integer"}, column: {"type": "number"}}, version=None)
+        loader.load([orders, record("orders", id=1)], default_target_schema=place)
+    for place, column in (("a", "total"), ("b", "amount")):
+        config = str(loader.write_config(events=[rule], default_target_schema=place))
+        done = loader.run_command(["events", "describe", "--config", config])
+        data = json.loads(done.stdout)["components"]["schemas"]["a"]["properties"]["data"]
+        assert data["properties"]["new"]["required"] == ["id", column]
+        assert f'the stream "orders" is described by its table "{place}"."orders"' in done.stderr
+    done = loader.run_command(["events", "describe", "--config", str(loader.write_config(events=[rule]))])
+    assert done.returncode == 1
+    assert 'streams of this name are in "a"."orders", "b"."orders"' in done.stderr
+
+
 def test_a_rule_whose_stream_is_not_there_is_one_message(loader: Loader) -> None:
     for arguments, said in (((), "load it first"), (("--catalog", catalog(loader)), 'did you mean "orders"')):
         rule = {"type": "a", "stream": "ordres", "on": "created"}

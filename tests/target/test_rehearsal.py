@@ -78,6 +78,28 @@ def test_check_compares_rules_with_the_live_tables(loader: Loader) -> None:
     assert done.stdout.count("FAULT") == 2
 
 
+def test_check_compares_rules_with_the_table_of_the_configuration_and_names_it(loader: Loader) -> None:
+    for place, column in (("a", "total"), ("b", "amount")):
+        orders = schema("orders", {"id": {"type": "integer"}, column: {"type": "number"}}, version=None)
+        loader.load([orders, record("orders", id=1)], default_target_schema=place)
+    for place, column in (("a", "total"), ("b", "amount")):
+        rule = {**GOOD, "enters": f"{column} > 100"}
+        done = commanded(loader, "check", events=[rule], default_target_schema=place)
+        assert done.stdout == f'ok     order.large: events[0].enters, orders (table "{place}"."orders")\n'
+    done = commanded(loader, "check", events=[GOOD], default_target_schema="b")
+    assert done.returncode == 1
+    assert done.stdout.endswith('(table "b"."orders")\n')
+
+
+def test_check_takes_none_of_several_tables_where_the_configuration_names_another_place(loader: Loader) -> None:
+    for place in ("a", "b"):
+        loader.load([ORDERS, record("orders", id=1)], default_target_schema=place)
+    done = commanded(loader, "check", events=[GOOD])
+    assert done.returncode == 1
+    assert 'no table of it is known here yet in "public"."orders", where loads store it' in done.stdout
+    assert 'streams of this name are in "a"."orders", "b"."orders"' in done.stdout
+
+
 def test_try_prints_the_events_of_an_input_and_leaves_no_trace(loader: Loader) -> None:
     source = loader.folder / "orders.singer"
     source.write_text(lines([ORDERS, record("orders", id=1, total=50), record("orders", id=1, total=150)]))
