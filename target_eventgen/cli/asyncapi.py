@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from typing_extensions import assert_never
 
+from target_eventgen.model.recorded import APPLIED, UNDONE
 from target_eventgen.model.rules import (
     Changes,
     Created,
@@ -198,11 +199,13 @@ def _data(rule: Rule, table: Table) -> dict[str, Any]:
                 "items": {"enum": listed},
                 "description": "Names of the columns in which both versions differ.",
             },
-            **({} if application_fault(rule) else {"applied": _APPLIED}),
+            UNDONE: _UNDONE,
+            **({} if application_fault(rule) else {APPLIED: _APPLIED}),
         },
     }
 
 
+_UNDONE: Final = {"const": True, "description": "The transition is that of a row which an undo has restored."}
 _APPLIED: Final = {"const": True, "description": "The rule was applied to a row that was there; `old` is null."}
 
 ALWAYS: Final = "always"

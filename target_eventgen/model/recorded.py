@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+APPLIED: Final = "applied"
+"""The key of `data` that is true in an event which an application of a rule has recorded, and missing in any other."""
+
+UNDONE: Final = "undone"
+"""Likewise in an event of what an undo has restored."""
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):

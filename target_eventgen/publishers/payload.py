@@ -2,9 +2,9 @@
 
 The setting is the JSON itself, any value of it. In its texts, what stands in braces is a path into the event: an
 attribute (`{id}`, `{type}`, `{time}`), `{stream}`, a part of the row's key (`{key.id}`), or of the data
-(`{data.new.status}`). A text that is one path and nothing else becomes what the path leads to, whatever its type; a
-path within other characters becomes text. Where a path leads to nothing, it stands for null, or for the default after
-its `|`. Braces that mean themselves are doubled.
+(`{data.new.status}`, `{data.undone}`). A text that is one path and nothing else becomes what the path leads to,
+whatever its type; a path within other characters becomes text. Where a path leads to nothing, it stands for null, or
+for the default after its `|`. Braces that mean themselves are doubled.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from target_eventgen.model.recorded import APPLIED, UNDONE
 from target_eventgen.model.spelling import nearest
 from target_eventgen.publishers.cloudevent import STRUCTURED, CloudEvent, structured
 
@@ -24,6 +25,11 @@ CONTENT_TYPE: Final = "application/json"
 
 VERSIONS: Final = ("new", "old")
 """Parts of the data that are a row, or null."""
+
+MARKS: Final = (UNDONE, APPLIED)
+"""Parts of the data that are true in some events, and missing in the others."""
+
+_PARTS: Final = (*VERSIONS, "changed", *MARKS)
 
 _ATTRIBUTES: Final = tuple(name for name in CloudEvent.__struct_fields__ if name != "data")
 
@@ -111,8 +117,10 @@ def _fault(token: re.Match[str]) -> str | None:
         return f"has {{{token[1]}}}, which an event doesn't have{nearest(root, _ROOTS)}; there are {', '.join(_ROOTS)}"
     if rest and root not in {"key", "data"}:
         return f"has {{{token[1]}}}, but {root} is a text and has no parts"
-    if root == "data" and rest and rest[0] not in {*VERSIONS, "changed"}:
-        return f"has {{{token[1]}}}, but data has the parts old, new and changed alone{nearest(rest[0], (*VERSIONS, 'changed'))}"
+    if root == "data" and rest and rest[0] not in _PARTS:
+        return f"has {{{token[1]}}}, but data has the parts {', '.join(_PARTS)} alone{nearest(rest[0], _PARTS)}"
+    if root == "data" and rest[1:] and rest[0] in MARKS:
+        return f"has {{{token[1]}}}, but data.{rest[0]} is true, or missing, and has no parts"
     if rest[:1] == ["changed"] and rest[1:] and not (len(rest) == 2 and rest[1].isdigit()):
         return f"has {{{token[1]}}}, but data.changed is a list of columns, such as data.changed.0"
     return None

@@ -83,6 +83,14 @@ def test_a_value_that_is_missing_is_null_or_the_declared_default_and_never_an_er
     }
 
 
+@pytest.mark.parametrize("mark", ["undone", "applied"])
+def test_the_mark_of_an_undo_and_of_an_application_is_true_or_missing(mark: str) -> None:
+    template = {"mark": f"{{data.{mark}}}", "known": f"{{data.{mark}|false}}", "text": f"again: {{data.{mark}|no}}"}
+    data: dict[str, Any] = {"old": None, "new": ROW, "changed": []}
+    assert made(template, sent({**data, mark: True})) == {"mark": True, "known": True, "text": "again: true"}
+    assert made(template, sent(data)) == {"mark": None, "known": False, "text": "again: no"}
+
+
 def test_null_is_missing_and_what_is_false_is_not() -> None:
     row = {"note": None, "zero": 0, "empty": "", "no": False}
     template = [f"{{data.new.{name}|given}}" for name in row]
@@ -108,8 +116,10 @@ def test_numbers_keep_all_their_digits() -> None:
         ({"id": "{new.id}"}, "payload.id has {new.id}, which an event doesn't have"),
         (
             {"a": [{"b": "{data.nwe.id}"}]},
-            "payload.a[0].b has {data.nwe.id}, but data has the parts old, new and changed",
+            "payload.a[0].b has {data.nwe.id}, but data has the parts new, old, changed, undone, applied alone",
         ),
+        ("{data.undoen}", 'did you mean "undone"?'),
+        ("{data.undone.id}", "data.undone is true, or missing, and has no parts"),
         ("{type.name}", "type is a text and has no parts"),
         ("{data.changed.name}", "data.changed is a list of columns"),
         ("{data..id}", "which is no path"),

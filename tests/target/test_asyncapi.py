@@ -152,6 +152,21 @@ def test_every_event_of_every_form_of_rule_is_as_its_schema_says(loader: Loader)
             closed(schemas[other]).validate({**event, "type": other})
 
 
+def test_an_event_of_an_undo_and_of_an_application_is_as_its_schema_says(loader: Loader) -> None:
+    rule = {"type": "large", "stream": "orders", "enters": "total > 100"}
+    loader.load([ORDERS, record("orders", id=1, total=150), record("orders", id=2, total=150)], events=[])
+    loader.load([ORDERS, record("orders", id=1, total=50)], events=[rule], undo_days=1)
+    ((run,),) = loader.query("select distinct run from eventgen.replaced")
+    config = str(loader.write_config(events=[rule]))
+    for command in (["undo", str(run)], ["rules", "apply", "large"]):
+        assert loader.run_command([*command, "--config", config]).returncode == 0
+    told = cloud_events(loader)
+    assert [set(event["data"]) - {"old", "new", "changed"} for event in told] == [{"undone"}, {"applied"}]
+    of_type = closed(described(loader, events=[rule])["components"]["schemas"]["large"])
+    for event in told:
+        of_type.validate(event)
+
+
 def test_several_rules_of_one_type_are_one_message_with_each_of_their_forms() -> None:
     found = parsed(
         {"type": "thing.gone", "stream": "orders", "on": "deleted"},

@@ -10,11 +10,10 @@ row sees its event: of an application and the transitions around it, exactly one
 
 from __future__ import annotations
 
-from typing import Final
-
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
+from target_eventgen.model.recorded import APPLIED
 from target_eventgen.model.tables import DELETED_AT
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events, judged, subject
@@ -31,9 +30,6 @@ from target_eventgen.store.sql.names import (
     same_key,
     stage_of,
 )
-
-MARK: Final = "applied"
-"""The key of `data` that is true in an event which an application has recorded."""
 
 
 def _rows_as_creations(plan: Plan, *, staged: bool, after: str | None = None) -> sql.Composed:
@@ -162,6 +158,6 @@ def record(plan: Plan) -> sql.Composable:
     ).format(
         rows=_rows_as_creations(plan, staged=True),
         unreported=_unreported(plan),
-        events=events(plan, may_hold=plan.may_hold, mark=MARK),
+        events=events(plan, may_hold=plan.may_hold, mark=APPLIED),
         **counts(plan, may_hold=plan.may_hold),
     )

@@ -14,6 +14,7 @@ from typing import Final
 from psycopg2 import sql
 
 from target_eventgen.model.plan import Plan
+from target_eventgen.model.recorded import UNDONE
 from target_eventgen.model.tables import DELETED_AT, GENERATION, VERSION
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events
@@ -32,9 +33,6 @@ from target_eventgen.store.sql.names import (
     stage_of,
 )
 from target_eventgen.store.sql.replaced import of_table, tombstone_count
-
-MARK: Final = "undone"
-"""The key of `data` that is true in an event of what an undo has restored."""
 
 _KEYS: Final = sql.Identifier("pg_temp", "eventgen_undo_keys")
 _ENTRIES: Final = sql.Identifier("pg_temp", "eventgen_undo")
@@ -234,7 +232,7 @@ def record(plan: Plan) -> sql.Composable:
         gone=gone,
         new=comma_list(new),
         old=comma_list(old),
-        events=events(plan, may_hold=plan.may_hold, mark=MARK),
+        events=events(plan, may_hold=plan.may_hold, mark=UNDONE),
         **counts(plan, may_hold=plan.may_hold),
     )
 
