@@ -34,12 +34,11 @@ from target_eventgen.delivery.result import complaints_of
 from target_eventgen.errors import DeliveryError, EventgenError, EventsHeldError, OutputError, SettingsError
 from target_eventgen.intake import blocks
 from target_eventgen.intake.sink import EventgenSink
-from target_eventgen.model import trace
+from target_eventgen.model import trace, unused
 from target_eventgen.model.checkpoint import Activations, Batch, Checkpoint, activation, judgement_of_parked
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.settings import Settings
-from target_eventgen.model.spelling import nearest
 from target_eventgen.model.tables import Table
 from target_eventgen.observe import metrics
 from target_eventgen.observe.outcomes import OutcomeLog
@@ -187,7 +186,11 @@ class Loader:
             self.checkpoint(ended=ended, wait=True, ends=ends)
             for sink in self._sinks():
                 sink.clean_up()
-            self._warn_of_idle_rules()
+            for sentence in (
+                *unused.by_rules(self._settings),
+                *unused.by_streams(self._settings, {sink.stream_name for sink in self._sinks()}),
+            ):
+                self._logger.warning("%s", sentence)
             self.committer.log.stale.warn(self._logger, self._settings.stale_of)
             too_many = self.committer.held()
             if not self._comes_again():
@@ -264,13 +267,6 @@ class Loader:
     def _comes_again(self) -> bool:
         """Return whether the next run begins with records that this one has committed already."""
         return self._state is None or self._after_state or bool(self._activations)
-
-    def _warn_of_idle_rules(self) -> None:
-        streams = {sink.stream_name for sink in self._sinks()}
-        for stream in sorted({rule.stream for rule in self._settings.rules} - streams):
-            self._logger.warning(
-                'no stream "%s" came, so its event rules were not used%s', stream, nearest(stream, streams)
-            )
 
     def _sinks(self) -> list[EventgenSink]:
         return [sink for sinks in self._streams.values() for sink in sinks]

@@ -8,7 +8,7 @@ import click
 
 from target_eventgen.cli import configuration, options, rehearsal, singer_target
 from target_eventgen.errors import EventgenError
-from target_eventgen.model import rules
+from target_eventgen.model import rules, settings, unused
 
 
 @click.command("check")
@@ -28,6 +28,8 @@ def check_rules(catalog: Path | None, config: tuple[Path, ...], database_url: st
         click.echo(f"{'ok   ' if fault is None else 'FAULT'}  {rule.type}: {said}{where}")
         if fault is None and (warning := rules.warning(rule)) is not None:
             click.echo(f"note   {rule.type}: {warning}")
+    for sentence in unused.by_rules(settings.parse(given)):
+        click.echo(f"note   {sentence}")
     if not checked:
         click.echo(
             'There are no rules: the setting "events" is missing or empty, so a load records no event.', err=True

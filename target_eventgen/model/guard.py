@@ -8,7 +8,7 @@ of an empty table, and of one whose first load has not ended, no share is asked 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -106,8 +106,14 @@ def faults(entry: Any, location: str) -> Iterator[str]:
         yield f"{location}.share_of_rows must be a number, 0 or more; 0.2 is a fifth of the table's rows"
 
 
-def faults_of_setting(given: Any) -> Iterator[str]:
-    """Yield what is wrong with the setting: the guard of all rules, with those of streams in it."""
+def faults_of_setting(given: Any, watched: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with the setting: the guard of all rules, with those of streams in it.
+
+    Args:
+        given: the setting.
+        watched: the streams that rules watch. A guard of any other name never guards anything; without rules, any name
+            will do.
+    """
     if not isinstance(given, Mapping):
         return  # which the JSON Schema says
     streams = given.get("streams") or {}
@@ -117,3 +123,8 @@ def faults_of_setting(given: Any) -> Iterator[str]:
         return
     for stream, entry in streams.items():
         yield from faults(entry, f"guard.streams.{stream}")
+        if watched and "*" not in stream and stream not in watched:
+            yield (
+                f"guard.streams.{stream} guards nothing, since no rule watches a stream of this name"
+                f"{nearest(stream, watched)}; rules watch {', '.join(sorted(watched))}"
+            )

@@ -345,10 +345,11 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
             for stream, choice in (given.items() if isinstance(given, dict) else ())
             if choice not in choices
         )
-    found.extend(guards.faults_of_setting(config.get("guard")))
     entries = config.get("events")
-    if isinstance(entries, list):
-        found.extend(rules_.parse(entries)[1])
+    rules, faults_of_rules = rules_.parse(entries if isinstance(entries, list) else [])
+    watched = () if faults_of_rules else {rule.stream for rule in rules}
+    found.extend(guards.faults_of_setting(config.get("guard"), watched))
+    found.extend(faults_of_rules)
     entries = config.get("publishers")
     if isinstance(entries, list):
         found.extend(routes_.parse(entries)[1])

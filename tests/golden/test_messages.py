@@ -93,6 +93,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a rule with a misspelt form": {"events": [{"type": "x", "stream": "s", "enter": "a"}]},
     "a rule with YAML's on": {"events": [{"type": "x", "stream": "s", "true": "created"}]},
     "a rule with another payload": {"events": [{"type": "x", "stream": "s", "on": "created", "payload": "all"}]},
+    "a guard of a stream that no rule watches": {
+        "events": [{"type": "x", "stream": "orders", "on": "created"}],
+        "guard": {"streams": {"ordres": {"events_per_run": 1}}},
+    },
     "the same rule twice": {"events": [{"type": "x", "stream": "s", "on": "created"}] * 2},
     "a publisher that is none": {"publishers": [5, {"type": ""}, {"type": "file", "path": "a", "workers": 0}]},
     "a publisher of no type": {"publishers": [{"type": "pigeon"}]},
