@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,10 @@ from typing import Final
 import click
 from msgspec.structs import asdict
 
-from target_eventgen.cli import configuration, options
+from target_eventgen.cli import configuration, options, printing
 from target_eventgen.delivery import redelivery, status
 from target_eventgen.delivery.redelivery import LetterFilter
+from target_eventgen.errors import EventgenError
 from target_eventgen.model import routes
 
 
@@ -23,6 +25,7 @@ def dead_letters() -> None:
     """Events that a receiver refused for good, or that have failed too often."""
 
 
+_NONE: Final = "No dead letters."
 _LETTERS: Final = click.argument("letters", type=int, nargs=-1)
 _OF_PUBLISHER: Final = click.option("--publisher", help="Only those of this publisher.")
 _OF_TYPES: Final = click.option(
@@ -47,7 +50,8 @@ def list_letters(  # noqa: PLR0913  one argument an option
     database_url: str | None,
 ) -> None:
     """Print them, oldest first: number, when, publisher, type, subject, attempts, reason."""
-    selected = redelivery.letters(configuration.database(database_url, config), _filter(letters, publisher, types))
+    dsn = configuration.database(database_url, config)
+    selected = redelivery.letters(dsn, _filter(letters, publisher, types))
     if as_json:
         sys.stdout.writelines(json.dumps(asdict(letter), ensure_ascii=False) + "\n" for letter in selected)
     elif selected:
@@ -58,7 +62,7 @@ def list_letters(  # noqa: PLR0913  one argument an option
         header = ("LETTER", "DIED", "PUBLISHER", "TYPE", "SUBJECT", "ATTEMPTS", "REASON")
         click.echo("\n".join(status.columns([header, *rows])))
     else:
-        click.echo("No dead letters.", err=True)
+        click.echo(_none_fits(dsn), err=True)
 
 
 def _with_chosen(settle: Callable[[str, LetterFilter], None]) -> Callable[..., None]:
@@ -87,9 +91,33 @@ def _with_chosen(settle: Callable[[str, LetterFilter], None]) -> Callable[..., N
     ) -> None:
         if not (letters or publisher or types or everything):
             raise click.UsageError("Say which dead letters: their numbers, --publisher, --type, or --all.")
-        settle(configuration.database(database_url, config), _filter(letters, publisher, types))
+        dsn, chosen = configuration.database(database_url, config), _filter(letters, publisher, types)
+        fitting = {letter.letter for letter in redelivery.letters(dsn, chosen)}
+        if fitting:
+            settle(dsn, chosen)
+        if missing := sorted(set(letters) - fitting):
+            raise EventgenError(
+                f"No dead letter that fits has the number {', '.join(map(str, missing))}. {_there(dsn)}"
+            )
+        if not fitting:
+            click.echo(_none_fits(dsn), err=True)
 
     return command
+
+
+def _none_fits(dsn: str) -> str:
+    """Return why no dead letter was chosen: there are none, or other ones."""
+    there = _there(dsn)
+    return there if there == _NONE else f"No dead letter fits. {there}"
+
+
+def _there(dsn: str) -> str:
+    """Return which dead letters there are, in a sentence."""
+    kinds = Counter((letter.type, letter.publisher) for letter in redelivery.letters(dsn, LetterFilter()))
+    if not kinds:
+        return _NONE
+    listed = [f'{number:,} of {type_} (publisher "{publisher}")' for (type_, publisher), number in kinds.most_common()]
+    return f"There are {printing.some(listed)}"
 
 
 @dead_letters.command("retry")

@@ -13,6 +13,7 @@ import click
 from target_eventgen.cli import configuration, printing
 from target_eventgen.cli.lazy import LazyCommand
 from target_eventgen.delivery.outbox import Outbox, Selection
+from target_eventgen.model import routes
 from target_eventgen.model.recorded import Recorded
 
 FOLLOW_SECONDS: Final = 0.5
@@ -21,8 +22,10 @@ FOLLOW_SECONDS: Final = 0.5
 
 @click.group(invoke_without_command=True)
 @click.option("--follow", "-f", is_flag=True, help="Go on with the events to come, until Ctrl-C.")
-@click.option("--type", "types", multiple=True, help="Only events of this type; repeatable.")
-@click.option("--stream", "streams", multiple=True, help="Only events of this stream; repeatable.")
+@click.option(
+    "--type", "types", multiple=True, help="Only events of this type; * stands for any characters; repeatable."
+)
+@click.option("--stream", "streams", multiple=True, help="Only events of this stream; likewise.")
 @click.option("--json", "as_json", is_flag=True, help="CloudEvents 1.0, one JSON object a line.")
 @click.option("--limit", "-n", type=click.IntRange(min=0), help="Only the newest so many that are there now.")
 @click.option("--config", type=click.Path(path_type=Path), multiple=True, help="The target's configuration file.")
@@ -47,14 +50,14 @@ def events(  # noqa: PLR0913  one argument an option
     if context.invoked_subcommand is not None:
         return
 
-    selection = Selection(types or None, streams or None, limit)
+    selection = Selection(routes.patterns(types or None), routes.patterns(streams or None), limit)
     show = printing.json_lines if as_json else printing.table
     with contextlib.closing(Outbox(configuration.database(database_url, config))) as outbox:
         if follow:
             with contextlib.suppress(KeyboardInterrupt):
                 show(_polled(outbox.follow(selection)))
         elif not show(outbox.newest(selection)):
-            click.echo("No events.", err=True)
+            click.echo(printing.recorded(outbox.kinds() if types or streams else ()), err=True)
 
 
 events.add_command(

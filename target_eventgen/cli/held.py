@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 from msgspec.structs import asdict
 
-from target_eventgen.cli import configuration, options
+from target_eventgen.cli import configuration, options, printing
 from target_eventgen.delivery import holding, status
-from target_eventgen.delivery.holding import Decision
+from target_eventgen.delivery.holding import Decision, HeldGroup
 from target_eventgen.delivery.sql.held import HeldFilter
+from target_eventgen.errors import EventgenError
 from target_eventgen.model import routes
 
 _OF_RUN: Final = click.option("--run", type=int, help="Only those of this run.")
@@ -45,7 +46,8 @@ def list_held(  # noqa: PLR0913  one argument an option
 
     WAITING events are held by no guard: an earlier event of their key is.
     """
-    groups = holding.groups(configuration.database(database_url, config), _filter(run, rules, streams))
+    dsn = configuration.database(database_url, config)
+    groups = holding.groups(dsn, _filter(run, rules, streams))
     if as_json:
         sys.stdout.writelines(json.dumps(asdict(group), ensure_ascii=False) + "\n" for group in groups)
     elif groups:
@@ -55,7 +57,7 @@ def list_held(  # noqa: PLR0913  one argument an option
         header = ("RUN", "STREAM", "RULE", "HELD", "WAITING", "OLDEST", "KEY")
         click.echo("\n".join(status.columns([header, *rows])))
     else:
-        click.echo("No events are held.", err=True)
+        click.echo(_none_fits(holding.groups(dsn, HeldFilter())), err=True)
 
 
 def _with_chosen(decide: Callable[[str, HeldFilter], None]) -> Callable[..., None]:
@@ -92,23 +94,41 @@ def _with_chosen(decide: Callable[[str, HeldFilter], None]) -> Callable[..., Non
 @_with_chosen
 def release(dsn: str, chosen: HeldFilter) -> None:
     """Have held events delivered after all, each key's in their order; a relay, or the next load, does it."""
-    _say("released", holding.release(dsn, chosen))
+    _say(dsn, chosen, "released", holding.release(dsn, chosen))
 
 
 @click.command("discard")
 @_with_chosen
 def discard(dsn: str, chosen: HeldFilter) -> None:
     """Have held events delivered never, and recorded never again. What waited for them goes on."""
-    _say("discarded", holding.discard(dsn, chosen))
+    _say(dsn, chosen, "discarded", holding.discard(dsn, chosen))
 
 
-def _say(what: str, decision: Decision) -> None:
-    click.echo(f"{decision.decided} events are {what}; {decision.moved} events are in the outbox now", err=True)
+def _say(dsn: str, chosen: HeldFilter, what: str, decision: Decision) -> None:
+    """Say what became of a decision.
+
+    Raises:
+        EventgenError: it was about a run of which nothing is held.
+    """
+    if decision.decided or decision.moved:
+        click.echo(f"{decision.decided} events are {what}; {decision.moved} events are in the outbox now", err=True)
     if decision.waiting:
         click.echo(
             f"{decision.waiting} events still wait: for held events of their keys, or for a load that publishes them",
             err=True,
         )
+
+    if not decision.decided:
+        said = _none_fits(holding.groups(dsn, HeldFilter()))
+        if chosen.run is not None:
+            raise EventgenError(f"Nothing is {what} of the run {chosen.run}. {said}")
+        click.echo(said, err=True)
+
+
+def _none_fits(groups: Sequence[HeldGroup]) -> str:
+    """Return why no held event was chosen: there are none, or other ones."""
+    there = [f'{one.held:,} of {one.type} (stream "{one.stream}", run {one.run})' for one in groups if one.held]
+    return f"No held event fits; held are {printing.some(there)}" if there else "No events are held."
 
 
 def _filter(run: int | None, rules: tuple[str, ...], streams: tuple[str, ...]) -> HeldFilter:

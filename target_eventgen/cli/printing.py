@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import click
 
 from target_eventgen.cli import event_table
+from target_eventgen.delivery.outbox import Kind
 from target_eventgen.model.recorded import Recorded
 from target_eventgen.publishers.cloudevent import cloud_event, json_line
 
 _ROWS_AT_ONCE: Final = 200
+_NAMED: Final = 6
+"""Items of a list that a sentence names."""
 
 
 def json_lines(events: Iterable[Recorded | None]) -> int:
@@ -59,6 +62,21 @@ def table(events: Iterable[Recorded | None]) -> int:
             write()
     write()
     return count
+
+
+def some(items: Sequence[str]) -> str:
+    """Return items as a list within a sentence; of many, the first, and how many more there are."""
+    left = len(items) - _NAMED
+    return ", ".join(items[:_NAMED]) + (f", and {left:,} more" if left > 0 else "")
+
+
+def recorded(kinds: Sequence[Kind]) -> str:
+    """Return why no event was chosen: there are none, or other ones."""
+    if not kinds:
+        return "No events."
+    return "No event fits; there are " + some(
+        [f'{kind.events:,} of {kind.type} (stream "{kind.stream}")' for kind in kinds]
+    )
 
 
 def counted(number: int, type_: str) -> str:

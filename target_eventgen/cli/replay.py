@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
 
-from target_eventgen.cli import configuration, options
+from target_eventgen.cli import configuration, options, printing
 from target_eventgen.delivery import redelivery
+from target_eventgen.delivery.outbox import Outbox
 from target_eventgen.delivery.sql import replays
+from target_eventgen.errors import EventgenError
 from target_eventgen.model import routes
 
 
@@ -47,5 +50,14 @@ def replay(  # noqa: PLR0913  one argument an option
     )
     if chosen == replays.EventFilter() and not everything:
         raise click.UsageError("Say which events to replay, such as --type order.paid --since 2026-01-31, or --all.")
-    for name, number in redelivery.replay(configuration.database(database_url, config), chosen, publishers).items():
+    dsn = configuration.database(database_url, config)
+    counts, fitting = redelivery.replay(dsn, chosen, publishers), redelivery.fitting(dsn, chosen)
+    for name, number in counts.items() if fitting else ():
         click.echo(f"{name}: {number} events are to be delivered again", err=True)
+    if fitting and not counts:
+        raise EventgenError("No publisher is known to the database, so nothing is delivered again.")
+    if missing := sorted(set(ids) - fitting):
+        raise EventgenError(f"No recorded event that fits has the id {printing.some(missing)}.")
+    if not fitting:
+        with contextlib.closing(Outbox(dsn)) as outbox:
+            click.echo(printing.recorded(outbox.kinds()), err=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg2
 from msgspec import Struct
@@ -27,22 +27,37 @@ _SELECT: Final = """
   select sequence, id, source, type, subject, partitionkey, data::text,
     to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), traceparent, tracestate
   from eventgen.events
-  where (%(types)s::text[] is null or type = any(%(types)s))
-    and (%(streams)s::text[] is null or stream = any(%(streams)s))
+  where (%(types)s::text[] is null or type like any(%(types)s))
+    and (%(streams)s::text[] is null or stream like any(%(streams)s))
     and (%(start)s::xid8 is null or transaction_id >= %(start)s::xid8)
     and (%(below)s::xid8 is null or transaction_id < %(below)s::xid8)
 """
 _ALL: Final = f"{_SELECT} order by sequence"
 _NEWEST: Final = _SELECT.join(("select * from (", " order by sequence desc limit %(limit)s) newest order by sequence"))
+_KINDS: Final = "select type, stream, count(*) from eventgen.events group by type, stream order by 3 desc, 1, 2"
 _PAGE: Final = 500
 
 
 class Selection(Struct, frozen=True):
-    """A selection of events: None is all. `limit` counts back from the newest of the first look."""
+    """A selection of events: None is all.
+
+    Attributes:
+        types: LIKE patterns.
+        streams: LIKE patterns.
+        limit: how many, counted back from the newest of the first look.
+    """
 
     types: Sequence[str] | None = None
     streams: Sequence[str] | None = None
     limit: int | None = None
+
+
+class Kind(NamedTuple):
+    """How many events of a type and stream there are."""
+
+    type: str
+    stream: str
+    events: int
 
 
 class Outbox:
@@ -67,6 +82,15 @@ class Outbox:
         """Yield all committed events, oldest first; the last `selection.limit` of them where that is given."""
         with self._look():
             yield from self._read(selection, start=None, below=None)
+
+    def kinds(self) -> list[Kind]:
+        """Return how many events of each type and stream there are, the most first."""
+        with self._look():
+            if not self._exists():
+                return []
+            with self._connection.cursor() as cursor:
+                cursor.execute(_KINDS)
+                return [Kind(*row) for row in cursor.fetchall()]
 
     def follow(self, selection: Selection) -> Iterator[Recorded | None]:
         """Yield the events in the order in which they become final, and None at the end of each look.
@@ -100,12 +124,16 @@ class Outbox:
             ((horizon,),) = cursor.fetchall()
             return str(horizon)
 
-    def _read(self, selection: Selection, *, start: str | None, below: str | None) -> Iterator[Recorded]:
-        """Yield the selected events of the transactions from `start` to before `below`, a page at a time."""
+    def _exists(self) -> bool:
+        """Return whether anything has been loaded yet."""
         with self._connection.cursor() as cursor:
             cursor.execute("select to_regclass('eventgen.events') is not null")
-            if cursor.fetchall() == [(False,)]:  # nothing has been loaded yet
-                return
+            return cursor.fetchall() == [(True,)]
+
+    def _read(self, selection: Selection, *, start: str | None, below: str | None) -> Iterator[Recorded]:
+        """Yield the selected events of the transactions from `start` to before `below`, a page at a time."""
+        if not self._exists():
+            return
         bounds: dict[str, Any] = {"start": start, "below": below, "limit": selection.limit}
         wanted = {"types": _array(selection.types), "streams": _array(selection.streams)}
         with self._connection.cursor("eventgen_events") as cursor:

@@ -16,6 +16,7 @@ from psycopg2 import extensions
 from target_eventgen.delivery import registration
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql import blocking, dead_letters, registry, replays, retention
+from target_eventgen.store import catalog
 
 
 class Letter(Struct, frozen=True):
@@ -92,6 +93,20 @@ def replay(dsn: str, events: replays.EventFilter, publishers: Sequence[str] = ()
             counts[name] = cursor.rowcount
         cursor.execute(replays.NOTIFY)
     return counts
+
+
+def fitting(dsn: str, events: replays.EventFilter) -> set[str]:
+    """Return the ids of recorded events that fit: all of them where ids are asked for, else of one alone.
+
+    Raises:
+        DatabaseError: an instant is not valid.
+    """
+    with _transaction(dsn) as cursor:
+        cursor.execute(catalog.EXIST)
+        if cursor.fetchall() != [(True,)]:
+            return set()
+        cursor.execute(replays.fitting(events))
+        return {id_ for (id_,) in cursor.fetchall()}
 
 
 @contextlib.contextmanager

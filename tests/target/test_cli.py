@@ -241,6 +241,19 @@ def test_events_are_chosen_by_type_stream_and_number(database: str, writer: Conn
     assert chosen("--type", "order.canceled", "--type", "order.paid", "--stream", "orders") == ["a", "b", "c", "d"]
     assert chosen("--stream", "refunds") == ["e"]
     assert chosen("--type", "order.paid", "--limit", "2") == ["c", "e"]
+    assert chosen("--type", "*.canceled", "--stream", "or*") == ["d"]
+    assert chosen("--type", "order_paid") == []
+    assert chosen("--type", "*", "--stream", "*s") == ["a", "b", "c", "d", "e"]
+
+
+def test_what_no_event_fits_is_answered_with_what_there_is(database: str, writer: Connection, tmp_path: Path) -> None:
+    committed(writer, "a", "b")
+    committed(writer, "c", kind="order.canceled")
+    finished = run(tmp_path, "events", "--database-url", database, "--type", "order.piad")
+    assert (finished.returncode, finished.stdout) == (0, "")
+    assert finished.stderr == (
+        'No event fits; there are 2 of order.paid (stream "orders"), 1 of order.canceled (stream "orders")\n'
+    )
 
 
 def test_a_database_without_events_says_so(database: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from target_eventgen.delivery import holding, registration, status
 from target_eventgen.delivery.relay import tidy
 from target_eventgen.delivery.session import Session
 from target_eventgen.delivery.sql.held import HeldFilter
-from target_eventgen.errors import EventsHeldError
+from target_eventgen.errors import EventgenError, EventsHeldError
 from tests.support.messages import PROPERTIES, record, schema, state, version
 from tests.support.relaying import Outbox, Receiver
 
@@ -318,13 +318,23 @@ def test_the_commands_list_release_and_discard_by_run_rule_and_stream(loader: Lo
     assert table[0].split() == ["RUN", "STREAM", "RULE", "HELD", "WAITING", "OLDEST", "KEY"]
     assert [line.split()[0] for line in table[1:]] == [first, second]
     assert CliRunner().invoke(companions, ["events", "release", "--database-url", loader.database]).exit_code == 2
-    assert "0 events are released" in command(loader, "events", "release", "--stream", "orders")
+    for action in ("release", "discard", "held"):
+        assert command(loader, "events", action, "--stream", "orders").endswith(
+            'No held event fits; held are 3 of created (stream "subscriptions", run '
+            f'{first}), 1 of created (stream "subscriptions", run {second})\n'
+        )
+    for choice in (["--run", "5"], ["--run", first, "--rule", "passed"]):
+        with pytest.raises(
+            EventgenError, match=r"Nothing is released of the run \d+. No held event fits; held are 3 of"
+        ):
+            command(loader, "events", "release", *choice)
     said = command(loader, "events", "release", "--run", first)
     assert said == "3 events are released; 4 events are in the outbox now\n"
     assert command(loader, "events", "discard", "--run", second, "--rule", "created").startswith(
         "1 events are discarded"
     )
     assert command(loader, "events", "held") == "No events are held.\n"
+    assert command(loader, "events", "release", "--all") == "No events are held.\n"
 
 
 def test_status_says_how_many_events_are_held(loader: Loader) -> None:

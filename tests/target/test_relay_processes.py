@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from target_eventgen.cli.main import companions
 from target_eventgen.publishers.protocol import Delivered, Failed
+from target_eventgen.store import catalog
 from tests.support.loading import Loader
 from tests.support.messages import record, schema, state
 from tests.support.pgbouncer import bouncer
@@ -333,6 +334,24 @@ def test_a_dropped_dead_letter_lets_its_key_go_without_it(outbox: Outbox, relays
     assert outbox.marks() == {"pending": 0, "blocked": 0, "waiting": 0, "dead_letters": 0}
 
 
+def test_dead_letters_that_are_not_there_are_named_beside_those_that_are(outbox: Outbox, relays: Relays) -> None:
+    at = ["--database-url", outbox.url]
+    said = command(relays.folder, "dead-letters", "retry", "--all", *at)
+    assert (said.returncode, said.stderr) == (0, "No dead letters.\n")
+    letters(outbox, ["orders-1-1", "orders-2-2"])
+    there = 'There are 2 of changed (publisher "file")\n'
+    for action in ("list", "retry", "drop"):
+        said = command(relays.folder, "dead-letters", action, "--type", "chnaged", *at)
+        assert (said.returncode, said.stderr) == (0, f"No dead letter fits. {there}")
+    said = command(relays.folder, "dead-letters", "drop", "98", "99", *at)
+    assert (said.returncode, said.stderr) == (1, f"Error: No dead letter that fits has the number 98, 99. {there}")
+    ((first,), _) = outbox.query("select letter from eventgen.dead_letters order by 1")
+    said = command(relays.folder, "dead-letters", "drop", "99", str(first), *at)
+    assert said.returncode == 1
+    assert said.stderr.startswith("1 dead letters are dropped\nError: No dead letter that fits has the number 99.")
+    assert outbox.marks()["dead_letters"] == 1
+
+
 def test_a_retried_dead_letter_that_dies_again_is_one_letter_again(outbox: Outbox, relays: Relays) -> None:
     letters(outbox, ["orders-1-1"], waits=False)
     assert command(relays.folder, "dead-letters", "retry", "--all", "--database-url", outbox.url).returncode == 0
@@ -379,6 +398,26 @@ def test_a_replay_of_no_instant_says_how_to_write_one(outbox: Outbox, tmp_path: 
     assert said.returncode == 1
     assert "write instants like" in said.stderr
     assert "Traceback" not in said.stderr
+
+
+def test_a_replay_of_what_is_not_there_says_what_is(outbox: Outbox, tmp_path: Path) -> None:
+    def replayed(*choice: str) -> tuple[int, str]:
+        said = command(tmp_path, "events", "replay", *choice, "--database-url", outbox.url)
+        return said.returncode, said.stderr
+
+    assert replayed("--all") == (0, "No events.\n")
+    with outbox.transaction() as connection, connection.cursor() as cursor:
+        cursor.execute(catalog.CREATE)
+    outbox.add(keys=2)
+    assert replayed("--all") == (1, "Error: No publisher is known to the database, so nothing is delivered again.\n")
+    outbox.announce(Receiver().delivery("one"))
+    assert replayed("--type", "chnaged") == (0, 'No event fits; there are 2 of changed (stream "orders")\n')
+    assert replayed("--id", "x") == (1, "Error: No recorded event that fits has the id x.\n")
+    assert replayed("--id", "orders-1-1", "--id", "x") == (
+        1,
+        "one: 0 events are to be delivered again\nError: No recorded event that fits has the id x.\n",
+    )
+    assert replayed("--type", "chnaged", "--publisher", "noe")[0] == 1
 
 
 def test_a_replay_leaves_what_is_undelivered_or_dead_as_it_is(outbox: Outbox, relays: Relays) -> None:

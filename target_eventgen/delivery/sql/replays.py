@@ -49,12 +49,7 @@ def replay(publisher: int, events: EventFilter) -> sql.Composable:
     return sql.SQL(
         "INSERT INTO eventgen.pending (publisher, slot, sequence) SELECT publisher.number, {slot}, event.sequence"
         " FROM eventgen.events AS event JOIN eventgen.publishers AS publisher ON {fits}"
-        " WHERE publisher.number = {publisher}"
-        " AND ({ids} IS NULL OR event.id = ANY ({ids})) AND ({types} IS NULL OR event.type LIKE ANY ({types}))"
-        " AND ({streams} IS NULL OR event.stream LIKE ANY ({streams}))"
-        " AND ({keys} IS NULL OR event.partitionkey = ANY ({keys}))"
-        " AND ({since}::timestamptz IS NULL OR event.recorded_at >= {since}::timestamptz)"
-        " AND ({until}::timestamptz IS NULL OR event.recorded_at < {until}::timestamptz)"
+        " WHERE publisher.number = {publisher} AND {chosen}"
         " AND NOT EXISTS (SELECT FROM eventgen.blocked WHERE blocked.publisher = publisher.number"
         "  AND blocked.subject = {keys_blocked} AND blocked.sequence = event.sequence)"
         " AND NOT EXISTS (SELECT FROM eventgen.waiting WHERE waiting.publisher = publisher.number"
@@ -67,6 +62,25 @@ def replay(publisher: int, events: EventFilter) -> sql.Composable:
         fits=FITS,
         keys_blocked=KEYS,
         publisher=sql.Literal(publisher),
+        chosen=_chosen(events),
+    )
+
+
+def fitting(events: EventFilter) -> sql.Composable:
+    """Return the ids of recorded events that fit: all of them where ids are asked for, else one at most."""
+    return sql.SQL("SELECT event.id FROM eventgen.events AS event WHERE {}{}").format(
+        _chosen(events), sql.SQL(" LIMIT 1" if events.ids is None else "")
+    )
+
+
+def _chosen(events: EventFilter) -> sql.Composable:
+    return sql.SQL(
+        "({ids} IS NULL OR event.id = ANY ({ids})) AND ({types} IS NULL OR event.type LIKE ANY ({types}))"
+        " AND ({streams} IS NULL OR event.stream LIKE ANY ({streams}))"
+        " AND ({keys} IS NULL OR event.partitionkey = ANY ({keys}))"
+        " AND ({since}::timestamptz IS NULL OR event.recorded_at >= {since}::timestamptz)"
+        " AND ({until}::timestamptz IS NULL OR event.recorded_at < {until}::timestamptz)"
+    ).format(
         ids=texts(events.ids),
         types=texts(events.types),
         streams=texts(events.streams),
