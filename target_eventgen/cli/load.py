@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,11 +13,17 @@ from target_eventgen.cli import configuration
 from target_eventgen.cli.reporting import reported
 from target_eventgen.target import TargetEventgen
 
+_HELP_WIDTH: Final = 78
+"""Characters of a line in a help, as click has it by default."""
 
-def command() -> click.Command:
-    """Return singer-sdk's command of the target, with our errors as messages and the companions in its help."""
+
+def command(companions: Mapping[str, click.Command]) -> click.Command:
+    """Return singer-sdk's command of the target, with our errors as messages, and the companions in its help."""
     sdk: click.Command = TargetEventgen.cli
-    sdk.epilog = "Companion commands: `target-eventgen db up|down|url|remove`, `target-eventgen events`, `target-eventgen rules check|try`."
+    formatter = click.HelpFormatter(width=_HELP_WIDTH)
+    with formatter.section("Companion commands, each with a --help of its own"):
+        formatter.write_dl([(name, each.help or "") for name, each in companions.items()])
+    sdk.epilog = f"\b\n{formatter.getvalue().strip()}"  # \b has click leave the lines as they are
     for option in sdk.params:
         if option.name == "config" and option.callback is not None:
             option.callback = _checking(option.callback)

@@ -58,7 +58,8 @@ def main() -> None:
     with reported():
         if sys.stdout is None:
             raise OutputError("standard output is closed, and STATE and all answers go there; leave it open")
-        if sys.argv[1:2] and sys.argv[1] in companions.commands:
+        if sys.argv[1:] and not sys.argv[1].startswith("-"):
+            # The target itself takes options alone: click names the companion that is nearest to a mistyped one.
             companions.main(prog_name="target-eventgen")
         elif sys.argv[1:] == ["--version"]:
             _print_version()
@@ -74,5 +75,5 @@ def _print_version() -> None:
 
 def _target() -> None:
     """Run the Singer target under singer-sdk's own command line."""
-    command: click.Command = importlib.import_module("target_eventgen.cli.load").command()
+    command: click.Command = importlib.import_module("target_eventgen.cli.load").command(companions.commands)
     command.main(prog_name="target-eventgen")

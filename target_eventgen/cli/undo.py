@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -101,4 +102,14 @@ def _take_back(undoing: Undo, run: int, *, writes: bool) -> None:
             "undo_days. `target-eventgen undo` lists the runs that can be undone."
         )
     if refused:
-        raise EventgenError(f"{refused:,} rows of the run {run} are left as they are, for the reasons above.")
+        raise EventgenError(
+            f"{refused:,} rows of the run {run} are left as they are, for the reasons above.{_first(undoing.runs_since(run))}"
+        )
+
+
+def _first(later: Sequence[int]) -> str:
+    """Return which runs to undo first, where later ones, given the last one first, have changed rows of a run."""
+    if not later:
+        return ""
+    order = ", then ".join(map(str, later))
+    return f" Later runs have changed rows of it; to restore these rows, too, undo {order}, and then this one again."

@@ -82,6 +82,12 @@ class Undo(Struct, frozen=True):
             cursor.execute(undo.RUNS)
             return [Run(*row) for row in cursor.fetchall()]
 
+    def runs_since(self, run: int) -> list[int]:
+        """Return the later runs that have changed what is left of a run, in the order in which to undo them."""
+        with self.connection.transaction("looking for later runs") as cursor:
+            cursor.execute(undo.runs_since(run))
+            return [number for (number,) in cursor.fetchall()]
+
     def take_back(self, run: int, *, writes: bool = True, piece: int = PIECE_ROWS) -> Iterator[tuple[str, Undone]]:
         """Take a run back; yield (stream, what became of a piece) of each piece.
 

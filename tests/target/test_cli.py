@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -341,11 +342,18 @@ def test_a_command_that_does_not_exist_is_reported_with_exit_status_2(tmp_path: 
     assert "No such command 'upp'" in finished.stderr
 
 
+@pytest.mark.parametrize(("mistyped", "meant"), [("undoo", "undo"), ("dead-leters", "dead-letters")])
+def test_a_mistyped_companion_is_answered_by_the_nearest_one(tmp_path: Path, mistyped: str, meant: str) -> None:
+    finished = run(tmp_path, mistyped, "--config", "config.json")
+    assert finished.returncode == 2
+    assert f"No such command '{mistyped}'. Did you mean '{meant}'?" in finished.stderr
+
+
 def test_the_help_of_the_target_names_its_companions(tmp_path: Path) -> None:
     finished = run(tmp_path, "--help")
     assert finished.returncode == 0
     assert "--config" in finished.stdout
-    assert "target-eventgen db" in finished.stdout
+    assert {*re.findall(r"^    ([a-z-]+)  ", finished.stdout, re.MULTILINE)} == {*companions.commands}
 
 
 def test_the_companions_do_not_load_the_target() -> None:

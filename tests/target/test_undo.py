@@ -80,7 +80,9 @@ def test_runs_are_undone_one_after_the_other_from_the_last(loader: Loader) -> No
     listed = undone(loader).stdout.splitlines()
     assert [int(line.split()[0]) for line in listed] == runs
     assert "1 rows  subscriptions" in listed[0]
-    assert undone(loader, runs[1]).returncode == 1
+    refused = undone(loader, runs[0])
+    assert refused.returncode == 1
+    assert f"undo {runs[2]}, then {runs[1]}, and then this one again" in refused.stderr
     for run, left in ((runs[2], [(1, 10, True)]), (runs[1], [(1, 5, True)]), (runs[0], [])):
         done = undone(loader, run, "--silent", hard_delete=True)
         assert done.returncode == 0, done.stderr
@@ -106,7 +108,9 @@ def test_a_row_that_was_changed_by_hand_is_refused(loader: Loader) -> None:
     load(loader, [schema(), version(1, 1, 5)])
     bad = load(loader, [schema(), version(1, 2, 15)])
     loader.query("update subscriptions set status = 'mine'; select 1")
-    assert "refused subscriptions/1: it was changed since" in undone(loader, bad).stdout
+    done = undone(loader, bad)
+    assert "refused subscriptions/1: it was changed since" in done.stdout
+    assert "Later runs" not in done.stderr
 
 
 def test_columns_that_a_run_added_are_as_unknown_as_before(loader: Loader) -> None:

@@ -54,6 +54,14 @@ def tables_of(run: int) -> sql.Composable:
     ).format(sql.Literal(run))
 
 
+def runs_since(run: int) -> sql.Composable:
+    """Return the later runs that have changed rows of which a run has entries left, the last run first."""
+    return sql.SQL(
+        "SELECT o.run FROM eventgen.replaced AS r JOIN eventgen.replaced AS o USING (table_schema, table_name, key)"
+        " WHERE r.run = {} AND o.run <> r.run AND o.recorded_at > r.recorded_at GROUP BY o.run ORDER BY max(o.recorded_at) DESC"
+    ).format(sql.Literal(run))
+
+
 def assignable_columns(plan: Plan) -> sql.Composable:
     """Return the names of the table's columns that a statement may write, but for the key's and the count."""
     return sql.SQL(
