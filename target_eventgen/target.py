@@ -104,12 +104,14 @@ class TargetEventgen(Target):
         """Return, or raise, all faults of the configuration at once; no message holds a value."""
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
+        ours = settings.faults(self._config, schema["properties"])
         faults = [
-            f"{'.'.join(map(str, error.absolute_path)) or 'the configuration'} must match"
+            f"{settings.location(error.absolute_path) or 'the configuration'} must match"
             f" {error.validator} {json.dumps(error.validator_value)[:120]}"
             for error in JSONSchemaValidator(schema).iter_errors(self._config)
+            if not settings.tells(ours, error.absolute_path)
         ]
-        faults += settings.faults(self._config, schema["properties"])
+        faults += ours
         faults += [] if faults else configured.faults(settings.parse(self._config), os.environ)
         if faults and raise_errors:
             raise SettingsError(faults)

@@ -58,6 +58,7 @@ def faults(entries: Any) -> Iterator[str]:
         if privileges is not None and not isinstance(privileges, list):
             yield f"{location}.privileges must be a list, such as [SELECT]"
             continue
-        for privilege in privileges or ():
-            if not isinstance(privilege, str) or privilege.upper() not in PRIVILEGES:
-                yield f"{location}.privileges must be of {', '.join(PRIVILEGES)}"
+        others = [each for each in privileges or () if not isinstance(each, str) or each.upper() not in PRIVILEGES]
+        if others:
+            named = ", ".join(f'"{each}"{nearest(str(each).upper(), PRIVILEGES)}' for each in others)
+            yield f"{location}.privileges must be of {', '.join(PRIVILEGES)}, and not {named}"

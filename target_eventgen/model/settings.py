@@ -8,8 +8,9 @@ add_record_metadata), so that a configuration moves over.
 from __future__ import annotations
 
 import functools
+import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -361,6 +362,17 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
             "delivery out"
         )
     return found
+
+
+def location(path: Sequence[str | int]) -> str:
+    """Return the place of a value in the configuration, such as `grants[0].role`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def tells(found: Sequence[str], path: Sequence[str | int]) -> bool:
+    """Return whether faults that were found are of the same entry of a setting as a fault of the JSON Schema's."""
+    entry = location(list(path)[:2])
+    return len(path) > 1 and any(re.match(re.escape(entry) + r"(?!\w)", fault) for fault in found)
 
 
 def _out_of_bounds(config: Mapping[str, Any]) -> Iterator[str]:

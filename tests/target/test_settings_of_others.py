@@ -200,8 +200,18 @@ def test_a_role_that_does_not_exist_is_named_and_no_table_is_made(loader: Loader
 
 
 def test_grants_that_are_none_are_refused_all_at_once(loader: Loader) -> None:
-    wrong = [{"rol": "x"}, {"role": "x", "privileges": ["SELCT"]}]
+    wrong = [
+        {"rol": "x"},
+        {"role": "x", "privileges": ["SELCT", 5]},
+        {"role": 5},
+        "x",
+        {"role": "x", "privileges": "ALL"},
+    ]
     message = loader.refused([described()], grants=wrong)
+    for index in range(5):
+        assert message.count(f"grants[{index}]") == (2 if index == 0 else 1)
+    assert "must match" not in message
+    assert 'and not "SELCT" (did you mean "SELECT"?), "5"' in message
     assert 'grants[0] has an unknown key "rol" (did you mean "role"?)' in message
     assert "grants[0].role must be" in message
     assert "grants[1].privileges must be of SELECT" in message
