@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from target_eventgen.intake import general
 from target_eventgen.model.checkpoint import Batch, Checkpoint
+from target_eventgen.model.tables import Table
 from target_eventgen.store.refusals import RefusedByTableError
 
 MAX_KEY_CHARACTERS: Final = 100
@@ -39,7 +40,7 @@ def without_refused(
     number = first_refused(batch, lambda rows: passes(with_first(checkpoint, error.stream, rows), error.stream))
     if number is None:
         raise error
-    key = key_of(batch, number)
+    key = key_of(batch.plan.table, batch.lines, number)
     reason = f"{error}; the record is that of {key}" if key else str(error)
     if not batch.originals:
         raise RefusedByTableError(reason, error.stream) from error
@@ -89,10 +90,9 @@ def without(checkpoint: Checkpoint, batch: Batch, number: int, reason: str) -> C
     return replace(checkpoint, batches=tuple(rest if each is batch else each for each in checkpoint.batches))
 
 
-def key_of(batch: Batch, number: int) -> str:
-    """Return the key of a batch's record, by its number from 1, as a message shows it; empty where there is none."""
-    table = batch.plan.table
-    fields = batch.lines.split("\n", number)[number - 1].split("\t")[2:]
+def key_of(table: Table, lines: str, number: int) -> str:
+    """Return the key of a record, by its number from 1 among lines of COPY, as a message shows it; else nothing."""
+    fields = lines.split("\n", number)[number - 1].split("\t")[2:]
     values = [fields[index] for index, column in enumerate(table.content) if column.name in table.key]
     names = [column.name for column in table.content if column.name in table.key]
     shown = [value if len(value) <= MAX_KEY_CHARACTERS else f"of {len(value)} characters" for value in values]

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import psycopg2
 from psycopg2 import errors, extensions
 
-from target_eventgen.errors import ValueRefusedError
+from target_eventgen.errors import DatabaseError, ValueRefusedError
 from target_eventgen.intake import general
 from target_eventgen.model.arrival import arrivals, wide_enough
 from target_eventgen.model.checkpoint import Batch
@@ -16,8 +17,12 @@ from target_eventgen.model.plan import Plan
 from target_eventgen.model.tables import DELETED_AT, Column
 from target_eventgen.store import replays as store_replays
 from target_eventgen.store.connection import single_value
+from target_eventgen.store.culprits import key_of
 from target_eventgen.store.refusals import refusal
 from target_eventgen.store.sql import arrival, deletions, invalid_records, replays, stage, two_pass
+
+REFUSED_BY_COPY: Final = (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded)
+"""Errors by which COPY refuses a line."""
 
 COPY_BYTES: Final = 4 * 1024 * 1024
 """Bytes that are handed to COPY at once. Each piece waits for its turn to run Python, while lines are being decoded."""
@@ -57,8 +62,10 @@ def fill_stage(cursor: extensions.cursor, batch: Batch) -> int:
     elif batch.activated is None:
         try:
             cursor.copy_expert(stage.copy(plan), _Lines(batch.lines), COPY_BYTES)
-        except errors.DataError as error:
-            if (refused := _refused_deletion(batch, batch.lines, error)) is None:
+        except REFUSED_BY_COPY as error:
+            refused = _refused_record(batch, batch.lines, error)
+            # What a table refuses is found, and named, by trials (see `culprits`).
+            if type(refused) is not ValueRefusedError:
                 raise
             raise refused from error
     else:
@@ -103,13 +110,10 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
         cursor.execute("SAVEPOINT eventgen_copy")
         try:
             cursor.copy_expert(stage.copy(batch.plan), _Lines(lines), COPY_BYTES)
-        except (errors.DataError, errors.IntegrityError, errors.ProgramLimitExceeded) as error:
-            match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
-            if match is None:
+        except REFUSED_BY_COPY as error:
+            if (number := _line_of(error)) is None:
                 raise
-            number = int(match.group(1))
-            refused = _refused_deletion(batch, lines, error)
-            reason = str(refused or refusal(f'stream "{batch.plan.table.stream}"', batch.plan, error))
+            reason = str(_refused_record(batch, lines, error))
             rejected.append((reason, originals.pop(number - 1)))
             lines = general.without_line(lines, number)
             # Both, since a savepoint outlives the return to it, and rows written within one have its transaction id.
@@ -119,23 +123,29 @@ def _copy_what_fits(cursor: extensions.cursor, batch: Batch) -> tuple[tuple[str,
             return tuple(rejected)
 
 
-def _refused_deletion(
-    batch: Batch, lines: str, error: errors.DataError | errors.IntegrityError | errors.ProgramLimitExceeded
-) -> ValueRefusedError | None:
-    """Return the error for a deletion whose time is none; None where COPY refuses anything else.
+def _line_of(error: psycopg2.Error) -> int | None:
+    """Return the number, from 1, of the line that COPY refuses; None where it refuses none."""
+    match = re.search(r"^COPY \S+, line (\d+)", error.diag.context or "", flags=re.MULTILINE)
+    return None if match is None else int(match.group(1))
 
-    It names the key: by its content, such a deletion can't be found.
-    """
-    plan = batch.plan
-    match = re.search(rf"^COPY \S+, line (\d+), column {DELETED_AT}: ", error.diag.context or "", flags=re.MULTILINE)
-    if match is None or not plan.table.key:
-        return None
-    fields = lines.split("\n")[int(match.group(1)) - 1].split("\t")[2:]
-    names = [column.name for column in plan.table.content]
-    key = ", ".join(fields[names.index(name)] for name in plan.table.key)
-    return ValueRefusedError(
-        f'stream "{plan.table.stream}", the deletion of the key ({key}): its {DELETED_AT} is not an instant that Postgres '
-        "reads; correct it in the tap or a stream map, or set on_invalid_record to dead_letter"
+
+def _refused_record(batch: Batch, lines: str, error: psycopg2.Error) -> DatabaseError:
+    """Return the error for what COPY refuses, with the key of its record: nothing else finds the record."""
+    plan, number = batch.plan, _line_of(error)
+    stream = f'stream "{plan.table.stream}"'
+    # The line is that of a whole piece, and may be none, where a row is too large for the stage.
+    known = number is not None and number <= lines.count("\n")
+    key = key_of(plan.table, lines, number) if known and number is not None else ""
+    if key and re.search(rf"^COPY \S+, line \d+, column {DELETED_AT}: ", error.diag.context or "", flags=re.MULTILINE):
+        return ValueRefusedError(
+            f"{stream}, the deletion of the key ({key}): its {DELETED_AT} is not an instant that Postgres reads; correct it in "
+            "the tap or a stream map, or set on_invalid_record to dead_letter"
+        )
+    refused = refusal(stream, plan, error)
+    return (
+        ValueRefusedError(f"{refused}; the record is that of {key}")
+        if key and type(refused) is ValueRefusedError
+        else refused
     )
 
 

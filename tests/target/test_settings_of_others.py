@@ -128,6 +128,25 @@ def test_new_columns_have_the_types_that_the_schema_names_and_hold_what_comes(lo
     assert "smallint" in message
 
 
+def test_a_value_that_its_type_does_not_hold_is_named_by_the_key_of_its_record(loader: Loader) -> None:
+    def coded(id_: str, **properties: Any) -> list[dict[str, Any]]:
+        types = {"id": {"type": "string", "x-sql-datatype": "varchar(5)"}, "n": {"type": "integer"}}
+        return [
+            schema("codes", types, version=None),
+            record("codes", id="a"),
+            record("codes", id=id_, **properties),
+            state(1),
+        ]
+
+    message = loader.refused(coded("abcdef"))
+    assert 'stream "codes", column "id": a value does not fit character varying(5)' in message
+    assert message.endswith("; the record is that of id abcdef")
+    assert loader.refused(coded("b", n=2**63)).endswith("; the record is that of id b")
+    loader.load(coded("abcdef"), on_invalid_record="dead_letter")
+    ((reason,),) = loader.query("select reason from eventgen.invalid_records")
+    assert reason.endswith("; the record is that of id abcdef")
+
+
 def test_a_type_that_is_none_stops_a_new_column_and_leaves_an_old_one_alone(loader: Loader) -> None:
     vector = {"v": {"type": "string", "x-sql-datatype": "pgvector"}}
     message = loader.refused([described(**vector), thing(1, v="[1]"), state(1)])
