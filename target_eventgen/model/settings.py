@@ -337,8 +337,13 @@ def faults(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     found.extend(_out_of_bounds(config))
     mapping = config.get("schema_mapping")
     for prefix, value in mapping.items() if isinstance(mapping, dict) else ():
-        if not _target_schema(value) or (isinstance(value, dict) and set(value) != {"target_schema"}):
-            found.append(f'schema_mapping.{prefix} must be the name of a schema, or {{"target_schema": name}} alone')
+        beside = sorted(set(value) - {"target_schema"}) if isinstance(value, dict) else []
+        if not _target_schema(value) or beside:
+            named = ", ".join(f'not "{name}"{foreign_settings.hint(name)}' for name in beside)
+            found.append(
+                f'schema_mapping.{prefix} must be the name of a schema, or {{"target_schema": name}} alone'
+                f"{', and ' if named else ''}{named}"
+            )
     for name, choices in (("version_order", versions.ORDERS), ("stale", versions.STALE)):
         given = config.get(name)
         found.extend(

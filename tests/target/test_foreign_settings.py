@@ -26,6 +26,7 @@ OF_THE_SDK = {
 
 KNOWN = {*settings.SCHEMA["properties"], *OF_THE_SDK}
 
+# pipelinewise's last two names stand below a prefix of its schema_mapping.
 TOOLS = {
     "meltanolabs-target-postgres 0.8.1": """
         host port user password database use_copy sqlalchemy_url dialect+driver default_target_schema activate_version
@@ -38,7 +39,8 @@ TOOLS = {
         host port user password dbname ssl batch_size_rows flush_all_streams parallelism max_parallelism
         parallelism_max default_target_schema default_target_schema_select_permission
         default_target_schema_select_permissions schema_mapping add_metadata_columns hard_delete
-        data_flattening_max_level primary_key_required validate_records temp_dir disable_table_cache""",
+        data_flattening_max_level primary_key_required validate_records temp_dir disable_table_cache
+        target_schema_select_permissions indices""",
     "datamill's target-postgres 0.2.4": """
         postgres_host postgres_port postgres_database postgres_username postgres_password postgres_schema
         postgres_sslmode postgres_sslcert postgres_sslkey postgres_sslrootcert postgres_sslcrl invalid_records_detect
@@ -76,3 +78,13 @@ def test_foreign_names_are_answered_all_at_once() -> None:
         'there is no setting "activate_version" (write process_activate_version_messages)',
         'there is no setting "hots" (did you mean "host"?)',
     ]
+
+
+def test_what_pipelinewise_has_below_a_prefix_is_answered_with_what_to_write() -> None:
+    mapping = {
+        "shop": {"target_schema": "crm", "target_schema_select_permissions": ["r"], "indices": {"orders": ["x"]}}
+    }
+    (fault,) = settings.faults({"schema_mapping": mapping}, {name: {} for name in KNOWN})
+    assert fault.startswith('schema_mapping.shop must be the name of a schema, or {"target_schema": name} alone')
+    assert 'not "indices" (write after_run_sql: CREATE INDEX' in fault
+    assert 'not "target_schema_select_permissions" (write grants: [{role: NAME}])' in fault

@@ -176,7 +176,7 @@ def test_settings_of_tls_are_part_of_the_dsn_however_it_is_given() -> None:
         ({"stale": {"a": "keep", "b*": "lose"}}, "stale.b* must be one of drop, keep, apply"),
         ({"version_order": {"a": "time"}}, "version_order.a must be one of instant, number, text, arrival"),
         (
-            {"schema_mapping": {"crm": {"target_schema": "sales", "indices": {}}}},
+            {"schema_mapping": {"crm": {"target_schema": "sales", "tables": {}}}},
             'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone',
         ),
         (
