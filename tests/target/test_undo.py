@@ -23,6 +23,7 @@ RULES = [
     {"type": "deleted", "stream": "subscriptions", "on": "deleted"},
 ]
 SETTINGS: dict[str, Any] = {"events": RULES, "undo_days": 7}
+NOTHING = {"events_per_run": 0}
 PLACES = [failpoints.AFTER_STAGING, failpoints.AFTER_LOCK, failpoints.AFTER_EVENTS, failpoints.BEFORE_COMMIT]
 
 
@@ -102,6 +103,21 @@ def test_rows_that_a_run_took_out_come_back(loader: Loader) -> None:
     assert values(loader) == [(1, 15, True), (2, 5, True)]
     load(loader, [schema(), version(1, 4, 25)], hard_delete=True)
     assert values(loader) == [(1, 25, True), (2, 5, True)]
+
+
+def test_after_a_bad_run_its_held_events_are_discarded_and_it_is_undone_in_silence(loader: Loader) -> None:
+    load(loader, [schema(), *(version(key, 1, 5) for key in (1, 2, 3))])
+    told = loader.run([schema(), *(version(key, 2, 15) for key in (1, 2, 3)), state(2)], **SETTINGS, guard=NOTHING)
+    assert told.returncode == 3
+    ((run,),) = loader.query("select distinct run from eventgen.held_events")
+    config = str(loader.write_config(**SETTINGS))
+    assert loader.run_command(["events", "discard", "--run", str(run), "--config", config]).returncode == 0
+    done = undone(loader, run, "--silent")
+    assert done.returncode == 0, done.stderr
+    assert values(loader) == [(key, 5, True) for key in (1, 2, 3)]
+    assert loader.events() == []
+    load(loader, [schema(), version(1, 3, 5), version(2, 3, 25)])
+    assert loader.events() == [("large", "2")]
 
 
 def test_a_row_that_was_changed_by_hand_is_refused(loader: Loader) -> None:
