@@ -281,7 +281,7 @@ MUTANTS = (
         "nothing remembers a row that was taken out",
         (
             Edit(
-                "KeyedWriter.write",
+                "KeyedWriter.take_out",
                 "keep_tombstones=plan.hard and batch.activated is None",
                 "keep_tombstones=False",
             ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,6 +33,20 @@ class ReplayDetectedError(Exception):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.stream = stream
+
+
+class Written(NamedTuple):
+    """What became of a batch whose rows may have to be taken out of their table yet, once all batches are written.
+
+    Attributes:
+        outcome: as if no row were taken out.
+        may_be_gone: whether some row is one that a deletion leaves.
+        keeps: whether what is kept of the rows before is to be settled.
+    """
+
+    outcome: Outcome
+    may_be_gone: bool = False
+    keeps: bool = False
 
 
 class KeyedWriter(Struct):
@@ -99,15 +113,17 @@ class KeyedWriter(Struct):
             )
             cursor.execute(two_pass.keep_stale(plan, reason, locked=locked))
 
-    def write(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Outcome:
+    def write(self, cursor: extensions.cursor, batch: Batch, rejected: int) -> Written:
         """Write a batch's staged records, of which so many were rejected; return what became of them.
+
+        Rows that are gone are left in the table: `take_out` follows, and `settle`.
 
         Raises:
             ReplayDetectedError: see `_upsert`.
         """
         plan = batch.plan
         if self._may_upsert(batch):
-            return self._upsert(cursor, batch, rejected)
+            return Written(self._upsert(cursor, batch, rejected))
         cursor.execute(stage.force_index_lookups(by_key=batch.single))
         if not batch.single:
             cursor.execute(stage.analyze(plan))
@@ -127,7 +143,7 @@ class KeyedWriter(Struct):
         failpoints.reach(failpoints.AFTER_LOCK)
         goes_on = batch.deletes or batch.judges_parked or plan.undo_days is not None
         if created == batch.rows and not plan.rules and not goes_on:
-            return Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked)
+            return Written(Outcome(created, 0, 0, 0, 0, rejected, lock_seconds=locked))
         shape, checked = staging.complete_stage(cursor, batch, shape, restored=restored > 0)
         self._keep_stale(cursor, plan, locked=True)
         cursor.execute(two_pass.record(plan, **shape, may_hold=behind(cursor, plan).may_hold))
@@ -140,16 +156,28 @@ class KeyedWriter(Struct):
             cursor.execute(added_columns.mark_backfilled(plan))
         if batch.has_table_version:
             cursor.execute(deletions.stamp_table_version(plan))
-        if batch.deletes or restored or (batch.judges_parked and plan.deletable):
-            cursor.execute(
-                deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
-            )
-            created -= single_value(cursor)
-        if plan.undo_days is not None:
-            cursor.execute(replaced.settle(plan))
         failpoints.reach(failpoints.AFTER_EVENTS)
-        written = Outcome(created, updated, stale, fired, 0, rejected, lock_seconds=locked, stale_key=key)
-        return _with_events(written, types, held)
+        outcome = Outcome(created, updated, stale, fired, 0, rejected, lock_seconds=locked, stale_key=key)
+        may_be_gone = batch.deletes or restored > 0 or (batch.judges_parked and plan.deletable)
+        return Written(_with_events(outcome, types, held), may_be_gone, keeps=plan.undo_days is not None)
+
+    @staticmethod
+    def take_out(cursor: extensions.cursor, batch: Batch, written: Written) -> Outcome:
+        """Take the rows that are gone out of their table, where deletions do so; return what became of the batch."""
+        if not written.may_be_gone:
+            return written.outcome
+        plan = batch.plan
+        cursor.execute(stage.force_index_lookups(by_key=batch.single))
+        cursor.execute(
+            deletions.delete_gone_rows(plan, hard=plan.hard, keep_tombstones=plan.hard and batch.activated is None)
+        )
+        return replace(written.outcome, created=written.outcome.created - single_value(cursor))
+
+    @staticmethod
+    def settle(cursor: extensions.cursor, batch: Batch, written: Written) -> None:
+        """Settle what is kept of the rows before, once no batch takes out rows any more."""
+        if written.keeps:
+            cursor.execute(replaced.settle(batch.plan))
 
 
 def _with_events(outcome: Outcome, types: Mapping[str, int], held: Mapping[str, Sequence[int]]) -> Outcome:

@@ -36,8 +36,8 @@ from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Column, Table
 from target_eventgen.store import catalog, conditions, culprits, grants, held, schema, staging, widening
 from target_eventgen.store.connection import Connection, single_value
-from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError
-from target_eventgen.store.refusals import RefusedByTableError
+from target_eventgen.store.keyed_writer import KeyedWriter, ReplayDetectedError, Written
+from target_eventgen.store.refusals import RefusedByTableError, is_of
 from target_eventgen.store.sql import deletions, replaced, replays, single_pass, stage, tables
 from target_eventgen.store.sql import guard as guarding
 from target_eventgen.store.staging import NarrowColumnsError
@@ -158,8 +158,7 @@ class Postgres:
                 grants.give(cursor, table, self._granted)
             watching = rules if past.loaded or emit_first_load else ()
             renewable = hard or overwrite or past.remade
-            cursor.execute(tables.foreign_key_depth(table))
-            self._depths[table.quoted] = single_value(cursor)
+            self._depths[table.quoted] = schema.place_of(cursor, table).depth
             plan = Plan(table, types, watching, name, source, self._run, hard or overwrite, renewable, past.generations)
             plan = replace(plan, names_table=past.names_table)
             if plan.hard:
@@ -301,14 +300,17 @@ class Postgres:
                 self._before_commit.publish(cursor, above, began)
 
     def _write_all(self, cursor: extensions.cursor, checkpoint: Checkpoint) -> tuple[Outcome, ...]:
-        batches = sorted(checkpoint.batches, key=lambda batch: _place(batch, self._depths))
+        """Write all rows and their events; then take rows out, what refers to others before these."""
+        stored = [_as_stored(batch, self._types) for batch in checkpoint.batches]
+        batches = sorted(stored, key=lambda batch: _place(batch, self._depths))
         cursor.execute(stage.DEFER_CONSTRAINTS)
-        outcomes = tuple(
-            replace(self._write(cursor, batch), stream=batch.plan.table.stream, records=batch.rows + batch.repeated)
-            for batch in batches
-        )
+        written = [(batch, self._write(cursor, batch)) for batch in batches]
+        written.sort(key=lambda each: -_depth(each[0], self._depths))
+        outcomes = [self._take_out(cursor, batch, each) for batch, each in written]
+        for batch, each in written:
+            self._keyed.settle(cursor, batch, each)
         _check_deferred(self._connection, cursor, batches)
-        return outcomes
+        return tuple(outcomes)
 
     def _is_done(self, cursor: extensions.cursor) -> bool:
         """Move this run's number on; return whether the checkpoint was committed already."""
@@ -321,38 +323,51 @@ class Postgres:
         if row == (number,):
             logger.info("The commit whose answer was lost had been done")
             return True
-        raise DatabaseError(
-            f"the database at {self._connection.location} has forgotten commits that it had confirmed (a standby that lagged behind "
-            "was promoted, or a backup was restored): the STATE that was sent since then is ahead of the data; "
-            "run again from an older one"
-        )
+        raise _forgetful(self._connection.location)
 
     def forget(self) -> None:
         """Remove this run's number once the run has ended well; a failure is of no consequence."""
         with contextlib.suppress(EventgenError), self._connection.transaction("the end of a run") as cursor:
             cursor.execute(catalog.forget_run(self._run))
 
-    def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
+    def _write(self, cursor: extensions.cursor, batch: Batch) -> Written:
         plan = batch.plan
-        if plan.table.stream in self._types:
-            plan = replace(plan, types=self._types[plan.table.stream])
-            batch = replace(batch, plan=plan)
         with self._connection.translating_errors(f'stream "{plan.table.stream}"', plan):
             if batch.activated is not None and not plan.table.key:
                 cursor.execute(deletions.delete_older(plan, batch.activated, hard=plan.hard))
-                return Outcome(0, cursor.rowcount, 0, 0, 0)
+                return Written(Outcome(0, cursor.rowcount, 0, 0, 0))
             if batch.judges_parked:
                 if plan.undo_days is not None:
                     cursor.execute(replaced.forget_older(plan.undo_days))
                 cursor.execute(replays.has_parked(plan))
                 if not single_value(cursor):
-                    return Outcome(0, 0, 0, 0, 0)
+                    return Written(Outcome(0, 0, 0, 0, 0))
             rejected = staging.fill_stage(cursor, batch)
             failpoints.reach(failpoints.AFTER_STAGING)
             if not plan.table.key:
                 cursor.execute(single_pass.append(plan))
-                return Outcome(cursor.rowcount, 0, 0, 0, 0, rejected)
+                return Written(Outcome(cursor.rowcount, 0, 0, 0, 0, rejected))
             return self._keyed.write(cursor, batch, rejected)
+
+    def _take_out(self, cursor: extensions.cursor, batch: Batch, written: Written) -> Outcome:
+        stream = batch.plan.table.stream
+        with self._connection.translating_errors(f'stream "{stream}"', batch.plan):
+            outcome = self._keyed.take_out(cursor, batch, written)
+        return replace(outcome, stream=stream, records=batch.rows + batch.repeated)
+
+
+def _forgetful(location: str) -> DatabaseError:
+    """Return the error for a database that has lost what it had committed."""
+    return DatabaseError(
+        f"the database at {location} has forgotten commits that it had confirmed (a standby that lagged behind was promoted, "
+        "or a backup was restored): the STATE that was sent since then is ahead of the data; run again from an older one"
+    )
+
+
+def _as_stored(batch: Batch, types: Mapping[str, tuple[Column, ...]]) -> Batch:
+    """Return a batch whose plan knows the columns that were widened since it was made, by its stream."""
+    widened = types.get(batch.plan.table.stream)
+    return batch if widened is None else replace(batch, plan=replace(batch.plan, types=widened))
 
 
 def _place(batch: Batch, depths: Mapping[str, int]) -> tuple[int, str, str]:
@@ -365,9 +380,12 @@ def _place(batch: Batch, depths: Mapping[str, int]) -> tuple[int, str, str]:
         batch: of a stream.
         depths: of the streams' tables among foreign keys.
     """
-    table = batch.plan.table
-    depth = depths.get(table.quoted, 0)
+    depth, table = _depth(batch, depths), batch.plan.table
     return (depth if batch.activated is None else -depth, table.schema, table.name)
+
+
+def _depth(batch: Batch, depths: Mapping[str, int]) -> int:
+    return depths.get(batch.plan.table.quoted, 0)
 
 
 def _check_deferred(connection: Connection, cursor: extensions.cursor, batches: Sequence[Batch]) -> None:
@@ -379,8 +397,7 @@ def _check_deferred(connection: Connection, cursor: extensions.cursor, batches: 
     try:
         cursor.execute(stage.CHECK_CONSTRAINTS)
     except psycopg2.Error as error:
-        plans = {(each.plan.table.schema, each.plan.table.name): each.plan for each in batches}
-        plan = plans.get((error.diag.schema_name or "", error.diag.table_name or ""))
+        plan = next((each.plan for each in batches if is_of(each.plan.table, error)), None)
         with connection.translating_errors(f'stream "{plan.table.stream}"' if plan else "a checkpoint", plan):
             raise
 

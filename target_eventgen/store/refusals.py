@@ -19,7 +19,7 @@ from psycopg2 import errors
 from target_eventgen.errors import ConnectionLostError, DatabaseError, TableError, ValueRefusedError, first_line
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Enters, Leaves, Rule, When
-from target_eventgen.model.tables import TABLE_VERSION, Column
+from target_eventgen.model.tables import TABLE_VERSION, Column, Table
 
 RETRIED: Final = (errors.DeadlockDetected, errors.SerializationFailure)
 """Errors after which the same transaction may succeed."""
@@ -97,7 +97,14 @@ class RefusedByTableError(ValueRefusedError):
         self.stream = stream
 
 
+_STILL_REFERRED_TO: Final = (
+    "delete what refers to it, or change that, before, or in the same checkpoint; a constraint that is DEFERRABLE is checked "
+    "at the end of a checkpoint"
+)
+"""What helps where a foreign key refuses that a row is deleted, or gets other values in the columns that it names."""
+
 _REFUSALS: Final = {
+    "23001": _STILL_REFERRED_TO,
     "23502": "have the tap send a value, give the column a default, or drop the constraint",
     "23503": "load what it refers to before, or in the same checkpoint; a constraint that is DEFERRABLE is checked at the "
     "end of a checkpoint",
@@ -108,6 +115,32 @@ _REFUSALS: Final = {
     "P0001": "a trigger of the table says so",
 }
 """What helps where a table refuses a record, by SQLSTATE."""
+
+
+def is_of(table: Table, error: psycopg2.Error) -> bool:
+    """Return whether it is a row of the table that a constraint refuses.
+
+    Where a row can't go since others refer to it, Postgres names their table as the error's, and its own in the text.
+    """
+    referred = _referred_table(error)
+    if referred is not None:
+        return referred == table.name
+    return (error.diag.schema_name, error.diag.table_name) == (table.schema, table.name)
+
+
+def _referred_table(error: psycopg2.Error) -> str | None:
+    """Return the name of the table whose row can't go since others refer to it; None where that is not the matter."""
+    match = re.match(r'update or delete on table "(.+?)" violates ', error.diag.message_primary or "")
+    return None if match is None else match.group(1)
+
+
+def _remedy(plan: Plan, error: psycopg2.Error) -> str:
+    """Return what helps where a table refuses a record."""
+    is_referred_to = _referred_table(error) is not None
+    if error.pgcode == "23503" and not (error.diag.message_primary or "").startswith("insert or update"):
+        # A server may speak another language.
+        is_referred_to |= (error.diag.schema_name, error.diag.table_name) != (plan.table.schema, plan.table.name)
+    return _STILL_REFERRED_TO if is_referred_to else _REFUSALS[error.pgcode or ""]
 
 
 def message_of(error: psycopg2.Error) -> str:
@@ -192,7 +225,7 @@ def _refusal_of_records(doing: str, plan: Plan, error: psycopg2.Error, message: 
     if state in _REFUSALS:
         column_name = f', column "{error.diag.column_name}"' if error.diag.column_name else ""
         return RefusedByTableError(
-            f"{doing}{column_name} of {plan.table.title}: {message}; {_REFUSALS[state]}", plan.table.stream
+            f"{doing}{column_name} of {plan.table.title}: {message}; {_remedy(plan, error)}", plan.table.stream
         )
     return None
 

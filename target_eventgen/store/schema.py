@@ -16,6 +16,7 @@ from psycopg2 import errors, extensions
 
 from target_eventgen.errors import DatabaseError, InvalidSchemaError, TableError, first_line
 from target_eventgen.model.column_types import widened_to
+from target_eventgen.model.foreign_keys import Place
 from target_eventgen.model.guard import MAX_COUNTED_ROWS
 from target_eventgen.model.tables import INSTANT_HISTORY, METADATA, OWN, PREFIX, Column, Table
 from target_eventgen.store import catalog
@@ -89,6 +90,13 @@ def count_rows(cursor: extensions.cursor, table: Table) -> int:
         return rows
     cursor.execute(guard.estimated_rows(table))
     return max(rows, int(single_value(cursor)[0]["Plan"]["Plan Rows"]))
+
+
+def place_of(cursor: extensions.cursor, table: Table) -> Place:
+    """Return where a table is among foreign keys."""
+    cursor.execute(tables.place_among_foreign_keys(table))
+    reach, in_circle = cursor.fetchone() or ([], False)
+    return Place(frozenset(reach), in_circle)
 
 
 def check_own_tables(cursor: extensions.cursor) -> None:

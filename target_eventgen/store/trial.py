@@ -23,6 +23,7 @@ from target_eventgen.model.rules import Rule
 from target_eventgen.model.tables import Table
 from target_eventgen.store import catalog
 from target_eventgen.store.connection import Connection, single_value
+from target_eventgen.store.keyed_writer import Written
 from target_eventgen.store.postgres import Postgres
 from target_eventgen.store.sql import trials
 from target_eventgen.store.staging import NarrowColumnsError
@@ -108,7 +109,7 @@ class Trial(Postgres):
         super().__init__(dsn, run, connection=connection)
         self.fired: list[Fired] = []
         self.suppressed: set[str] = set()
-        self._written: dict[int, Outcome] = {}
+        self._written: dict[str, Written] = {}
         with connection.transaction("the begin of a trial") as cursor:
             cursor.execute(trials.BEGIN)
             self._above = int(single_value(cursor))
@@ -165,12 +166,18 @@ class Trial(Postgres):
                 self._written.clear()
                 return outcomes
 
-    def _write(self, cursor: extensions.cursor, batch: Batch) -> Outcome:
+    def _write(self, cursor: extensions.cursor, batch: Batch) -> Written:
         """Write a batch, unless it was written before columns of another one had to be widened."""
-        if id(batch) not in self._written:
+        stream = batch.plan.table.stream
+        if stream not in self._written:
             cursor.execute(trials.drop_stage(batch.plan))
-            self._written[id(batch)] = super()._write(cursor, batch)
-            cursor.execute(trials.stage_exists(batch.plan))
-            if batch.plan.table.key and single_value(cursor):
-                cursor.execute(trials.mark_as_there(batch.plan))
-        return self._written[id(batch)]
+            self._written[stream] = super()._write(cursor, batch)
+        return self._written[stream]
+
+    def _take_out(self, cursor: extensions.cursor, batch: Batch, written: Written) -> Outcome:
+        """Take rows out, and mark those that stay as rows that were there."""
+        outcome = super()._take_out(cursor, batch, written)
+        cursor.execute(trials.stage_exists(batch.plan))
+        if batch.plan.table.key and single_value(cursor):
+            cursor.execute(trials.mark_as_there(batch.plan))
+        return outcome

@@ -178,6 +178,84 @@ def versions(version: int, *, first: str = "zones") -> list[Any]:
     return [*one, *other]
 
 
+def gone(stream: str, key: int) -> dict[str, Any]:
+    """The deletion of a row, by a record."""
+    return record(stream, id=key, _sdc_deleted_at="2026-01-02T00:00:00Z")
+
+
+GONE = [{"type": f"{name}.gone", "stream": name, "on": "deleted"} for name in ("zones", "people")]
+ZONES_SCHEMA = schema("zones", {"id": KEYS["id"]}, version=None)
+PEOPLE_SCHEMA = schema("people", KEYS, version=None)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "references zones",
+        "references zones on delete restrict",
+        "references zones deferrable",
+        "references zones on delete cascade",
+        "references zones on delete set null",
+    ],
+)
+@pytest.mark.parametrize("undo_days", [None, 7])
+def test_rows_and_those_that_refer_to_them_are_deleted_by_records_of_one_checkpoint(
+    loader: Loader, action: str, undo_days: float | None
+) -> None:
+    loader.query(ZONES.format(action))
+    both = [ZONES_SCHEMA, PEOPLE_SCHEMA]
+    zones = [record("zones", id=key) for key in (1, 2)]
+    people = [record("people", id=key, zone=zone) for key, zone in ((1, 1), (2, 1), (3, 2))]
+    loader.load([*both, *zones, *people, state(1)], hard_delete=True)
+    moved = [record("zones", id=3), record("people", id=2, zone=3), record("people", id=4, zone=3)]
+    settings = {"hard_delete": True, "events": GONE, "undo_days": undo_days}
+    assert loader.load([*both, gone("zones", 1), gone("people", 1), *moved, state(2)], **settings) == [2]
+    assert loader.query("select id from zones order by id") == [(2,), (3,)]
+    assert loader.query("select id, zone from people order by id") == [(2, 3), (3, 2), (4, 3)]
+    assert sorted(loader.events()) == [("people.gone", "1"), ("zones.gone", "1")]
+    # A replay tells nothing twice, and what was deleted comes back with what it refers to.
+    assert loader.load([*both, gone("zones", 1), gone("people", 1), state(3)], **settings) == [3]
+    assert loader.load([*both, record("people", id=1, zone=1), record("zones", id=1), state(4)], **settings) == [4]
+    assert loader.query("select count(*) from people") == [(4,)]
+    assert len(loader.events()) == 2
+
+
+def test_what_refers_to_a_circle_of_tables_is_written_after_it_and_deleted_before_it(loader: Loader) -> None:
+    loader.query(
+        "create table m (id bigint primary key, other bigint);"
+        " create table n (id bigint primary key, other bigint references m deferrable);"
+        " alter table m add foreign key (other) references n deferrable;"
+        " create table a (id bigint primary key, other bigint references n)"
+    )
+    schemas = [schema(name, {"id": KEYS["id"], "other": KEYS["zone"]}, version=None) for name in "amn"]
+    loader.load([*schemas, *(record(name, id=1, other=1) for name in "amn"), state(1)], hard_delete=True)
+    loader.load([*schemas, *(gone(name, 1) for name in "nma"), state(2)], hard_delete=True)
+    for name in "amn":
+        assert loader.query(f"select count(*) from {name}") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "action", ["references zones", "references zones on delete restrict", "references zones deferrable"]
+)
+def test_a_deletion_that_what_refers_to_the_row_forbids_is_named_or_set_aside_alone(
+    loader: Loader, action: str
+) -> None:
+    loader.query(ZONES.format(action))
+    both = [ZONES_SCHEMA, PEOPLE_SCHEMA]
+    rows = [*(record("zones", id=key) for key in (1, 2, 3)), *(record("people", id=key, zone=key) for key in (1, 2))]
+    loader.load([*both, *rows, state(1)], hard_delete=True)
+    given = [*both, gone("zones", 3), gone("zones", 2), gone("zones", 1), gone("people", 1), state(2)]
+    message = loader.refused(given, hard_delete=True)
+    wanted = ['stream "zones" of "public"."zones"', '"people_zone_fkey"', "delete what refers to it", "that of id 2"]
+    assert all(part in message for part in wanted), message
+    assert "load what it refers to" not in message
+    assert loader.load(given, hard_delete=True, events=GONE, on_invalid_record="dead_letter") == [2]
+    assert loader.query("select id from zones") == loader.query("select id from people") == [(2,)]
+    ((reason, stored),) = loader.query("select reason, record->>'id' from eventgen.invalid_records")
+    assert (stored, all(part in reason for part in wanted)) == ("2", True), reason
+    assert sorted(loader.events()) == [("people.gone", "1"), ("zones.gone", "1"), ("zones.gone", "3")]
+
+
 @pytest.mark.parametrize("first", ["zones", "people"])
 @pytest.mark.parametrize("action", ["references zones", "references zones on delete restrict"])
 def test_versions_of_tables_are_activated_together_where_one_refers_to_the_other(

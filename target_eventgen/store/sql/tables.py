@@ -134,14 +134,44 @@ def existing_keys(table: Table) -> sql.Composable:
     ).format(sql.Literal(table.quoted))
 
 
-def foreign_key_depth(table: Table) -> sql.Composable:
-    """Return how many foreign keys lie between the table and one that has none; bounded, for those in a circle."""
+def place_among_foreign_keys(table: Table) -> sql.Composable:
+    """Return the table and all that its foreign keys lead to, as numbers, and whether they lead back to the table."""
     return sql.SQL(
-        "WITH RECURSIVE referred AS (SELECT to_regclass({})::oid AS relation, 0 AS depth"
-        " UNION SELECT confrelid, depth + 1 FROM referred JOIN pg_catalog.pg_constraint"
-        " ON conrelid = relation AND contype = 'f' AND confrelid <> conrelid WHERE depth < 32)"
-        " SELECT max(depth) FROM referred"
-    ).format(sql.Literal(table.quoted))
+        "WITH RECURSIVE referred AS (SELECT to_regclass({name})::oid AS relation"
+        " UNION SELECT confrelid FROM referred JOIN pg_catalog.pg_constraint ON conrelid = relation AND contype = 'f')"
+        " SELECT array_agg(relation::bigint), EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f'"
+        " AND confrelid = to_regclass({name}) AND conrelid IN (SELECT relation FROM referred)) FROM referred"
+    ).format(name=sql.Literal(table.quoted))
+
+
+def foreign_keys(table: Table) -> sql.Composable:
+    """Return the foreign keys to and from the table, of tables that the user may read.
+
+    Of each: its name; schema, name and columns of what refers, and of what is referred to; whether it keeps rows of the
+    latter from being deleted. Those of partitions are those of the table that they are part of. One that Postgres
+    doesn't enforce, and one over periods, are left out (both since 18).
+    """
+    columns = (
+        "ARRAY(SELECT attname::text FROM unnest(c.{0}) WITH ORDINALITY AS k (number, place) JOIN pg_catalog.pg_attribute"
+        " ON attrelid = c.{1} AND attnum = k.number ORDER BY k.place)"
+    )
+    readable = "has_table_privilege(c.{0}, 'SELECT') AND has_schema_privilege({1}.relnamespace, 'USAGE')"
+    return sql.SQL(
+        "SELECT c.conname, n.nspname, a.relname, {columns}, m.nspname,"
+        " b.relname, {referred}, c.confdeltype IN ('a', 'r') FROM pg_catalog.pg_constraint AS c"
+        " JOIN pg_catalog.pg_class AS a ON a.oid = c.conrelid JOIN pg_catalog.pg_class AS b ON b.oid = c.confrelid"
+        " JOIN pg_catalog.pg_namespace AS n ON n.oid = a.relnamespace"
+        " JOIN pg_catalog.pg_namespace AS m ON m.oid = b.relnamespace"
+        " WHERE c.contype = 'f' AND c.conparentid = 0 AND to_regclass({name}) IN (c.conrelid, c.confrelid)"
+        " AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)"
+        " AND NOT coalesce((to_jsonb(c) ->> 'conperiod')::boolean, false) AND {reads_a} AND {reads_b} ORDER BY c.conname"
+    ).format(
+        columns=sql.SQL(columns.format("conkey", "conrelid")),
+        referred=sql.SQL(columns.format("confkey", "confrelid")),
+        name=sql.Literal(table.quoted),
+        reads_a=sql.SQL(readable.format("conrelid", "a")),
+        reads_b=sql.SQL(readable.format("confrelid", "b")),
+    )
 
 
 def referring_tables(table: Table) -> sql.Composable:
