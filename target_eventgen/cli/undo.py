@@ -89,7 +89,7 @@ def _take_back(undoing: Undo, run: int, *, writes: bool) -> None:
         for key, reason in undone.refused:
             click.echo(f"refused {stream}/{key}: {reason}")
     would = "" if writes else "would be "
-    for stream in restored:
+    for stream in sorted(restored):
         click.echo(f"{stream}: {restored[stream]:,} rows {would}restored, {deleted[stream]:,} {would}deleted again")
     for type_, number in sorted(events.items()):
         click.echo(f"{'recorded' if writes else 'would record'} {printing.counted(number, type_)}")

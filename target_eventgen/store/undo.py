@@ -3,28 +3,34 @@
 Theory of operation. Each piece of the run's keys is a transaction: rows are locked, those that are still as the run
 left them are restored, with the events of these transitions, and their entries in `eventgen.replaced` are forgotten. So
 an undo that was killed, or is repeated, goes on with what is left; entries that were refused stay.
+
+The order of the pieces is that of foreign keys (`model.foreign_keys.steps`): rows come back after what they refer to,
+and go before it. What a foreign key forbids, then, is forbidden by rows that the undo leaves alone: it is looked for
+before anything is written (`store.sql.references`), and refused by key.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-from msgspec.structs import replace
+from psycopg2 import errors, extensions
 
 from target_eventgen import failpoints
 from target_eventgen.errors import TableError
+from target_eventgen.model.foreign_keys import ForeignKey, Place, Step, steps
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.trace import Trace
 from target_eventgen.store import conditions, held, schema
 from target_eventgen.store.connection import Connection
-from target_eventgen.store.live import live_plan
+from target_eventgen.store.live import STAGE, live_plan
 from target_eventgen.store.postgres import BeforeCommit
-from target_eventgen.store.sql import stage, undo
+from target_eventgen.store.refusals import message_of
+from target_eventgen.store.sql import references, stage, tables, undo
 
 PIECE_ROWS: Final = 1000
 """Keys that are undone in one transaction."""
@@ -52,7 +58,41 @@ class Undone(NamedTuple):
     waiting: int = 0
 
 
-class Undo(Struct, frozen=True):
+@dataclass(frozen=True)
+class _Changed:
+    """A table that a run has changed.
+
+    Attributes:
+        plan: of its stream.
+        columns: those that may be written.
+        place: where it is among foreign keys.
+        keys: the foreign keys to and from it.
+    """
+
+    plan: Plan
+    columns: Sequence[str]
+    place: Place
+    keys: Sequence[ForeignKey]
+
+
+class _Piece(NamedTuple):
+    """Which keys of a run are undone in one transaction: of these tables, from the key after `after` on, so many."""
+
+    run: int
+    tables: Sequence[_Changed]
+    step: Step
+    after: str | None
+    rows: int | None
+
+    @property
+    def doing(self) -> str:
+        """What its transaction does, as messages name it."""
+        names = ", ".join(f'"{changed.plan.table.stream}"' for changed in self.tables)
+        return f"stream{'s' if len(self.tables) > 1 else ''} {names}: undoing the run {self.run}"
+
+
+@dataclass(frozen=True)
+class Undo:
     """Takes runs back.
 
     Attributes:
@@ -106,21 +146,21 @@ class Undo(Struct, frozen=True):
             cursor.execute(undo.tables_of(run))
             changed = cursor.fetchall()
         # Nothing is undone of a run of which something can't be.
-        plans = [
-            self._plan_of(str(stream or name), str(within), str(name), int(rows))
-            for within, name, stream, rows in changed
+        found = [
+            self._changed(str(stream or name), str(within), str(name), int(rows), number)
+            for number, (within, name, stream, rows) in enumerate(changed)
         ]
-        for plan, columns in plans:
-            after: str | None = None
+        for step in steps([each.place for each in found], writes=writes):
+            asked = _Piece(run, [found[number] for number in step.tables], step, None, None if step.whole else piece)
             while True:
-                work = functools.partial(self._piece, plan, columns, run, after, piece, writes=writes)
-                after, undone = self.connection.repeat_until_done(work)
-                if after is None or undone is None:
+                last, undone = self.connection.repeat_until_done(functools.partial(self._piece, asked, writes=writes))
+                yield from undone
+                if last is None or step.whole:
                     break
-                yield plan.table.stream, undone
+                asked = asked._replace(after=last)
 
-    def _plan_of(self, stream: str, table_schema: str, name: str, rows: int) -> tuple[Plan, list[str]]:
-        """Return the plan of a table, and its columns that may be written."""
+    def _changed(self, stream: str, table_schema: str, name: str, rows: int, number: int) -> _Changed:
+        """Return what is to be known of a table, whose temporary tables are named by a number."""
         if self.place is not None and (place := self.place(stream)) != (table_schema, name):
             raise TableError(
                 f'stream "{stream}": the run has changed its table "{table_schema}"."{name}", but loads of this configuration '
@@ -138,44 +178,122 @@ class Undo(Struct, frozen=True):
             if not (loaded or self.emits_first_load):
                 plan = replace(plan, rules=())
             conditions.check(cursor, plan.table, plan.types, plan.rules)
+            plan = replace(plan, stage=f"{STAGE}_{number}")
             cursor.execute(undo.assignable_columns(plan))
-            return plan, [str(column) for (column,) in cursor.fetchall()]
+            columns = [str(column) for (column,) in cursor.fetchall()]
+            cursor.execute(tables.foreign_keys(plan.table))
+            keys = [
+                ForeignKey(key, (a, b), tuple(names), (c, d), tuple(equal), keeps)
+                for key, a, b, names, c, d, equal, keeps in cursor.fetchall()
+            ]
+            return _Changed(plan, columns, schema.place_of(cursor, plan.table), keys)
 
-    def _piece(  # noqa: PLR0913  each is a fact of the piece
-        self, plan: Plan, columns: list[str], run: int, after: str | None, piece: int, *, writes: bool
-    ) -> tuple[str | None, Undone | None]:
-        """Undo the next keys of a run; return the last of them and what became of them, None where none is left."""
-        with self.connection.transaction(f'stream "{plan.table.stream}": undoing the run {run}') as cursor:
+    def _piece(self, piece: _Piece, *, writes: bool) -> tuple[str | None, list[tuple[str, Undone]]]:
+        """Undo a piece; return its last key, None where it has none, and (stream, what became of it) of each table."""
+        with self.connection.transaction(piece.doing) as cursor, _naming_keys(piece.doing):
             began = time.monotonic()
             above = 0 if self.before_commit is None else self.before_commit.begin(cursor)
-            cursor.execute(undo.next_keys(plan, run, after, piece))
-            cursor.execute(undo.LAST_KEY)
-            found = cursor.fetchone()
-            if found is None:
-                return None, None
-            cursor.execute(stage.create_stage(plan, {}))
-            cursor.execute(undo.stage_keys(plan))
+            cursor.execute(stage.DEFER_CONSTRAINTS)
+            last, chosen = None, []
+            for changed in piece.tables:
+                if (key := _choose(cursor, changed.plan, piece)) is not None:
+                    last = key
+                    chosen.append(changed)
+            if not chosen:
+                return None, []
             failpoints.reach(failpoints.AFTER_STAGING)
-            cursor.execute(undo.lock_rows(plan))
+            for changed in chosen:
+                cursor.execute(undo.lock_rows(changed.plan))
             failpoints.reach(failpoints.AFTER_LOCK)
-            cursor.execute(undo.judge(plan, run))
-            cursor.execute(undo.restore_absent(plan, columns))
-            recorded: Mapping[str, int] = {}
-            waits: Mapping[str, Sequence[int]] = {}
-            if plan.rules:
-                cursor.execute(undo.record(held.behind(cursor, replace(plan, run=run))))
-                recorded, waits = cursor.fetchone() or ({}, {})
-            cursor.execute(undo.restore(plan, columns))
-            cursor.execute(undo.delete(plan))
-            cursor.execute(undo.settle(plan, run))
+            for changed in chosen:
+                cursor.execute(undo.judge(changed.plan, piece.run))
+            _refuse_by_references(cursor, chosen)
+            told = self._write(cursor, chosen, piece.run)
+            cursor.execute(stage.CHECK_CONSTRAINTS)
             failpoints.reach(failpoints.AFTER_EVENTS)
-            cursor.execute(undo.RESULT)
-            restored, deleted, refused = cursor.fetchone() or (0, 0, [])
+            undone = [
+                (each.plan.table.stream, _undone(cursor, each.plan, *told[each.plan.table.quoted])) for each in chosen
+            ]
             if not writes:
                 cursor.connection.rollback()
-            elif self.before_commit is not None and recorded:
+            elif self.before_commit is not None and any(recorded for recorded, _ in told.values()):
                 self.before_commit.publish(cursor, above, began)
             failpoints.reach(failpoints.BEFORE_COMMIT)
-        named = [(", ".join(map(str, key)), reason) for key, reason in refused]
-        waiting = sum(number for _, number in waits.values())
-        return str(found[0]), Undone(restored, deleted, recorded, named, waiting)
+        return last, undone
+
+    def _write(
+        self, cursor: extensions.cursor, chosen: Sequence[_Changed], run: int
+    ) -> dict[str, tuple[Mapping[str, int], Mapping[str, Sequence[int]]]]:
+        """Restore and delete what isn't refused; return events and (held, waiting) ones by type, by table."""
+        told: dict[str, tuple[Mapping[str, int], Mapping[str, Sequence[int]]]] = {}
+        cursor.execute(undo.at_once(undo.restore_absent(each.plan, each.columns) for each in chosen))
+        for each in chosen:
+            cursor.execute(undo.settle_absent(each.plan))
+        for each in chosen:
+            told[each.plan.table.quoted] = ({}, {})
+            if each.plan.rules:
+                cursor.execute(undo.record(held.behind(cursor, replace(each.plan, run=run))))
+                told[each.plan.table.quoted] = cursor.fetchone() or ({}, {})
+            cursor.execute(undo.restore(each.plan, each.columns))
+        cursor.execute(undo.at_once(undo.delete(each.plan) for each in chosen))
+        for each in chosen:
+            cursor.execute(undo.settle(each.plan, run))
+        return told
+
+
+def _choose(cursor: extensions.cursor, plan: Plan, piece: _Piece) -> str | None:
+    """Choose and stage the keys of a table that a piece has; return the last of them, None where there is none."""
+    cursor.execute(undo.next_keys(plan, piece.run, piece.step, piece.after, piece.rows))
+    cursor.execute(undo.last_key(plan))
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    cursor.execute(stage.create_stage(plan, {}))
+    cursor.execute(undo.stage_keys(plan))
+    return str(found[0])
+
+
+def _refuse_by_references(cursor: extensions.cursor, chosen: Sequence[_Changed]) -> None:
+    """Refuse the keys that foreign keys forbid to undo, until none is found any more."""
+    plans = {(each.plan.table.schema, each.plan.table.name): each.plan for each in chosen}
+    questions = []
+    for each in chosen:
+        place = (each.plan.table.schema, each.plan.table.name)
+        for key in each.keys:
+            if key.referring == place:
+                questions.append(references.refuse_dangling(each.plan, key, plans.get(key.referred)))
+            if key.referred == place and key.keeps and undo.takes_out(each.plan):
+                questions.append(references.refuse_referred(each.plan, key, plans.get(key.referring)))
+    refuses = bool(questions)
+    while refuses:
+        refuses = False
+        for question in questions:
+            cursor.execute(question)
+            refuses |= cursor.rowcount > 0
+
+
+def _undone(
+    cursor: extensions.cursor, plan: Plan, recorded: Mapping[str, int], waits: Mapping[str, Sequence[int]]
+) -> Undone:
+    """Return what became of the keys of a piece that are of one table."""
+    cursor.execute(undo.result(plan))
+    restored, deleted, refused = cursor.fetchone() or (0, 0, [])
+    named = [(", ".join(map(str, key)), reason) for key, reason in refused]
+    return Undone(restored, deleted, recorded, named, sum(number for _, number in waits.values()))
+
+
+@contextlib.contextmanager
+def _naming_keys(doing: str) -> Iterator[None]:
+    """Raise in words of ours what a foreign key forbids though nothing was found that it would forbid.
+
+    Raises:
+        TableError: it names the foreign key.
+    """
+    try:
+        yield
+    except (errors.ForeignKeyViolation, errors.RestrictViolation) as error:
+        raise TableError(
+            f"{doing}: {message_of(error)}; make the constraint DEFERRABLE, so that it is checked once the rows at both its "
+            "ends are undone, let the user read both tables (SELECT), so that the rows which it forbids to undo are "
+            "found and left as they are, or drop it meanwhile"
+        ) from error

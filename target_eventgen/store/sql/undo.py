@@ -2,17 +2,22 @@
 
 `next_keys` chooses the keys of a piece and `stage_keys` gives them the types of the table; `lock_rows` locks their rows
 in key order. `judge` then decides for each key whether the row is still as the run left it: the same count, written by
-the same transaction. `restore_absent` stores rows that the run took out, `record` the events of what is restored,
-`restore` and `delete` write, and `settle` forgets what is done, so that the change before can be undone in turn.
+the same transaction; `references` adds what foreign keys forbid. `restore_absent` stores rows that the run took out,
+`record` the events of what is restored, `restore` and `delete` write, and `settle` forgets what is done, so that the
+change before can be undone in turn.
+
+A piece may have keys of several tables. `at_once` makes one statement of what is stored, or deleted, in all of them:
+Postgres looks at foreign keys at the end of a statement, so rows may refer to one another in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from psycopg2 import sql
 
+from target_eventgen.model.foreign_keys import Step
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.recorded import UNDONE
 from target_eventgen.model.tables import DELETED_AT, GENERATION, VERSION
@@ -34,8 +39,19 @@ from target_eventgen.store.sql.names import (
 )
 from target_eventgen.store.sql.replaced import of_table, tombstone_count
 
-_KEYS: Final = sql.Identifier("pg_temp", "eventgen_undo_keys")
-_ENTRIES: Final = sql.Identifier("pg_temp", "eventgen_undo")
+MARK: Final = "undone"
+"""The key of `data` that is true in an event of what an undo has restored."""
+
+
+def _keys_of(plan: Plan) -> sql.Identifier:
+    """Return the name of the table that has the keys of the piece."""
+    return sql.Identifier("pg_temp", f"{plan.stage}_keys")
+
+
+def entries_of(plan: Plan) -> sql.Identifier:
+    """Return the name of the table that has the entries of the piece, each with why it is refused."""
+    return sql.Identifier("pg_temp", f"{plan.stage}_entries")
+
 
 RUNS: Final = sql.SQL(
     "SELECT run, min(recorded_at)::timestamptz(0)::text, count(*), string_agg(DISTINCT coalesce(stream, table_name), ', ')"
@@ -70,28 +86,34 @@ def assignable_columns(plan: Plan) -> sql.Composable:
     ).format(sql.Literal(plan.table.quoted), sql.Literal([*plan.table.key, VERSION]))
 
 
-def next_keys(plan: Plan, run: int, after: str | None, limit: int) -> sql.Composable:
+def next_keys(plan: Plan, run: int, step: Step, after: str | None, limit: int | None) -> sql.Composable:
     """Choose the next keys that a run has changed, in the order of the entries.
 
     Args:
         plan: of the stream.
         run: the run's number.
+        step: of the undo, which says whether rows are restored, deleted, or both.
         after: the last key of the piece before, as JSON.
-        limit: keys at most.
+        limit: keys at most; None: all.
     """
+    are_new = [*([False] if step.restores else []), *([True] if step.deletes else [])]
     return sql.SQL(
-        "CREATE TEMPORARY TABLE eventgen_undo_keys ON COMMIT DROP AS SELECT row_number() OVER (ORDER BY key) AS n, key"
-        " FROM (SELECT r.key FROM eventgen.replaced AS r WHERE r.run = {} AND {}{} ORDER BY r.key LIMIT {}) AS next"
+        "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT row_number() OVER (ORDER BY key) AS n, key"
+        " FROM (SELECT r.key FROM eventgen.replaced AS r WHERE r.run = {} AND {} AND (r.record IS NULL) = ANY ({}){}"
+        " ORDER BY r.key LIMIT {}) AS next"
     ).format(
+        sql.Identifier(f"{plan.stage}_keys"),
         sql.Literal(run),
         of_table(plan, "r"),
+        sql.Literal(are_new),
         sql.SQL("") if after is None else sql.SQL(" AND r.key > {}::jsonb").format(sql.Literal(after)),
         sql.Literal(limit),
     )
 
 
-LAST_KEY: Final = sql.SQL("SELECT key::text FROM {} ORDER BY n DESC LIMIT 1").format(_KEYS)
-"""Returns the last of the chosen keys, as JSON; nothing where none is left."""
+def last_key(plan: Plan) -> sql.Composable:
+    """Return the last of the chosen keys, as JSON; nothing where none is left."""
+    return sql.SQL("SELECT key::text FROM {} ORDER BY n DESC LIMIT 1").format(_keys_of(plan))
 
 
 def stage_keys(plan: Plan) -> sql.Composable:
@@ -104,7 +126,7 @@ def stage_keys(plan: Plan) -> sql.Composable:
         n=NUMBER,
         key=column_names(plan.table.key),
         values=column_names(plan.table.key, "k"),
-        keys=_KEYS,
+        keys=_keys_of(plan),
         table=qualified(plan.table),
         pairs=comma_list(
             sql.SQL("{}::text, u.key -> {}").format(sql.Literal(name), sql.Literal(index))
@@ -129,7 +151,7 @@ def lock_rows(plan: Plan) -> sql.Composable:
 def judge(plan: Plan, run: int) -> sql.Composable:
     """Lock the entries of the chosen keys, and say of each why it is refused; NULL where it can be restored."""
     return sql.SQL(
-        "CREATE TEMPORARY TABLE eventgen_undo ON COMMIT DROP AS WITH entries AS MATERIALIZED (SELECT u.n, r.*"
+        "CREATE TEMPORARY TABLE {made} ON COMMIT DROP AS WITH entries AS MATERIALIZED (SELECT u.n, r.*"
         " FROM {keys} AS u JOIN eventgen.replaced AS r ON r.key = u.key WHERE r.run = {run} AND {ours} FOR UPDATE OF r)"
         " SELECT r.*, CASE WHEN r.present AND t.{version} IS NULL THEN 'it was taken out since'"
         " WHEN r.present AND (t.{version} <> r.count OR t.xmin <> r.written) THEN 'it was changed since'"
@@ -139,7 +161,8 @@ def judge(plan: Plan, run: int) -> sql.Composable:
         " THEN 'it came back and was taken out since' END AS refused"
         " FROM entries AS r JOIN {stage} AS s ON s.{number} = r.n LEFT JOIN {table} AS t ON {same}"
     ).format(
-        keys=_KEYS,
+        made=sql.Identifier(f"{plan.stage}_entries"),
+        keys=_keys_of(plan),
         run=sql.Literal(run),
         ours=of_table(plan, "r"),
         version=ROW_VERSION,
@@ -165,7 +188,7 @@ def _values(names: Sequence[str]) -> list[sql.Composable]:
 
 
 def restore_absent(plan: Plan, names: Sequence[str]) -> sql.Composable:
-    """Store the rows that the run took out, without their tombstones; refuse those whose keys have come meanwhile.
+    """Store the rows that the run took out, but those whose keys have come meanwhile; `settle_absent` follows.
 
     Args:
         plan: of the stream.
@@ -174,12 +197,7 @@ def restore_absent(plan: Plan, names: Sequence[str]) -> sql.Composable:
     return sql.SQL(
         "INSERT INTO {table} ({key}, {version}, {columns}) SELECT {kept_key}, {count}, {values} FROM {entries} AS e,"
         " jsonb_populate_record(NULL::{table}, e.record) AS k WHERE e.refused IS NULL AND NOT e.present"
-        " ORDER BY {kept_key} ON CONFLICT DO NOTHING;"
-        " UPDATE {entries} AS e SET refused = 'it came back since' WHERE e.refused IS NULL AND NOT e.present"
-        " AND NOT EXISTS (SELECT FROM {stage} AS s JOIN {table} AS t ON {same} WHERE s.{number} = e.n"
-        " AND t.xmin = pg_current_xact_id()::xid);"
-        " DELETE FROM eventgen.tombstones AS d USING {entries} AS e WHERE e.refused IS NULL AND NOT e.present"
-        " AND {buried} AND d.key = e.key"
+        " ORDER BY {kept_key} ON CONFLICT DO NOTHING"
     ).format(
         table=qualified(plan.table),
         key=column_names(plan.table.key),
@@ -188,7 +206,21 @@ def restore_absent(plan: Plan, names: Sequence[str]) -> sql.Composable:
         kept_key=column_names(plan.table.key, "k"),
         count=_NEW_COUNT,
         values=comma_list(_values(names)),
-        entries=_ENTRIES,
+        entries=entries_of(plan),
+    )
+
+
+def settle_absent(plan: Plan) -> sql.Composable:
+    """Refuse the rows that have not been stored, since their keys have come; forget the tombstones of the others."""
+    return sql.SQL(
+        "UPDATE {entries} AS e SET refused = 'it came back since' WHERE e.refused IS NULL AND NOT e.present"
+        " AND NOT EXISTS (SELECT FROM {stage} AS s JOIN {table} AS t ON {same} WHERE s.{number} = e.n"
+        " AND t.xmin = pg_current_xact_id()::xid);"
+        " DELETE FROM eventgen.tombstones AS d USING {entries} AS e WHERE e.refused IS NULL AND NOT e.present"
+        " AND {buried} AND d.key = e.key"
+    ).format(
+        table=qualified(plan.table),
+        entries=entries_of(plan),
         stage=stage_of(plan),
         same=same_key(plan, "s", "t"),
         number=NUMBER,
@@ -202,7 +234,7 @@ def _rows(plan: Plan) -> sql.Composed:
         " FROM {entries} AS e JOIN {stage} AS s ON s.{number} = e.n JOIN {table} AS t ON {same}"
         " LEFT JOIN LATERAL jsonb_populate_record(NULL::{table}, e.record) AS k ON true WHERE e.refused IS NULL"
     ).format(
-        entries=_ENTRIES,
+        entries=entries_of(plan),
         stage=stage_of(plan),
         number=NUMBER,
         table=qualified(plan.table),
@@ -269,12 +301,17 @@ def restore(plan: Plan, names: Sequence[str]) -> sql.Composable:
     )
 
 
+def takes_out(plan: Plan) -> bool:
+    """Return whether rows that are deleted leave the table; else they are marked."""
+    return plan.hard or not plan.deletable
+
+
 def delete(plan: Plan) -> sql.Composable:
     """Delete the rows that the run had stored as new: take them out, or mark them, as the stream's deletions do."""
     inserted = sql.SQL(
         " {entries} AS e JOIN {stage} AS s ON s.{number} = e.n WHERE {same} AND e.refused IS NULL AND e.record IS NULL"
-    ).format(entries=_ENTRIES, stage=stage_of(plan), number=NUMBER, same=same_key(plan, "s", "w"))
-    if plan.hard or not plan.deletable:
+    ).format(entries=entries_of(plan), stage=stage_of(plan), number=NUMBER, same=same_key(plan, "s", "w"))
+    if takes_out(plan):
         return sql.SQL("DELETE FROM {} AS w USING{}").format(qualified(plan.table), inserted)
     return sql.SQL(
         "UPDATE {} AS w SET {} = statement_timestamp(), {} = NULL, {version} = w.{version} + 1 FROM{}"
@@ -294,14 +331,22 @@ def settle(plan: Plan, run: int) -> sql.Composable:
         version=ROW_VERSION,
         rows=_rows(plan),
         ours=of_table(plan, "r"),
-        entries=_ENTRIES,
+        entries=entries_of(plan),
         parked=of_table(plan, "h"),
         run=sql.Literal(run),
     )
 
 
-RESULT: Final = sql.SQL(
-    "SELECT count(*) FILTER (WHERE refused IS NULL AND record IS NOT NULL), count(*) FILTER (WHERE refused IS NULL AND record IS NULL),"
-    " coalesce(jsonb_agg(jsonb_build_array(key, refused) ORDER BY n) FILTER (WHERE refused IS NOT NULL), '[]') FROM {}"
-).format(_ENTRIES)
-"""Returns how many rows were restored, how many deleted again, and (key, reason) of those that were refused."""
+def result(plan: Plan) -> sql.Composable:
+    """Return how many rows were restored, how many deleted again, and (key, reason) of those that were refused."""
+    return sql.SQL(
+        "SELECT count(*) FILTER (WHERE refused IS NULL AND record IS NOT NULL),"
+        " count(*) FILTER (WHERE refused IS NULL AND record IS NULL),"
+        " coalesce(jsonb_agg(jsonb_build_array(key, refused) ORDER BY n) FILTER (WHERE refused IS NOT NULL), '[]') FROM {}"
+    ).format(entries_of(plan))
+
+
+def at_once(writes: Iterable[sql.Composable]) -> sql.Composable:
+    """Return one statement of several that write, each to another table."""
+    named = (sql.SQL("w{} AS ({})").format(sql.SQL(str(number)), each) for number, each in enumerate(writes))
+    return sql.SQL("WITH {} SELECT").format(comma_list(named))
