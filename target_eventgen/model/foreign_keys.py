@@ -19,7 +19,6 @@ class ForeignKey:
         columns: by which they do.
         referred: schema and name of the table that they refer to.
         referred_columns: what `columns` equal, one each.
-        keeps: whether a row that is referred to can't be deleted (neither ON DELETE CASCADE, SET NULL nor SET DEFAULT).
     """
 
     name: str
@@ -27,7 +26,6 @@ class ForeignKey:
     columns: tuple[str, ...]
     referred: tuple[str, str]
     referred_columns: tuple[str, ...]
-    keeps: bool
 
 
 class Place(NamedTuple):

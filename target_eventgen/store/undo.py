@@ -134,11 +134,11 @@ class Undo:
         Args:
             run: its number.
             writes: whether the pieces are committed; else each is rolled back.
-            piece: keys in a transaction.
+            piece: keys in a transaction, but of tables that refer to one another in a circle.
 
         Raises:
             TableError: a table that the run has changed is no more, or another one is the stream's; or no load by this
-                version has been here.
+                version has been here; or a foreign key forbids what nothing was found to forbid.
             RuleError: a rule that can't be followed.
         """
         with self.connection.transaction("looking for what a run has changed") as cursor:
@@ -183,8 +183,8 @@ class Undo:
             columns = [str(column) for (column,) in cursor.fetchall()]
             cursor.execute(tables.foreign_keys(plan.table))
             keys = [
-                ForeignKey(key, (a, b), tuple(names), (c, d), tuple(equal), keeps)
-                for key, a, b, names, c, d, equal, keeps in cursor.fetchall()
+                ForeignKey(key, (a, b), tuple(names), (c, d), tuple(equal))
+                for key, a, b, names, c, d, equal in cursor.fetchall()
             ]
             return _Changed(plan, columns, schema.place_of(cursor, plan.table), keys)
 
@@ -262,7 +262,7 @@ def _refuse_by_references(cursor: extensions.cursor, chosen: Sequence[_Changed])
         for key in each.keys:
             if key.referring == place:
                 questions.append(references.refuse_dangling(each.plan, key, plans.get(key.referred)))
-            if key.referred == place and key.keeps and undo.takes_out(each.plan):
+            if key.referred == place and undo.takes_out(each.plan):
                 questions.append(references.refuse_referred(each.plan, key, plans.get(key.referring)))
     refuses = bool(questions)
     while refuses:

@@ -163,8 +163,11 @@ def test_what_was_kept_goes_after_so_many_days(loader: Loader) -> None:
     assert [int(line.split()[0]) for line in undone(loader).stdout.splitlines()] == [last]
 
 
+@pytest.mark.parametrize(("piece", "left"), [(1, (1, 15, True)), (2, (1, 5, True))])
 @pytest.mark.parametrize("place", PLACES)
-def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next(loader: Loader, place: str) -> None:
+def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next(
+    loader: Loader, place: str, piece: int, left: tuple[Any, ...]
+) -> None:
     load(loader, [schema(), version(1, 1, 5)])
     bad = load(loader, [schema(), version(1, 2, 15), version(2, 2, 15)])
     gate = loader.folder / "gate"
@@ -172,14 +175,14 @@ def test_an_undo_that_is_killed_anywhere_is_finished_by_the_next(loader: Loader,
     process = subprocess.Popen(
         [sys.executable, "-m", "target_eventgen", "undo", str(bad), "--config", str(config)],
         cwd=loader.folder,
-        env=loader.environment() | {"TARGET_EVENTGEN_FAILPOINT": f"{place}:1:{gate}"},
+        env=loader.environment() | {"TARGET_EVENTGEN_FAILPOINT": f"{place}:{piece}:{gate}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     wait_until(gate.exists, what="the piece")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert values(loader) == [(1, 15, True), (2, 15, True)]
+    assert values(loader) == [left, (2, 15, True)]
     assert undone(loader, bad).returncode == 0
     assert values(loader) == [(1, 5, True), (2, 15, False)]
     assert loader.query("select count(*), count(distinct id) from eventgen.events where data ? 'undone'") == [(3, 3)]

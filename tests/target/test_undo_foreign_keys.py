@@ -1,4 +1,4 @@
-"""`undo` of tables whose rows refer to one another: in the order of foreign keys; what these forbid is refused by key."""
+"""`undo` of rows that refer to one another: in the order of foreign keys; what these forbid is refused by key."""
 
 from __future__ import annotations
 
@@ -118,10 +118,11 @@ def test_what_a_run_stored_changed_and_deleted_in_two_tables_is_undone(
     assert loader.query("select count(*) from eventgen.replaced where run = " + str(bad)) == [(0,)]
 
 
-def test_a_row_that_others_refer_to_is_refused_by_key_and_the_rest_is_undone(loader: Loader) -> None:
+@pytest.mark.parametrize("action", ["restrict", "cascade", "set null"])
+def test_a_row_that_others_refer_to_is_refused_by_key_and_the_rest_is_undone(loader: Loader, action: str) -> None:
     loader.query(
         "create table zones (id bigint primary key); create table people (id bigint primary key, zone bigint references"
-        " zones); create table notes (zone bigint references zones on delete restrict)"
+        f" zones); create table notes (zone bigint references zones on delete {action})"
     )
     both = [of("zones"), of("people", "zone")]
     load(loader, *both, record("zones", id=9))

@@ -21,7 +21,7 @@ def refuse_referred(plan: Plan, key: ForeignKey, referring: Plan | None) -> sql.
 
     Args:
         plan: of the table that is referred to; its rows leave it.
-        key: one that keeps them.
+        key: by which they are, whatever its ON DELETE says: what goes with them, or lets go, does so without an event.
         referring: the plan of the table whose rows refer, where it has keys in the piece.
     """
     return sql.SQL(

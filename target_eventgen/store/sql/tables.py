@@ -147,9 +147,8 @@ def place_among_foreign_keys(table: Table) -> sql.Composable:
 def foreign_keys(table: Table) -> sql.Composable:
     """Return the foreign keys to and from the table, of tables that the user may read.
 
-    Of each: its name; schema, name and columns of what refers, and of what is referred to; whether it keeps rows of the
-    latter from being deleted. Those of partitions are those of the table that they are part of. One that Postgres
-    doesn't enforce, and one over periods, are left out (both since 18).
+    Of each: its name; schema, name and columns of what refers, and of what is referred to. Those of partitions are
+    those of the whole table. One that Postgres doesn't enforce, and one over periods, are left out (both since 18).
     """
     columns = (
         "ARRAY(SELECT attname::text FROM unnest(c.{0}) WITH ORDINALITY AS k (number, place) JOIN pg_catalog.pg_attribute"
@@ -157,8 +156,7 @@ def foreign_keys(table: Table) -> sql.Composable:
     )
     readable = "has_table_privilege(c.{0}, 'SELECT') AND has_schema_privilege({1}.relnamespace, 'USAGE')"
     return sql.SQL(
-        "SELECT c.conname, n.nspname, a.relname, {columns}, m.nspname,"
-        " b.relname, {referred}, c.confdeltype IN ('a', 'r') FROM pg_catalog.pg_constraint AS c"
+        "SELECT c.conname, n.nspname, a.relname, {columns}, m.nspname, b.relname, {referred} FROM pg_catalog.pg_constraint AS c"
         " JOIN pg_catalog.pg_class AS a ON a.oid = c.conrelid JOIN pg_catalog.pg_class AS b ON b.oid = c.confrelid"
         " JOIN pg_catalog.pg_namespace AS n ON n.oid = a.relnamespace"
         " JOIN pg_catalog.pg_namespace AS m ON m.oid = b.relnamespace"
