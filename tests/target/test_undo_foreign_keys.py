@@ -280,7 +280,9 @@ def test_rows_that_are_marked_as_deleted_may_be_referred_to(loader: Loader) -> N
     assert loader.query("select id from zones where _sdc_deleted_at is null") == [(9,)]
 
 
-def test_what_a_deferred_constraint_forbids_is_found_before_events_are_published(loader: Loader) -> None:
+def test_what_a_deferred_constraint_forbids_is_found_before_events_are_published_and_in_a_dry_run(
+    loader: Loader,
+) -> None:
     loader.query(
         "create table staff (id bigint primary key, code bigint unique deferrable initially deferred, boss bigint)"
     )
@@ -289,9 +291,10 @@ def test_what_a_deferred_constraint_forbids_is_found_before_events_are_published
     load(loader, of("staff", "code"), record("staff", id=2, code=10))
     path = loader.folder / "published.jsonl"
     publishers = [{"type": "file", "path": str(path)}]
-    status, _, complaint = undone(loader, bad, publishers=publishers, delivery="before_commit")
-    assert status == 1
-    assert "staff_code_key" in complaint
+    for arguments in ([], ["--dry-run"]):
+        status, _, complaint = undone(loader, bad, *arguments, publishers=publishers, delivery="before_commit")
+        assert status == 1
+        assert "staff_code_key" in complaint
     assert not path.exists() or path.read_text() == ""
 
 
