@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
+class Phase:
     """A part of an undo: which tables, and what of them.
 
     Attributes:
@@ -74,23 +74,23 @@ def groups(places: Mapping[T, Place]) -> list[tuple[T, ...]]:
     return [tuple(tables) for tables in found.values()]
 
 
-def steps(places: Sequence[Place], *, writes: bool) -> list[Step]:
-    """Return the steps in which a run is undone.
+def phases(places: Sequence[Place], *, writes: bool) -> list[Phase]:
+    """Return the phases in which a run is undone.
 
     First rows are restored, what others refer to before them; then rows are deleted, after what refers to them: a row
     that is restored may let go of one that is deleted. Tables in a circle are undone together, since neither can be the
-    first. Where nothing is to remain, each step would find the rows as they were before the others: so all is one step,
-    unless no table refers to another.
+    first. Where nothing is to remain, each phase would find the rows as they were before the others: so all is one
+    phase, unless no table refers to another.
 
     Args:
         places: of the tables that the run has changed, in the order of their names.
-        writes: whether the steps are committed.
+        writes: whether the phases are committed.
     """
     in_order = groups(dict(enumerate(places)))
     are_linked = any(place.in_circle or any(other.reach < place.reach for other in places) for place in places)
     if are_linked and not writes:
-        return [Step(tuple(table for group in in_order for table in group), restores=True, deletes=True, whole=True)]
+        return [Phase(tuple(table for group in in_order for table in group), restores=True, deletes=True, whole=True)]
     return [
-        *(Step(group, restores=True, deletes=False, whole=places[group[0]].in_circle) for group in in_order),
-        *(Step(group, restores=False, deletes=True, whole=places[group[0]].in_circle) for group in reversed(in_order)),
+        *(Phase(group, restores=True, deletes=False, whole=places[group[0]].in_circle) for group in in_order),
+        *(Phase(group, restores=False, deletes=True, whole=places[group[0]].in_circle) for group in reversed(in_order)),
     ]

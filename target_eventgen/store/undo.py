@@ -4,7 +4,7 @@ Theory of operation. Each piece of the run's keys is a transaction: rows are loc
 left them are restored, with the events of these transitions, and their entries in `eventgen.replaced` are forgotten. So
 an undo that was killed, or is repeated, goes on with what is left; entries that were refused stay.
 
-The order of the pieces is that of foreign keys (`model.foreign_keys.steps`): rows come back after what they refer to,
+The order of the pieces is that of foreign keys (`model.foreign_keys.phases`): rows come back after what they refer to,
 and go before it. What a foreign key forbids, then, is forbidden by rows that the undo leaves alone: it is looked for
 before anything is written (`store.sql.references`), and refused by key.
 """
@@ -21,7 +21,7 @@ from psycopg2 import errors, extensions
 
 from target_eventgen import failpoints
 from target_eventgen.errors import TableError
-from target_eventgen.model.foreign_keys import ForeignKey, Place, Step, steps
+from target_eventgen.model.foreign_keys import ForeignKey, Phase, Place, phases
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.rules import Rule
 from target_eventgen.model.trace import Trace
@@ -80,7 +80,7 @@ class _Piece(NamedTuple):
 
     run: int
     tables: Sequence[_Changed]
-    step: Step
+    phase: Phase
     after: str | None
     rows: int | None
 
@@ -150,12 +150,12 @@ class Undo:
             self._changed(str(stream or name), str(within), str(name), int(rows), number)
             for number, (within, name, stream, rows) in enumerate(changed)
         ]
-        for step in steps([each.place for each in found], writes=writes):
-            asked = _Piece(run, [found[number] for number in step.tables], step, None, None if step.whole else piece)
+        for phase in phases([each.place for each in found], writes=writes):
+            asked = _Piece(run, [found[number] for number in phase.tables], phase, None, None if phase.whole else piece)
             while True:
                 last, undone = self.connection.repeat_until_done(functools.partial(self._piece, asked, writes=writes))
                 yield from undone
-                if last is None or step.whole:
+                if last is None or phase.whole:
                     break
                 asked = asked._replace(after=last)
 
@@ -243,7 +243,7 @@ class Undo:
 
 def _choose(cursor: extensions.cursor, plan: Plan, piece: _Piece) -> str | None:
     """Choose and stage the keys of a table that a piece has; return the last of them, None where there is none."""
-    cursor.execute(undo.next_keys(plan, piece.run, piece.step, piece.after, piece.rows))
+    cursor.execute(undo.next_keys(plan, piece.run, piece.phase, piece.after, piece.rows))
     cursor.execute(undo.last_key(plan))
     found = cursor.fetchone()
     if found is None:

@@ -11,7 +11,7 @@ import pytest
 
 from target_eventgen.errors import TableError
 from target_eventgen.model import rules
-from target_eventgen.model.foreign_keys import Place, Step, steps
+from target_eventgen.model.foreign_keys import Phase, Place, phases
 from target_eventgen.store.connection import Connection
 from target_eventgen.store.undo import Undo
 from tests.support.messages import record, schema, state
@@ -334,10 +334,10 @@ def place(*reach: int, in_circle: bool = False) -> Place:
     return Place(frozenset(reach), in_circle)
 
 
-def test_steps_restore_what_is_referred_to_first_and_delete_it_last() -> None:
+def test_phases_restore_what_is_referred_to_first_and_delete_it_last() -> None:
     people, zones, m, n = place(1, 2), place(2), place(3, 4, 2, in_circle=True), place(3, 4, 2, in_circle=True)
-    orders = steps([people, m, n, zones], writes=True)
-    assert [(step.tables, step.restores, step.deletes, step.whole) for step in orders] == [
+    orders = phases([people, m, n, zones], writes=True)
+    assert [(phase.tables, phase.restores, phase.deletes, phase.whole) for phase in orders] == [
         ((3,), True, False, False),
         ((0,), True, False, False),
         ((1, 2), True, False, True),
@@ -347,9 +347,9 @@ def test_steps_restore_what_is_referred_to_first_and_delete_it_last() -> None:
     ]
 
 
-def test_steps_of_a_dry_run_are_one_where_tables_refer_to_others() -> None:
+def test_phases_of_a_dry_run_are_one_where_tables_refer_to_others() -> None:
     one, other, referring = place(1), place(2), place(3, 1)
-    assert len(steps([one, other], writes=False)) == 4
-    whole = Step((0, 1, 2), restores=True, deletes=True, whole=True)
-    assert steps([one, other, referring], writes=False) == [whole]
-    assert steps([place(1, in_circle=True)], writes=False) == [Step((0,), restores=True, deletes=True, whole=True)]
+    assert len(phases([one, other], writes=False)) == 4
+    whole = Phase((0, 1, 2), restores=True, deletes=True, whole=True)
+    assert phases([one, other, referring], writes=False) == [whole]
+    assert phases([place(1, in_circle=True)], writes=False) == [Phase((0,), restores=True, deletes=True, whole=True)]

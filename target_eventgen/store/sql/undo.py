@@ -17,7 +17,7 @@ from typing import Final
 
 from psycopg2 import sql
 
-from target_eventgen.model.foreign_keys import Step
+from target_eventgen.model.foreign_keys import Phase
 from target_eventgen.model.plan import Plan
 from target_eventgen.model.recorded import UNDONE
 from target_eventgen.model.tables import DELETED_AT, GENERATION, VERSION
@@ -86,17 +86,17 @@ def assignable_columns(plan: Plan) -> sql.Composable:
     ).format(sql.Literal(plan.table.quoted), sql.Literal([*plan.table.key, VERSION]))
 
 
-def next_keys(plan: Plan, run: int, step: Step, after: str | None, limit: int | None) -> sql.Composable:
+def next_keys(plan: Plan, run: int, phase: Phase, after: str | None, limit: int | None) -> sql.Composable:
     """Choose the next keys that a run has changed, in the order of the entries.
 
     Args:
         plan: of the stream.
         run: the run's number.
-        step: of the undo, which says whether rows are restored, deleted, or both.
+        phase: of the undo, which says whether rows are restored, deleted, or both.
         after: the last key of the piece before, as JSON.
         limit: keys at most; None: all.
     """
-    are_new = [*([False] if step.restores else []), *([True] if step.deletes else [])]
+    are_new = [*([False] if phase.restores else []), *([True] if phase.deletes else [])]
     return sql.SQL(
         "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT row_number() OVER (ORDER BY key) AS n, key"
         " FROM (SELECT r.key FROM eventgen.replaced AS r WHERE r.run = {} AND {} AND (r.record IS NULL) = ANY ({}){}"
