@@ -207,6 +207,8 @@ class Undo:
             failpoints.reach(failpoints.AFTER_LOCK)
             for changed in chosen:
                 cursor.execute(undo.judge(changed.plan, piece.run))
+                if piece.phase.whole:
+                    cursor.execute(undo.analyze(changed.plan))
             _refuse_by_references(cursor, chosen)
             told = self._write(cursor, chosen, piece.run)
             cursor.execute(stage.CHECK_CONSTRAINTS)

@@ -24,6 +24,7 @@ from target_eventgen.model.tables import DELETED_AT, GENERATION, VERSION
 from target_eventgen.store.sql.deletions import is_gone
 from target_eventgen.store.sql.events import counts, events
 from target_eventgen.store.sql.names import (
+    ARRIVAL,
     AT,
     COUNT,
     NUMBER,
@@ -172,6 +173,13 @@ def judge(plan: Plan, run: int) -> sql.Composable:
         number=NUMBER,
         table=qualified(plan.table),
         same=same_key(plan, "s", "t"),
+    )
+
+
+def analyze(plan: Plan) -> sql.Composable:
+    """Tell the planner what there is in a piece of any size, which it else takes for a row or two."""
+    return sql.SQL("ANALYZE {} (n, record, present, refused), {} ({})").format(
+        entries_of(plan), stage_of(plan), column_names([ARRIVAL, *plan.table.key])
     )
 
 
