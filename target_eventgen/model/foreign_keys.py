@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ForeignKey:
+class ForeignKey(Struct, frozen=True):
     """A foreign key: rows of one table refer to rows of another, or of the same one.
 
     Attributes:
@@ -45,8 +45,7 @@ class Place(NamedTuple):
         return len(self.reach)
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(Struct, frozen=True):
     """A part of an undo: which tables, and what of them.
 
     Attributes:

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
 from psycopg2 import errors, extensions
 
 from target_eventgen import failpoints
@@ -58,8 +60,7 @@ class Undone(NamedTuple):
     waiting: int = 0
 
 
-@dataclass(frozen=True)
-class _Changed:
+class _Changed(Struct, frozen=True):
     """A table that a run has changed.
 
     Attributes:
@@ -91,8 +92,7 @@ class _Piece(NamedTuple):
         return f"stream{'s' if len(self.tables) > 1 else ''} {names}: undoing the run {self.run}"
 
 
-@dataclass(frozen=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """Takes runs back.
 
     Attributes:

@@ -40,9 +40,6 @@ from target_eventgen.store.sql.names import (
 )
 from target_eventgen.store.sql.replaced import of_table, tombstone_count
 
-MARK: Final = "undone"
-"""The key of `data` that is true in an event of what an undo has restored."""
-
 
 def _keys_of(plan: Plan) -> sql.Identifier:
     """Return the name of the table that has the keys of the piece."""
