@@ -49,7 +49,7 @@ def rows_seen(loader: Loader, monkeypatch: pytest.MonkeyPatch, messages: list[An
         patched.setattr(connection, "connect", explaining)
         loader.load(messages, **settings)
     plans = [json.loads(text[text.index("{") :]) for text in notices if "plan:" in text]
-    assert any("WITH before" in plan["Query Text"] for plan in plans)
+    assert any("INSERT INTO" in plan["Query Text"] for plan in plans)
     return sum(seen(plan["Plan"]) for plan in plans if "subscriptions" in plan["Query Text"])
 
 
@@ -78,4 +78,21 @@ def test_many_hard_deletions_in_one_checkpoint_look_at_rows_in_proportion(
         messages = [schema(properties=DELETABLE), *gone, state(3)]
         counts.append(rows_seen(loader, monkeypatch, messages, **settings))
         assert loader.query("select count(*) from subscriptions") == [(0,)]
+    assert counts[1] / counts[0] < 8 * 1.25, counts
+
+
+def test_what_a_load_keeps_for_an_undo_looks_at_rows_in_proportion(
+    loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[float] = []
+    for number in (500, 4000):
+        with closing(psycopg2.connect(loader.database)) as connected, connected, connected.cursor() as cursor:
+            cursor.execute("drop table if exists subscriptions; drop schema if exists eventgen cascade")
+        messages = [
+            schema(),
+            *(record(id=key, value=1, status="a", updated_at=at(1)) for key in range(number)),
+            state(1),
+        ]
+        counts.append(rows_seen(loader, monkeypatch, messages, undo_days=1, events=RULES))
+        assert loader.query("select count(*) from eventgen.replaced") == [(number,)]
     assert counts[1] / counts[0] < 8 * 1.25, counts

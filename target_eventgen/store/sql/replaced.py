@@ -58,24 +58,32 @@ def keep(plan: Plan) -> sql.Composable:
 
 
 def settle(plan: Plan) -> sql.Composable:
-    """Store how this checkpoint leaves the rows that it has changed; forget the kept rows of the other staged keys."""
+    """Store how this checkpoint leaves the rows that it has changed; forget the kept rows of the other staged keys.
+
+    Each row and each entry is looked up by its whole key. As joins, they were all read anew for each staged key: no
+    statistics know the run yet, nor what this transaction has written, and Postgres expects a few of each.
+    """
+    of_run = sql.SQL("{} AND r.run = {}").format(of_table(plan, "r"), sql.Literal(plan.run))
+    entry = sql.SQL("(SELECT r.ctid FROM eventgen.replaced AS r WHERE {} AND r.key = {}) AS _eventgen_entry").format(
+        of_run, key_array(plan, "s")
+    )
     return sql.SQL(
-        "UPDATE eventgen.replaced AS r SET count = t.{version}, present = true, written = pg_current_xact_id()::xid"
-        " FROM {stage} AS s JOIN {table} AS t ON {same} WHERE {of_run} AND r.key = {key}"
-        " AND t.xmin = pg_current_xact_id()::xid;"
-        " UPDATE eventgen.replaced AS r SET count = {buried}, present = false, written = pg_current_xact_id()::xid"
-        " FROM {stage} AS s WHERE {of_run} AND r.key = {staged} AND NOT EXISTS (SELECT FROM {table} AS t WHERE {same});"
-        " DELETE FROM eventgen.replaced AS r USING {stage} AS s WHERE {of_run} AND r.key = {staged}"
+        "WITH kept AS MATERIALIZED (SELECT {entry}, NOT EXISTS (SELECT FROM {table} AS t WHERE {same}) AS _eventgen_gone,"
+        " (SELECT t.{version} FROM {table} AS t WHERE {same} AND t.xmin = pg_current_xact_id()::xid) AS _eventgen_count"
+        " FROM {stage} AS s) UPDATE eventgen.replaced AS r"
+        " SET count = CASE WHEN s._eventgen_gone THEN {buried} ELSE s._eventgen_count END, present = NOT s._eventgen_gone,"
+        " written = pg_current_xact_id()::xid FROM kept AS s"
+        " WHERE r.ctid = s._eventgen_entry AND (s._eventgen_gone OR s._eventgen_count IS NOT NULL);"
+        " WITH kept AS MATERIALIZED (SELECT {entry} FROM {stage} AS s)"
+        " DELETE FROM eventgen.replaced AS r USING kept AS s WHERE r.ctid = s._eventgen_entry"
         " AND (r.written IS NULL OR (r.record IS NULL AND NOT r.present))"
     ).format(
+        entry=entry,
         version=ROW_VERSION,
         stage=stage_of(plan),
         table=qualified(plan.table),
         same=same_key(plan, "s", "t"),
-        key=key_array(plan, "t"),
-        staged=key_array(plan, "s"),
         buried=tombstone_count(plan, sql.SQL("r.key")),
-        of_run=sql.SQL("{} AND r.run = {}").format(of_table(plan, "r"), sql.Literal(plan.run)),
     )
 
 
