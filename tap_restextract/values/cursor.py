@@ -20,7 +20,7 @@ from msgspec import Struct
 Rank = int | Decimal
 
 INSTANT: Final = re.compile(
-    r"^(?P<date>\d{4}-\d\d-\d\d)(?:(?P<sep>[Tt ])(?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?"
+    r"^(?P<date>\d{4}-\d\d-\d\d)(?:(?P<sep>[Tt ])(?P<time>\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)[.,](?P<fraction>\d+))?"
     r"(?P<gap> ?)(?P<offset>[Zz]|[+-]\d\d:?\d\d|[+-]\d\d|UTC)?)?$"
 )
 NUMBER: Final = re.compile(r"^-?\d+(?:\.\d+)?$")

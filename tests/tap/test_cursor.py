@@ -74,7 +74,19 @@ def test_numbers_as_text_are_compared_as_numbers() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, "", "abc", "2026-13-01", "2026-02-30T00:00:00Z", "2026-01-01T10:60Z", "2026-01-01T24:00:00Z", [], {}],
+    [
+        None,
+        True,
+        "",
+        "abc",
+        "2026-13-01",
+        "2026-02-30T00:00:00Z",
+        "2026-01-01T10:60Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T10:30.5Z",
+        [],
+        {},
+    ],
 )
 def test_what_is_neither_instant_nor_number_has_no_rank(value: Any) -> None:
     with pytest.raises(NoRankError):
