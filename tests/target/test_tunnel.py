@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -22,6 +24,7 @@ from tests.support.messages import lines, schema, state, version
 from tests.support.processes import environment
 from tests.support.relaying import lines_of
 from tests.support.ssh import USER, SshServer
+from tests.support.tls import Authority, TlsPostgres
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -259,6 +262,62 @@ def test_rules_are_tried_on_the_server_behind_the_tunnel(behind: Loader, bastion
     assert done.returncode == 0, done.stderr
     assert "created" in done.stdout
     assert bastion.sessions == 1
+
+
+@pytest.mark.parametrize("form", ["a url", "settings"])
+def test_tls_through_the_tunnel_verifies_the_name_of_the_database_and_not_that_of_its_end_on_loopback(
+    loader: Loader, behind: Loader, tmp_path: Path, form: str
+) -> None:
+    authority = Authority(tmp_path / "tls", names=["postgres.behind.invalid"])
+    with encrypted(loader, authority) as (front, server):
+        given = verifying(behind, server, authority, form=form)
+        done = given.run([schema(), version(1, 1, 5), state(1)], events=RULES)
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+        assert loader.events() == [("created", "1")]
+        assert set(server.asked) == {("postgres.behind.invalid", 5432)}
+        assert front.refused == 0
+
+
+@pytest.mark.parametrize("names", [["other.behind.invalid"], ["127.0.0.1", "localhost"]])
+def test_a_certificate_of_another_name_is_refused_through_the_tunnel_also_where_it_is_that_of_loopback(
+    loader: Loader, behind: Loader, tmp_path: Path, names: list[str]
+) -> None:
+    authority = Authority(tmp_path / "tls", names=names)
+    with encrypted(loader, authority) as (_, server):
+        message = verifying(behind, server, authority).refused([schema(), version(1, 1, 5), state(1)])
+        assert "can't connect to Postgres at postgres.behind.invalid:5432" in message
+        assert re.search(r'server certificate for .* does not match host name "postgres\.behind\.invalid"', message)
+        assert server.asked != []
+    assert loader.query("select to_regclass('subscriptions') is null") == [(True,)]
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_through_the_tunnel(
+    loader: Loader, behind: Loader, tmp_path: Path
+) -> None:
+    right, wrong = (Authority(tmp_path / name, names=["postgres.behind.invalid"]) for name in ("right", "wrong"))
+    with encrypted(loader, right) as (_, server):
+        message = verifying(behind, server, wrong).refused([schema(), version(1, 1, 5), state(1)])
+        assert "certificate verify failed" in message
+
+
+@contextlib.contextmanager
+def encrypted(loader: Loader, authority: Authority) -> Iterator[tuple[TlsPostgres, SshServer]]:
+    """The database behind TLS, and an SSH server that leads there."""
+    with (
+        TlsPostgres(urlsplit(loader.database).port or 5432, authority) as front,
+        SshServer(front.port, password=SECRET) as server,
+    ):
+        yield front, server
+
+
+def verifying(behind: Loader, server: SshServer, authority: Authority, *, form: str = "a url") -> Loader:
+    """A target that goes through an SSH server, and verifies the database's certificate and name."""
+    settings = {"ssh_tunnel": server.settings(private_key_password=SECRET)}
+    if form == "a url":
+        query = urlencode({"sslmode": "verify-full", "sslrootcert": authority.authority})
+        return replace(behind, database=urlsplit(behind.database)._replace(query=query).geturl(), settings=settings)
+    text = Path(authority.authority).read_text()
+    return replace(behind, settings={**settings, "ssl_mode": "verify-full", "ssl_certificate_authority": text})
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, bastion: SshServer) -> None:
