@@ -330,13 +330,6 @@ def _list_of(answer: Answer) -> tuple[int, str, bool]:
     return answer.run, answer.path, "nulls" in dict(answer.params)
 
 
-def a_token_led_on(claimed: Quirks, answers: Answers) -> bool:
-    """Whether no token was asked with, or one was answered by another page than the one that it came with."""
-    del claimed
-    asked = [index for index, each in enumerate(answers) if "token" in dict(each.params)]
-    return not asked or any(answers[index].records != answers[index - 1].records for index in asked)
-
-
 def a_page_lost_some(claimed: Quirks, answers: Answers) -> bool:
     """Whether a page that a token asks for was asked for again, and lacked what it had had, and what is still there."""
     del claimed

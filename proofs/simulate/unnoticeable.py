@@ -121,13 +121,6 @@ UNNOTICEABLE: Final = (
         evidence.a_page_lost_some,
     ),
     Unnoticeable(
-        "paginator path",
-        "",
-        "what looks like a token elsewhere is asked with; nothing shows what it is where the API answers the page that it came with, as it "
-        "does where it doesn't look at the parameter, and as many do to what is no token",
-        evidence.a_token_led_on,
-    ),
-    Unnoticeable(
         "no null replication key",
         "",
         "a filter by time leaves out the records that have none; nothing shows them unless a request without filter does",

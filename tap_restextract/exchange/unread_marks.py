@@ -131,6 +131,8 @@ UNLIKE_A_CONTINUATION: Final = re.compile(
     re.IGNORECASE,
 )
 """Names of what may ask for a page, and of what doesn't ask for the one behind."""
+NAMES_A_CONTINUATION: Final = re.compile(r"next|follow|contin|cursor|token|scroll|bookmark|marker|resum", re.IGNORECASE)
+"""Names of what asks for a page, and hardly of anything else, as a `page_title` is."""
 ADDRESSES: Final = ("http://", "https://", "/", "?")
 """How an address begins; anything else is a token."""
 MAX_TOKEN_CHARACTERS: Final = 2000
@@ -255,6 +257,11 @@ def untried(stream: StreamSettings, answer: Answer) -> tuple[tuple[str, Continua
                 if continuation is not None and not is_ignored(stream, f"{prefix}{name}"):
                     found.append((f"{prefix}{name}", continuation))
     return tuple(found)
+
+
+def names_a_continuation(path: str) -> bool:
+    """Return whether what lies at a path is named as what asks for the next page, and nothing else, is."""
+    return NAMES_A_CONTINUATION.search(path.rpartition(".")[2]) is not None
 
 
 def _tried(paginator: CursorToken | JsonLink, answer: Answer, value: str) -> Continuation | None:

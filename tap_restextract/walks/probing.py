@@ -31,6 +31,7 @@ from tap_restextract.config.paginators import Offset, PageNumber, SinglePage
 from tap_restextract.errors import AnswerError, WalkError
 from tap_restextract.exchange.paginators import Continuation, Number, Start
 from tap_restextract.exchange.stated_ends import StatedEnd
+from tap_restextract.exchange.unread_marks import names_a_continuation
 from tap_restextract.plan.bookmarks.children import ChildrenBookmark
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark
@@ -38,9 +39,17 @@ from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
 from tap_restextract.plan.keys import record_identity
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
-from tap_restextract.walks.cycles import shown_continuation
 from tap_restextract.walks.lateness import LateWatch, is_watched
 from tap_restextract.walks.order import cursor_of, has_key, rank_in
+from tap_restextract.walks.page_errors import (
+    end_doubt,
+    end_error,
+    first_page_error,
+    same_page_doubt,
+    too_small_error,
+    untried_doubt,
+    untried_error,
+)
 from tap_restextract.walks.protocol import StreamWalk, SubWalk
 from tap_restextract.walks.proving import Probing, Proof, identities
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
@@ -222,16 +231,16 @@ class Watch:
             self.end_probes[length] += 1
             listed.asked_ends.add(request.at)
             if (yield Step(request=behind)).records:
-                raise _too_small_error(plan, end)
+                raise too_small_error(plan, end)
         elif self.is_first and length >= self.longest and self.end_probes[length] < MAX_PROBES_OF_A_LENGTH:
             self.end_probes[length] += 1
             listed.asked_ends.add(request.at)
             proof = Proof(plan, request, page, behind, others=listed.others(request.at))
             yield from proof.seek(lambda again: again.end is not None)
             if proof.count:
-                raise _end_error(plan, request, end, proof.count)
+                raise end_error(plan, request, end, proof.count)
             if count := proof.older_count(listed.recent.values()):
-                self.doubts.append(_end_doubt(plan, request, end, count))
+                self.doubts.append(end_doubt(plan, request, end, count))
 
     def _check_first_page(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         """Check that nothing is before the first page.
@@ -261,7 +270,7 @@ class Watch:
         proof = Proof(plan, asked, listed.page, replace(asked, at=at, probe=True))
         yield from proof.seek(lambda again: _precedes(plan, proof.probed, again, listed))
         if proof.count:
-            raise _first_page_error(plan, at, proof.count)
+            raise first_page_error(plan, at, proof.count)
 
     def _check_page_zero(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         """Check that an empty page 0 isn't the one before the first, as of an API that counts from 1.
@@ -290,7 +299,8 @@ class Watch:
         """Check that what stands beside the records, and looks like what asks for the next page, doesn't.
 
         Nothing is proven where it is gone from the same page, asked for again; but what does so once the page holds
-        what it brought is likely to be what asks for the rest.
+        what it brought is likely to be what asks for the rest. Nothing is where it is answered by the page beside it,
+        either: the API may not look at what it is sent as. A person is told of both.
 
         Raises:
             WalkError: where it does.
@@ -302,9 +312,11 @@ class Watch:
             proof = Proof(plan, request, page, replace(request, at=continuation, probe=True))
             yield from proof.seek(partial(_has_untried, path))
             if proof.count:
-                raise _untried_error(plan, path, continuation, proof.count)
+                raise untried_error(plan, path, continuation, proof.count)
             if count := proof.older_count(listed.recent.values()) or proof.joined_count:
-                self.doubts.append(_untried_doubt(plan, path, continuation, count))
+                self.doubts.append(untried_doubt(plan, path, continuation, count))
+            elif proof.is_open and names_a_continuation(path):
+                self.doubts.append(same_page_doubt(plan, path, continuation))
 
 
 class ProbedWalk(Struct):
@@ -394,58 +406,3 @@ def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) 
         return False
     top, last, first, end = [-each if incremental.order == "desc" else each for each in ranks if each is not None]
     return last <= first and top < end
-
-
-def _end_error(plan: Plan, request: PageRequest, end: StatedEnd, count: int) -> WalkError:
-    here = "the first page" if request.at is None else shown_continuation(request.at)
-    return WalkError(
-        f"{label_of(plan)}: {here} says that it is the last one ({end.sign}), and {shown_continuation(end.behind)} behind it holds "
-        f"{count} other records, and did so each time; {end.remedy}"
-    )
-
-
-def _end_doubt(plan: Plan, request: PageRequest, end: StatedEnd, count: int) -> str:
-    here = "the first page" if request.at is None else shown_continuation(request.at)
-    return (
-        f"{label_of(plan)}: {here} says that it is the last one ({end.sign}), and {shown_continuation(end.behind)} behind it held {count} records "
-        f"that are older than that answer, and were on no page before it; {end.remedy}"
-    )
-
-
-def _too_small_error(plan: Plan, end: StatedEnd) -> WalkError:
-    return WalkError(
-        f"{label_of(plan)}: {end.sign}, which is less than what came, and {shown_continuation(end.behind)} holds records, too, so it "
-        f"isn't the number that total_path is for; {end.remedy}"
-    )
-
-
-def _first_page_error(plan: Plan, at: Continuation, count: int) -> WalkError:
-    key, value = ("base_page", at.page) if isinstance(at, Number) else ("offset", getattr(at, "offset", 0))
-    return WalkError(
-        f"{label_of(plan)}: the list begins before {key}: {value + 1}: {shown_continuation(at)} holds {count} records that come before "
-        f"those of the first page, and did so each time; set {key}: {value}"
-    )
-
-
-def _untried_error(plan: Plan, path: str, continuation: Continuation, count: int) -> WalkError:
-    kind = type(continuation).__name__.lower()
-    paginator = plan.stream.paginator
-    read = getattr(paginator, "cursor_path", None) or getattr(paginator, "next_url_path", "")
-    return WalkError(
-        f"{label_of(plan)}: no answer has anything at {read}, and the {kind} at {path}, asked for, brought {count} other records, each "
-        f"time, so that more follows what would be the end; {_remedy(kind, path)}"
-    )
-
-
-def _untried_doubt(plan: Plan, path: str, continuation: Continuation, count: int) -> str:
-    kind = type(continuation).__name__.lower()
-    return (
-        f"{label_of(plan)}: the {kind} at {path}, which nothing reads, brought {count} records that the page beside it should have held, if it "
-        f"was the last one; if it asks for the next page, {_remedy(kind, path)}, or else ignored_marks: [{path}]"
-    )
-
-
-def _remedy(kind: str, path: str) -> str:
-    return (
-        f"set next_url_path: {path}, in a paginator of type json_link" if kind == "link" else f"set cursor_path: {path}"
-    )

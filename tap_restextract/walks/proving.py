@@ -41,6 +41,7 @@ class Proof:
         clock: the Date of the last answer that had one, in seconds.
         found: what the probe's first answer held besides the page's records.
         joined_count: how many of these stood on the page once it was no longer what the fact is about.
+        is_over: the page was no longer that.
     """
 
     plan: Plan
@@ -53,6 +54,7 @@ class Proof:
     clock: float | None = field(init=False)
     found: Sequence[Record] = ()
     joined_count: int = 0
+    is_over: bool = False
 
     def __post_init__(self) -> None:
         self.clock = self.page.server_time
@@ -68,10 +70,16 @@ class Proof:
             if not self._is_new(again):
                 return
             if not holds(again):
+                self.is_over = True
                 self.joined_count = len(found & {*map(content_hash, again.records)})
                 return
             found &= yield from self._missing_in(again)
         self.count = len(found)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the probe brought records, and proves nothing of a page that is still what the fact is about."""
+        return bool(self.probed.records) and not self.count and not self.is_over
 
     def older_count(self, read: Iterable[Sequence[Record]]) -> int:
         """Return how many of the records that were found must have been there when the page came, and weren't read."""

@@ -159,9 +159,6 @@ def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
     assert evidence.a_page_lost_some(rising, asked)
     assert not evidence.a_page_lost_some(rising, [asked[0], replace(asked[1], seen=answer(2, 4, 5).rows)])
     assert not evidence.a_page_lost_some(rising, [first, shifted])
-    assert evidence.a_token_led_on(rising, [answer(1, 2)])
-    assert evidence.a_token_led_on(rising, [answer(1, 2), asked[1]])
-    assert not evidence.a_token_led_on(rising, [answer(4, 5), asked[1]])
 
 
 def test_a_schedule_of_a_lie_is_replayed_by_one_command() -> None:

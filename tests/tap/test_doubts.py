@@ -8,7 +8,7 @@ import pytest
 
 from tap_restextract.errors import WalkError
 from tap_restextract.exchange.answer import Answer, facts_of
-from tap_restextract.exchange.paginators import Number, Token
+from tap_restextract.exchange.paginators import Link, Number, Token
 from tap_restextract.exchange.stated_ends import stated_end
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
@@ -80,8 +80,30 @@ def test_what_is_gone_from_a_page_once_that_holds_what_it_brought_is_told() -> N
         "stream things (traversal): the token at following, which nothing reads, brought 1 records that the page beside it should have held, "
         "if it was the last one; if it asks for the next page, set cursor_path: following, or else ignored_marks: [following]"
     )
-    assert notices(made, cut, Page([at(1, 1)], None, LATER)) == ""
     assert notices(made, cut, Page([at(2, 2)], None, LATER), Page([at(1, 1)], None, LATER)) == ""
+
+
+def test_what_nothing_reads_and_is_answered_by_the_page_beside_it_is_told_as_the_api_may_not_look_at_it() -> None:
+    made = plan(paginator={"type": "cursor", "cursor_path": "next", "cursor_param": "after"})
+    cut = Page([at(1, 1)], None, LATER, untried=(("meta.following", Token("t")),))
+    assert notices(made, cut, Page([at(1, 1)], None, LATER)) == (
+        "stream things (traversal): the token at meta.following, which nothing reads, was answered by records of which none is proven to be "
+        "missing in the page beside it, as where the API doesn't look at 'after'; if it asks for the next page, set cursor_path: meta.following, "
+        "and cursor_param, or cursor_body_path, to where the API expects it, if that isn't 'after'; or else ignored_marks: [meta.following]"
+    )
+    assert notices(made, cut, Page([], None, LATER)) == ""
+
+
+def test_the_title_of_a_page_that_is_answered_by_that_page_is_not_told() -> None:
+    made = plan(paginator={"type": "cursor", "cursor_path": "next"})
+    titled = Page([at(1, 1)], None, LATER, untried=(("following.page_title", Token("t")),))
+    assert notices(made, titled, Page([at(1, 1)], None, LATER)) == ""
+
+
+def test_a_link_that_nothing_reads_and_that_leads_to_the_page_beside_it_is_told() -> None:
+    made = plan(paginator={"type": "json_link", "next_url_path": "next"})
+    cut = Page([at(1, 1)], None, LATER, untried=(("following", Link("http://x/things?after=t")),))
+    assert "set next_url_path: following" in notices(made, cut, Page([at(1, 1)], None, LATER))
 
 
 def test_an_answer_cut_smaller_than_its_limit_is_told_where_the_list_of_nulls_rests_on_the_limit() -> None:
