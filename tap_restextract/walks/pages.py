@@ -130,7 +130,7 @@ class Listing:
             and not has_open_ties(self.plan)
             and (overlap := self._overlap)
         ):
-            return (yield from self._next_overlapping(Start(following.offset - overlap), records, bookmark))
+            return (yield from self._next_overlapping(following.offset, overlap, records, bookmark))
         return (yield from self._next_checked(records, bookmark))
 
     def _take_page(self, page: Page, at: Continuation | None, *, has_new_records: bool = True) -> None:
@@ -154,14 +154,14 @@ class Listing:
         )
 
     def _next_overlapping(
-        self, next_continuation: Start, records: Sequence[Record], bookmark: Bookmark | None
+        self, offset: int, overlap: int, records: Sequence[Record], bookmark: Bookmark | None
     ) -> Pages:
-        before, at = self.page, self.at
+        before, at, next_continuation = self.page, self.at, Start(offset - overlap)
         page = yield Step(records, bookmark, PageRequest(self.start, next_continuation, self.until))
         overlap_length = overlap_end(self._anchors(before), [*self._anchors(page)])
         if overlap_length is None:
             raise MovedSeamError
-        if overlap_length == len(page.whole):
+        if overlap_length > overlap:
             yield from self._check_offset_is_read(before, at, page, next_continuation)
         self._take_page(page, next_continuation, has_new_records=overlap_length < len(page.whole))
         if not is_ordered(self.plan):
@@ -176,15 +176,18 @@ class Listing:
     ) -> Generator[Step, Page, None]:
         """Check that two offsets have two pages; else ask for both again, as a list may have moved by their distance.
 
+        Records that share a value may come in another order each time, so that it is the same ones that count.
+
         Raises:
             WalkError: where both hold the same records each time, so that paging would never end, or end too early.
         """
-        held = self._identities(before)
-        if self._identities(page) != held:
+        held = {*map(str, self._identities(before))}
+        if {*map(str, self._identities(page))} != held:
             return
         for _ in range(OFFSET_ROUNDS):
             for each in (at, next_continuation):
-                if self._identities((yield Step(request=PageRequest(self.start, each, self.until)))) != held:
+                again = yield Step(request=PageRequest(self.start, each, self.until))
+                if {*map(str, self._identities(again))} != held:
                     return
         raise repeated_page_error(self.plan, at)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proofs.simulate.lies import LIES, Claim
-from proofs.simulate.lying import REPORTED, schedule_for
+from proofs.simulate.lying import NAMED, REPORTED, schedule_for
 from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import Size
 from tests.proofs.still_silent import Silent
@@ -15,7 +15,15 @@ UNREAD = "paginator path: lies elsewhere;paging parameter: ignored"
 UNREAD_BY = "ignored=token renamed=following"
 SHARED = "paginator path: lies elsewhere;primary key: shared"
 SHARED_BY = "renamed=following same_ids=1"
+FALLING = "order=desc filter=none paginator=offset"
+TIES = "order of ties: another each time"
+DEAF, DEAF_BY = f"paging parameter: ignored;{TIES}", "unstable_ties=1 ignored=offset"
+TOKENS, TOKENS_BY = f"paginator type: tokens;{TIES}", "paginator=cursor unstable_ties=1"
+BY_REQUEST = f"{FALLING} null_request=1 nulls_told=1 nulls_turned=1"
 NOTICED = [
+    Silent(NAMED, TOKENS, "descending", FALLING, TOKENS_BY, 10239, Size(120, 3)),
+    Silent(NAMED, DEAF, "descending", FALLING, DEAF_BY, 34067, Size(24)),
+    Silent(NAMED, DEAF, "descending", BY_REQUEST, DEAF_BY, 35351, Size(24)),
     Silent(REPORTED, UNREAD, "descending", "order=desc filter=inclusive", UNREAD_BY, 6, FEW),
     Silent(REPORTED, UNREAD, "stable tokens", "filter=inclusive", UNREAD_BY, 0, Size(20, 2, 2, deaths=False)),
     Silent(REPORTED, UNREAD, "unordered", "order=none filter=inclusive", UNREAD_BY, 0, Size(20, 2, 0, deaths=False)),
