@@ -398,9 +398,10 @@ def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) 
     """Return whether records come before others in the list's order, and don't all share one value."""
     incremental = plan.stream.incremental
     assert incremental is not None
-    ends = (records[0], records[-1], others[0], others[-1])
-    if not all(has_key(plan, record) for record in ends):
-        return False
+    above, below = ([record for record in page if has_key(plan, record)] for page in (records, others))
+    if not (above and below):  # those without key are all that is left of a list at whose end they stand
+        return incremental.nulls == "last" and not below and len(above) == len(records)
+    ends = (above[0], above[-1], below[0], below[-1])
     ranks: list[Rank | None] = [rank_in(plan, cursor_of(plan, record).value) for record in ends]
     if None in ranks:
         return False

@@ -16,11 +16,15 @@ UNREAD_BY = "ignored=token renamed=following"
 SHARED = "paginator path: lies elsewhere;primary key: shared"
 SHARED_BY = "renamed=following same_ids=1"
 FALLING = "order=desc filter=none paginator=offset"
+NULLS = "order=desc filter=none paginator=page_number nulls=1 nulls_told=1 first=1"
+TURNED = "first page: one earlier;place of null keys: first, not last"
 TIES = "order of ties: another each time"
 DEAF, DEAF_BY = f"paging parameter: ignored;{TIES}", "unstable_ties=1 ignored=offset"
 TOKENS, TOKENS_BY = f"paginator type: tokens;{TIES}", "paginator=cursor unstable_ties=1"
 BY_REQUEST = f"{FALLING} null_request=1 nulls_told=1 nulls_turned=1"
 NOTICED = [
+    Silent(NAMED, "first page: one earlier", "descending", NULLS, "first=0", 6, FEW),
+    Silent(NAMED, TURNED, "descending", NULLS, "first=0 nulls_turned=1", 17347, Size(120, 3)),
     Silent(NAMED, TOKENS, "descending", FALLING, TOKENS_BY, 10239, Size(120, 3)),
     Silent(NAMED, DEAF, "descending", FALLING, DEAF_BY, 34067, Size(24)),
     Silent(NAMED, DEAF, "descending", BY_REQUEST, DEAF_BY, 35351, Size(24)),
