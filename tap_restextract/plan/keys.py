@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -34,3 +34,10 @@ def record_identity(plan: Plan, record: Mapping[str, Any]) -> Any:
 def key_of(plan: Plan, record: Mapping[str, Any]) -> str:
     """Return a record's primary key as hash caches and STATE name it: JSON, decimal numbers as texts."""
     return msgspec.json.encode([record.get(name) for name in plan.stream.primary_key]).decode()
+
+
+def share_a_key(plan: Plan, records: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether two records of an answer have one primary key, and differ, so that it doesn't part them."""
+    keys = [str(record_identity(plan, record)) for record in records]
+    distinct = len({*keys})
+    return distinct < len(keys) and len({*zip(keys, map(content_hash, records), strict=True)}) > distinct

@@ -46,6 +46,16 @@ def first_page_error(plan: Plan, at: Continuation, count: int) -> WalkError:
     )
 
 
+def shared_key_doubt(plan: Plan, at: Continuation) -> str:
+    """Return what is told of a page before the first whose records share keys, so that these prove nothing."""
+    names = ", ".join(plan.stream.primary_key)
+    key, value = ("base_page", at.page) if isinstance(at, Number) else ("offset", getattr(at, "offset", 0))
+    return (
+        f"{label_of(plan)}: {shown_continuation(at)} holds records that were on no page, and two of them share the primary key ({names}), and differ, so "
+        f"that nothing proves whether the list begins there; if it does, set {key}: {value}; declare what parts them, such as primary_key: [{names}, …]"
+    )
+
+
 def untried_error(plan: Plan, path: str, continuation: Continuation, count: int) -> WalkError:
     """Return the error of a continuation that nothing reads and that brought other records."""
     kind = type(continuation).__name__.lower()

@@ -29,7 +29,7 @@ from tap_restextract.exchange import paginators
 from tap_restextract.exchange.paginators import Continuation, Start
 from tap_restextract.exchange.records import failed_list_text, null_list_text
 from tap_restextract.plan.bookmarks.protocol import Bookmark
-from tap_restextract.plan.keys import content_hash, record_identity
+from tap_restextract.plan.keys import content_hash, record_identity, share_a_key
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Cursor
 from tap_restextract.values.paths import reaches_within
@@ -81,6 +81,7 @@ class Listing:
         max_page_length: records of the longest page; an API may give fewer than it is asked for.
         earlier_identities: the records of the page before the last one, from each time that it was read.
         moved_count: records found on the page after their own, pushed over the boundary by others.
+        keys_are_shared: an answer had two records of one primary key that differ; their content tells which is which.
     """
 
     plan: Plan
@@ -93,6 +94,7 @@ class Listing:
     max_page_length: int = field(default=0, init=False)
     earlier_identities: list[object] = field(default_factory=list, init=False)
     moved_count: int = field(default=0, init=False)
+    keys_are_shared: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.cycle_guard = CycleGuard(self.plan)
@@ -222,12 +224,13 @@ class Listing:
     def _check_that_none_is_new(self, before: Page, records: Sequence[Record]) -> None:
         """Check that what is before the anchor was on the page before: a changing order may have put it there."""
         known = self._identities(before)
-        if not all(record_identity(self.plan, record) in known for record in records):
+        if not all(self._identity(record) in known for record in records):
             raise MovedSeamError
 
     def _reread(self, page: Page, at: Continuation | None, next_page: Page | None) -> Generator[Step, Page, int]:
         """Ask for a page once more; return how many of its records moved over to the page after it."""
         now = yield Step(request=PageRequest(self.start, at, self.until))
+        self._see_shared_keys(page, now, *filter(None, [next_page]))
         again, identities = self._identities(now), self._identities(page)
         moved = moved_over(identities, None if next_page is None else self._identities(next_page), again)
         if moved is None or (
@@ -260,7 +263,15 @@ class Listing:
             raise split_tie_error(self.plan, None)
 
     def _identities(self, page: Page) -> list[object]:
-        return [record_identity(self.plan, record) for record in page.whole]
+        return [self._identity(record) for record in page.whole]
+
+    def _identity(self, record: Record) -> object:
+        return content_hash(record) if self.keys_are_shared else record_identity(self.plan, record)
+
+    def _see_shared_keys(self, *pages: Page) -> None:
+        """Go by content from where a key is shared: else a record of that key would stand for another at a seam."""
+        if not self.keys_are_shared and any(share_a_key(self.plan, page.whole) for page in pages):
+            self.keys_are_shared, self.earlier_identities = True, []
 
 
 def is_last_page(plan: Plan, page: Page) -> bool:

@@ -36,7 +36,7 @@ from tap_restextract.plan.bookmarks.children import ChildrenBookmark
 from tap_restextract.plan.bookmarks.cursors import CursorBookmark
 from tap_restextract.plan.bookmarks.protocol import Bookmark
 from tap_restextract.plan.bookmarks.sweeps import CombinedBookmark
-from tap_restextract.plan.keys import record_identity
+from tap_restextract.plan.keys import content_hash, record_identity, share_a_key
 from tap_restextract.plan.plan import Plan, label_of
 from tap_restextract.values.cursor import Rank
 from tap_restextract.walks.lateness import LateWatch, is_watched
@@ -46,6 +46,7 @@ from tap_restextract.walks.page_errors import (
     end_error,
     first_page_error,
     same_page_doubt,
+    shared_key_doubt,
     too_small_error,
     untried_doubt,
     untried_error,
@@ -271,6 +272,8 @@ class Watch:
         yield from proof.seek(lambda again: _precedes(plan, proof.probed, again, listed))
         if proof.count:
             raise first_page_error(plan, at, proof.count)
+        if share_a_key(plan, proof.probed.records) and _is_unread(listed, proof.probed):
+            self.doubts.append(shared_key_doubt(plan, at))
 
     def _check_page_zero(self, plan: Plan, listed: List, request: PageRequest, page: Page) -> Probing:
         """Check that an empty page 0 isn't the one before the first, as of an API that counts from 1.
@@ -392,6 +395,12 @@ def _precedes(plan: Plan, before: Page, first: Page, listed: List) -> bool:
         return _is_before(plan, before.records, first.records)
     known = identities(plan, (record for records in listed.recent.values() for record in records))
     return known.isdisjoint(map(str, came))
+
+
+def _is_unread(listed: List, page: Page) -> bool:
+    """Return whether none of a page's records, as they are, is on the first page of the list or on the recent ones."""
+    read = {content_hash(record) for record in (*listed.page.records, *listed.others(None))}
+    return read.isdisjoint(map(content_hash, page.records))
 
 
 def _is_before(plan: Plan, records: Sequence[Record], others: Sequence[Record]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proofs.simulate.lies import LIES, Claim
-from proofs.simulate.lying import NAMED, REPORTED, schedule_for
+from proofs.simulate.lying import NAMED, REPORTED, RIGHT, schedule_for
 from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import Size
 from tests.proofs.still_silent import Silent
@@ -22,7 +22,13 @@ TIES = "order of ties: another each time"
 DEAF, DEAF_BY = f"paging parameter: ignored;{TIES}", "unstable_ties=1 ignored=offset"
 TOKENS, TOKENS_BY = f"paginator type: tokens;{TIES}", "paginator=cursor unstable_ties=1"
 BY_REQUEST = f"{FALLING} null_request=1 nulls_told=1 nulls_turned=1"
+EARLIER = "first page: one earlier;primary key: shared"
+RANKED = "order=desc filter=none paginator=page_number nulls=1 nulls_told=1 tie=rank first=1"
+COUNTED = "filter=inclusive paginator=page_number page=3 unstable_ties=1 tie=rank"
 NOTICED = [
+    Silent(REPORTED, EARLIER, "sweep", "filter=sweep paginator=page_number first=1", "first=0 same_ids=1", 6, FEW),
+    Silent(REPORTED, EARLIER, "descending", RANKED, "first=0 same_ids=1", 23759, Size(120, 3)),
+    Silent(RIGHT, "primary key: shared", "restart keyset", COUNTED, "same_ids=1", 23905, Size(120, 3)),
     Silent(NAMED, "first page: one earlier", "descending", NULLS, "first=0", 6, FEW),
     Silent(NAMED, TURNED, "descending", NULLS, "first=0 nulls_turned=1", 17347, Size(120, 3)),
     Silent(NAMED, TOKENS, "descending", FALLING, TOKENS_BY, 10239, Size(120, 3)),
