@@ -181,6 +181,7 @@ class Listing:
         Records that share a value may come in another order each time, so that it is the same ones that count.
 
         Raises:
+            MovedSeamError: where they don't then; which records the second one had is unknown.
             WalkError: where both hold the same records each time, so that paging would never end, or end too early.
         """
         held = {*map(str, self._identities(before))}
@@ -190,7 +191,7 @@ class Listing:
             for each in (at, next_continuation):
                 again = yield Step(request=PageRequest(self.start, each, self.until))
                 if {*map(str, self._identities(again))} != held:
-                    return
+                    raise MovedSeamError  # by their distance; or meanwhile, of an API that doesn't look at the offset
         raise repeated_page_error(self.plan, at)
 
     def _next_checked(self, records: Sequence[Record], bookmark: Bookmark | None) -> Pages:

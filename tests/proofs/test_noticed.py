@@ -25,7 +25,9 @@ BY_REQUEST = f"{FALLING} null_request=1 nulls_told=1 nulls_turned=1"
 EARLIER = "first page: one earlier;primary key: shared"
 RANKED = "order=desc filter=none paginator=page_number nulls=1 nulls_told=1 tie=rank first=1"
 COUNTED = "filter=inclusive paginator=page_number page=3 unstable_ties=1 tie=rank"
+SWEPT = "order=none filter=sweep paginator=offset total=1 silent=1"
 NOTICED = [
+    Silent(RIGHT, "paging parameter: ignored", "sweep", SWEPT, "ignored=offset", 36112, Size(24, 4, 1)),
     Silent(REPORTED, EARLIER, "sweep", "filter=sweep paginator=page_number first=1", "first=0 same_ids=1", 6, FEW),
     Silent(REPORTED, EARLIER, "descending", RANKED, "first=0 same_ids=1", 23759, Size(120, 3)),
     Silent(RIGHT, "primary key: shared", "restart keyset", COUNTED, "same_ids=1", 23905, Size(120, 3)),

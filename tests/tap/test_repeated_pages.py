@@ -12,6 +12,7 @@ from tap_restextract.exchange.paginators import Start
 from tap_restextract.walks.steps import Page, PageRequest
 from tests.support.streams import INCLUSIVE, plan
 from tests.support.walks import LATER, at, drive
+from tests.support.whole_runs import Params, run
 
 pytestmark = pytest.mark.pure
 
@@ -50,3 +51,19 @@ def test_a_list_that_moves_by_the_distance_of_two_offsets_is_not_taken_for_one_w
         return Page(held, Start(start + len(held)) if held else None, LATER)
 
     drive(plan(**FALLING), answers, most=60)
+
+
+def test_an_offset_that_seems_to_be_looked_at_as_the_list_changes_is_not_believed_for_the_end_that_its_total_states() -> (
+    None
+):
+    """The page behind is the first one again, and a record is deleted before both are asked for again."""
+    listed = [at(9 - number, number) for number in range(5)]
+    requests = itertools.count()
+
+    def api(_: Params) -> dict[str, Any]:
+        rows = listed[1:] if next(requests) >= 2 else listed
+        return {"data": rows[:4], "total": len(rows)}
+
+    ran = run(FALLING | {"paginator": FALLING["paginator"] | {"total_path": "total"}}, api)
+    assert ran.error == ""
+    assert {*ran.ids} == {0, 1, 2, 3, 4}
