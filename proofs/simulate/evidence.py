@@ -317,10 +317,28 @@ def more_was_there(claimed: Quirks, answers: Answers) -> bool:
             if until is None or row.updated is None or written(claimed, row.updated) != until
         }
         after = [each for each in answers[index + 1 :] if each in same]
-        if any((row.id, row.rev) in there - before for each in after for row in each.rows):
+        if _came_from(claimed, there - before, after):
             return True
         may_ask = claimed.counted or answer.leads_on
         if is_first_end and not after and may_ask and not answer.resumed and there - before:
+            return True
+    return False
+
+
+def _came_from(claimed: Quirks, hidden: AbstractSet[Version], after: Answers) -> bool:
+    """Whether answers after a stated end show what was behind it; where nothing tells times, it may have come since.
+
+    Then a first page must lack it still, once it came behind: else both are as of a list that it has joined.
+    """
+    for index, answer in enumerate(after):
+        came = hidden & {(row.id, row.rev) for row in answer.rows}
+        firsts = [each for each in after[index + 1 :] if each.is_first(claimed)]
+        lacked = {
+            version
+            for each in firsts
+            for version in {(row.id, row.rev) for row in each.seen} - {(row.id, row.rev) for row in each.rows}
+        }
+        if came if not claimed.timeless else came & lacked:
             return True
     return False
 

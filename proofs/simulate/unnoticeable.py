@@ -144,7 +144,8 @@ UNNOTICEABLE: Final = (
         "end mark",
         "",
         "an end that an answer states is one, unless the page behind it, asked for in a first run, has other records; nothing "
-        "shows it where no token asks for that page, or where the API doesn't look at what does",
+        "shows it where no token asks for that page, where the API doesn't look at what does, or where no time tells that what is there "
+        "now was there then",
         evidence.more_was_there,
     ),
     Unnoticeable(

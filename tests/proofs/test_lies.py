@@ -161,6 +161,18 @@ def test_evidence_is_what_two_answers_or_one_can_not_both_be() -> None:
     assert not evidence.a_page_lost_some(rising, [first, shifted])
 
 
+def test_what_comes_behind_a_stated_end_was_there_before_by_its_time_or_is_lacked_by_the_first_page_still() -> None:
+    """An API that looks at no page number answers its first page to each; by has_more it ends."""
+    claimed = Quirks(filter="traversal", paginator="page_number", has_more=True)
+    seen = answer(1, 2, 3).rows
+    first, again = (replace(answer(*times, seen=seen), flag=False, names=(1, 2, 3)) for times in ((1, 2), (2, 3)))
+    behind = replace(again, params=(("page", "1"),))
+    assert not evidence.more_was_there(claimed, [first, behind])
+    assert not evidence.more_was_there(claimed, [first, behind, again])
+    assert evidence.more_was_there(claimed, [first, behind, first])
+    assert evidence.more_was_there(replace(claimed, filter="none"), [first, behind])
+
+
 def test_a_schedule_of_a_lie_is_replayed_by_one_command() -> None:
     claim, seed = unnoticed()
     line = lie_command(claim, seed, Size())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proofs.simulate.lies import LIES, Claim
-from proofs.simulate.lying import NAMED, REPORTED, RIGHT, schedule_for
+from proofs.simulate.lying import NAMED, REPORTED, RIGHT, UNSEEN, schedule_for
 from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import Size
 from tests.proofs.still_silent import Silent
@@ -25,8 +25,19 @@ BY_REQUEST = f"{FALLING} null_request=1 nulls_told=1 nulls_turned=1"
 EARLIER = "first page: one earlier;primary key: shared"
 RANKED = "order=desc filter=none paginator=page_number nulls=1 nulls_told=1 tie=rank first=1"
 COUNTED = "filter=inclusive paginator=page_number page=3 unstable_ties=1 tie=rank"
+OFFSETS = "paginator type: offsets;end mark: has_more is never true"
+OFFSETS_BY = "paginator=offset flag=never"
 SWEPT = "order=none filter=sweep paginator=offset total=1 silent=1"
 NOTICED = [
+    Silent(
+        UNSEEN,
+        OFFSETS,
+        "traversal",
+        "filter=traversal paginator=page_number has_more=1",
+        OFFSETS_BY,
+        0,
+        Size(20, 4, 1, deaths=False),
+    ),
     Silent(RIGHT, "paging parameter: ignored", "sweep", SWEPT, "ignored=offset", 36112, Size(24, 4, 1)),
     Silent(REPORTED, EARLIER, "sweep", "filter=sweep paginator=page_number first=1", "first=0 same_ids=1", 6, FEW),
     Silent(REPORTED, EARLIER, "descending", RANKED, "first=0 same_ids=1", 23759, Size(120, 3)),
