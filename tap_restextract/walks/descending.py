@@ -49,6 +49,7 @@ def descending(plan: Plan, bookmark: DescendingBookmark | None) -> Steps:
             records = descending_pass.fresh(page)
             while not (descending_pass.reached_floor or listing.ended):
                 page = yield from listing.next_page(records, descending_pass.bookmark)
+                descending_pass.check_overlap(page, listing.page)
                 records = descending_pass.fresh(page)
         except MovedSeamError:
             continue
@@ -107,6 +108,19 @@ class DescendingPass:
         """Begin at the newest record (again); what was emitted below stays done."""
         self.emitted_range = self._emitted_range or self.emitted_range
         self.low, self.proven, self.reached_floor = None, None, False
+
+    def check_overlap(self, page: Page, whole: Page) -> None:
+        """Check the ties of a page that overlaps the one before it: all of its records tell of their order.
+
+        Args:
+            page: what is behind the overlap.
+            whole: the page as it came.
+
+        Raises:
+            WalkError: where no order of ties is left, or a record comes after a lesser one.
+        """
+        if len(page.records) < len(whole.records):
+            self.tie_order.check(whole.records, self._falling(whole.records))
 
     def fresh(self, page: Page) -> list[Record]:
         """Return the page's records that were not emitted before.

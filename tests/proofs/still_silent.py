@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from proofs.simulate.lies import LIES, Claim
+from proofs.simulate.quirks import parsed
 from proofs.simulate.schedule import Size
 
 
@@ -43,6 +45,12 @@ class Silent:
     def real(self) -> str:
         """The quirks of the API."""
         return f"{self.claimed} {self.instead}"
+
+    @property
+    def claim(self) -> Claim:
+        """What the configuration states, and what the API does."""
+        named = self.lies.split(";")
+        return Claim(tuple(lie for lie in LIES if lie.name in named), parsed(self.claimed), parsed(self.real))
 
 
 STILL_SILENT: Final[tuple[Silent, ...]] = ()

@@ -17,13 +17,13 @@ from proofs.simulate.lie_campaign import LieJob, places_of, single_claims, summa
 from proofs.simulate.lie_tables import markdown_page, text_table
 from proofs.simulate.lies import LIES, TRUTHFUL, Claim, claim_of, pairs, singles
 from proofs.simulate.lying import BAD, NAMED, REPORTED, RIGHT, SILENT, UNSEEN, VERDICTS, schedule_for
-from proofs.simulate.quirks import BASE, Quirks, parsed
+from proofs.simulate.quirks import BASE, Quirks
 from proofs.simulate.running import ENDLESS
 from proofs.simulate.schedule import Size
 from proofs.simulate.shrinking import lie_command
 from proofs.simulate.unnoticeable import UNNOTICEABLE, is_unseen
 from tap_restextract.singer.stream import RestStream
-from tests.proofs.still_silent import STILL_SILENT, Silent
+from tests.proofs.still_silent import STILL_SILENT
 
 ROOT = Path(__file__).parents[2]
 SILENT_PLACES = {(silent.fact, silent.walk) for silent in STILL_SILENT}
@@ -32,14 +32,9 @@ WRONG_FACTS = ROOT / "docs" / "wrong-facts.md"
 NOT_NOTICED = ["fact", "when it is", "why nothing shows it"]
 
 
-def said_by(silent: Silent) -> Claim:
-    named = silent.lies.split(";")
-    return Claim(tuple(lie for lie in LIES if lie.name in named), parsed(silent.claimed), parsed(silent.real))
-
-
 def test_what_is_still_silent_is_so_until_a_check_notices_it_and_its_row_is_removed() -> None:
     for silent in STILL_SILENT:
-        claim = said_by(silent)
+        claim = silent.claim
         schedule = schedule_for(claim, silent.seed, size=silent.size)
         assert schedule.verdict(claim) == silent.verdict, f"it is noticed now: remove it from STILL_SILENT: {silent}"
         assert schedule.outcome.walk == silent.walk

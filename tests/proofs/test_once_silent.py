@@ -1,0 +1,25 @@
+"""Schedules of false facts that were lost in silence once: each is noticed now, and stays so."""
+
+from __future__ import annotations
+
+import pytest
+
+from proofs.simulate.lying import NAMED
+from proofs.simulate.schedule import Size
+from tests.proofs.still_silent import Silent
+
+pytestmark = pytest.mark.in_process
+
+# fmt: off
+ONCE_SILENT = [
+    Silent(NAMED, "order of ties: another each time", "descending", "order=desc filter=none paginator=offset null_request=1 nulls_told=1 nulls_turned=1", "unstable_ties=1", 7, Size(40, 0, 0, deaths=False)),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("once", ONCE_SILENT, ids=lambda once: f"{once.lies}, {once.walk}, {once.seed}")
+def test_what_was_lost_in_silence_once_is_noticed(once: Silent) -> None:
+    claim = once.claim
+    schedule = schedule_for(claim, once.seed, size=once.size)
+    assert schedule.verdict(claim) == once.verdict
+    assert schedule.outcome.walk == once.walk
