@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tap_restextract.errors import WalkError
+from tap_restextract.exchange.paginators import Continuation
 from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
@@ -32,7 +33,9 @@ from tap_restextract.walks.steps import Page, PageRequest, Record, Step
 LEAST_ZONE: Final = "15m"
 MIN_RECORDS: Final = 2
 MAX_INCONCLUSIVE: Final = 3
-"""Questions of a run, each of up to five requests."""
+"""Questions of a run, each of five answers at most."""
+MAX_PAGES_FOLLOWED: Final = 3
+"""Of one answer, whose page ends before the record that is asked about."""
 
 
 class CompoundWatch(Struct):
@@ -73,18 +76,27 @@ class CompoundWatch(Struct):
         if below is not None and below == ranks[-1]:
             self.is_proven = True
             return
+        # What asks for a page may do so once.
+        asked = source if source.at is None else replace(source, probe=True)
         if len(ranks) < MIN_RECORDS:
+            if not page.records and above.following is not None:
+                yield from self._check_only(asked, above, above.following)
             return
         tied = len({*ranks}) < len(ranks)
         if not tied and (self.is_proven_by_key or not self._may_be_late(above.records[-1], ranks[-1], below)):
             return
         place = next(each for each in range(len(ranks) - 2, -1, -1) if not tied or ranks[each] == ranks[each + 1])
-        # What asks for a page may do so once.
-        asked = source if source.at is None else replace(source, probe=True)
         if (yield from self._is_as_declared(asked, above.records[place], above.records[place + 1])):
             self.is_proven, self.is_proven_by_key = tied, True
         else:
             self.inconclusive_count += 1
+
+    def _check_only(self, source: PageRequest, above: Page, following: Continuation) -> Generator[Step, Page, None]:
+        """Check that what a token says to follow a page of one record is behind that record, where nothing else is."""
+        self.inconclusive_count += 1
+        more = yield Step(request=replace(source, at=following, probe=True))
+        if more.records and (yield from self._is_as_declared(source, above.records[-1], more.records[0])):
+            self.is_proven_by_key = True
 
     def _may_be_late(self, record: Record, rank: Rank | None, below: Rank | None) -> bool:
         """Return whether the list ends, or goes on so much later that the filter may have read another zone."""
@@ -99,15 +111,24 @@ class CompoundWatch(Struct):
         Raises:
             WalkError: where it is proven that the filter leaves that one out.
         """
-        asked, digest = PageRequest(cursor_of(self.plan, before)), content_hash(behind)
+        asked = PageRequest(cursor_of(self.plan, before))
         clock: float | None = None
         for request, holds in ((asked, False), (source, True), (source, True), (asked, False), (source, True)):
-            page = yield from answered(request)
-            has = any(content_hash(record) == digest for record in page.records)
+            page = yield from self._answer_with(source, behind) if holds else answered(request)
+            has = _holds(page, behind)
             if has != holds or not (has or self._reaches(page, behind)) or is_cached(clock, page):
                 return has and not holds
             clock = page.server_time
         raise self._error(cursor_of(self.plan, before), cursor_of(self.plan, behind), source.cursor)
+
+    def _answer_with(self, source: PageRequest, behind: Record) -> Generator[Step, Page, Page]:
+        """Ask for the page that held a record, and for those behind it, as it may be shorter now than it was."""
+        page = yield from answered(source)
+        for _ in range(MAX_PAGES_FOLLOWED):
+            if page.following is None or _holds(page, behind) or self._reaches(page, behind):
+                break
+            page = yield Step(request=replace(source, at=page.following, probe=True))
+        return page
 
     def _reaches(self, page: Page, behind: Record) -> bool:
         """Return whether a record would be on this page if it were in the list."""
@@ -131,3 +152,8 @@ class CompoundWatch(Struct):
             f"{label_of(self.plan)}: asked for what is after ({key}, {tie}) ({before.value!r}, {before.tie!r}) ({pairs_of(self.plan, before)}), the API leaves "
             f"out the record at ({behind.value!r}, {behind.tie!r}), which stands unchanged in the answer to {pairs_of(self.plan, source)}; {remedy}; {RESET}"
         )
+
+
+def _holds(page: Page, behind: Record) -> bool:
+    digest = content_hash(behind)
+    return any(content_hash(record) == digest for record in page.records)

@@ -13,7 +13,7 @@ from tap_restextract.exchange.paginators import Token
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tests.support.streams import COMPOUND, plan
-from tests.support.walks import LATER, Answers, at, compound, drive
+from tests.support.walks import LATER, Answers, at, compound, drive, pages
 
 pytestmark = pytest.mark.pure
 
@@ -59,6 +59,34 @@ def test_a_filter_that_compares_the_key_alone_is_found_where_a_page_holds_a_tie(
 def test_a_filter_that_reads_another_zone_is_found_where_the_list_ends_or_goes_on_later(count: int) -> None:
     with pytest.raises(WalkError, match="reads updated_at in another zone"):
         drive(plan(**COMPOUND), other_filter(hourly(count), "zone"))
+
+
+def in_short_pages(records: Sequence[Record], kind: str, sizes: Sequence[int]) -> Answers:
+    """An API with such a filter, whose pages end anywhere; its tokens count the records before."""
+    left = [*sizes]
+
+    def answers(ask: PageRequest) -> Page:
+        listed = other_filter(records, kind, len(records))(PageRequest(ask.cursor)).records
+        start = int(ask.at.value) if isinstance(ask.at, Token) else 0
+        end = start + (left.pop(0) if left else 3)
+        return Page(listed[start:end], Token(str(end)) if end < len(listed) else None, LATER)
+
+    return answers
+
+
+@pytest.mark.parametrize("sizes", [[3, 3, 3, 1, 1, 1, 3], [3, 3, 3, 1, 2, 3]])
+def test_a_page_that_is_shorter_when_it_is_asked_for_again_is_followed_to_the_record(sizes: list[int]) -> None:
+    with pytest.raises(WalkError, match="compares updated_at alone"):
+        drive(plan(**COMPOUND), in_short_pages(TIED, "key", sizes))
+
+
+def test_a_page_of_one_record_whose_token_leads_on_is_asked_about_where_nothing_is_behind_the_record() -> None:
+    with pytest.raises(WalkError, match="reads updated_at in another zone"):
+        drive(plan(**COMPOUND), in_short_pages(TIED, "zone", [1]))
+    read = drive(
+        plan(**COMPOUND), pages(Page(TIED[:1], Token("1"), LATER), Page([], None, LATER), Page([], None, LATER))
+    )
+    assert (read.ids, len(read.asks)) == ([1], 2 + 1)
 
 
 def test_an_honest_filter_is_asked_once_a_run_and_never_where_an_answer_proves_it() -> None:
