@@ -2,8 +2,8 @@
 
 A record that becomes visible later than `lag` allows is asked for by nobody once the walk has passed its place. It
 shows only where a walk reads a part of a list once more: a page that held records before and after it, both settled,
-didn't hold it. Walks read so at seams and in ties anyway, so nothing is asked for here. That a record came late is no
-proof that another one was passed over; so it is told, and the walk goes on.
+didn't hold it. Walks read so at seams and in ties anyway, and where a fact is checked, so nothing is asked for here.
+That a record came late is no proof that another one was passed over; so it is told, and the walk goes on.
 
 A rising list that said that it ended with a page had all settled records up to there. Where the walk asks on from the
 page's last key nevertheless, and an older record comes, the end was none; that is told likewise.
@@ -97,7 +97,7 @@ def is_watched(plan: Plan) -> bool:
         incremental is not None
         and incremental.order != "none"
         and bool(plan.stream.primary_key)
-        and not plan.walk.is_keyset  # which reads nothing twice
+        and not plan.walk.has_unique_cursor  # whose order isn't one of time
         and plan.stream.concurrency == 1  # else an answer may be older than one that is looked at before it
     )
 

@@ -175,8 +175,9 @@ class Watch:
                     self.doubts.clear()
                 else:
                     self.has_continued, self.longest = True, max(self.longest, page.counted)
-                if watched.is_watched_for_late:
-                    notices += self.late.look(plan, request, page)
+            # A probe of anything but a list's beginning may be answered by another list.
+            if watched is not None and watched.is_watched_for_late and not (request.probe and request.at):
+                notices += self.late.look(watched.plan, request, page)
             step = steps.send(page)
             if notices:
                 step = replace(step, notices=(*step.notices, *notices))

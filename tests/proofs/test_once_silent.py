@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proofs.simulate.lying import NAMED, schedule_for
+from proofs.simulate.lying import NAMED, REPORTED, schedule_for
 from proofs.simulate.schedule import Size
 from tests.proofs.still_silent import Silent
 
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.in_process
 ONCE_SILENT = [
     Silent(NAMED, "filter: exclusive by time alone", "compound keyset", "short_pages=1", "filter=exclusive", 7, Size(120, 0, 0, deaths=False)),
     Silent(NAMED, "time zone of the filter: an hour too late", "compound keyset", "short_pages=1", "misread=60", 0, Size(20, 2, 2, deaths=False)),
+    Silent(REPORTED, "lag: late writes", "compound keyset", "paginator=single_page", "late=8000", 27852, Size(120, 2, 2, deaths=False)),
+    Silent(REPORTED, "lag: late writes", "single page", "filter=inclusive paginator=single_page page=20", "late=8000", 19628, Size(40, 2, 0, deaths=False)),
     Silent(NAMED, "order of ties: another each time", "descending", "order=desc filter=none paginator=offset null_request=1 nulls_told=1 nulls_turned=1", "unstable_ties=1", 7, Size(40, 0, 0, deaths=False)),
 ]
 # fmt: on

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from tap_restextract.exchange.answer import Answer, facts_of
+from tap_restextract.exchange.paginators import Start
 from tap_restextract.exchange.stated_ends import stated_end
 from tap_restextract.plan.plan import Plan
 from tap_restextract.values.cursor import rank
 from tap_restextract.walks.lateness import LateWatch
-from tap_restextract.walks.steps import Page, PageRequest, Record
-from tests.support.streams import INCLUSIVE, UNIQUE, plan
+from tap_restextract.walks.probing import Watch
+from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
+from tests.support.streams import COMPOUND, INCLUSIVE, UNIQUE, plan
 from tests.support.walks import at
 
 pytestmark = pytest.mark.pure
@@ -52,6 +54,29 @@ def test_a_record_that_was_to_be_on_an_earlier_page_is_told_with_the_least_lag()
     falling = facts(order="desc")
     assert "came 5 s or more" in told(falling, (EARLY[::-1], 9), (AGAIN[::-1], 11))
     assert told(facts(), (EARLY, 9), (AGAIN, 11), (EARLY, 12), (AGAIN, 13)).count("came 5 s") == 1
+
+
+def test_a_compound_keysets_question_behind_a_record_may_show_a_late_one() -> None:
+    assert "came 5 s or more" in told(plan(**COMPOUND), (EARLY, 9), (AGAIN[1:], 11))
+    assert told(plan(**COMPOUND), (EARLY, 9), (AGAIN[3:], 11)) == ""
+
+
+@pytest.mark.parametrize(("at_page", "count"), [(None, 1), (Start(3), 0)])
+def test_a_probe_of_a_lists_beginning_may_show_a_late_record_and_one_of_another_page_tells_nothing(
+    at_page: Start | None, count: int
+) -> None:
+    """What is asked for elsewhere may turn out to be a page of another list."""
+
+    def walk() -> Steps:
+        yield Step(request=PageRequest())
+        yield Step(request=PageRequest(at=at_page, probe=True))
+        yield Step()
+
+    made, clock = facts(), float(rank(at(11)["updated_at"]))
+    steps = Watch({"": made}, is_first=False).over(walk())
+    next(steps)
+    assert steps.send(Page(EARLY, Start(3), clock)).notices == ()
+    assert len(steps.send(Page(AGAIN, Start(3), clock)).notices) == count
 
 
 @pytest.mark.parametrize(
