@@ -25,7 +25,8 @@ from tap_restextract.plan.keys import content_hash
 from tap_restextract.plan.plan import Plan, incremental_of, label_of
 from tap_restextract.plan.ranges import measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank
-from tap_restextract.walks.boundary import answered, is_cached
+from tap_restextract.walks.asking import answered
+from tap_restextract.walks.boundary import is_cached
 from tap_restextract.walks.filter_errors import pairs_of
 from tap_restextract.walks.order import RESET, cursor_of, rank_in
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step

@@ -29,7 +29,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tap_restextract.errors import WalkError
@@ -39,18 +39,15 @@ from tap_restextract.plan.plan import Plan, incremental_of
 from tap_restextract.plan.ranges import cursor_from, least_step, measure
 from tap_restextract.values.cursor import INSTANT, Cursor, Rank, rank, step_back
 from tap_restextract.values.paths import MISSING, find, find_each
+from tap_restextract.walks.asking import Ask, Lacks, answered, whole_answer
 from tap_restextract.walks.filter_errors import AMONG, KNOWN, WANTED, excluded_error, other_time_error
 from tap_restextract.walks.order import cursor_of, is_given, rank_in
 from tap_restextract.walks.settling import is_settled
 from tap_restextract.walks.steps import Page, PageRequest, Record, Step, Steps
 
 MAX_SEAMS_ASKED_ABOUT: Final = 2
-MAX_EMPTY_PAGES_FOLLOWED: Final = 3
-"""Of one question."""
 DISTANCES: Final = ("1s", "1m", "1h", "1d")
-Lacks = Callable[[Page], bool]
 Asking = Generator[Step, Page, None]
-Ask = Callable[[PageRequest], Generator[Step, Page, Page]]
 
 
 class SeamWatch(Struct):
@@ -115,10 +112,14 @@ class _Among(Struct):
     def error(self, before: Cursor, distance: str | None) -> WalkError:
         """Return the error of a filter that leaves them out, where the answer to `before` has them."""
         wanted = self.wanted or {}
-        record = KNOWN if not wanted.keys().isdisjoint(self.known) else AMONG
         if distance is None and not any(_is_in_window(self.plan, self.asked, each) for each in wanted.values()):
-            return other_time_error(self.plan, self.asked, before, record)
-        return excluded_error(self.plan, self.asked, before, distance, record)
+            return other_time_error(self.plan, self.asked, before, self.named)
+        return excluded_error(self.plan, self.asked, before, distance, self.named)
+
+    @property
+    def named(self) -> str:
+        """What a message calls them."""
+        return KNOWN if not (self.wanted or {}).keys().isdisjoint(self.known) else AMONG
 
     def _are_left(self) -> bool:
         self.wanted = self.wanted or None
@@ -143,29 +144,43 @@ class _Among(Struct):
 
 
 class _EmptyAnswers(Struct):
-    """Empty answers to "from T on", and what shows that they can't be whole.
+    """Answers to "from T on", the first of which was empty, and what shows that they can't be whole.
+
+    Where records joined meanwhile, so that an answer isn't empty again, what none of them has counts as before.
 
     Attributes:
         known: says of a page that it has a record of the boundary.
-        clock: the server's clock at the last empty answer, in seconds; None where it shows none.
+        clock: the server's clock at the last such answer, in seconds; None where it shows none.
+        had: content hashes of what such answers had.
+        wanted: likewise, of what the other answer had and they should have had.
     """
 
     plan: Plan
     asked: Cursor
     known: Lacks
     clock: float | None
+    had: set[str] = field(default_factory=set)
+    wanted: set[str] = field(default_factory=set)
 
     def lack(self, page: Page) -> bool:
-        """Return whether an answer is empty again."""
-        if not _is_empty(page):
+        """Return whether an answer is empty again, or whole without something that the other one had."""
+        is_empty, here = _is_empty(page), {*map(content_hash, page.records)}
+        if not is_empty and (not self._is_whole(page) or self.wanted <= here):
             return False
-        self.clock = page.server_time
+        self.clock, self.had = page.server_time, self.had | here
         return True
 
     def meet(self, page: Page) -> bool:
-        """Return whether a page has a record that the last empty answer should have had."""
+        """Return whether a page has a record that the last such answer should have had, and that none of them has."""
         is_older = partial(_is_older_than, self.plan, self.asked, self.clock)
-        return self.known(page) or any(map(is_older, page.records))
+        due = [each for each in page.records if is_older(each) or self.known(replace(page, records=[each]))]
+        self.wanted = {*map(content_hash, due)} - self.had
+        return bool(self.wanted)
+
+    def _is_whole(self, page: Page) -> bool:
+        """Return whether a page is a whole list: one of limited length may be cut, though nothing asks for more."""
+        is_limited = self.plan.walk.is_keyset or getattr(self.plan.stream.paginator, "limit", None) is not None
+        return page.following is None and not page.is_unreadable and not is_limited
 
 
 def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Steps) -> Steps:
@@ -191,7 +206,8 @@ def with_boundary_check(plan: Plan, bookmark: CursorBookmark | None, steps: Step
         step = steps.send(page)
     if not came and asked is not None and boundary:
         answers = _EmptyAnswers(plan, asked, _known(plan, asked, boundary), clock)
-        yield from _ask_earlier(plan, PageRequest(asked), answers.meet, answers.lack, WANTED)
+        look = partial(whole_answer, until=answers.meet)
+        yield from _ask_earlier(plan, PageRequest(asked), answers.meet, answers.lack, WANTED, look=look)
     yield step
 
 
@@ -263,8 +279,10 @@ def ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't 
         return  # gone, or changed
     among = among if plan.stream.primary_key else None
     yield from _ask_earlier(plan, asked, meets, lacks, until=until, among=among, ask=ask)
-    if source is not None and (yield from _is_left_out(asked, source, meets, lacks, ask)):
-        raise other_time_error(plan, asked.cursor, source.cursor)
+    among = None if among is None else replace(among, wanted=None)
+    if source is not None and (yield from _is_left_out(asked, source, *_tests(meets, lacks, among), ask)):
+        record = KNOWN if among is None else among.named
+        raise other_time_error(plan, asked.cursor, source.cursor, record)
 
 
 def _ask_earlier(  # noqa: PLR0913  likewise
@@ -277,12 +295,13 @@ def _ask_earlier(  # noqa: PLR0913  likewise
     until: Any = None,
     among: _Among | None = None,
     ask: Ask | None = None,
+    look: Ask = answered,
 ) -> Asking:
     """Ask for records that didn't come from before their value on; `record` names one of them in a message."""
     assert asked.cursor is not None
     for distance, cursor in _earlier(plan, asked.cursor):
         before = replace(asked, cursor=cursor, until=asked.until if until is None else until)
-        if (yield from _is_left_out(asked, before, *_tests(meets, lacks, among), ask)):
+        if (yield from _is_left_out(asked, before, *_tests(meets, lacks, among), ask, look)):
             raise (
                 excluded_error(plan, asked.cursor, cursor, distance, record)
                 if among is None
@@ -295,32 +314,28 @@ def _tests(meets: Lacks, lacks: Lacks, among: _Among | None) -> tuple[Lacks, Lac
     return (meets, lacks) if among is None else (among.meet, lambda page: lacks(page) and among.lack(page))
 
 
-def _is_left_out(
-    asked: PageRequest, before: PageRequest, meets: Lacks, lacks: Lacks, ask: Ask | None = None
+def _is_left_out(  # noqa: PLR0913, PLR0917  two requests, how each is asked, and what its answer shows
+    asked: PageRequest,
+    before: PageRequest,
+    meets: Lacks,
+    lacks: Lacks,
+    ask: Ask | None = None,
+    look: Ask = answered,
 ) -> Generator[Step, Page, bool]:
     """Ask from before the boundary and from it, three times; return whether it is left out each time.
 
-    An API may refuse to go back so far, which says nothing.
+    An API may refuse to go back so far, which says nothing. What the first page from before it has may stand on a later
+    one when records have joined: `look` asks for it then.
     """
     clock: float | None = None
     before = replace(before, probe=True)
-    both = ((before, meets, answered), (asked, lacks, ask or answered))
-    for request, is_as_expected, asks in (*both, *reversed(both), *reversed(both)):
+    again, other = (before, meets, look), (asked, lacks, ask or answered)
+    for request, is_as_expected, asks in ((before, meets, answered), other, other, again, other, again):
         page = yield from asks(request)
         if not is_as_expected(page) or is_cached(clock, page):
             return False
         clock = page.server_time
     return True
-
-
-def answered(request: PageRequest) -> Generator[Step, Page, Page]:
-    """Ask; behind empty pages with tokens, which say nothing, return the first page that says something."""
-    page = yield Step(request=request)
-    for _ in range(MAX_EMPTY_PAGES_FOLLOWED):
-        if page.records or page.following is None:
-            break
-        page = yield Step(request=replace(request, at=page.following))
-    return page
 
 
 def is_cached(clock: float | None, page: Page) -> bool:

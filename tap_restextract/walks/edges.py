@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import replace
 
 from tap_restextract.plan.plan import Plan, incremental_of
-from tap_restextract.walks.boundary import Asking, Lacks, ask_before, is_beyond, meets_any
-from tap_restextract.walks.steps import Page, PageRequest, Step
-
-MAX_EDGE_PAGES: Final = 3
-"""Of the records at one value."""
+from tap_restextract.walks.asking import Lacks, whole_answer
+from tap_restextract.walks.boundary import Asking, ask_before, is_beyond, meets_any
+from tap_restextract.walks.steps import Page, PageRequest
 
 
 def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str], source: PageRequest) -> Asking:
@@ -61,15 +59,3 @@ def _lacks_edge(plan: Plan, asked: PageRequest, meets: Lacks, page: Page) -> boo
 def _lacks_whole_edge(meets: Lacks, answer: Page) -> bool:
     """Return whether nothing of the edge is in an answer that is whole; one that was refused has no clock."""
     return answer.server_time is not None and answer.following is None and not meets(answer)
-
-
-def whole_answer(request: PageRequest, until: Lacks = lambda _: False) -> Generator[Step, Page, Page]:
-    """Ask for all pages, `until` says of one that it tells enough; return them as one, behind which more may follow."""
-    page = yield Step(request=request)
-    records = [*page.records]
-    for _ in range(MAX_EDGE_PAGES):
-        if page.following is None or (page.records and until(page)):
-            break
-        page = yield Step(request=replace(request, at=page.following))
-        records += page.records
-    return replace(page, records=records)

@@ -93,6 +93,38 @@ def test_a_record_that_is_older_than_an_empty_answer_must_have_been_in_it(order:
         drive(made, shifted([at(21, 6)], HOUR, order=order), state)
 
 
+@pytest.mark.parametrize("order", ["desc", "none"])
+def test_records_that_join_while_an_empty_answer_is_asked_about_hide_nothing(order: str) -> None:
+    """The filter is >, and the boundary stands on a second page once others have joined."""
+    made, asked = walked(order), list[PageRequest]()
+    state, held = state_at(made, at(5, 5), at(5, 6)), [at(5, 5), at(5, 6)]
+
+    def answers(ask: PageRequest) -> Page:
+        asked.append(ask)
+        if len(asked) in {3, 4, 6}:
+            held.insert(0, at(10 + len(asked), 10 + len(asked)))
+        return shifted(held, order=order, size=3, strict=True)(ask)
+
+    with pytest.raises(WalkError, match="declare filter: exclusive"):
+        drive(made, answers, state)
+
+
+@pytest.mark.parametrize("order", ["desc", "none"])
+def test_what_is_gone_while_others_join_proves_nothing(order: str) -> None:
+    made, asked = walked(order), list[PageRequest]()
+    state, held = state_at(made, at(5, 5), at(5, 6)), [at(4, 4)]
+
+    def answers(ask: PageRequest) -> Page:
+        asked.append(ask)
+        if len(asked) > 1:
+            held.append(at(10 + len(asked), 10 + len(asked)))
+        clock = float(rank(at(10 + len(asked))["updated_at"]))
+        return replace(shifted(held, order=order)(ask), server_time=clock)
+
+    drive(made, answers, state)
+    assert len(asked) == 1 + 4
+
+
 def test_a_record_that_came_since_the_empty_answer_proves_nothing() -> None:
     """It is dated later than the server's clock at that answer."""
     made, asked = walked("desc"), list[PageRequest]()
@@ -173,6 +205,28 @@ def test_what_lies_among_the_records_behind_a_seam_proves_a_filter_wrong_though_
         return page
 
     with pytest.raises(WalkError, match=r"a record that lies among those .*, and is there, unchanged, .*precision: 1m"):
+        drive(made, answers)
+
+
+@pytest.mark.parametrize("also_gone", [False, True])
+def test_what_else_the_page_above_a_seam_shows_proves_a_filter_wrong_though_the_seams_own_changes(
+    *, also_gone: bool
+) -> None:
+    """Nothing shows the record from a day before the seam on; the page that held the seam has another one meanwhile."""
+    made, asked = plan(**INCLUSIVE | {"paginator": {"type": "page_number"}}), list[PageRequest]()
+    held = [at(1, 1), at(2, 2), at(2, 3), at(2, 4), at(3, 5)]
+    born = {1: 1, 2: -200_000, 3: 2, 4: -200_000, 5: 3}
+
+    def answers(ask: PageRequest) -> Page:
+        asked.append(ask)
+        gone = {8: [1], 11: [2], 12: [4] if also_gone else []}.get(len(asked), [])
+        held[:] = [record for record in held if record["id"] not in gone]
+        return born_filter(held, born)(ask)
+
+    if also_gone:
+        assert drive(made, answers).ids == [1, 2, 3, 5]
+        return
+    with pytest.raises(WalkError, match=r"a record that lies among those .*, and is there, unchanged, .*another time"):
         drive(made, answers)
 
 
