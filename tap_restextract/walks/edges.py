@@ -45,6 +45,13 @@ def check_edge(plan: Plan, asked: PageRequest, begin: Any, edge: Collection[str]
         yield from ask_before(plan, at_edge, meets, partial(_lacks_whole_edge, meets), source, ask=whole_answer)
 
 
+def has_passed(plan: Plan, asked: PageRequest, page: Page) -> bool:
+    """Return whether a page of a rising range has come beyond the edge; of ranges read at once, no page tells."""
+    assert asked.cursor is not None
+    rises = incremental_of(plan).order == "asc" and plan.stream.concurrency == 1
+    return rises and bool(page.records) and is_beyond(plan, asked.cursor, page)
+
+
 def _lacks_edge(plan: Plan, asked: PageRequest, meets: Lacks, page: Page) -> bool:
     """Return whether nothing of the edge is on a rising range's first pages, or can be on another."""
     assert asked.cursor is not None

@@ -43,7 +43,7 @@ from tap_restextract.plan.ranges import (
 from tap_restextract.values.cursor import Cursor, Rank, format_like, kind_and_rank, rank, resolution_of
 from tap_restextract.values.paths import find
 from tap_restextract.walks.boundary import MAX_SEAMS_ASKED_ABOUT
-from tap_restextract.walks.edges import check_edge
+from tap_restextract.walks.edges import check_edge, has_passed
 from tap_restextract.walks.filtering import check_not_newer, check_not_older
 from tap_restextract.walks.null_keys import with_null_keys
 from tap_restextract.walks.order import check_kind, rank_of
@@ -269,6 +269,8 @@ class SliceReader:
                 if upper != self.upper:
                     return Step(), [(self.lower, upper)]
                 records = self._fresh(page, listing)
+                asked = PageRequest(listing.start, until=self.upper)
+                yield from self._check_passed_edge(asked, listing.page)
                 while not listing.ended:
                     if self._is_full(listing):
                         is_last = self.upper is None and slices.highest is None
@@ -278,15 +280,21 @@ class SliceReader:
                     if (tied := self._tie_over(above, listing.page)) is not None:
                         return Step(), self._cut_before(tied)
                     records = self._fresh(page, listing)
+                    yield from self._check_passed_edge(asked, listing.page)
             except MovedSeamError:
                 before = Step()
                 continue
-            yield from self._check_edge(PageRequest(listing.start, until=self.upper))
+            yield from self._check_edge(asked)
             return Step(records, self._bookmark()), []
         raise WalkError(
             f"{label_of(plan)}: the list from {self.lower!r} on shifted between two pages each of {SEAM_ATTEMPTS} times that it was "
             "read; ask for larger pages, or declare a paginator whose tokens are stable, where the API has one"
         )
+
+    def _check_passed_edge(self, asked: PageRequest, page: Page) -> Steps:
+        """Check the edge as soon as a page has come beyond it, as `_check_edge` does: a run may die in the slice."""
+        if rank(self.lower) in self.slices.edges and has_passed(self.slices.plan, asked, page):
+            yield from self._check_edge(asked)
 
     def _check_edge(self, asked: PageRequest) -> Steps:
         """Ask about records at the slice's begin that the slice before it showed, and that didn't come.

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.in_process
 ONCE_SILENT = [
     Silent(NAMED, "filter: exclusive by time alone", "compound keyset", "short_pages=1", "filter=exclusive", 7, Size(120, 0, 0, deaths=False)),
     Silent(NAMED, "filter: by the time of creation", "restart keyset", "filter=inclusive paginator=offset page=3 window=8", "filters_by=born", 45653, Size(120, 3, 2, deaths=True)),
+    Silent(NAMED, "filter: by the time of creation", "windows", "filter=inclusive paginator=offset step=3000", "filters_by=born", 4, Size(120, 2, 2, deaths=True)),
     Silent(NAMED, "filter: exclusive", "unordered", "order=none filter=inclusive", "filter=exclusive", 10444, Size(120, 3, 1, deaths=True)),
     Silent(NAMED, "time zone of the filter: an hour too late", "compound keyset", "short_pages=1", "misread=60", 0, Size(20, 2, 2, deaths=False)),
     Silent(REPORTED, "lag: late writes", "compound keyset", "paginator=single_page", "late=8000", 27852, Size(120, 2, 2, deaths=False)),

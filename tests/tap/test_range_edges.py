@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tap_restextract.errors import WalkError
-from tap_restextract.exchange.paginators import Number, Start
-from tap_restextract.values.cursor import rank
+from tap_restextract.exchange.paginators import Number, Start, Token
+from tap_restextract.values.cursor import Cursor, rank
 from tap_restextract.walks.steps import Page, PageRequest, Record
 from tap_restextract.walks.table import stream_walk_for
 from tap_restextract.walks.ties import TieOrder
@@ -111,6 +111,21 @@ def test_an_edge_that_may_be_on_any_page_of_a_range_is_asked_for_alone(order: st
     with pytest.raises(WalkError, match=r"since=2026-01-01T00:00:10Z, and is there.*it compares another time than"):
         read([*records], born={1: 5, 2: 3, 6: 10, 3: 15, 4: 20, 5: 20}, **facts)
     assert sorted(read([*records], **facts)[0]) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_edge_of_a_rising_range_is_asked_about_once_a_page_has_come_beyond_it() -> None:
+    """A run that dies in the range has not written what is behind the edge, and STATE stays where it was."""
+    made = plan(**WINDOWS)
+    stream_walk, asked = stream_walk_for(made, None), list[PageRequest]()
+    held = {None: [at(5, 1), at(10, 2)], 10: [at(12, 3), at(15, 4)]}
+    for edge, records in held.items():
+        sub_walk = stream_walk.next()
+        assert sub_walk is not None
+        next(sub_walk.steps)
+        following = None if edge is None else Token("more")
+        step = sub_walk.steps.send(Page(records, following, CLOCK))
+        asked += [step.request] if step.request else []
+    assert asked == [PageRequest(Cursor("2026-01-01T00:00:00Z"), until=at(10)["updated_at"], probe=True)]
 
 
 def test_an_edge_is_looked_for_on_all_pages_of_a_range_that_stays_at_it() -> None:
