@@ -139,7 +139,11 @@ class _Among(Struct):
             for record, identity in zip(keyed, _identities(self.plan, keyed), strict=True)
             if identity not in here
             and since <= _place(self.plan, record)
-            and (end is None or any(_place(self.plan, record) < each for each in end))
+            and (
+                end is None
+                or content_hash(record) in self.known  # of which the walk says itself where they must be
+                or any(_place(self.plan, record) < each for each in end)
+            )
         }
 
 

@@ -208,6 +208,16 @@ def test_what_lies_among_the_records_behind_a_seam_proves_a_filter_wrong_though_
         drive(made, answers)
 
 
+def test_a_seams_own_record_counts_where_an_answer_of_limited_length_ends_within_the_seam() -> None:
+    """What was created before the seam is left out, from a day before it on too; the answer holds the other one."""
+    made = plan(**INCLUSIVE | {"paginator": {"type": "single_page", "limit": 3}})
+    filtered = born_filter([at(1, 1), at(2, 2), at(2, 3)], {1: 1, 2: -200_000, 3: 2})
+    with pytest.raises(
+        WalkError, match=r"a record that the last page held .*, and is there, unchanged, .*another time"
+    ):
+        drive(made, lambda ask: replace(filtered(ask), following=None))
+
+
 @pytest.mark.parametrize("also_gone", [False, True])
 def test_what_else_the_page_above_a_seam_shows_proves_a_filter_wrong_though_the_seams_own_changes(
     *, also_gone: bool
