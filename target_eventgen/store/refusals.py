@@ -117,6 +117,16 @@ _REFUSALS: Final = {
 """What helps where a table refuses a record, by SQLSTATE."""
 
 
+_CHANGED_MEANWHILE: Final = "it was there when its SCHEMA came, and was dropped or renamed since; run again, which makes what is missing: STATE is where it was"
+_REMEDIES: Final = {
+    "25006": "it is read-only, a standby perhaps, or default_transaction_read_only is on for the database or the user; give the "
+    "primary's address, or all addresses with target_session_attrs=read-write, or switch that off",
+    "42P01": _CHANGED_MEANWHILE,
+    "42703": _CHANGED_MEANWHILE,
+}
+"""What helps where neither records nor rules are the cause, by SQLSTATE."""
+
+
 def is_of(table: Table, error: psycopg2.Error) -> bool:
     """Return whether it is a row of the table that a constraint refuses.
 
@@ -180,7 +190,8 @@ def refusal(doing: str, plan: Plan | None, error: psycopg2.Error) -> DatabaseErr
         )
     if state == "42501":
         return DatabaseError(f"{doing}: Postgres says {message}; grant the user the right, or use another user")
-    return DatabaseError(f"{doing}: Postgres refused it (SQLSTATE {state}): {message}")
+    remedy = f"; {_REMEDIES[state]}" if state in _REMEDIES else ""
+    return DatabaseError(f"{doing}: Postgres refused it (SQLSTATE {state}): {message}{remedy}")
 
 
 def _refusal_of_records(doing: str, plan: Plan, error: psycopg2.Error, message: str) -> DatabaseError | None:

@@ -72,6 +72,30 @@ def terminate(loader: Loader) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "change", ["drop table subscriptions", "alter table subscriptions rename column value to amount"]
+)
+def test_what_somebody_drops_or_renames_during_a_run_is_named_and_made_by_the_next_one(
+    loader: Loader, change: str
+) -> None:
+    process = begun(loader)
+    loader.query(change)
+    out, said = process.communicate(lines(MORE), timeout=60)
+    assert (process.returncode, out) == (1, ""), said
+    assert 'stream "subscriptions"' in said
+    assert "was dropped or renamed since; run again" in said
+    loader.load([schema(), KEYLESS, *MORE], events=RULES)
+    assert loader.query("select count(value) from subscriptions where id > 1") == [(2,)]
+
+
+def test_a_database_that_takes_no_writes_is_named_with_what_helps(loader: Loader) -> None:
+    name = urlsplit(loader.database).path[1:]
+    loader.query(f"alter database {name} set default_transaction_read_only = on")
+    message = loader.refused([schema(), entry(1), state(1)])
+    assert "default_transaction_read_only is on for the database or the user" in message
+    assert "Traceback" not in message
+
+
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(loader: Loader, proxy: PostgresProxy) -> None:
     process = begun(replace(loader, database=proxy.url))
     proxy.lose_commit(1)
