@@ -177,7 +177,7 @@ def test_settings_of_tls_are_part_of_the_dsn_however_it_is_given() -> None:
         ({"version_order": {"a": "time"}}, "version_order.a must be one of instant, number, text, arrival"),
         (
             {"schema_mapping": {"crm": {"target_schema": "sales", "tables": {}}}},
-            'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone',
+            'schema_mapping.crm must be the name of a schema, or {"target_schema": name} alone, and not "tables"',
         ),
         (
             {"schema_mapping": {"crm": ""}},
