@@ -283,10 +283,14 @@ def ask_before(  # noqa: PLR0913, PLR0917  what is known of records that didn't 
         return  # gone, or changed
     among = among if plan.stream.primary_key else None
     yield from _ask_earlier(plan, asked, meets, lacks, until=until, among=among, ask=ask)
+    if source is None:
+        return
+    # What came is asked about by itself first: among all that must have come, some may be in doubt.
+    if (yield from _is_left_out(asked, source, meets, lacks, ask)):
+        raise other_time_error(plan, asked.cursor, source.cursor)
     among = None if among is None else replace(among, wanted=None)
-    if source is not None and (yield from _is_left_out(asked, source, *_tests(meets, lacks, among), ask)):
-        record = KNOWN if among is None else among.named
-        raise other_time_error(plan, asked.cursor, source.cursor, record)
+    if among is not None and (yield from _is_left_out(asked, source, *_tests(meets, lacks, among), ask)):
+        raise other_time_error(plan, asked.cursor, source.cursor, among.named)
 
 
 def _ask_earlier(  # noqa: PLR0913  likewise
